@@ -1,0 +1,59 @@
+import type { Lane, LaneKind } from '../core/define/lanes.ts';
+import type { Position } from '../core/position.ts';
+
+/** What workflows see of activities. The keys are activity types: what the Web UI shows (E27). */
+export type Activities = {
+  describe(input: { readonly pipeline: string }): Promise<Description>;
+  firstLoad(input: LoadInput): Promise<LoadResult>;
+  capture(input: StepInput): Promise<StepResult>;
+} & { readonly [Kind in LaneKind]: (input: LaneStepInput) => Promise<StepResult> };
+
+/** What the workflow must know of a definition; it imports none, so that a change of one cannot break its replay. */
+export type Description = {
+  readonly lanes: readonly Lane[];
+  readonly definitionHash: string;
+  readonly stepMs: number;
+  readonly heartbeatMs: number;
+  readonly loaded: boolean;
+};
+
+export type StepInput = {
+  readonly pipeline: string;
+  /** The definition that the workflow runs; a worker that has another one refuses the step. */
+  readonly definitionHash: string;
+  /** By the worker's own clock: machines need not agree on the time. */
+  readonly durationMs: number;
+  readonly heartbeatMs: number;
+};
+
+export type LaneStepInput = StepInput & {
+  readonly lane: string;
+  /** Apply nothing above this position, and end once it is reached. */
+  readonly until?: Position;
+};
+
+export type LoadInput = Omit<StepInput, 'durationMs'>;
+export type LoadResult = { readonly position: Position; readonly rows: number };
+
+/**
+ * Why a step ended. held: it is exactly at `until`. past: its fence was above `until` already. superseded: another
+ * worker has gone on.
+ */
+export type StepEnd = 'time' | 'asked' | 'held' | 'past' | 'superseded';
+
+/** What a step did, as an operator reads it in the history. */
+export type StepResult = {
+  readonly ended: StepEnd;
+  /** A position, for relay lanes the outbox's sequence number. Missing: it got nowhere. */
+  readonly fence?: string;
+  readonly segments: number;
+  readonly events: number;
+  readonly late?: number;
+  readonly windowsClosed?: number;
+  /** ISO time. */
+  readonly watermark?: string;
+};
+
+/** Failure types that no retry mends. */
+export const configurationFailure = 'ConfigurationError';
+export const bugFailure = 'Bug';

@@ -1,0 +1,35 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type CommandDef, defineCommand, runCommand, runMain } from 'citty';
+import { strict } from './strict.ts';
+
+/** Every command is the file of its name, loaded when it is used. */
+const commands = ['up', 'down', 'status', 'logs', 'pause', 'resume', 'load', 'verify', 'bench', 'test'];
+
+const main = defineCommand({
+  meta: { name: 'sluice', description: 'Postgres change streams into windows and rows, run by Temporal' },
+  subCommands: Object.fromEntries(
+    commands
+      .map((name) => [name, join(import.meta.dirname, `${name}.ts`)] as const)
+      .filter(([, file]) => existsSync(file))
+      .map(([name, file]) => [name, async () => strict(((await import(file)) as { default: CommandDef }).default)]),
+  ),
+});
+
+// Whoever read our output may be gone (`| head`, a closed terminal): no reason to drop what is being started.
+process.stdout.on('error', () => {});
+
+const rawArgs = process.argv.slice(2);
+if (rawArgs.length === 0 || rawArgs.includes('--help') || rawArgs.includes('-h')) {
+  await runMain(main, { rawArgs: rawArgs.length === 0 ? ['--help'] : rawArgs });
+} else {
+  try {
+    await runCommand(main, { rawArgs });
+  } catch (error) {
+    const known = error instanceof Error && process.env['SLUICE_LOG_LEVEL'] !== 'debug';
+    console.error(known ? error.message : error);
+    if ((error as { code?: string }).code === 'E_UNKNOWN_COMMAND')
+      console.error('See the commands with: ./sluice --help');
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,67 @@
+import { defineCommand } from 'citty';
+import { type Config, parseConfig } from '../core/config.ts';
+import { type EndpointName, endpoints } from '../infra/supervisor/endpoints.ts';
+import { type Instance, isRunning, NotRunning, readInstance } from '../infra/supervisor/instance.ts';
+import { type PipelineStatus, pipelinesClient } from '../infra/supervisor/pipelines.ts';
+import { dataArg, dataDirOf } from './instance.ts';
+
+export default defineCommand({
+  meta: { name: 'status', description: 'Pipelines and services, asked now; exit code 0 if all are healthy' },
+  args: { json: { type: 'boolean', description: 'As JSON; URLs as one connects by them, with passwords' }, ...dataArg },
+  async run({ args }) {
+    const dataDir = dataDirOf(args);
+    const instance = readInstance(dataDir);
+    if (!isRunning(instance)) throw new NotRunning(dataDir);
+    const config = parseConfig(instance.environment);
+    const [services, pipelines] = await Promise.all([serviceStatuses(instance, config), pipelinesOf(config)]);
+    if (args.json) console.log(JSON.stringify({ pipelines: pipelines.list, services }, undefined, 2));
+    else print(config, services, pipelines);
+    const healthy = !pipelines.problem && Object.values(services).every((each) => each.healthy || each.url === null);
+    process.exit(healthy ? 0 : 1);
+  },
+});
+
+type ServiceStatus = { readonly url: string | null; readonly pid: number | null; readonly healthy: boolean };
+type Services = Readonly<Record<string, ServiceStatus>>;
+type Pipelines = { readonly list: readonly PipelineStatus[]; readonly problem?: string };
+
+async function serviceStatuses(instance: Instance, config: Config): Promise<Services> {
+  const names = Object.keys(endpoints) as EndpointName[];
+  const statuses = names.map(async (name): Promise<[string, ServiceStatus]> => {
+    const endpoint = endpoints[name];
+    const url = endpoint.url(config) ?? null;
+    const process = instance.own.includes(name)
+      ? undefined
+      : instance.processes.find((each) => each.name === endpoint.process);
+    const healthy =
+      url !== null &&
+      (await endpoint.check(url).then(
+        () => true,
+        () => false,
+      ));
+    return [name, { url, pid: process?.pid ?? null, healthy }];
+  });
+  return Object.fromEntries(await Promise.all(statuses));
+}
+
+async function pipelinesOf(config: Config): Promise<Pipelines> {
+  try {
+    return { list: (await (await pipelinesClient())?.pipelineStatuses(config)) ?? [] };
+  } catch (error) {
+    return { list: [], problem: (error as Error).message };
+  }
+}
+
+function print(config: Config, services: Services, pipelines: Pipelines): void {
+  for (const [name, { url, pid, healthy }] of Object.entries(services)) {
+    console.log(
+      `${name.padEnd(12)} ${(url === null ? 'unknown' : healthy ? 'healthy' : 'DOWN').padEnd(8)} ${String(pid ?? '').padEnd(8)} ${url ?? ''}`,
+    );
+  }
+  if (pipelines.problem) console.log(`\npipelines could not be asked: ${pipelines.problem}`);
+  for (const pipeline of pipelines.list) {
+    console.log(`\n${pipeline.name.padEnd(12)} ${pipeline.state}`);
+    const pause = `temporal workflow signal --address ${config.temporalAddress} --namespace ${config.temporalNamespace}`;
+    console.log(`  pause by hand: ${pause} --workflow-id pipeline/${pipeline.name} --name pause`);
+  }
+}

@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { defineCommand } from 'citty';
+import { browserFor } from '../infra/embedded/browser.ts';
+import { checkout } from '../infra/supervisor/checkout.ts';
+
+const report = join(checkout, '.sluice', 'test', 'vitest.json');
+
+/** Stages that count as one test each. */
+const checks = [
+  { name: 'types', program: 'node_modules/typescript/bin/tsc', args: ['--noEmit'] },
+  { name: 'lint', program: 'node_modules/oxlint/bin/oxlint', args: ['--deny-warnings', '--type-aware'] },
+];
+const vitest = [
+  'node_modules/vitest/vitest.mjs',
+  'run',
+  '--reporter=default',
+  '--reporter=json',
+  `--outputFile.json=${report}`,
+];
+
+export default defineCommand({
+  meta: {
+    name: 'test',
+    description: 'Types, lint, unit, property, integration and browser tests: what CI runs',
+  },
+  async run() {
+    const environment = { ...process.env, ...(await browserFor(join(checkout, 'test/browser'), console.log)) };
+    let passed = 0;
+    let failed = 0;
+    for (const { name, program, args } of checks) {
+      if ((await stage(name, [program, ...args], environment)) === 0) passed += 1;
+      else failed += 1;
+    }
+    rmSync(report, { force: true });
+    const code = await stage('tests', vitest, environment);
+    const tests = countTests(code);
+    console.log(`${passed + tests.passed} passed, ${failed + tests.failed} failed`);
+    process.exitCode = failed + tests.failed === 0 ? 0 : 1;
+  },
+});
+
+type Counts = { readonly passed: number; readonly failed: number };
+
+async function stage(name: string, args: readonly string[], environment: NodeJS.ProcessEnv): Promise<number | null> {
+  const startedAt = performance.now();
+  const child = spawn(process.execPath, args, {
+    cwd: checkout,
+    env: environment,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  const code = await new Promise<number | null>((resolve, reject) =>
+    child.once('error', reject).once('close', resolve),
+  );
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+  console.log(`${name.padEnd(12)} ${code === 0 ? 'ok' : 'FAILED'} after ${seconds} s\n`);
+  return code;
+}
+
+/** A file that could not even be loaded has no tests: it counts as one that failed. So does a run without a report. */
+function countTests(code: number | null): Counts {
+  if (!existsSync(report)) return { passed: 0, failed: 1 };
+  const { numPassedTests, testResults } = JSON.parse(readFileSync(report, 'utf8')) as VitestReport;
+  const failures = testResults.map(({ status, assertionResults }) => {
+    const own = assertionResults.filter((each) => each.status === 'failed').length;
+    return own === 0 && status === 'failed' ? 1 : own;
+  });
+  const failed = failures.reduce((sum, each) => sum + each, 0);
+  return { passed: numPassedTests, failed: failed === 0 && code !== 0 ? 1 : failed };
+}
+
+type VitestReport = {
+  readonly numPassedTests: number;
+  readonly testResults: readonly {
+    readonly status: string;
+    readonly assertionResults: readonly { readonly status: string }[];
+  }[];
+};

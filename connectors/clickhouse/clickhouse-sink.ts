@@ -1,0 +1,106 @@
+import type { ClickHouseClient } from '@clickhouse/client';
+import { rowSchema } from '../../core/define/row-schema.ts';
+import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
+import type { Position } from '../../core/position.ts';
+import { origin } from '../../core/position.ts';
+import type { Segment } from '../../core/segment.ts';
+import { eventsWithin, truncatesWithin } from '../events-within.ts';
+import type { Applied, Sink } from '../sink.ts';
+import { FenceMoved } from '../sink.ts';
+import { classified } from './errors.ts';
+import { ClickHouseFence } from './fence.ts';
+import { connect, insertPieces } from './insert.ts';
+import type { Piece } from './pieces.ts';
+import { piecesOf } from './pieces.ts';
+import { planInserts } from './plan-inserts.ts';
+import type { SinkTable } from './table.ts';
+import { createTable, quoted, tableIdentity, tableName } from './table.ts';
+
+type Definition = Extract<SinkDefinition, { kind: 'clickhouse' }>;
+
+/**
+ * Enriched rows in a ReplacingMergeTree, versioned by position. Idempotence comes from (sort key, position) alone; the
+ * fence's compare-and-set is best effort, as what a second worker repeats changes nothing (E10).
+ */
+export class ClickHouseSink implements Sink {
+  readonly #client: ClickHouseClient;
+  readonly #fence: ClickHouseFence;
+  readonly #table: SinkTable;
+  readonly #lane: string;
+  #target: string | undefined;
+
+  constructor(pipeline: Pipeline, lane: string, definition: Definition, url: string) {
+    this.#client = connect(url);
+    this.#fence = new ClickHouseFence(this.#client, { pipeline: pipeline.name, lane });
+    this.#table = { name: definition.table, columns: rowSchema(pipeline), orderBy: definition.orderBy, partitionBy: definition.partitionBy };
+    this.#lane = lane;
+  }
+
+  /** Makes the tables that are missing. Throws ConfigurationError if one is there that cannot hold the rows. */
+  create(): Promise<void> {
+    return this.#classified(async () => {
+      await createTable(this.#client, this.#table);
+      await this.#fence.create();
+    });
+  }
+
+  readFence(): Promise<Position | undefined> {
+    return this.#classified(async () => {
+      this.#target = await tableIdentity(this.#client, this.#table);
+      return this.#fence.read(this.#target);
+    });
+  }
+
+  apply(segments: readonly Segment[], from: Position, to: Position): Promise<Applied> {
+    return this.#classified(async () => {
+      const pieces = segments.flatMap((segment) => piecesOf(segment, this.#table, from, to));
+      const [found] = await Promise.all([this.#fence.read(await this.#identity()), this.#insert(pieces)]);
+      if (found !== from) throw new FenceMoved(this.#lane, from, found);
+      // Rows above a truncate are there already, and it does not concern them: it buries what is below its position.
+      for (const { position } of truncatesWithin(segments, from, to)) await this.#bury(position);
+      await this.#fence.write(await this.#identity(), to);
+      return { events: eventsWithin(segments, from, to) };
+    });
+  }
+
+  load(chunk: Segment): Promise<void> {
+    return this.#classified(() => this.#insert(piecesOf(chunk, this.#table, origin, last)));
+  }
+
+  finishLoad(position: Position): Promise<void> {
+    return this.#classified(async () => {
+      await this.#bury(position);
+      await this.#fence.write(await this.#identity(), position);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#client.close();
+  }
+
+  async #insert(pieces: readonly Piece[]): Promise<void> {
+    for (const insert of planInserts(pieces, this.#table.partitionBy)) await insertPieces(this.#client, this.#table, insert);
+  }
+
+  /** Tombstones at `position` for the rows below it (E8, E28). Never the server's TRUNCATE: a late insert would rise again. */
+  async #bury(position: Position): Promise<void> {
+    const key = this.#table.orderBy.map(quoted).join(', ');
+    await this.#client.command({
+      query: `INSERT INTO ${tableName(this.#table)} (${key}, _position, _deleted)
+        SELECT ${key}, {position:UInt128}, 1 FROM ${tableName(this.#table)} FINAL WHERE _position < {position:UInt128}`,
+      query_params: { position: BigInt(`0x${position}`).toString() },
+      clickhouse_settings: { max_partitions_per_insert_block: '0', optimize_move_to_prewhere_if_final: 0 },
+    });
+  }
+
+  async #identity(): Promise<string> {
+    this.#target ??= await tableIdentity(this.#client, this.#table);
+    return this.#target;
+  }
+
+  #classified<T>(work: () => Promise<T>): Promise<T> {
+    return classified(this.#table.name, work);
+  }
+}
+
+const last = 'f'.repeat(32) as Position;

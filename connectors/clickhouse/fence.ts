@@ -1,0 +1,45 @@
+import type { ClickHouseClient } from '@clickhouse/client';
+import type { Position } from '../../core/position.ts';
+import { toPosition } from '../../core/position.ts';
+
+/**
+ * Fences are rows, written after the rows they speak of were acknowledged: a fence may lag its effects, never lead. The
+ * greatest position of a lane wins, so a fence does not go back, whoever writes late. `target` is the identity of the
+ * table that was written: a table that was dropped and made again has no fence.
+ */
+export class ClickHouseFence {
+  readonly #client: ClickHouseClient;
+  readonly #key: { readonly pipeline: string; readonly lane: string };
+
+  constructor(client: ClickHouseClient, key: { readonly pipeline: string; readonly lane: string }) {
+    this.#client = client;
+    this.#key = key;
+  }
+
+  async create(): Promise<void> {
+    await this.#client.command({
+      query: `CREATE TABLE IF NOT EXISTS sluice_fence
+        (pipeline String, lane String, target String, position UInt128, moved_at DateTime64(3, 'UTC') DEFAULT now64(3))
+        ENGINE = ReplacingMergeTree(position) ORDER BY (pipeline, lane, target)`,
+    });
+  }
+
+  async read(target: string): Promise<Position | undefined> {
+    const result = await this.#client.query({
+      query: `SELECT lower(hex(max(position))) AS position FROM sluice_fence
+        WHERE pipeline = {pipeline:String} AND lane = {lane:String} AND target = {target:String} HAVING count() > 0`,
+      query_params: { ...this.#key, target },
+      format: 'JSONEachRow',
+    });
+    const [row] = await result.json<{ position: string }>();
+    return row && toPosition(row.position.padStart(32, '0'));
+  }
+
+  async write(target: string, position: Position): Promise<void> {
+    await this.#client.command({
+      query: `INSERT INTO sluice_fence (pipeline, lane, target, position)
+        SELECT {pipeline:String}, {lane:String}, {target:String}, {position:UInt128}`,
+      query_params: { ...this.#key, target, position: BigInt(`0x${position}`).toString() },
+    });
+  }
+}

@@ -1,0 +1,47 @@
+import { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import type { ClickHouseClient } from '@clickhouse/client';
+import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import { Chunks } from './chunks.ts';
+import type { NativeColumn } from './native.ts';
+import { writeBlock } from './native.ts';
+import type { Piece } from './pieces.ts';
+import type { SinkTable } from './table.ts';
+import { quoted, tableName } from './table.ts';
+
+export function connect(url: string): ClickHouseClient {
+  return createClient({
+    url,
+    application: 'sluice',
+    request_timeout: 60_000,
+    max_open_connections: 4,
+    // Errors are thrown, and logged where they are handled.
+    log: { level: ClickHouseLogLevel.OFF },
+    // An insert is answered when its rows are in the table, not in a buffer (E10).
+    clickhouse_settings: { async_insert: 0 },
+  });
+}
+
+/** One INSERT of all the pieces, a block each; the server joins blocks to one part a partition. */
+export async function insertPieces(client: ClickHouseClient, table: SinkTable, pieces: readonly Piece[]): Promise<void> {
+  const names = new Set(pieces.flatMap(({ columns }) => [...columns.keys()]));
+  const out = new Chunks();
+  for (const piece of pieces) writeBlock(out, columnsOf(piece, table), piece.start, piece.end);
+  const list = [...names, '_position', '_deleted'].map(quoted).join(', ');
+  await insertNative(client, `INSERT INTO ${tableName(table)} (${list}) FORMAT Native`, out.end());
+}
+
+/** Columns that a block leaves out, as tombstones do, take their default. */
+function columnsOf({ columns, positions, deleted }: Piece, table: SinkTable): NativeColumn[] {
+  return [
+    ...[...columns].map(([name, vector]) => ({ name, vector, nullable: table.columns[name]!.nullable })),
+    { name: '_position', vector: { layout: 'positions', words: positions }, nullable: false },
+    { name: '_deleted', vector: { layout: 'constant', value: deleted }, nullable: false },
+  ];
+}
+
+export async function insertNative(client: ClickHouseClient, query: string, chunks: readonly Uint8Array[]): Promise<void> {
+  const { stream } = await client.exec({ query, values: Readable.from(chunks, { objectMode: false }) });
+  stream.resume();
+  await finished(stream);
+}

@@ -1,0 +1,117 @@
+import type { ClickHouseClient } from '@clickhouse/client';
+import type { ColumnSchema } from '../../core/pipeline.ts';
+import { unreachable } from '../../core/unreachable.ts';
+import { ConfigurationError } from '../sink.ts';
+
+/** A sink's table, and how a row is found in it. Names are lower case and need no escaping (checked by definePipeline). */
+export type SinkTable = {
+  readonly name: string;
+  readonly columns: Readonly<Record<string, ColumnSchema>>;
+  readonly orderBy: readonly string[];
+  readonly partitionBy: string;
+};
+
+/**
+ * Makes the table unless it is there, and checks that it can hold the rows. Rows are versioned by position: the greatest
+ * wins, tombstones included, and tombstones are kept (no CLEANUP), so that a row of a worker that died long ago, arriving
+ * now, changes nothing (E10). toYYYYMMDD, as toDate wraps after 2149.
+ */
+export async function createTable(client: ClickHouseClient, table: SinkTable): Promise<void> {
+  const columns = Object.entries(table.columns).map(([name, schema]) => `${quoted(name)} ${columnType(schema)}`);
+  await client.command({
+    query: `CREATE TABLE IF NOT EXISTS ${tableName(table)} (${[...columns, '_position UInt128', '_deleted UInt8'].join(', ')})
+      ENGINE = ReplacingMergeTree(_position, _deleted)
+      PARTITION BY toYYYYMMDD(${quoted(table.partitionBy)})
+      ORDER BY (${table.orderBy.map(quoted).join(', ')})`,
+  });
+  await checkTable(client, table);
+}
+
+/** The identity of the table itself: another one after DROP and CREATE, so that a fence is never taken for another's. */
+export async function tableIdentity(client: ClickHouseClient, table: SinkTable): Promise<string> {
+  const [row] = await describe(client, table);
+  if (!row) throw new ConfigurationError(`ClickHouse has no table ${table.name}: it was dropped while the pipeline ran. Run bootstrap again: ./sluice up makes and loads it.`);
+  return row.uuid;
+}
+
+async function checkTable(client: ClickHouseClient, table: SinkTable): Promise<void> {
+  const [row] = await describe(client, table);
+  if (row?.engine_full.replace(/^(Replicated|Shared)/, '').includes('ReplacingMergeTree') !== true || !/_position, _deleted\)/.test(row.engine_full)) {
+    throw new ConfigurationError(`ClickHouse table ${table.name} is there already, as ${row?.engine_full.split(' ')[0]}, not as ReplacingMergeTree(_position, _deleted): it is not Sluice's. Choose another table name in the pipeline's definition, or rename that table.`);
+  }
+  const wanted = table.orderBy.join(', ');
+  if (row.sorting_key !== wanted) {
+    throw new ConfigurationError(`ClickHouse table ${table.name} is sorted by (${row.sorting_key}), the pipeline's definition says (${wanted}): a sort key cannot be changed. Choose another table name, or DROP TABLE ${table.name} to have it loaded again.`);
+  }
+  const columns = await select<{ name: string }>(client, table, 'SELECT name FROM system.columns WHERE table = {table:String}');
+  const present = new Set(columns.map(({ name }) => name));
+  const missing = Object.keys(table.columns).filter((name) => !present.has(name));
+  if (missing.length > 0) {
+    const additions = missing.map((name) => `ADD COLUMN ${name} ${columnType(table.columns[name]!)}`).join(', ');
+    throw new ConfigurationError(`ClickHouse table ${table.name} lacks ${missing.join(', ')}. Type: ALTER TABLE ${table.name} ${additions}`);
+  }
+}
+
+type Description = { uuid: string; engine_full: string; sorting_key: string };
+
+function describe(client: ClickHouseClient, table: SinkTable): Promise<Description[]> {
+  return select(client, table, `SELECT toString(uuid) AS uuid, engine_full, sorting_key FROM system.tables WHERE name = {table:String}`);
+}
+
+async function select<T>(client: ClickHouseClient, { name }: SinkTable, query: string): Promise<T[]> {
+  const [table, database] = name.split('.').reverse();
+  const inDatabase = database === undefined ? 'database = currentDatabase()' : 'database = {database:String}';
+  const query_params = { table, ...(database !== undefined && { database }) };
+  const result = await client.query({ query: `${query} AND ${inDatabase}`, query_params, format: 'JSONEachRow' });
+  return result.json<T>();
+}
+
+export function columnType({ type, nullable, interned }: ColumnSchema): string {
+  const plain = plainType(type);
+  const inner = nullable ? `Nullable(${plain})` : plain;
+  return interned && plain === 'String' ? `LowCardinality(${inner})` : inner;
+}
+
+/** numeric is text: all its digits, NaN and the infinities included. json stays the text that Postgres sent. */
+function plainType(type: ColumnSchema['type']): string {
+  switch (type) {
+    case 'bool':
+      return 'Bool';
+    case 'int2':
+      return 'Int16';
+    case 'int4':
+      return 'Int32';
+    case 'int8':
+      return 'Int64';
+    case 'oid':
+      return 'UInt32';
+    case 'float4':
+      return 'Float32';
+    case 'float8':
+      return 'Float64';
+    case 'date':
+      return 'Date32';
+    case 'timestamp':
+    case 'timestamptz':
+      return "DateTime64(6, 'UTC')";
+    case 'uuid':
+      return 'UUID';
+    case 'numeric':
+    case 'text':
+    case 'json':
+    case 'jsonb':
+    case 'bytea':
+    case 'other':
+      return 'String';
+    default:
+      return unreachable(type);
+  }
+}
+
+export function tableName({ name }: SinkTable): string {
+  return name.split('.').map(quoted).join('.');
+}
+
+export function quoted(name: string): string {
+  return `\`${name.replaceAll('\\', '\\\\').replaceAll('`', '\\`')}\``;
+}

@@ -1,0 +1,311 @@
+import { Client } from 'pg';
+import type { AssembledSegment } from '../../core/capture/assembler.ts';
+import { SegmentAssembler, StreamDiverged } from '../../core/capture/assembler.ts';
+import type { DimensionStore } from '../../core/capture/dimension-store.ts';
+import { beforeColumns } from '../../core/define/before-columns.ts';
+import { definitionHash } from '../../core/define/definition-hash.ts';
+import type { Pipeline } from '../../core/pipeline.ts';
+import type { Lsn, Position } from '../../core/position.ts';
+import { parseLsn, parsePosition } from '../../core/position.ts';
+import { encodeSegment, openSegment } from '../../core/segment-file.ts';
+import type { Segment } from '../../core/segment.ts';
+import { ConfigurationError } from '../sink.ts';
+import type { Appender, SegmentLog } from '../spool/segment-log.ts';
+import { Acknowledgement } from './acknowledgement.ts';
+import { emitCanary } from './canary.ts';
+import { PgoutputDecoder } from './pgoutput/decoder.ts';
+import { ReplicationStream } from './replication-stream.ts';
+import { SegmentWriter } from './segment-writer.ts';
+import { readSourceCatalog, sourceNames } from './source-catalog.ts';
+
+export type CaptureOptions = {
+  readonly pipeline: Pipeline;
+  readonly log: SegmentLog & Appender;
+  readonly sourceUrl: string;
+  readonly captureId: string;
+  readonly epoch: number;
+  /** Where the stream begins when the spool is empty or was lost: the smallest fence. */
+  readonly start: Position;
+  /** Every dimension's rows as of a place in the stream (E16). */
+  readonly dimensionsAt: (position: Position) => Promise<ReadonlyMap<string, DimensionStore>>;
+  /** Fences of all lanes that read segments; undefined: not known yet. */
+  readonly fences: () => ReadonlyMap<string, Position | undefined>;
+  /** Ends the capture at the next segment boundary. */
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: CaptureProgress) => void;
+};
+
+export type CaptureProgress = {
+  readonly events: number;
+  readonly segments: number;
+  readonly position: Position;
+  /** WAL bytes between what the source has written and what it may forget. */
+  readonly slotLagBytes: number;
+  readonly spoolBytes: number;
+  /** Commit time of the newest spooled transaction, microseconds since 1970. */
+  readonly commitTimeUs: number;
+};
+
+export type CaptureResult = {
+  readonly events: number;
+  readonly segments: number;
+  readonly position: Position;
+  /** superseded: another capture has claimed the shard (E3); this one must not run again as itself. */
+  readonly reason: 'stopped' | 'superseded';
+};
+
+/**
+ * Tails the pipeline's replication slot into the spool until the signal aborts or another capture takes over. Throws
+ * ConfigurationError for what a person must mend, and the connection's error for everything that another attempt may.
+ */
+export async function capture(options: CaptureOptions): Promise<CaptureResult> {
+  const source = new Client({ connectionString: options.sourceUrl, application_name: `sluice ${options.pipeline.name}`, connectionTimeoutMillis: 10_000, keepAlive: true });
+  // E7: when the server lets our ordinary connection go, the replication connection must not keep it from stopping
+  const gone = Promise.withResolvers<never>();
+  gone.promise.catch(() => {});
+  source.on('error', (error) => gone.reject(error));
+  source.on('end', () => gone.reject(new Error('the source closed the connection')));
+  await source.connect();
+  try {
+    return await new Capture(options, source).run(gone.promise);
+  } finally {
+    source.removeAllListeners('end');
+    await source.end().catch(() => {});
+  }
+}
+
+class Capture {
+  readonly #options: CaptureOptions;
+  readonly #source: Client;
+  readonly #outcome = Promise.withResolvers<CaptureResult['reason']>();
+  readonly #acknowledgement: Acknowledgement;
+  readonly #writer: SegmentWriter;
+  #assembler!: SegmentAssembler;
+  #decoder!: PgoutputDecoder;
+  #stream: ReplicationStream | undefined;
+  #linger: NodeJS.Timeout | undefined;
+  #events = 0;
+  #segments = 0;
+  #position: Position;
+  #commitTimeUs = 0;
+  #serverEndHigh = 0;
+  #serverEndLow = 0;
+  #spoolBytes = 0;
+  #held = false;
+  readonly #endLsns = new Map<number, Lsn>();
+
+  constructor(options: CaptureOptions, source: Client) {
+    this.#options = options;
+    this.#source = source;
+    this.#position = options.start;
+    this.#acknowledgement = new Acknowledgement(options.pipeline.settings.maxSlotLagBytes);
+    this.#writer = new SegmentWriter(options.log, {
+      onAppended: (segments) => this.#appended(segments),
+      onLost: () => this.#outcome.resolve('superseded'),
+      onError: (error) => this.#outcome.reject(error),
+    });
+    this.#outcome.promise.catch(() => {});
+  }
+
+  async run(gone: Promise<never>): Promise<CaptureResult> {
+    const { pipeline, log, signal } = this.#options;
+    const catalog = await readSourceCatalog(this.#source, pipeline);
+    if (!(await this.#claim(catalog.systemIdentifier, catalog.timeline, catalog.binary))) return this.#result('superseded');
+    const tail = (await log.tail())!;
+    this.#position = tail.to;
+    const dimensions = await this.#options.dimensionsAt(tail.to);
+
+    this.#assembler = new SegmentAssembler({
+      pipeline,
+      shard: log.shard,
+      captureId: this.#options.captureId,
+      epoch: this.#options.epoch,
+      from: tail.to,
+      seq: tail.seq + 1,
+      beforeColumns: beforeColumns(pipeline),
+      dimensions,
+      tailEventLsn: (await log.lastEvents())?.lastEventLsn,
+    });
+    this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: catalog.typeOf, emit: (segment) => this.#emit(segment) });
+    await this.#takeOverSlot();
+    const { slot, publication } = sourceNames(pipeline.name);
+    this.#stream = await ReplicationStream.start({
+      url: this.#options.sourceUrl,
+      applicationName: `sluice ${pipeline.name} capture`,
+      slot,
+      publication,
+      from: parsePosition(tail.to).lsn,
+      binary: catalog.binary,
+      target: {
+        message: (bytes, start, end, walHigh, walLow) => this.#message(bytes, start, end, walHigh, walLow),
+        serverEnd: (high, low) => {
+          this.#serverEndHigh = high;
+          this.#serverEndLow = low;
+        },
+      },
+    });
+
+    const stop = () => this.#outcome.resolve('stopped');
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    const timers = this.#startTimers();
+    try {
+      const reason = await Promise.race([this.#outcome.promise, gone, this.#stream.ended.then((): never => { throw new Error('the replication stream ended'); })]);
+      if (reason === 'stopped') await this.#finish();
+      return this.#result(reason);
+    } catch (error) {
+      throw explain(error, pipeline.name);
+    } finally {
+      for (const timer of timers) clearInterval(timer);
+      clearTimeout(this.#linger);
+      signal.removeEventListener('abort', stop);
+      this.#stream.close();
+      await this.#writer.drained();
+    }
+  }
+
+  /** E3: whoever appends the claim owns the shard; what it reads with is on record. */
+  async #claim(systemIdentifier: string, timeline: number, binary: boolean): Promise<boolean> {
+    const { log, captureId, epoch, pipeline, start } = this.#options;
+    const tail = await log.tail();
+    const at = tail?.to ?? start;
+    const claim = { definitionHash: definitionHash(pipeline), systemIdentifier, timeline, epoch, slot: sourceNames(pipeline.name).slot, binary };
+    const bytes = encodeSegment({
+      header: { shard: log.shard, seq: (tail?.seq ?? 0) + 1, kind: 'claim', captureId, from: at, to: at, claim },
+      transactions: { count: 0, lsns: new Uint32Array(0), commitTimes: new Float64Array(0), lastOrdinals: new Uint32Array(0), complete: new Uint8Array(0), clocks: new Float64Array(0) },
+      truncates: [],
+      batches: [],
+    });
+    return (await log.append([openSegment(bytes, { verify: false })])) === 'appended';
+  }
+
+  /** A slot may still be held by a connection that no one reads any more (E6). */
+  async #takeOverSlot(): Promise<void> {
+    const { slot } = sourceNames(this.#options.pipeline.name);
+    const { rows } = await this.#source.query<{ active_pid: number | null; wal_status: string | null; confirmed: string | null }>(
+      'select active_pid, wal_status, confirmed_flush_lsn::text as confirmed from pg_replication_slots where slot_name = $1',
+      [slot],
+    );
+    const found = rows[0];
+    if (!found) throw slotLost(this.#options.pipeline.name, slot, 'is gone');
+    if (found.wal_status === 'lost') throw slotLost(this.#options.pipeline.name, slot, 'was invalidated, because it held back more WAL than max_slot_wal_keep_size');
+    if (found.confirmed !== null) this.#acknowledgement.confirmed = parseLsn(found.confirmed);
+    if (found.active_pid === null) return;
+    await this.#source.query('select pg_terminate_backend($1, 5000)', [found.active_pid]);
+  }
+
+  #message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {
+    this.#decoder.message(bytes, start, end, walHigh, walLow);
+    if (this.#linger === undefined && this.#assembler.ready) this.#linger = setTimeout(() => this.#cutAtTransactionEnd(), this.#options.pipeline.settings.lingerMs);
+  }
+
+  #cutAtTransactionEnd(): void {
+    this.#linger = undefined;
+    if (this.#assembler.ready) this.#emit(this.#assembler.cut());
+    // a transaction is coming in: its end arms the timer again
+  }
+
+  #emit(assembled: AssembledSegment): void {
+    const segment = openSegment(encodeSegment(assembled), { verify: false });
+    this.#assembler.release();
+    this.#decoder.cutDone();
+    clearTimeout(this.#linger);
+    this.#linger = undefined;
+    if (assembled.endLsn !== undefined) this.#endLsns.set(segment.header.seq, assembled.endLsn);
+    this.#writer.push(segment);
+    this.#balance();
+  }
+
+  #appended(segments: readonly Segment[]): void {
+    for (const { header, batches, transactions } of segments) {
+      this.#segments++;
+      for (const batch of batches) this.#events += batch.image === 'after' ? batch.rows : batch.operations.reduce((count, operation) => count + (operation === 3 ? 1 : 0), 0);
+      this.#position = header.to;
+      if (transactions.count > 0) this.#commitTimeUs = transactions.commitTimes[transactions.count - 1]!;
+      const endLsn = this.#endLsns.get(header.seq);
+      if (endLsn !== undefined) this.#acknowledgement.spooled(header.to, endLsn);
+      this.#endLsns.delete(header.seq);
+    }
+    this.#balance();
+    this.#report();
+  }
+
+  /** Back-pressure: when the disk is slower than the source, or the spool is full, the slot keeps the rest. */
+  #balance(): void {
+    const hold = this.#writer.queuedBytes > maxQueuedBytes || this.#spoolBytes > this.#options.pipeline.settings.spoolBudgetBytes;
+    if (hold === this.#held) return;
+    this.#held = hold;
+    if (hold) this.#stream?.hold();
+    else this.#stream?.release();
+  }
+
+  #startTimers(): NodeJS.Timeout[] {
+    const { pipeline, log } = this.#options;
+    const fail = (error: unknown) => this.#outcome.reject(error);
+    const canary = () => void emitCanary(this.#source, pipeline.name).catch(fail);
+    canary();
+    const acknowledge = () => {
+      const lsn = this.#acknowledgement.confirm(this.#smallestFence(), this.#serverEnd());
+      this.#stream!.confirm(lsn);
+      this.#report();
+    };
+    const tidy = async () => {
+      const smallest = this.#smallestFence();
+      if (smallest !== undefined) await log.trim(smallest, pipeline.settings.spoolKeepMs, Date.now());
+      this.#spoolBytes = await log.size();
+      this.#balance();
+    };
+    return [setInterval(canary, pipeline.settings.canaryMs), setInterval(acknowledge, 1_000), setInterval(() => void tidy().catch(fail), 10_000)];
+  }
+
+  #smallestFence(): Position | undefined {
+    let smallest: Position | undefined;
+    for (const fence of this.#options.fences().values()) {
+      if (fence === undefined) return undefined;
+      if (smallest === undefined || fence < smallest) smallest = fence;
+    }
+    return smallest;
+  }
+
+  #serverEnd(): Lsn {
+    return (BigInt(this.#serverEndHigh) << 32n) | BigInt(this.#serverEndLow);
+  }
+
+  async #finish(): Promise<void> {
+    this.#stream!.hold();
+    if (this.#assembler.ready) this.#emit(this.#assembler.cut());
+    await this.#writer.drained();
+    this.#stream!.confirm(this.#acknowledgement.confirm(this.#smallestFence(), this.#serverEnd()));
+  }
+
+  #report(): void {
+    this.#options.onProgress({
+      events: this.#events,
+      segments: this.#segments,
+      position: this.#position,
+      slotLagBytes: Number(this.#serverEnd() - this.#acknowledgement.confirmed),
+      spoolBytes: this.#spoolBytes,
+      commitTimeUs: this.#commitTimeUs,
+    });
+  }
+
+  #result(reason: CaptureResult['reason']): CaptureResult {
+    return { events: this.#events, segments: this.#segments, position: this.#position, reason };
+  }
+}
+
+const maxQueuedBytes = 32 << 20;
+
+function slotLost(pipeline: string, slot: string, what: string): ConfigurationError {
+  return new ConfigurationError(
+    `The replication slot ${slot} of pipeline ${pipeline} ${what}: changes since its last confirmed position are not in the stream any more. Load the pipeline anew with a new slot: ./sluice down, delete the pipeline's rows in sluice.shard, ./sluice up.`,
+  );
+}
+
+function explain(error: unknown, pipeline: string): unknown {
+  if (error instanceof StreamDiverged) {
+    return new ConfigurationError(`The source of pipeline ${pipeline} is not the one its spool was written from: ${error.message}. Was it restored or failed over? Load the pipeline anew.`);
+  }
+  return error;
+}
+

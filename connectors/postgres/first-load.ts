@@ -1,0 +1,200 @@
+import { Client } from 'pg';
+import { to as copyTo } from 'pg-copy-streams';
+import type { AssembledSegment, TableWriters } from '../../core/capture/assembler.ts';
+import { SegmentAssembler, eventsTable } from '../../core/capture/assembler.ts';
+import { DimensionStore } from '../../core/capture/dimension-store.ts';
+import { beforeColumns } from '../../core/define/before-columns.ts';
+import type { Pipeline, Table } from '../../core/pipeline.ts';
+import type { Position } from '../../core/position.ts';
+import { position } from '../../core/position.ts';
+import { encodeSegment, openSegment } from '../../core/segment-file.ts';
+import type { Sink } from '../sink.ts';
+import { copyTuples } from './copy-reader.ts';
+import type { SnapshotSlot } from './snapshot-slot.ts';
+import { createSnapshotSlot } from './snapshot-slot.ts';
+import { ensurePublication, quote, quoteRelation, readSourceCatalog, sourceNames } from './source-catalog.ts';
+
+export type FirstLoadOptions = {
+  readonly pipeline: Pipeline;
+  readonly sourceUrl: string;
+  /** Greater than the epoch of every load before. */
+  readonly epoch: number;
+  /** By lane; the aggregate lane comes first, because others are built from its panes. */
+  readonly sinks: ReadonlyMap<string, Sink>;
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: { phase: string; rows: number }) => void;
+};
+
+/**
+ * The first load of a pipeline (E28): the permanent slot's snapshot is read in short transactions and given to every
+ * sink, at position (epoch, S, 0); streaming then begins exactly there. Nothing of it survives a crash but an epoch that
+ * is used up: the next attempt drops the slot and starts over.
+ */
+export async function firstLoad(options: FirstLoadOptions): Promise<{ position: Position; rows: number; systemIdentifier: string }> {
+  const { pipeline, sourceUrl, epoch, sinks, onProgress } = options;
+  const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} load`, connectionTimeoutMillis: 10_000, keepAlive: true });
+  source.on('error', () => {});
+  await source.connect();
+  let slot: SnapshotSlot | undefined;
+  try {
+    const catalog = await readSourceCatalog(source, pipeline);
+    await ensurePublication(source, pipeline);
+    await dropSlot(source, sourceNames(pipeline.name).slot);
+    onProgress({ phase: 'waiting for running write transactions of the source', rows: 0 });
+    const before = await fileNodes(source, pipeline);
+    slot = await createSnapshotSlot({ url: sourceUrl, slot: sourceNames(pipeline.name).slot, temporary: false, applicationName: `sluice ${pipeline.name} snapshot` });
+    const loader = new Loader(options, source, slot, before);
+    const rows = await Promise.race([loader.run(), slot.lost]);
+    const at = position(epoch, slot.consistentPoint, 0);
+    for (const [name, sink] of sinks) {
+      onProgress({ phase: `finishing ${name}`, rows });
+      await sink.finishLoad(at);
+    }
+    return { position: at, rows, systemIdentifier: catalog.systemIdentifier };
+  } finally {
+    await slot?.close();
+    await source.end().catch(() => {});
+  }
+}
+
+class Loader {
+  readonly #options: FirstLoadOptions;
+  readonly #source: Client;
+  readonly #slot: SnapshotSlot;
+  readonly #fileNodes: ReadonlyMap<string, string>;
+  readonly #assembler: SegmentAssembler;
+  readonly #commitTimeUs = Date.now() * 1000;
+  #chunk = 0;
+  #rows = 0;
+
+  constructor(options: FirstLoadOptions, source: Client, slot: SnapshotSlot, nodes: ReadonlyMap<string, string>) {
+    const { pipeline, epoch } = options;
+    this.#options = options;
+    this.#source = source;
+    this.#slot = slot;
+    this.#fileNodes = nodes;
+    this.#assembler = new SegmentAssembler({
+      pipeline,
+      shard: pipeline.name,
+      captureId: 'first load',
+      epoch,
+      from: position(epoch, slot.consistentPoint, 0),
+      seq: 0,
+      beforeColumns: beforeColumns(pipeline),
+      dimensions: new Map(Object.entries(pipeline.source.dimensions).map(([name, table]) => [name, new DimensionStore(table)])),
+      snapshot: true,
+    });
+  }
+
+  async run(): Promise<number> {
+    const { events, dimensions } = this.#options.pipeline.source;
+    // dimensions first: events are enriched with them
+    for (const [name, table] of Object.entries(dimensions)) await this.#table(this.#assembler.tables.get(name)!, table);
+    await this.#table(this.#assembler.tables.get(eventsTable)!, events);
+    return this.#rows;
+  }
+
+  async #table(writers: TableWriters, table: Table): Promise<void> {
+    for (const leaf of await leaves(this.#source, table.relation)) {
+      for (let page = 0; page === 0 || page < leaf.pages; page += pagesPerChunk) {
+        if (this.#options.signal.aborted) throw this.#options.signal.reason;
+        // the last chunk has no upper end: pages may have been added since the table was measured
+        const end = page + pagesPerChunk >= leaf.pages ? '' : `and ctid < '(${page + pagesPerChunk},0)'::tid`;
+        await this.#read(writers, table, leaf.relation, `ctid >= '(${page},0)'::tid ${end}`);
+      }
+    }
+  }
+
+  /** A short transaction on the snapshot (E19): a long one would keep the user's DDL waiting. */
+  async #read(writers: TableWriters, table: Table, relation: string, range: string): Promise<void> {
+    const source = this.#source;
+    const columns = [...writers.after.columns];
+    await source.query('begin isolation level repeatable read read only');
+    try {
+      await source.query(`set transaction snapshot '${this.#slot.snapshot}'`);
+      await source.query(`lock table only ${quoteRelation(relation)} in access share mode`);
+      await this.#assertSameFile(relation);
+      const list = columns.map(([name]) => quote(name)).join(', ');
+      const stream = source.query(copyTo(`copy (select ${list} from only ${quoteRelation(relation)} where ${range}) to stdout (format binary)`));
+      this.#begin();
+      const { segmentRows, segmentBytes } = this.#options.pipeline.settings;
+      let bytesRead = 0;
+      for await (const { bytes, start } of copyTuples(stream)) {
+        if (writers.after.rows >= segmentRows || bytesRead >= segmentBytes) {
+          await this.#give();
+          bytesRead = 0;
+          this.#begin();
+        }
+        let at = start;
+        for (const [, column] of columns) at = column.readCopy(bytes, at, writers.after.rows);
+        bytesRead += at - start;
+        this.#assembler.inserted(writers);
+        if (writers.name === eventsTable) this.#assembler.clockRow();
+        this.#rows++;
+      }
+      await this.#give();
+      await source.query('commit');
+    } catch (error) {
+      await source.query('rollback').catch(() => {});
+      throw error;
+    }
+    this.#options.onProgress({ phase: `reading ${table.relation}`, rows: this.#rows });
+  }
+
+  #begin(): void {
+    const { consistentPoint } = this.#slot;
+    this.#assembler.begin(Number(consistentPoint >> 32n), Number(consistentPoint & 0xffffffffn), this.#commitTimeUs);
+  }
+
+  async #give(): Promise<void> {
+    this.#assembler.commit(this.#slot.consistentPoint);
+    if (!this.#assembler.ready) return;
+    const assembled: AssembledSegment = this.#assembler.cut();
+    const segment = openSegment(encodeSegment(assembled), { verify: false });
+    this.#assembler.release();
+    const chunk = this.#chunk++;
+    for (const sink of this.#options.sinks.values()) await sink.load(segment, chunk);
+  }
+
+  async #assertSameFile(relation: string): Promise<void> {
+    const { rows } = await this.#source.query<{ node: string | null }>('select pg_relation_filenode($1::regclass)::text as node', [quoteRelation(relation)]);
+    if (rows[0]!.node !== this.#fileNodes.get(relation)) throw new Error(`table ${relation} was rewritten while it was loaded: its old snapshot cannot be read any more, so the load starts over`);
+  }
+}
+
+/** 16 MiB. */
+const pagesPerChunk = 2048;
+
+type Leaf = { readonly relation: string; readonly pages: number };
+
+async function leaves(source: Client, relation: string): Promise<Leaf[]> {
+  const { rows } = await source.query<{ relation: string; pages: string }>(
+    `select n.nspname || '.' || c.relname as relation, (pg_relation_size(c.oid) / current_setting('block_size')::int)::text as pages
+       from pg_partition_tree($1::regclass) t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
+      where t.isleaf
+      union
+     select n.nspname || '.' || c.relname, (pg_relation_size(c.oid) / current_setting('block_size')::int)::text
+       from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = $1::regclass and c.relkind = 'r'
+      order by 1`,
+    [quoteRelation(relation)],
+  );
+  return rows.map((row) => ({ relation: row.relation, pages: Number(row.pages) }));
+}
+
+async function fileNodes(source: Client, pipeline: Pipeline): Promise<ReadonlyMap<string, string>> {
+  const { events, dimensions } = pipeline.source;
+  const nodes = new Map<string, string>();
+  for (const { relation } of [events, ...Object.values(dimensions)]) {
+    for (const leaf of await leaves(source, relation)) {
+      const { rows } = await source.query<{ node: string }>('select pg_relation_filenode($1::regclass)::text as node', [quoteRelation(leaf.relation)]);
+      nodes.set(leaf.relation, rows[0]!.node);
+    }
+  }
+  return nodes;
+}
+
+/** The slot of a load that was lost, or of a pipeline that is loaded anew. */
+async function dropSlot(source: Client, slot: string): Promise<void> {
+  await source.query('select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where slot_name = $1 and active_pid is not null', [slot]);
+  await source.query('select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1', [slot]);
+}

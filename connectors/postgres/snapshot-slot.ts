@@ -1,0 +1,46 @@
+import { Client } from 'pg';
+import type { ClientConfig } from 'pg';
+import type { Lsn } from '../../core/position.ts';
+import { parseLsn } from '../../core/position.ts';
+import { quote } from './source-catalog.ts';
+
+/**
+ * A logical slot and the snapshot of its consistent point S: an event is in the snapshot exactly if its transaction's
+ * commit LSN is below S (E17). The snapshot lives as long as this connection does nothing else; a temporary slot too.
+ */
+export type SnapshotSlot = {
+  readonly consistentPoint: Lsn;
+  readonly snapshot: string;
+  /** Rejects when the connection, and with it the snapshot, is lost. */
+  readonly lost: Promise<never>;
+  close(): Promise<void>;
+};
+
+export async function createSnapshotSlot(options: { url: string; slot: string; temporary: boolean; applicationName: string }): Promise<SnapshotSlot> {
+  const client = new Client({
+    connectionString: options.url,
+    application_name: options.applicationName,
+    replication: 'database',
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+  } as unknown as ClientConfig);
+  const lost = Promise.withResolvers<never>();
+  lost.promise.catch(() => {});
+  client.on('error', (error) => lost.reject(error));
+  client.on('end', () => lost.reject(new Error('the source closed the connection that holds the snapshot')));
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ consistent_point: string; snapshot_name: string }>(
+      `CREATE_REPLICATION_SLOT ${quote(options.slot)} ${options.temporary ? 'TEMPORARY ' : ''}LOGICAL pgoutput (SNAPSHOT 'export')`,
+    );
+    return {
+      consistentPoint: parseLsn(rows[0]!.consistent_point),
+      snapshot: rows[0]!.snapshot_name,
+      lost: lost.promise,
+      close: () => client.end().catch(() => {}),
+    };
+  } catch (error) {
+    await client.end().catch(() => {});
+    throw error;
+  }
+}

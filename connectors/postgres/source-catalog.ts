@@ -1,0 +1,136 @@
+import type { Client } from 'pg';
+import type { ColumnType } from '../../core/columns/vector.ts';
+import type { Pipeline, Table } from '../../core/pipeline.ts';
+import { ConfigurationError } from '../sink.ts';
+import { replicaIdentityMissing } from './pgoutput/relation.ts';
+
+export type SourceCatalog = {
+  readonly systemIdentifier: string;
+  readonly timeline: number;
+  /** A type by its OID, domains resolved to their base (COLUMNS.md). */
+  readonly typeOf: (oid: number) => ColumnType;
+  /** Every column of the pipeline has a binary format that Sluice is sure of. */
+  readonly binary: boolean;
+};
+
+/** The names that a pipeline has in its source: one slot and one publication each, never shared. */
+export function sourceNames(pipeline: string): { slot: string; publication: string } {
+  const name = `sluice_${pipeline.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_')}`;
+  return { slot: name, publication: name };
+}
+
+/**
+ * Looks at the source through an ordinary connection and compares it with the definition. Changes nothing. Throws a
+ * ConfigurationError with what to type.
+ */
+export async function readSourceCatalog(client: Client, pipeline: Pipeline): Promise<SourceCatalog> {
+  const { rows: [server] } = await client.query<{ wal_level: string; system_identifier: string; timeline: number }>(
+    `select current_setting('wal_level') as wal_level, (select system_identifier::text from pg_control_system()) as system_identifier,
+            (select timeline_id from pg_control_checkpoint()) as timeline`,
+  );
+  if (server!.wal_level !== 'logical') {
+    throw new ConfigurationError(
+      `The source has wal_level=${server!.wal_level}, and a change stream needs logical. Type in the source: ALTER SYSTEM SET wal_level = 'logical'; then restart that server.`,
+    );
+  }
+  const { events, dimensions } = pipeline.source;
+  const types = new Map<number, ColumnType>();
+  for (const table of [events, ...Object.values(dimensions)]) {
+    const found = await readTable(client, table, pipeline.name);
+    for (const { oid, type } of found.columns.values()) types.set(oid, type);
+    checkColumns(table, found.columns);
+    if (found.replicaIdentity !== 'f' && !('appendOnly' in table && table.appendOnly)) throw replicaIdentityMissing(table.relation);
+  }
+  const declared = [events, ...Object.values(dimensions)].flatMap((table) => Object.values(table.columns));
+  return {
+    systemIdentifier: server!.system_identifier,
+    timeline: server!.timeline,
+    typeOf: (oid) => types.get(oid) ?? 'other',
+    binary: declared.every(({ type }) => type !== 'other'),
+  };
+}
+
+/** Makes the publication if it is missing, and gives it the pipeline's tables if it has others. */
+export async function ensurePublication(client: Client, pipeline: Pipeline): Promise<void> {
+  const { publication } = sourceNames(pipeline.name);
+  const { events, dimensions } = pipeline.source;
+  const wanted = [events, ...Object.values(dimensions)].map(({ relation }) => relation).sort();
+  const { rows } = await client.query<{ relation: string }>(
+    `select n.nspname || '.' || c.relname as relation
+       from pg_publication p left join pg_publication_rel r on r.prpubid = p.oid
+            left join pg_class c on c.oid = r.prrelid left join pg_namespace n on n.oid = c.relnamespace
+      where p.pubname = $1`,
+    [publication],
+  );
+  const list = wanted.map(quoteRelation).join(', ');
+  if (rows.length === 0) await client.query(`create publication ${quote(publication)} for table ${list} with (publish_via_partition_root = true)`);
+  else if (rows.map(({ relation }) => relation).sort().join() !== wanted.join()) await client.query(`alter publication ${quote(publication)} set table ${list}`);
+}
+
+export function quote(identifier: string): string {
+  return `"${identifier.replaceAll('"', '""')}"`;
+}
+
+/** `public.events` as it is written in SQL. */
+export function quoteRelation(relation: string): string {
+  const dot = relation.indexOf('.');
+  return `${quote(relation.slice(0, dot))}.${quote(relation.slice(dot + 1))}`;
+}
+
+type FoundColumn = { readonly oid: number; readonly type: ColumnType };
+
+async function readTable(client: Client, table: Table, pipeline: string): Promise<{ replicaIdentity: string; columns: Map<string, FoundColumn> }> {
+  const { rows } = await client.query<{ replica_identity: string; column: string; oid: string; base: string; kind: string }>(
+    `with recursive base as (
+       select a.attname, a.attnum, a.atttypid, a.atttypid as typid, c.relreplident
+         from pg_class c join pg_attribute a on a.attrelid = c.oid
+        where c.oid = to_regclass($1) and a.attnum > 0 and not a.attisdropped
+       union all
+       select b.attname, b.attnum, b.atttypid, t.typbasetype, b.relreplident
+         from base b join pg_type t on t.oid = b.typid and t.typtype = 'd'
+     )
+     select b.relreplident::text as replica_identity, b.attname as column, b.atttypid::text as oid, t.typname as base, t.typtype::text as kind
+       from base b join pg_type t on t.oid = b.typid where t.typtype <> 'd' order by b.attnum`,
+    [quoteRelation(table.relation)],
+  );
+  if (rows.length === 0) {
+    throw new ConfigurationError(
+      `Table ${table.relation} does not exist in the source, or this user may not see it. Create it, or correct the definition pipelines/${pipeline}.ts, then type: ./sluice resume ${pipeline}`,
+    );
+  }
+  return {
+    replicaIdentity: rows[0]!.replica_identity,
+    columns: new Map(rows.map(({ column, oid, base, kind }) => [column, { oid: Number(oid), type: kind === 'e' ? 'text' : (byName[base] ?? 'other') }])),
+  };
+}
+
+function checkColumns(table: Table, found: ReadonlyMap<string, FoundColumn>): void {
+  for (const [name, { type }] of Object.entries(table.columns)) {
+    const column = found.get(name);
+    if (!column) throw new ConfigurationError(`Table ${table.relation} has no column ${name}, and the definition uses it. It has: ${[...found.keys()].join(', ')}. Add the column, or correct the definition.`);
+    if (column.type !== type) throw new ConfigurationError(`Column ${name} of table ${table.relation} is ${column.type} in the source, and the definition says ${type}. Correct the definition.`);
+  }
+}
+
+const byName: Record<string, ColumnType> = {
+  bool: 'bool',
+  int2: 'int2',
+  int4: 'int4',
+  int8: 'int8',
+  oid: 'oid',
+  float4: 'float4',
+  float8: 'float8',
+  numeric: 'numeric',
+  date: 'date',
+  timestamp: 'timestamp',
+  timestamptz: 'timestamptz',
+  uuid: 'uuid',
+  text: 'text',
+  varchar: 'text',
+  bpchar: 'text',
+  name: 'text',
+  xml: 'text',
+  json: 'json',
+  jsonb: 'jsonb',
+  bytea: 'bytea',
+};

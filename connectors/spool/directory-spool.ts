@@ -1,0 +1,119 @@
+import { mkdir, open, readFile, readdir, rename, stat, unlink, link } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Spool } from './spool.ts';
+
+/** A spool in a local directory: a file a segment, named by its number. */
+export async function openDirectorySpool(directory: string): Promise<Spool> {
+  await mkdir(directory, { recursive: true });
+  await syncDirectory(directory);
+  return new DirectorySpool(directory);
+}
+
+class DirectorySpool implements Spool {
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  async list(): Promise<number[]> {
+    const floor = await this.#floor();
+    const names = await readdir(this.#directory);
+    return names
+      .filter((name) => name.endsWith(suffix))
+      .map((name) => Number.parseInt(name, 10))
+      .filter((seq) => seq >= floor)
+      .sort((a, b) => a - b);
+  }
+
+  async read(seq: number, length = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
+    const file = await open(this.#path(seq), 'r');
+    try {
+      const size = Math.min(length, (await file.stat()).size);
+      // a buffer of its own, because a segment must begin at a multiple of 8
+      const bytes = new Uint8Array(size);
+      let at = 0;
+      while (at < size) {
+        const { bytesRead } = await file.read(bytes, at, size - at, at);
+        if (bytesRead === 0) throw new Error(`${this.#path(seq)} ended at ${at} of ${size} bytes`);
+        at += bytesRead;
+      }
+      return bytes;
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Files first, then names in order, then the directory: a name that is durable has its whole content (E4). */
+  async append(seq: number, segments: readonly Uint8Array[]): Promise<'appended' | 'lost'> {
+    const temporary = segments.map((_, index) => join(this.#directory, `${process.pid}-${crypto.randomUUID()}-${index}.tmp`));
+    try {
+      await Promise.all(segments.map((bytes, index) => writeSynced(temporary[index]!, bytes)));
+      for (let index = 0; index < segments.length; index++) {
+        try {
+          await link(temporary[index]!, this.#path(seq + index));
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+          await syncDirectory(this.#directory);
+          return 'lost';
+        }
+      }
+      await syncDirectory(this.#directory);
+    } finally {
+      await Promise.all(temporary.map((path) => unlink(path).catch(() => {})));
+    }
+    // a zombie must not bring back a number that was trimmed meanwhile (E3)
+    return (await this.#floor()) <= seq ? 'appended' : 'lost';
+  }
+
+  async trim(floor: number): Promise<void> {
+    const path = join(this.#directory, floorName);
+    await writeSynced(`${path}.tmp`, new TextEncoder().encode(String(floor)));
+    await rename(`${path}.tmp`, path);
+    await syncDirectory(this.#directory);
+    for (const name of await readdir(this.#directory)) {
+      if (name.endsWith(suffix) && Number.parseInt(name, 10) < floor) await unlink(join(this.#directory, name));
+    }
+  }
+
+  async size(): Promise<number> {
+    const names = await readdir(this.#directory);
+    const sizes = await Promise.all(names.map((name) => stat(join(this.#directory, name)).then((file) => file.size, () => 0)));
+    return sizes.reduce((sum, size) => sum + size, 0);
+  }
+
+  async #floor(): Promise<number> {
+    try {
+      return Number(await readFile(join(this.#directory, floorName), 'utf8'));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
+      throw error;
+    }
+  }
+
+  #path(seq: number): string {
+    return join(this.#directory, `${String(seq).padStart(16, '0')}${suffix}`);
+  }
+}
+
+const suffix = '.segment';
+const floorName = 'floor';
+
+async function writeSynced(path: string, bytes: Uint8Array): Promise<void> {
+  const file = await open(path, 'w');
+  try {
+    await file.writeFile(bytes);
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

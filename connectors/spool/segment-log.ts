@@ -1,0 +1,227 @@
+import { join } from 'node:path';
+import type { Position } from '../../core/position.ts';
+import { openSegment, segmentHeader } from '../../core/segment-file.ts';
+import type { Segment, SegmentHeader } from '../../core/segment.ts';
+import { openDirectorySpool } from './directory-spool.ts';
+import type { Spool } from './spool.ts';
+
+/**
+ * A shard's segments as lanes read them: the newest from memory, older ones from the spool. One for each shard in a
+ * process; what another process appends is found by looking into the spool.
+ */
+export interface SegmentLog {
+  readonly shard: string;
+  /** Header of the newest segment. */
+  tail(): Promise<SegmentHeader | undefined>;
+  /** Header of the newest segment that has events. */
+  lastEvents(): Promise<SegmentHeader | undefined>;
+  /** Header of the oldest segment that the spool still has. */
+  oldest(): Promise<SegmentHeader | undefined>;
+  /**
+   * Consecutive segments, the first of which contains or follows `after`, at most about `maxRows` rows of them. Waits
+   * until there is one; [] when the signal aborts first. Throws SpoolTooShort if the segment behind `after` was trimmed.
+   */
+  read(after: Position, limits: { maxRows: number }, signal: AbortSignal): Promise<readonly Segment[]>;
+}
+
+export interface Appender {
+  /** Appends segments that continue the tail. 'lost': another capture was first. */
+  append(segments: readonly Segment[]): Promise<'appended' | 'lost'>;
+  /** Forgets segments that end at or below `position` and are older than `keepMs`. */
+  trim(position: Position, keepMs: number, now: number): Promise<void>;
+  size(): Promise<number>;
+}
+
+export class SpoolTooShort extends Error {
+  override readonly name = 'SpoolTooShort';
+  constructor(shard: string, after: Position, oldest: Position) {
+    super(`the spool of ${shard} begins at ${oldest}, and what follows ${after} was trimmed: this sink must be rebuilt`);
+  }
+}
+
+/** Two captures are on one shard, or files were changed by hand. */
+export class BrokenChain extends Error {
+  override readonly name = 'BrokenChain';
+}
+
+export async function openSegmentLog(options: { directory: string; shard: string; cacheBytes?: number }): Promise<SegmentLog & Appender> {
+  const log = new Log(options.shard, await openDirectorySpool(join(options.directory, options.shard)), options.cacheBytes ?? 48 << 20);
+  await log.refresh();
+  return log;
+}
+
+/** How often a log looks for what another process appended: rarely while the capture is in this one. */
+const lookMs = 100;
+const rareLookMs = 2_000;
+const recentMs = 10_000;
+
+class Log implements SegmentLog, Appender {
+  readonly shard: string;
+  readonly #spool: Spool;
+  readonly #cacheBytes: number;
+  /** Every stored segment's header, ascending without gaps. */
+  #headers: SegmentHeader[] = [];
+  #appendedAt: number[] = [];
+  readonly #cache = new Map<number, Segment>();
+  #cached = 0;
+  #appending: Promise<unknown> = Promise.resolve();
+  #changed = Promise.withResolvers<void>();
+  #lastAppend = Number.NEGATIVE_INFINITY;
+
+  constructor(shard: string, spool: Spool, cacheBytes: number) {
+    this.shard = shard;
+    this.#spool = spool;
+    this.#cacheBytes = cacheBytes;
+  }
+
+  async tail(): Promise<SegmentHeader | undefined> {
+    await this.refresh();
+    return this.#headers.at(-1);
+  }
+
+  async lastEvents(): Promise<SegmentHeader | undefined> {
+    await this.refresh();
+    return this.#headers.findLast(({ kind }) => kind === 'events');
+  }
+
+  async oldest(): Promise<SegmentHeader | undefined> {
+    await this.refresh();
+    return this.#headers[0];
+  }
+
+  async read(after: Position, limits: { maxRows: number }, signal: AbortSignal): Promise<readonly Segment[]> {
+    for (;;) {
+      const index = this.#firstAfter(after);
+      if (index < this.#headers.length) return this.#take(index, after, limits.maxRows);
+      if (signal.aborted) return [];
+      await this.#waitForMore(signal);
+      if (this.#firstAfter(after) === this.#headers.length) await this.refresh();
+    }
+  }
+
+  async append(segments: readonly Segment[]): Promise<'appended' | 'lost'> {
+    const run = this.#appending.then(() => this.#append(segments));
+    this.#appending = run.catch(() => {});
+    return run;
+  }
+
+  async trim(position: Position, keepMs: number, now: number): Promise<void> {
+    let count = 0;
+    // the tail always stays: the next capture continues it
+    while (count < this.#headers.length - 1 && this.#headers[count]!.to <= position && this.#appendedAt[count]! < now - keepMs) count++;
+    if (count === 0) return;
+    await this.#spool.trim(this.#headers[count]!.seq);
+    for (const header of this.#headers.splice(0, count)) this.#uncache(header.seq);
+    this.#appendedAt.splice(0, count);
+  }
+
+  size(): Promise<number> {
+    return this.#spool.size();
+  }
+
+  /** Takes notice of what the spool has: at the start, and of what other processes append. */
+  async refresh(): Promise<void> {
+    const stored = await this.#spool.list();
+    const known = this.#headers.at(-1)?.seq ?? -1;
+    for (const seq of stored) {
+      if (seq <= known) continue;
+      const header = segmentHeader(await this.#spool.read(seq, 1 << 16)) ?? (await this.#open(seq)).header;
+      // an append of this process may have come in between
+      if (seq > (this.#headers.at(-1)?.seq ?? -1)) this.#push(header);
+    }
+  }
+
+  async #append(segments: readonly Segment[]): Promise<'appended' | 'lost'> {
+    const first = segments[0]!.header;
+    // another capture in this process has gone on: no need to ask the spool
+    if (first.seq <= (this.#headers.at(-1)?.seq ?? 0)) return 'lost';
+    this.#assertContinues(first);
+    const outcome = await this.#spool.append(first.seq, segments.map((segment) => segment.bytes));
+    if (outcome === 'lost') return 'lost';
+    this.#lastAppend = performance.now();
+    for (const segment of segments) {
+      if (segment.header.seq <= (this.#headers.at(-1)?.seq ?? -1)) continue;
+      this.#keep(segment);
+      this.#push(segment.header);
+    }
+    return 'appended';
+  }
+
+  #push(header: SegmentHeader): void {
+    this.#assertContinues(header);
+    this.#headers.push(header);
+    this.#appendedAt.push(Date.now());
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  #assertContinues(header: SegmentHeader): void {
+    const tail = this.#headers.at(-1);
+    if (tail && (header.seq !== tail.seq + 1 || header.from !== tail.to)) {
+      throw new BrokenChain(`segment ${header.seq} of ${this.shard} begins at ${header.from}, and segment ${tail.seq} ends at ${tail.to}`);
+    }
+  }
+
+  /** Index of the first segment that ends above `after`. */
+  #firstAfter(after: Position): number {
+    let low = 0;
+    let high = this.#headers.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#headers[middle]!.to > after) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
+  async #take(start: number, after: Position, maxRows: number): Promise<readonly Segment[]> {
+    const headers = this.#headers.slice(start, start + maxSegments);
+    if (headers[0]!.from > after) throw new SpoolTooShort(this.shard, after, headers[0]!.from);
+    const segments: Segment[] = [];
+    let rows = 0;
+    for (const { seq } of headers) {
+      const segment = this.#cache.get(seq) ?? (await this.#open(seq));
+      segments.push(segment);
+      for (const batch of segment.batches) if (batch.image === 'after') rows += batch.rows;
+      if (rows >= maxRows) break;
+    }
+    return segments;
+  }
+
+  async #open(seq: number): Promise<Segment> {
+    const segment = openSegment(await this.#spool.read(seq), { verify: true });
+    if (segment.header.seq !== seq || segment.header.shard !== this.shard) throw new BrokenChain(`file ${seq} of ${this.shard} holds segment ${segment.header.seq} of ${segment.header.shard}`);
+    return segment;
+  }
+
+  #keep(segment: Segment): void {
+    this.#cache.set(segment.header.seq, segment);
+    this.#cached += segment.bytes.length;
+    for (const seq of this.#cache.keys()) {
+      if (this.#cached <= this.#cacheBytes) return;
+      this.#uncache(seq);
+    }
+  }
+
+  #uncache(seq: number): void {
+    const segment = this.#cache.get(seq);
+    if (!segment) return;
+    this.#cache.delete(seq);
+    this.#cached -= segment.bytes.length;
+  }
+
+  async #waitForMore(signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const wake = () => resolve();
+    const timer = setTimeout(wake, performance.now() - this.#lastAppend < recentMs ? rareLookMs : lookMs);
+    signal.addEventListener('abort', wake, { once: true });
+    try {
+      await Promise.race([promise, this.#changed.promise]);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', wake);
+    }
+  }
+}
+
+const maxSegments = 64;

@@ -1,0 +1,17 @@
+/**
+ * The ordered log of a shard's segments. An append is conditional on its number, so it needs no lock and no leader: of
+ * two captures that race, one wins (E3). Durable means durable: a number that `append` returned 'appended' for survives
+ * a power failure (E4).
+ */
+export interface Spool {
+  /** Numbers of the stored segments, ascending and without gaps. */
+  list(): Promise<number[]>;
+  /** The whole segment, or its first `length` bytes if it has more. */
+  read(seq: number, length?: number): Promise<Uint8Array>;
+  /** Appends consecutive segments beginning with `seq`. 'lost': the number was taken; nothing from there on was appended. */
+  append(seq: number, segments: readonly Uint8Array[]): Promise<'appended' | 'lost'>;
+  /** Forgets segments below `floor`. The floor is made durable first: numbers below it are never valid again. */
+  trim(floor: number): Promise<void>;
+  /** Bytes stored. */
+  size(): Promise<number>;
+}

@@ -1,0 +1,35 @@
+import type { Typed } from '../expressions/expression.ts';
+import type { Measure } from '../pipeline.ts';
+
+type Summable = Typed<'int'> | Typed<'float'> | Typed<'decimal'>;
+
+/** How many rows. */
+export function count(): Measure {
+  return { kind: 'count' };
+}
+
+/**
+ * The exact sum of round(of * 10^scale): integers and matches bring their scale, a float or a numeric column needs it.
+ * Rows whose value is NULL, NaN, infinite or above 2^53 when scaled are not counted.
+ */
+export function sum(of: Summable, options?: { readonly scale: number }): Measure {
+  return { kind: 'sum', of, scale: scaleOf('sum', of, options?.scale) };
+}
+
+/** The sum, as above, divided by the number of rows that it counted. */
+export function avg(of: Summable, options?: { readonly scale: number }): Measure {
+  return { kind: 'avg', of, scale: scaleOf('avg', of, options?.scale) };
+}
+
+/** Rows a second of the window. */
+export function rate(): Measure {
+  return { kind: 'rate' };
+}
+
+function scaleOf(name: string, of: Summable, given: number | undefined): number {
+  if (of.type !== 'int' && of.type !== 'float' && of.type !== 'decimal') throw new TypeError(`${name}: takes a number, not a ${(of as { type: string }).type}`);
+  const scale = given ?? (of.type === 'int' ? 0 : of.op === 'match' || of.op === 'scaled' ? of.scale : undefined);
+  if (scale === undefined) throw new TypeError(`${name}: how many decimal digits of a ${of.type} count? Write ${name}(…, { scale: 3 })`);
+  if (!Number.isInteger(scale) || scale < 0 || scale > 15) throw new TypeError(`${name}: scale ${scale} is not between 0 and 15`);
+  return scale;
+}

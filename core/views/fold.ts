@@ -1,0 +1,232 @@
+import { eventsTable } from '../capture/assembler.ts';
+import type { Int64Vector, Vector } from '../columns/vector.ts';
+import { State, int64At } from '../columns/vector.ts';
+import { evaluate } from '../expressions/kernels.ts';
+import type { Rows } from '../expressions/rows.ts';
+import { evaluateScaled } from '../expressions/scaled.ts';
+import type { EventTable } from '../pipeline.ts';
+import type { Position } from '../position.ts';
+import { parsePosition, position, rowsUpTo } from '../position.ts';
+import type { Batch, Segment } from '../segment.ts';
+import { batchOf } from '../segment.ts';
+import { KeySlots } from './key-slots.ts';
+import { PaneTable } from './pane-table.ts';
+import type { PaneDeltas, PaneSet } from './panes.ts';
+
+/** Transactions `fromTransaction` up to, not including, `toTransaction` of a segment; of these the events in (after, upTo]. */
+export type FoldRange = {
+  readonly fromTransaction: number;
+  readonly toTransaction: number;
+  readonly after?: Position | undefined;
+  readonly upTo?: Position | undefined;
+  /** Panes that begin before this are closed for good: their events go aside as late. */
+  readonly closedBeforeMs?: number;
+};
+
+export type Folded = { readonly deltas: PaneDeltas; readonly aside: readonly Aside[] };
+
+/** What one transaction changes in panes that views no longer take (late), or not yet (beyond maxFuture, E13). */
+export type Aside = { readonly reason: AsideReason; /** Of the transaction: its ordinal is 0. */ readonly position: Position; readonly deltas: PaneDeltas };
+export type AsideReason = 'late' | 'future';
+
+/**
+ * Folds events into panes: rows of `after` add, rows of `before` take away. Rows without an event time or a key, or with
+ * an infinite time, do not count. Nothing depends on how segments are cut or in how many pieces they are added (I6).
+ */
+export class Folder {
+  readonly #eventTime: string;
+  readonly #set: PaneSet;
+  readonly #paneUs: number;
+  readonly #maxFutureUs: number;
+  readonly #keys = new KeySlots();
+  #table: PaneTable;
+  #aside = new Map<string, { reason: AsideReason; position: Position; table: PaneTable }>();
+  #prepared = new Map<Batch, Prepared>();
+  #segment: Segment | undefined;
+
+  constructor(events: EventTable, set: PaneSet, maxFutureMs: number) {
+    this.#eventTime = events.eventTime;
+    this.#set = set;
+    this.#paneUs = set.paneMs * 1000;
+    this.#maxFutureUs = maxFutureMs * 1000;
+    this.#table = new PaneTable(set.accumulators.length);
+  }
+
+  add(segment: Segment, range: FoldRange): void {
+    if (segment !== this.#segment) {
+      this.#segment = segment;
+      this.#prepared.clear();
+    }
+    for (const image of ['after', 'before'] as const) {
+      const batch = batchOf(segment, eventsTable, image);
+      if (batch) this.#addBatch(segment, batch, image === 'after' ? 1 : -1, range);
+    }
+  }
+
+  /** What was added since the last take. */
+  take(): Folded {
+    const { paneMs } = this.#set;
+    const folded: Folded = {
+      deltas: this.#table.deltas(paneMs, this.#keys.texts),
+      aside: [...this.#aside.values()]
+        .map(({ reason, position, table }) => ({ reason, position, deltas: table.deltas(paneMs, this.#keys.texts) }))
+        .filter(({ deltas }) => deltas.count > 0),
+    };
+    if (!this.#table.isEmpty) this.#table = new PaneTable(this.#set.accumulators.length);
+    this.#aside.clear();
+    if (this.#keys.texts.length > mostKeys) {
+      this.#keys.clear();
+      this.#prepared.clear();
+    }
+    return folded;
+  }
+
+  #addBatch(segment: Segment, batch: Batch, sign: 1 | -1, range: FoldRange): void {
+    const { transactions } = segment;
+    const first = range.after === undefined ? 0 : rowsUpTo(batch.positions, batch.rows, range.after);
+    const last = range.upTo === undefined ? batch.rows : rowsUpTo(batch.positions, batch.rows, range.upTo);
+    const rowsBefore = (transaction: number) => (transaction === 0 ? 0 : batch.transactionEnds[transaction - 1]!);
+    const from = Math.max(first, rowsBefore(range.fromTransaction));
+    const to = Math.min(last, rowsBefore(range.toTransaction));
+    if (from >= to) return;
+
+    const prepared = this.#prepare(batch);
+    const entries = new Int32Array(to - from).fill(-1);
+    const closedBefore = (range.closedBeforeMs ?? Number.NEGATIVE_INFINITY) / this.#set.paneMs;
+    for (let transaction = range.fromTransaction; transaction < range.toTransaction; transaction++) {
+      const start = Math.max(from, rowsBefore(transaction));
+      const end = Math.min(to, rowsBefore(transaction + 1));
+      if (start < end) {
+        const horizon = { closedBefore, futureUs: transactions.commitTimes[transaction]! + this.#maxFutureUs };
+        this.#locate(prepared, entries, from, start, end, horizon, (reason, pane, row) => {
+          this.#setAside(segment, transaction, reason, prepared, pane, row, sign);
+        });
+      }
+    }
+    this.#accumulate(prepared, entries, from, sign);
+  }
+
+  /** Finds each row's entry in the table. */
+  #locate(prepared: Prepared, entries: Int32Array, base: number, start: number, end: number, horizon: { closedBefore: number; futureUs: number }, setAside: (reason: AsideReason, pane: number, row: number) => void): void {
+    const { slots, time, passes } = prepared;
+    const { words, states } = time;
+    const { closedBefore, futureUs } = horizon;
+    const paneUs = this.#paneUs;
+    const table = this.#table;
+    for (let row = start; row < end; row++) {
+      const slot = slots[row]!;
+      if (slot < 0) continue;
+      if (states !== undefined && states[row] !== State.value) continue;
+      if (passes !== undefined && passes[row] === 0) continue;
+      const high = words[row * 2 + 1]!;
+      const us = high * 4294967296 + (words[row * 2]! >>> 0);
+      if (high >= unsafeHigh || high < -unsafeHigh) {
+        if (high === 0x7fffffff || high === -0x80000000) continue;
+        const pane = exactPane(words, row, paneUs);
+        if (us > futureUs) setAside('future', pane, row);
+        else if (pane < closedBefore) setAside('late', pane, row);
+        else entries[row - base] = table.entry(pane, slot);
+        continue;
+      }
+      const pane = Math.floor(us / paneUs);
+      if (us > futureUs) setAside('future', pane, row);
+      else if (pane < closedBefore) setAside('late', pane, row);
+      else entries[row - base] = table.entry(pane, slot);
+    }
+  }
+
+  #accumulate(prepared: Prepared, entries: Int32Array, base: number, sign: 1 | -1): void {
+    this.#table.sums.forEach((sums, accumulator) => {
+      const values = prepared.values[accumulator];
+      if (values === undefined) addCounts(sums, entries, sign);
+      else addValues(sums, entries, values, base, sign);
+    });
+  }
+
+  #setAside(segment: Segment, transaction: number, reason: AsideReason, prepared: Prepared, pane: number, row: number, sign: 1 | -1): void {
+    const { lsns } = segment.transactions;
+    const identity = `${reason} ${lsns[transaction * 2 + 1]!} ${lsns[transaction * 2]!}`;
+    let aside = this.#aside.get(identity);
+    if (!aside) {
+      const lsn = (BigInt(lsns[transaction * 2 + 1]!) << 32n) | BigInt(lsns[transaction * 2]!);
+      const { epoch } = parsePosition(segment.header.to);
+      aside = { reason, position: position(epoch, lsn, 0), table: new PaneTable(this.#set.accumulators.length, 16) };
+      this.#aside.set(identity, aside);
+    }
+    const entry = aside.table.entry(pane, prepared.slots[row]!);
+    aside.table.sums.forEach((sums, accumulator) => (sums[entry]! += sign * (prepared.values[accumulator]?.[row] ?? 1)));
+  }
+
+  #prepare(batch: Batch): Prepared {
+    let prepared = this.#prepared.get(batch);
+    if (!prepared) {
+      prepared = this.#prepareBatch(batch);
+      this.#prepared.set(batch, prepared);
+    }
+    return prepared;
+  }
+
+  #prepareBatch(batch: Batch): Prepared {
+    const { key, where, accumulators } = this.#set;
+    const column = (name: string): Vector => {
+      const found = batch.columns.get(name);
+      if (!found) throw new TypeError(`the ${batch.image} rows of ${batch.table} have no column ${name}: view ${this.#set.name} cannot be folded`);
+      return found;
+    };
+    const rows: Rows = { length: batch.rows, column: (_, name) => column(name) };
+    const time = column(this.#eventTime);
+    if (time.layout !== 'int64') throw new TypeError(`the event time ${this.#eventTime} is not a timestamp`);
+    return {
+      time,
+      slots: this.#keys.slotsOf(column(key)),
+      passes: where && conditionOf(evaluate(where, rows)),
+      values: accumulators.map((accumulator) => {
+        if (accumulator.kind === 'sum') return evaluateScaled(accumulator.of, accumulator.scale, rows).values;
+        return accumulator.of && countable(evaluateScaled(accumulator.of, accumulator.ofScale, rows).states, batch.rows);
+      }),
+    };
+  }
+}
+
+/** A batch's columns as folds need them. `values`: undefined counts every row. */
+type Prepared = {
+  readonly time: Int64Vector;
+  readonly slots: Int32Array;
+  readonly passes: Uint8Array | undefined;
+  readonly values: readonly (Float64Array | undefined)[];
+};
+
+const mostKeys = 200_000;
+
+/** High words from here on (year 2255), and below its negative, do not fit a double exactly. */
+const unsafeHigh = 2_097_152;
+
+function exactPane(words: Int32Array, row: number, paneUs: number): number {
+  const us = int64At(words, row);
+  const length = BigInt(paneUs);
+  return Number(us / length - (us % length < 0n ? 1n : 0n));
+}
+
+function conditionOf(vector: Vector): Uint8Array {
+  if (vector.layout !== 'number') throw new TypeError('a filter must be a boolean');
+  const { values, states } = vector;
+  return Uint8Array.from(values, (value, row) => (value === 1 && (states === undefined || states[row] === State.value) ? 1 : 0));
+}
+
+function countable(states: Uint8Array | undefined, rows: number): Float64Array | undefined {
+  return states && Float64Array.from({ length: rows }, (_, row) => (states[row] === State.value ? 1 : 0));
+}
+
+function addCounts(sums: Float64Array, entries: Int32Array, sign: number): void {
+  for (let index = 0; index < entries.length; index++) {
+    const entry = entries[index]!;
+    if (entry >= 0) sums[entry]! += sign;
+  }
+}
+
+function addValues(sums: Float64Array, entries: Int32Array, values: Float64Array, base: number, sign: number): void {
+  for (let index = 0; index < entries.length; index++) {
+    const entry = entries[index]!;
+    if (entry >= 0) sums[entry]! += sign * values[base + index]!;
+  }
+}

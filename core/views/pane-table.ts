@@ -1,0 +1,97 @@
+import { grown } from '../columns/column.ts';
+import type { PaneDeltas } from './panes.ts';
+
+/** Sums by (pane, key slot): an entry for each pair that was touched, open addressing, one array an accumulator. */
+export class PaneTable {
+  #size = 0;
+  #table: Int32Array;
+  #ordinals: Int32Array;
+  #slots: Int32Array;
+  readonly sums: Float64Array[];
+  readonly #panes: number[] = [];
+  readonly #ordinalOf = new Map<number, number>();
+  #lastPane = Number.NaN;
+  #lastOrdinal = -1;
+
+  constructor(accumulators: number, capacity = 256) {
+    this.#table = new Int32Array(capacity * 2).fill(-1);
+    this.#ordinals = new Int32Array(capacity);
+    this.#slots = new Int32Array(capacity);
+    this.sums = Array.from({ length: accumulators }, () => new Float64Array(capacity));
+  }
+
+  get isEmpty(): boolean {
+    return this.#size === 0;
+  }
+
+  /** Where a pair's sums stand; `pane` counts pane lengths since 1970. */
+  entry(pane: number, slot: number): number {
+    const ordinal = pane === this.#lastPane ? this.#lastOrdinal : this.#ordinal(pane);
+    const mask = this.#table.length - 1;
+    let at = hash(ordinal, slot) & mask;
+    for (; ; at = (at + 1) & mask) {
+      const entry = this.#table[at]!;
+      if (entry < 0) break;
+      if (this.#slots[entry] === slot && this.#ordinals[entry] === ordinal) return entry;
+    }
+    return this.#add(ordinal, slot, at);
+  }
+
+  /** What was gathered, without pairs whose sums are all 0. Throws a RangeError for a sum that is no longer exact. */
+  deltas(paneMs: number, keys: readonly string[]): PaneDeltas {
+    const kept: number[] = [];
+    for (let entry = 0; entry < this.#size; entry++) if (this.sums.some((sums) => sums[entry] !== 0)) kept.push(entry);
+    const values = this.sums.map((sums) => Float64Array.from(kept, (entry) => exact(sums[entry]!)));
+    return {
+      count: kept.length,
+      panes: Float64Array.from(kept, (entry) => this.#panes[this.#ordinals[entry]!]! * paneMs),
+      keys: kept.map((entry) => keys[this.#slots[entry]!]!),
+      values,
+    };
+  }
+
+  #ordinal(pane: number): number {
+    let ordinal = this.#ordinalOf.get(pane);
+    if (ordinal === undefined) {
+      ordinal = this.#panes.push(pane) - 1;
+      this.#ordinalOf.set(pane, ordinal);
+    }
+    this.#lastPane = pane;
+    this.#lastOrdinal = ordinal;
+    return ordinal;
+  }
+
+  #add(ordinal: number, slot: number, at: number): number {
+    const entry = this.#size++;
+    if (this.#size > this.#slots.length) {
+      this.#ordinals = grown(this.#ordinals, this.#size);
+      this.#slots = grown(this.#slots, this.#size);
+      for (let accumulator = 0; accumulator < this.sums.length; accumulator++) this.sums[accumulator] = grown(this.sums[accumulator]!, this.#size);
+    }
+    this.#ordinals[entry] = ordinal;
+    this.#slots[entry] = slot;
+    this.#table[at] = entry;
+    if (this.#size * 2 > this.#table.length) this.#rehash();
+    return entry;
+  }
+
+  #rehash(): void {
+    this.#table = new Int32Array(this.#table.length * 2).fill(-1);
+    const mask = this.#table.length - 1;
+    for (let entry = 0; entry < this.#size; entry++) {
+      let at = hash(this.#ordinals[entry]!, this.#slots[entry]!) & mask;
+      while (this.#table[at]! >= 0) at = (at + 1) & mask;
+      this.#table[at] = entry;
+    }
+  }
+}
+
+function hash(ordinal: number, slot: number): number {
+  const mixed = Math.imul(slot, 0x9e3779b1) ^ Math.imul(ordinal, 0x85ebca6b);
+  return mixed ^ (mixed >>> 15);
+}
+
+function exact(sum: number): number {
+  if (Number.isSafeInteger(sum)) return sum + 0;
+  throw new RangeError(`a pane's sum is beyond 2^53 and would not be exact (${sum}): give the measure a smaller scale, or filter out the rows that are that large`);
+}

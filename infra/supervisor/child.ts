@@ -1,0 +1,96 @@
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
+import type { Command, StopStep } from '../embedded/service.ts';
+import { type Identity, identify, stopProcess } from './identity.ts';
+
+const firstDelayMs = 100;
+const longestDelayMs = 10_000;
+/** A process that lived this long starts over with the first delay. */
+const settledMs = 20_000;
+const logLimitBytes = 64 * 1024 * 1024;
+
+/**
+ * A process that is kept running.
+ *
+ *   idle --start--> running --dies--> waiting --delay over--> running
+ *                      \------stop------|-----> stopped
+ */
+export class Child {
+  readonly name: string;
+  readonly stopSteps: readonly StopStep[];
+  readonly logFile: string;
+  identity: Identity | undefined;
+  deaths = 0;
+  #prepare: () => Promise<Command>;
+  #notify: ChildListener;
+  #stopped = false;
+  #delayMs = firstDelayMs;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: ChildOptions) {
+    this.name = options.name;
+    this.stopSteps = options.stop;
+    this.logFile = options.logFile;
+    this.#prepare = options.prepare;
+    this.#notify = options.listener;
+  }
+
+  async start(): Promise<void> {
+    const command = await this.#prepare();
+    if (this.#stopped) return;
+    const log = openLog(this.logFile);
+    const startedAt = Date.now();
+    writeSync(log, `--- ${new Date(startedAt).toISOString()} starting ${this.name}\n`);
+    // A session of its own: Ctrl-C on the terminal reaches the supervisor only, which stops things in order.
+    const child = spawn(command.program, command.args, {
+      ...command.user,
+      cwd: command.cwd ?? '/',
+      env: command.environment,
+      stdio: ['ignore', log, log],
+      detached: true,
+    });
+    closeSync(log);
+    this.identity = child.pid === undefined ? undefined : identify(child.pid);
+    this.#notify.changed();
+    child.once('error', (error) => this.#died(error.message, startedAt));
+    child.once('exit', (code, signal) => this.#died(signal ?? `exit code ${code}`, startedAt));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    if (this.identity) await stopProcess(this.identity, this.stopSteps);
+    this.identity = undefined;
+    this.#notify.changed();
+  }
+
+  #died(why: string, startedAt: number): void {
+    if (this.#stopped || this.#timer) return;
+    this.identity = undefined;
+    this.deaths += 1;
+    this.#notify.changed();
+    if (Date.now() - startedAt > settledMs) this.#delayMs = firstDelayMs;
+    this.#notify.report(`${this.name} ended (${why}); starting it again in ${this.#delayMs / 1000} s`);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.start().catch((error: Error) => this.#died(error.message, Date.now()));
+    }, this.#delayMs);
+    this.#delayMs = Math.min(this.#delayMs * 2, longestDelayMs);
+  }
+}
+
+export type ChildOptions = {
+  readonly name: string;
+  readonly logFile: string;
+  readonly stop: readonly StopStep[];
+  readonly prepare: () => Promise<Command>;
+  readonly listener: ChildListener;
+};
+
+export type ChildListener = { changed(): void; report(line: string): void };
+
+/** One old log is kept, so a log never grows past twice the limit by restarts. */
+function openLog(file: string): number {
+  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > logLimitBytes) renameSync(file, `${file}.1`);
+  return openSync(file, 'a');
+}

@@ -1,0 +1,27 @@
+import type { PortName } from '../embedded/service.ts';
+import type { EndpointName } from './endpoints.ts';
+
+/** Sluice's own processes, in the order they are started; they are stopped in the reverse order. */
+export const productProcesses: readonly ProductProcess[] = [
+  { name: 'receiver', entry: 'infra/receiver/main.ts', endpoint: 'receiver', stopMs: 5_000 },
+  { name: 'worker', entry: 'workers/main.ts', endpoint: 'worker', stopMs: 10_000 },
+  { name: 'api', entry: 'api/main.ts', endpoint: 'api', stopMs: 5_000 },
+];
+
+/** Started last, once the pipelines run. */
+export function loadProcess(rate: number): ProductProcess {
+  return { name: 'load', entry: 'bench/load/main.ts', args: ['--rate', String(rate)], stopMs: 5_000 };
+}
+
+export type ProductProcess = {
+  readonly name: string;
+  /** Relative to the checkout. */
+  readonly entry: string;
+  readonly args?: readonly string[];
+  /** Answers under the endpoint of its name once it is ready. */
+  readonly endpoint?: EndpointName;
+  /** How long a drain may take after SIGTERM. */
+  readonly stopMs: number;
+};
+
+export const productPorts: readonly PortName[] = ['api', 'worker', 'receiver'];

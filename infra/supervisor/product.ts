@@ -1,0 +1,76 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Config, toEnvironment } from '../../core/config.ts';
+import type { Command } from '../embedded/service.ts';
+import { checkout } from './checkout.ts';
+import { endpoints } from './endpoints.ts';
+import { pipelinesClient } from './pipelines.ts';
+import { loadProcess, type ProductProcess, productProcesses } from './processes.ts';
+import { seconds, type Start } from './services.ts';
+import { together } from './together.ts';
+import { waitUntil } from './wait.ts';
+
+/** A rate at which one sees things move on the dashboard. */
+const gentleRate = 20;
+
+export async function startProcesses(start: Start): Promise<void> {
+  await together(start.signal, productProcesses, (process, signal) => startProcess({ ...start, signal }, process));
+}
+
+/** Starts the pipelines' workflows that do not run, and waits until the pipelines do, or are paused on purpose. */
+export async function startPipelines({ plan, report, signal }: Start): Promise<void> {
+  const client = await pipelinesClient();
+  if (!client) return report('pipelines    skipped: client/pipelines.ts is not there yet');
+  const startedAt = performance.now();
+  await client.ensurePipelines(plan.config);
+  const settled = async () => {
+    const waiting = (await client.pipelineStatuses(plan.config)).filter(
+      ({ state }) => state !== 'running' && state !== 'paused',
+    );
+    if (waiting.length > 0) throw new Error(waiting.map(({ name, state }) => `${name} is ${state}`).join(', '));
+  };
+  const logFile = join(plan.config.dataDir, 'logs', 'worker.log');
+  await waitUntil(settled, { what: 'Pipelines', timeoutMs: 60_000, everyMs: 200, signal, logFile });
+  report(`${'pipelines'.padEnd(12)} healthy after ${seconds(startedAt)} s`);
+}
+
+/** Without a rate given, load is generated on our own tables only, never on a user's database. */
+export async function startLoad(start: Start, rate: number | undefined): Promise<void> {
+  const wanted = rate ?? (start.plan.own.includes('source') ? 0 : gentleRate);
+  if (wanted > 0) await startProcess(start, loadProcess(wanted));
+}
+
+async function startProcess(start: Start, process: ProductProcess): Promise<void> {
+  const { plan, roster, report, signal } = start;
+  const startedAt = performance.now();
+  const name = process.name.padEnd(12);
+  if (!existsSync(join(checkout, process.entry))) return report(`${name} skipped: ${process.entry} is not there yet`);
+  const stop = [{ signal: 'SIGTERM' as const, waitMs: process.stopMs }];
+  const child = roster.add(process.name, stop, async () => commandOf(process, plan.config));
+  await child.start();
+  const endpoint = process.endpoint && endpoints[process.endpoint];
+  const url = endpoint?.url(plan.config);
+  if (!endpoint || !url) return report(`${name} started`);
+  const hopeless = () => child.deaths >= 5;
+  const logFile = child.logFile;
+  await waitUntil(() => endpoint.check(url), { what: process.name, timeoutMs: 60_000, signal, hopeless, logFile });
+  report(`${name} healthy after ${seconds(startedAt)} s   ${url}`);
+}
+
+function commandOf({ entry, args = [] }: ProductProcess, config: Config): Command {
+  return {
+    program: process.execPath,
+    cwd: checkout,
+    args: ['--disable-warning=ExperimentalWarning', join(checkout, entry), ...args],
+    environment: { ...ownEnvironment(), ...toEnvironment(config) },
+  };
+}
+
+/**
+ * The user's environment, as a pipeline may refer to variables of any name; but not what would silently change the
+ * meaning of our addresses (PGUSER, PGSSLMODE, ...) or of Node.
+ */
+function ownEnvironment(): Record<string, string> {
+  const entries = Object.entries(process.env).filter(([name]) => !/^(PG[A-Z]+|NODE_OPTIONS|npm_.*)$/.test(name));
+  return Object.fromEntries(entries) as Record<string, string>;
+}

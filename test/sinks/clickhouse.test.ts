@@ -1,0 +1,181 @@
+import { createClient } from '@clickhouse/client';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { ClickHouseSink } from '../../connectors/clickhouse/clickhouse-sink.ts';
+import { ConfigurationError, FenceMoved } from '../../connectors/sink.ts';
+import type { Position } from '../../core/position.ts';
+import { origin, parsePosition, position } from '../../core/position.ts';
+import type { TextRow } from '../../core/segment-builder.ts';
+import { throwAwayClickhouse } from '../embedded/services.ts';
+import type { Intent } from './stream.ts';
+import { contents, endOf, intents, pipeline, segmentsOf, start, streamOf, titles } from './stream.ts';
+
+const definition = { kind: 'clickhouse', table: 'enriched', orderBy: ['event_ts', 'id'], partitionBy: 'event_ts', gatherMs: 0 } as const;
+const zero = position(1, 0n, 0);
+
+async function open() {
+  const database = await throwAwayClickhouse();
+  const client = createClient({ url: database.url });
+  const sinks: ClickHouseSink[] = [];
+  const make = (table = 'enriched') => {
+    const sink = new ClickHouseSink(pipeline, 'enriched', { ...definition, table }, database.url);
+    sinks.push(sink);
+    return sink;
+  };
+  const query = async (sql: string) => (await client.query({ query: sql, format: 'JSONEachRow' })).json<Record<string, unknown>>();
+  return {
+    make,
+    query,
+    command: (sql: string) => client.command({ query: sql }),
+    rows: () => query(`SELECT toString(id) AS id, toString(event_ts) AS event_ts, toString(content_id) AS content_id, toString(user_id) AS user_id, event_type, toString(duration_ms) AS duration_ms, device, raw_payload, title, content_type, engagement_seconds, engagement_pct FROM enriched FINAL ORDER BY enriched.id`),
+    async [Symbol.asyncDispose]() {
+      for (const sink of sinks) await sink.close();
+      await client.close();
+      await database[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** What ClickHouse shows of a source row: clamped, enriched. */
+function expected(rows: Iterable<TextRow>): Record<string, unknown>[] {
+  return [...rows].map((row) => {
+    const place = contents.indexOf(row['content_id'] ?? '');
+    const isKnown = place >= 0 && place < titles.length;
+    const seconds = row['duration_ms'] == null ? null : Number(row['duration_ms']) / 1000;
+    const given = Object.fromEntries(['id', 'content_id', 'user_id', 'event_type', 'duration_ms', 'device', 'raw_payload'].map((name) => [name, row[name] ?? null]));
+    return {
+      ...given,
+      event_ts: stored(row['event_ts']!),
+      title: isKnown ? `Title ${place} "ü"` : null,
+      content_type: isKnown ? 'video' : null,
+      engagement_seconds: seconds,
+      engagement_pct: isKnown && place > 0 && seconds !== null ? (seconds / (place * 100)) * 100 : null,
+    };
+  }).sort((a, b) => Number((a as TextRow)['id']) - Number((b as TextRow)['id']));
+}
+
+function stored(time: string): string {
+  if (time.startsWith('-') || time.endsWith('BC') || time.startsWith('1899')) return '1900-01-01 00:00:00.000000';
+  if (time === 'infinity' || time.startsWith('9999')) return '2299-12-31 23:59:59.999999';
+  return time.endsWith('Z') ? time.replace('T', ' ').replace('Z', '000') : time.replace('+00', '');
+}
+
+describe('ClickHouse', () => {
+  test('I2, E5: any grouping and any repetition of the same events gives the rows of the source', async () => {
+    await using place = await open();
+    await place.make().create();
+    const cuts = fc.uniqueArray(fc.nat(70), { maxLength: 6 }).map((list) => new Set(list));
+    await fc.assert(
+      fc.asyncProperty(intents, fc.integer({ min: 1, max: 9 }), cuts, cuts, fc.nat(60), async (list, size, cutsA, cutsB, back) => {
+        for (const table of ['enriched', 'sluice_fence']) await place.command(`TRUNCATE TABLE ${table}`);
+        const sink = place.make();
+        const { segments, table, transactions } = streamOf(list, size, cutsA);
+        await sink.finishLoad(zero);
+        let fence: Position = zero;
+        for (const segment of segments) {
+          await sink.apply([segment], fence, segment.header.to);
+          fence = segment.header.to;
+        }
+        expect(await place.rows()).toEqual(expected(table.rows.values()));
+        // The fence is lost and lags by some events; the spool is lost too, so the segments have other cuts.
+        const again = segmentsOf(transactions, cutsB);
+        const { lsn } = parsePosition(endOf(again));
+        const lagging = position(1, lsn > BigInt(back) * 10n ? lsn - BigInt(back) * 10n : 0n, back % 3);
+        await place.command('TRUNCATE TABLE sluice_fence');
+        await sink.finishLoad(zero);
+        await place.command(`INSERT INTO sluice_fence (pipeline, lane, target, position) SELECT pipeline, lane, target, toUInt128('${BigInt(`0x${lagging}`)}') FROM sluice_fence`);
+        await sink.apply(again, lagging, endOf(again));
+        expect(await sink.readFence()).toBe(endOf(again));
+        expect(await place.rows()).toEqual(expected(table.rows.values()));
+      }),
+      { numRuns: 25 },
+    );
+  }, 120_000);
+
+  test('a moved sort key leaves one row, also when it moves between days and back', async () => {
+    await using place = await open();
+    const sink = place.make();
+    await sink.create();
+    await sink.finishLoad(zero);
+    const row = { content_id: contents[1]!, event_ts: '2026-11-21 10:00:00+00' };
+    const move = (event_ts: string): Intent => ({ kind: 'move', slot: 0, row: { event_ts } });
+    const { segments } = streamOf([{ kind: 'insert', slot: 0, row }, move('2026-11-20 10:00:00+00'), move('infinity'), move('9999-01-01 00:00:00+00'), move('2026-11-21 10:00:00+00')], 1, new Set());
+    expect(await sink.apply(segments, zero, endOf(segments))).toEqual({ events: 5 });
+    expect(await place.rows()).toMatchObject([{ id: '1', event_ts: '2026-11-21 10:00:00.000000' }]);
+    // infinity and 9999 are one time here
+    expect(await place.query('SELECT uniqExact(event_ts, id) AS n FROM enriched')).toEqual([{ n: 3 }]);
+  });
+
+  test('E10: a row of years is split into inserts of at most 90 days', async () => {
+    await using place = await open();
+    const sink = place.make();
+    await sink.create();
+    const days = Array.from({ length: 300 }, (_, day): Intent => ({ kind: 'insert', slot: 0, row: { event_ts: new Date(start - ((day * 7) % 300) * 86_400_000).toISOString(), device: `d${day}` } }));
+    const { segments, table } = streamOf(days, 300, new Set());
+    for (const segment of segments) await sink.load(segment);
+    expect(await place.rows()).toEqual(expected(table.rows.values()));
+  });
+
+  test('E8: a truncate is tombstones below its position, and one that a zombie repeats spares newer rows', async () => {
+    await using place = await open();
+    const sink = place.make();
+    await sink.create();
+    await sink.finishLoad(zero);
+    const row = { event_ts: '2026-11-21 10:00:00+00' };
+    const { segments, table } = streamOf([{ kind: 'insert', slot: 0, row }, { kind: 'truncate', slot: 0, row }, { kind: 'insert', slot: 0, row }], 1, new Set());
+    await sink.apply(segments, zero, endOf(segments));
+    expect(await place.rows()).toEqual(expected(table.rows.values()));
+    await expect(place.make().apply(segments, zero, endOf(segments))).rejects.toThrow(FenceMoved);
+    expect(await place.rows()).toEqual(expected(table.rows.values()));
+  });
+
+  test('E28: rows of a load that was lost are buried by the next one', async () => {
+    await using place = await open();
+    const sink = place.make();
+    await sink.create();
+    expect(await sink.readFence()).toBeUndefined();
+    const { segments } = streamOf([{ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21 10:00:00+00' } }], 1, new Set());
+    await sink.load(segments[0]!);
+    expect(await place.rows()).toHaveLength(1);
+    await sink.finishLoad(position(2, 50n, 0));
+    expect(await place.rows()).toHaveLength(0);
+    expect(await sink.readFence()).toBe(position(2, 50n, 0));
+  });
+
+  test('I4: a fence is not taken for that of another table of the same name', async () => {
+    await using place = await open();
+    const sink = place.make();
+    await sink.create();
+    await sink.finishLoad(zero);
+    await place.command('DROP TABLE enriched SYNC');
+    await sink.create();
+    expect(await sink.readFence()).toBeUndefined();
+  });
+
+  test('I3: a worker whose fence was overtaken is told, and a late fence does not go back', async () => {
+    await using place = await open();
+    const [sink, zombie] = [place.make(), place.make()];
+    await sink.create();
+    await sink.finishLoad(zero);
+    const { segments } = streamOf(Array.from({ length: 9 }, () => ({ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21 10:00:00+00' } }) as const), 1, new Set());
+    await sink.apply(segments, zero, endOf(segments));
+    await expect(zombie.apply(segments.slice(0, 1), zero, segments[0]!.header.to)).rejects.toThrow(FenceMoved);
+    expect(await sink.readFence()).toBe(endOf(segments));
+    expect(origin < zero).toBe(true);
+  });
+
+  test('says in a sentence what only a person can mend', async () => {
+    await using place = await open();
+    await place.command('CREATE TABLE enriched (id Int64) ENGINE = MergeTree ORDER BY id');
+    await expect(place.make().create()).rejects.toThrow(ConfigurationError);
+    await expect(place.make().create()).rejects.toThrow(/not as ReplacingMergeTree/);
+    await expect(place.make('nowhere').readFence()).rejects.toThrow(/has no table nowhere/);
+    const sink = place.make('mine');
+    await sink.create();
+    await place.command('ALTER TABLE mine DROP COLUMN device');
+    await expect(sink.create()).rejects.toThrow('ALTER TABLE mine ADD COLUMN device LowCardinality(Nullable(String))');
+    await sink.finishLoad(zero).catch(() => {});
+    const { segments } = streamOf([{ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21 10:00:00+00' } }], 1, new Set());
+    await expect(sink.apply(segments, zero, endOf(segments))).rejects.toThrow(ConfigurationError);
+  });
+});

@@ -1,0 +1,31 @@
+import { defineConfig } from 'vitest/config';
+
+const needsServices = '**/*.{pg,redis,clickhouse,temporal}.test.ts';
+const exclude = ['**/node_modules/**', '.sluice/**', 'web/dist/**'];
+
+/** `unit` runs alone; `integration` shares one instance of the real services (test/embedded/setup.ts). */
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['**/*.test.{ts,tsx}'],
+          exclude: [...exclude, needsServices, 'test/!(arrows).test.ts', 'test/*/**'],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: 'integration',
+          include: ['test/**/*.test.ts', needsServices],
+          exclude: [...exclude, 'test/arrows.test.ts'],
+          globalSetup: 'test/embedded/setup.ts',
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});

@@ -1,0 +1,28 @@
+import type { Position } from '../core/position.ts';
+import type { HoldReport } from './messages.ts';
+
+/** Lanes that are being brought to one position and kept there. Part of a run's memory. */
+export type Hold = {
+  readonly position: Position;
+  readonly deadlineMs: number;
+  /** The capture has been stopped, and the position is its last. */
+  readonly draining: boolean;
+  /** Lanes that are on their way. */
+  readonly waiting: Record<string, true>;
+  readonly held: Record<string, string>;
+  readonly notHeld: Record<string, string>;
+};
+
+export function beginHold(position: Position, lanes: readonly string[], deadlineMs: number, draining: boolean): Hold {
+  return { position, deadlineMs, draining, waiting: Object.fromEntries(lanes.map((lane) => [lane, true as const])), held: {}, notHeld: {} };
+}
+
+export function isSettled(hold: Hold): boolean {
+  return Object.keys(hold.waiting).length === 0;
+}
+
+/** Lanes that still wait were not brought there in time. */
+export function holdReport({ position, waiting, held, notHeld }: Hold, why: string): HoldReport {
+  const late = Object.fromEntries(Object.keys(waiting).map((lane) => [lane, why]));
+  return { position, held: { ...held }, notHeld: { ...notHeld, ...late } };
+}

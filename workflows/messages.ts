@@ -1,0 +1,67 @@
+import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { Lane, LaneKind } from '../core/define/lanes.ts';
+import type { LaneState } from '../core/lane-state.ts';
+import type { PipelineState } from '../core/pipeline-state.ts';
+import type { Position } from '../core/position.ts';
+import type { StepResult } from '../activities/steps.ts';
+
+/** Plain, so that `temporal workflow signal --name pause` works without input. */
+export const pause = defineSignal('pause');
+export const resume = defineSignal('resume');
+/** Input: a lane's name, or `capture`. */
+export const pauseLane = defineSignal<[string]>('pauseLane');
+export const resumeLane = defineSignal<[string]>('resumeLane');
+export const releaseHold = defineSignal('releaseHold');
+
+/** Stops the capture, lets every lane apply what was captured, and ends in `paused`. */
+export const drain = defineUpdate<HoldReport, [DrainRequest?]>('drain');
+/** Takes over settings and addresses of the definition that the workers have now; refuses changed views or sinks. */
+export const reload = defineUpdate<{ definitionHash: string }>('reload');
+/** Brings lanes to exactly one position and keeps them there until `releaseHold`, or until the time is over. */
+export const holdAt = defineUpdate<HoldReport, [HoldRequest]>('holdAt');
+
+export const status = defineQuery<WorkflowStatus>('status');
+
+export type HoldRequest = {
+  readonly position: Position;
+  /** All lanes if it is missing. */
+  readonly lanes?: readonly string[];
+  /** From the beginning of the hold to its release, whatever happens. */
+  readonly timeoutMs: number;
+};
+export type DrainRequest = { readonly timeoutMs?: number };
+
+/** Lanes that are held, with their fences, and those that could not be, with the reason. */
+export type HoldReport = {
+  readonly position: string | null;
+  readonly held: Readonly<Record<string, string>>;
+  readonly notHeld: Readonly<Record<string, string>>;
+};
+
+export type PartStatus = {
+  readonly name: string;
+  readonly kind: LaneKind | 'capture';
+  readonly state: LaneState;
+  readonly fence: string | null;
+  readonly last: StepResult | null;
+  /** Why it is parked or broken. */
+  readonly error: string | null;
+};
+
+export type WorkflowStatus = {
+  readonly name: string;
+  readonly state: PipelineState;
+  readonly capture: PartStatus;
+  readonly lanes: readonly PartStatus[];
+  /** Notes about what was asked for and could not be done, newest last. */
+  readonly notes: readonly string[];
+  /** Why the pipeline is parked, if it is. */
+  readonly error: string | null;
+  /** ISO time of the first run. */
+  readonly started: string;
+};
+
+/** Failure type of an update that comes while the run is being exchanged for a fresh one: ask again. */
+export const rotatingFailure = 'Rotating';
+
+export type Part = { readonly name: string; readonly kind: Lane['kind'] | 'capture' };

@@ -1,0 +1,164 @@
+import { upsertSearchAttributes, setCurrentDetails, type CancellationScope } from '@temporalio/workflow';
+import type { Description, StepResult } from '../activities/steps.ts';
+import { laneStates, type LaneEvent, type LaneState } from '../core/lane-state.ts';
+import { pipelineStates, type PipelineEvent, type PipelineState } from '../core/pipeline-state.ts';
+import { detailsPage } from './details.ts';
+import type { Hold } from './hold.ts';
+import type { Part, PartStatus, WorkflowStatus } from './messages.ts';
+import { stateAttribute } from './search-attributes.ts';
+import type { Refusal } from './refusal.ts';
+
+/** What one run hands to the next: O(lanes), never rows (E21). */
+export type Memory = {
+  readonly state: PipelineState;
+  readonly parts: Readonly<Record<string, PartMemory>>;
+  readonly description?: Description | undefined;
+  readonly hold?: Hold | undefined;
+  readonly notes: readonly string[];
+  readonly error?: string | undefined;
+  readonly startedMs: number;
+};
+export type PartMemory = { state: LaneState; fence?: string; last?: StepResult; error?: string };
+
+/** The state of one run of a pipeline, and everything that moves it. Waits for nothing; `pipeline.ts` does. */
+export class PipelineRun {
+  readonly name: string;
+  readonly #startedMs: number;
+  readonly #parts: Map<string, PartMemory>;
+  /** What runs now, by part. */
+  readonly scopes = new Map<string, CancellationScope>();
+  state: PipelineState;
+  description: Description | undefined;
+  hold: Hold | undefined;
+  error: string | undefined;
+  notes: readonly string[];
+  /** The run is over as soon as nothing runs: a fresh one continues. */
+  rotating = false;
+  #published: PipelineState | undefined;
+
+  constructor(name: string, memory: Memory | undefined, nowMs: number) {
+    this.name = name;
+    this.#startedMs = memory?.startedMs ?? nowMs;
+    this.state = memory?.state ?? 'loading';
+    this.#published = memory?.state;
+    this.description = memory?.description;
+    this.hold = memory?.hold;
+    this.error = memory?.error;
+    this.notes = memory?.notes ?? [];
+    this.#parts = new Map(Object.entries(memory?.parts ?? {}));
+  }
+
+  memory(): Memory {
+    const { state, description, hold, notes, error } = this;
+    return { state, description, hold, notes, error, parts: Object.fromEntries(this.#parts), startedMs: this.#startedMs };
+  }
+
+  get lanes(): readonly Part[] {
+    return this.description?.lanes ?? [];
+  }
+
+  knows(part: string): boolean {
+    return part === 'capture' || this.lanes.some(({ name }) => name === part);
+  }
+
+  part(name: string): PartMemory {
+    let part = this.#parts.get(name);
+    if (!part) this.#parts.set(name, (part = { state: 'running' }));
+    return part;
+  }
+
+  /** Whether a step of this part may begin. */
+  mayRun(name: string): boolean {
+    if (this.rotating || this.part(name).state !== 'running') return false;
+    if (this.state === 'draining') return this.hold?.draining === true && name in this.hold.waiting;
+    return this.state === 'running' || (this.state === 'parked' && this.description?.loaded === true);
+  }
+
+  move(event: PipelineEvent): void {
+    this.state = pipelineStates[this.state][event];
+    if (this.state !== 'parked') this.error = undefined;
+    if (this.state === 'loading' && this.description?.loaded) this.state = pipelineStates[this.state].loaded;
+    this.publish();
+  }
+
+  moveLane(name: string, event: LaneEvent): void {
+    const part = this.part(name);
+    part.state = laneStates[part.state][event];
+    if (part.state === 'running') delete part.error;
+    if (part.state !== 'running' && this.hold?.waiting[name]) this.settle(name, part.state === 'held' ? undefined : `it is ${part.state}`);
+  }
+
+  /** A step ended as it should. */
+  stepped(name: string, result: StepResult): void {
+    const part = this.part(name);
+    part.last = result;
+    if (result.fence !== undefined) part.fence = result.fence;
+    if (!this.hold?.waiting[name]) return;
+    if (result.ended === 'held') this.moveLane(name, 'hold');
+    else if (result.ended === 'past') this.settle(name, `it is already past it, at ${result.fence}`);
+  }
+
+  /** A part that cannot go on by itself. Only this one stops; the pipeline itself only without its capture. */
+  refused(name: string, { kind, sentence }: Refusal): void {
+    this.part(name).error = sentence;
+    this.moveLane(name, kind === 'configuration' ? 'refuse' : 'fail');
+    if (name !== 'capture') return;
+    this.state = pipelineStates[this.state].refuse;
+    if (this.state === 'parked') this.error = sentence;
+  }
+
+  /** A lane of the hold is where it should be, or cannot get there for this reason. */
+  settle(name: string, reason: string | undefined): void {
+    const { hold } = this;
+    if (!hold?.waiting[name]) return;
+    delete hold.waiting[name];
+    if (reason === undefined) hold.held[name] = this.part(name).fence ?? '';
+    else hold.notHeld[name] = reason;
+  }
+
+  release(): void {
+    const { hold } = this;
+    if (!hold) return;
+    this.hold = undefined;
+    for (const name of Object.keys(hold.held)) this.moveLane(name, 'release');
+    this.publish();
+  }
+
+  stop(names: Iterable<string> = this.scopes.keys()): void {
+    for (const name of [...names]) this.scopes.get(name)?.cancel();
+  }
+
+  note(text: string): void {
+    this.notes = [...this.notes.slice(-4), text];
+  }
+
+  /**
+   * Shows the present state. Also where draining ends: the last step was its end. Search attributes are upserted here
+   * only, and only on change: replay does not notice when they change places with other commands (E27).
+   */
+  publish(): void {
+    if (this.state === 'draining' && this.scopes.size === 0 && !this.hold?.draining) this.state = pipelineStates.draining.stopped;
+    setCurrentDetails(detailsPage(this.status()));
+    if (this.state === this.#published) return;
+    this.#published = this.state;
+    upsertSearchAttributes([{ key: stateAttribute, value: this.state }]);
+  }
+
+  status(): WorkflowStatus {
+    return {
+      name: this.name,
+      state: this.state,
+      capture: this.#partStatus({ name: 'capture', kind: 'capture' }),
+      lanes: this.lanes.map((lane) => this.#partStatus(lane)),
+      notes: this.notes,
+      error: this.error ?? null,
+      started: new Date(this.#startedMs).toISOString(),
+    };
+  }
+
+  #partStatus({ name, kind }: Part): PartStatus {
+    const { state, fence = null, last = null, error = null } = this.part(name);
+    const shown = state === 'running' && this.state === 'paused' ? 'paused' : state === 'paused' && this.scopes.has(name) ? 'running' : state;
+    return { name, kind, state: shown, fence, last, error };
+  }
+}
