@@ -53,7 +53,3 @@ export type StepResult = {
   /** ISO time. */
   readonly watermark?: string;
 };
-
-/** Failure types that no retry mends. */
-export const configurationFailure = 'ConfigurationError';
-export const bugFailure = 'Bug';

@@ -5,16 +5,14 @@ import type { HoldReport } from './messages.ts';
 export type Hold = {
   readonly position: Position;
   readonly deadlineMs: number;
-  /** The capture has been stopped, and the position is its last. */
-  readonly draining: boolean;
   /** Lanes that are on their way. */
   readonly waiting: Record<string, true>;
   readonly held: Record<string, string>;
   readonly notHeld: Record<string, string>;
 };
 
-export function beginHold(position: Position, lanes: readonly string[], deadlineMs: number, draining: boolean): Hold {
-  return { position, deadlineMs, draining, waiting: Object.fromEntries(lanes.map((lane) => [lane, true as const])), held: {}, notHeld: {} };
+export function beginHold(position: Position, lanes: readonly string[], deadlineMs: number): Hold {
+  return { position, deadlineMs, waiting: Object.fromEntries(lanes.map((lane) => [lane, true as const])), held: {}, notHeld: {} };
 }
 
 export function isSettled(hold: Hold): boolean {

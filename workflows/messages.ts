@@ -14,7 +14,7 @@ export const resumeLane = defineSignal<[string]>('resumeLane');
 export const releaseHold = defineSignal('releaseHold');
 
 /** Stops the capture, lets every lane apply what was captured, and ends in `paused`. */
-export const drain = defineUpdate<HoldReport, [DrainRequest?]>('drain');
+export const drain = defineUpdate<HoldReport>('drain');
 /** Takes over settings and addresses of the definition that the workers have now; refuses changed views or sinks. */
 export const reload = defineUpdate<{ definitionHash: string }>('reload');
 /** Brings lanes to exactly one position and keeps them there until `releaseHold`, or until the time is over. */
@@ -29,7 +29,6 @@ export type HoldRequest = {
   /** From the beginning of the hold to its release, whatever happens. */
   readonly timeoutMs: number;
 };
-export type DrainRequest = { readonly timeoutMs?: number };
 
 /** Lanes that are held, with their fences, and those that could not be, with the reason. */
 export type HoldReport = {

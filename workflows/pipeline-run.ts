@@ -34,6 +34,8 @@ export class PipelineRun {
   notes: readonly string[];
   /** The run is over as soon as nothing runs: a fresh one continues. */
   rotating = false;
+  /** An update drains: lanes go on to the capture's last position before the pipeline is paused. */
+  draining = false;
   #published: PipelineState | undefined;
 
   constructor(name: string, memory: Memory | undefined, nowMs: number) {
@@ -70,7 +72,7 @@ export class PipelineRun {
   /** Whether a step of this part may begin. */
   mayRun(name: string): boolean {
     if (this.rotating || this.part(name).state !== 'running') return false;
-    if (this.state === 'draining') return this.hold?.draining === true && name in this.hold.waiting;
+    if (this.state === 'draining') return this.draining && this.hold !== undefined && name in this.hold.waiting;
     return this.state === 'running' || (this.state === 'parked' && this.description?.loaded === true);
   }
 
@@ -137,7 +139,7 @@ export class PipelineRun {
    * only, and only on change: replay does not notice when they change places with other commands (E27).
    */
   publish(): void {
-    if (this.state === 'draining' && this.scopes.size === 0 && !this.hold?.draining) this.state = pipelineStates.draining.stopped;
+    if (this.state === 'draining' && this.scopes.size === 0 && !this.draining) this.state = pipelineStates.draining.stopped;
     setCurrentDetails(detailsPage(this.status()));
     if (this.state === this.#published) return;
     this.#published = this.state;

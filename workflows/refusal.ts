@@ -1,5 +1,5 @@
 import { ActivityFailure, ApplicationFailure } from '@temporalio/common';
-import { configurationFailure } from './failures.ts';
+import { configurationFailure } from '../core/failure-types.ts';
 
 /** Why a part stopped for good: something that a person can mend, or a bug. */
 export type Refusal = { readonly kind: 'configuration' | 'bug'; readonly sentence: string };

@@ -21,6 +21,8 @@ export type FirstLoadOptions = {
   readonly epoch: number;
   /** By lane; the aggregate lane comes first, because others are built from its panes. */
   readonly sinks: ReadonlyMap<string, Sink>;
+  /** Throws when a later load has begun: asked before every piece that a sink gets. */
+  readonly assertCurrent: () => Promise<void>;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: { phase: string; rows: number }) => void;
 };
@@ -39,15 +41,17 @@ export async function firstLoad(options: FirstLoadOptions): Promise<{ position: 
   try {
     const catalog = await readSourceCatalog(source, pipeline);
     await ensurePublication(source, pipeline);
+    await endOtherLoads(source, pipeline.name);
     await dropSlot(source, sourceNames(pipeline.name).slot);
     onProgress({ phase: 'waiting for running write transactions of the source', rows: 0 });
     const before = await fileNodes(source, pipeline);
-    slot = await createSnapshotSlot({ url: sourceUrl, slot: sourceNames(pipeline.name).slot, temporary: false, applicationName: `sluice ${pipeline.name} snapshot` });
+    slot = await createSnapshotSlot({ url: sourceUrl, slot: sourceNames(pipeline.name).slot, temporary: false, applicationName: snapshotName(pipeline.name) });
     const loader = new Loader(options, source, slot, before);
     const rows = await Promise.race([loader.run(), slot.lost]);
     const at = position(epoch, slot.consistentPoint, 0);
     for (const [name, sink] of sinks) {
       onProgress({ phase: `finishing ${name}`, rows });
+      await options.assertCurrent();
       await sink.finishLoad(at);
     }
     return { position: at, rows, systemIdentifier: catalog.systemIdentifier };
@@ -153,6 +157,7 @@ class Loader {
     const segment = openSegment(encodeSegment(assembled), { verify: false });
     this.#assembler.release();
     const chunk = this.#chunk++;
+    await this.#options.assertCurrent();
     for (const sink of this.#options.sinks.values()) await sink.load(segment, chunk);
   }
 
@@ -191,6 +196,15 @@ async function fileNodes(source: Client, pipeline: Pipeline): Promise<ReadonlyMa
     }
   }
   return nodes;
+}
+
+function snapshotName(pipeline: string): string {
+  return `sluice ${pipeline} snapshot`;
+}
+
+/** A load whose worker was given up may still hold its snapshot. */
+async function endOtherLoads(source: Client, pipeline: string): Promise<void> {
+  await source.query('select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = $1 and usename = current_user and datname = current_database()', [snapshotName(pipeline)]);
 }
 
 /** The slot of a load that was lost, or of a pipeline that is loaded anew. */

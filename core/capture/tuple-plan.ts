@@ -11,6 +11,7 @@ export type TuplePlan = (bytes: Buffer, offset: number, row: number) => number;
 export function tuplePlan(fields: readonly (Column | undefined)[]): TuplePlan {
   const names = fields.map((_, index) => `c${index}`);
   const calls = fields.map((field, index) => (field ? `o=c${index}.read(b,o,r);` : 'o=skip(b,o);'));
+  // oxlint-disable-next-line typescript/no-implied-eval -- no text from outside is in it: only numbered calls
   const build = new Function('skip', ...names, `return (b,o,r)=>{${calls.join('')}return o}`) as (skip: typeof skipField, ...columns: unknown[]) => TuplePlan;
   return build(skipField, ...fields);
 }

@@ -76,7 +76,10 @@ describe('interning', () => {
   test.each(['text', 'uuid'] as const)('a column of %s with many distinct values is demoted, and no value is lost', (type) => {
     const column = makeColumn({ type, interned: true }, 8192);
     const value = (row: number) => (type === 'text' ? `value ${row}` : `00000000-0000-4000-8000-${row.toString(16).padStart(12, '0')}`);
-    for (let row = 0; row < 6000; row++) row % 7 === 3 ? column.setNull(row) : column.text(value(row), row);
+    for (let row = 0; row < 6000; row++) {
+      if (row % 7 === 3) column.setNull(row);
+      else column.text(value(row), row);
+    }
     const vector = column.vector(6000);
     expect(vector.layout).toBe(type === 'text' ? 'bytes' : 'words4');
     for (let row = 0; row < 6000; row++) expect(valueAt(vector, row)).toBe(row % 7 === 3 ? null : value(row));

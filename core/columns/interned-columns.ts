@@ -1,4 +1,4 @@
-import { BytesColumn } from './bytes-columns.ts';
+import type { BytesColumn } from './bytes-columns.ts';
 import { Column, Kind, grown, int32 } from './column.ts';
 import type { BytesVector, InternedVector, Vector, Words4Vector } from './vector.ts';
 import { State, valueStart } from './vector.ts';

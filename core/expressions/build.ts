@@ -131,7 +131,7 @@ function operand(value: unknown, beside: ExpressionType): Expression {
     case 'number':
       if (!Number.isFinite(value)) throw new TypeError(`the literal ${value} is not a finite number`);
       if (!Number.isInteger(value)) return { op: 'literal', value, type: 'float' };
-      if (!Number.isSafeInteger(value)) throw new TypeError(`the literal ${value} is beyond 2^53, where numbers are not exact: write ${value.toLocaleString('en', { useGrouping: false })}n`);
+      if (!Number.isSafeInteger(value)) throw new TypeError(`the literal ${value} is beyond 2^53, where numbers are not exact: write it as a bigint`);
       return { op: 'literal', value: value + 0, type: 'int' };
     case 'bigint':
       if (BigInt.asIntN(64, value) !== value) throw new TypeError(`the literal ${value} does not fit 64 bits`);

@@ -151,7 +151,7 @@ describe('capture', () => {
       finishLoad: async () => {},
       close: async () => {},
     };
-    const { position, rows } = await firstLoad({ pipeline, sourceUrl: database.url, epoch: 1, sinks: new Map([['fold', recorder]]), signal: new AbortController().signal, onProgress: () => {} });
+    const { position, rows } = await firstLoad({ pipeline, sourceUrl: database.url, epoch: 1, sinks: new Map([['fold', recorder]]), assertCurrent: async () => {}, signal: new AbortController().signal, onProgress: () => {} });
     expect(rows).toBe(520);
     for (const chunk of loaded) fold.take(chunk, origin);
     start = position;

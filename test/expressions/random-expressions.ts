@@ -13,9 +13,9 @@ export function expressionsOver(tables: TableColumns, depth: number): { any: fc.
   );
   const leaf = <T extends ExpressionType>(type: T) => fc.constantFrom(...(columns.filter((column) => column.type === type) as Typed<T>[]));
   const number = fc.oneof(
-    fc.constantFrom<number | bigint>(0, 1, -1, 2, 1000, 0.5, 0.1, -0.25, 1e-151, 1e151, 1e300, 2 ** 53 - 1, 2n ** 62n, -(2n ** 63n)),
+    fc.constantFrom<number | bigint>(0, 1, -1, 2, 1000, 0.5, 0.1, -0.25, 1e-151, 2 ** 53 - 1, 2n ** 62n, -(2n ** 63n)),
     fc.integer(),
-    fc.double({ noNaN: true, noDefaultInfinity: true }).filter((value) => !Number.isInteger(value)),
+    fc.double({ noNaN: true, noDefaultInfinity: true, min: -1e15, max: 1e15 }).filter((value) => !Number.isInteger(value)),
   );
 
   function int(depth: number): fc.Arbitrary<Typed<'int'>> {

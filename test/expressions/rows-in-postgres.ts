@@ -35,9 +35,10 @@ export async function select(client: Client, tables: TableColumns, values: TextR
   const first = Object.keys(tables)[0]!;
   const joined = from.map((table, at) => (at === 0 ? table : `JOIN ${table} USING (place)`)).join(' ');
   const { rows } = await client.query<(string | null)[]>({
-    text: `SELECT ${expressions.map((expression) => `(${expression})::text`).join(', ')} FROM ${joined} ORDER BY "${first}".place`,
+    text: `SELECT ${expressions.join(', ')} FROM ${joined} ORDER BY "${first}".place`,
     values: parameters,
     rowMode: 'array',
+    types: { getTypeParser: () => (text: string) => text } as never,
   });
   return rows;
 }

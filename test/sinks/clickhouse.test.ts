@@ -121,7 +121,7 @@ describe('ClickHouse', () => {
     const sink = place.make();
     await sink.create();
     await sink.finishLoad(zero);
-    const row = { event_ts: '2026-11-21 10:00:00+00' };
+    const row = { event_ts: '2026-11-21T10:00:00.000Z' };
     const { segments, table } = streamOf([{ kind: 'insert', slot: 0, row }, { kind: 'truncate', slot: 0, row }, { kind: 'insert', slot: 0, row }], 1, new Set());
     await sink.apply(segments, zero, endOf(segments));
     expect(await place.rows()).toEqual(expected(table.rows.values()));

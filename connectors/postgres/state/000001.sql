@@ -1,7 +1,7 @@
 -- What Sluice keeps of its own, in the state database. Positions are 32 hexadecimal digits (core/position.ts); the C
 -- collation makes text order stream order. Panes have a table for each pane set, made by panes.ts: sluice.panes_<pipeline>_<set>.
-create schema sluice;
-create schema results;
+create schema if not exists sluice;
+create schema if not exists results;
 
 -- How the shard's stream began: the first load and its epoch (E1, E28). A load that was lost raises the epoch.
 create table sluice.shard (
@@ -31,22 +31,38 @@ create table sluice.fence (
 create table sluice.aggregate (
   pipeline text not null primary key,
   clock_us bigint,
+  -- the clock at the end of the first load: windows that it had passed were published as final (E28)
+  loaded_clock_us bigint,
+  -- the epoch of the load that made what is here
+  load_epoch bigint,
   -- panes before this are not kept: milliseconds since 1970
   horizon_ms bigint not null default 0,
-  outbox_seq bigint not null default 0
+  outbox_seq bigint not null default 0,
+  -- closed panes that changed since windows were last looked at: {"<pane set>": [pane_ms, ...]}
+  dirty jsonb not null default '{}'
 );
 
--- Windows that were published: which revision, and whether later events can still change them.
+-- Chunks of the first load that are in the panes.
+create table sluice.load_chunk (
+  pipeline text not null,
+  chunk int not null,
+  primary key (pipeline, chunk)
+);
+
+-- Windows that were published: which revision, and whether later events can still change them. The digest stands for the
+-- ranks, keys and sums last published, '' for none: a window is published again only if they changed.
 create table sluice.published_window (
   pipeline text not null,
   view text not null,
   window_end_ms bigint not null,
   revision int not null,
   final boolean not null,
+  digest text not null,
   primary key (pipeline, view, window_end_ms)
 );
 
 -- Signed deltas that came too late for their pane, or from beyond maxFuture: panes + these = SQL over the source (E14, I7).
+-- The position is the transaction's, with ordinal 0; deltas are in the order of the pane set's accumulators.
 create table sluice.late (
   pipeline text not null,
   pane_set text not null,
@@ -79,6 +95,7 @@ create table sluice.outbox (
   primary key (pipeline, seq)
 );
 
+-- How far relays are. The fence of a relay to Redis is in Redis; what is here follows it, so that the outbox can be trimmed.
 create table sluice.relay_fence (
   pipeline text not null,
   lane text not null,

@@ -1,0 +1,35 @@
+import { ReplicationStream } from '../connectors/postgres/replication-stream.ts';
+import type { Lsn } from '../core/position.ts';
+
+export type Received = { readonly rows: number; readonly bytes: number; readonly seconds: number };
+
+/** Receives a slot's changes as the capture does, and only counts them, until the message `marker` comes. */
+export async function receiveBare(options: { url: string; slot: string; publication: string; from: Lsn; marker: string }): Promise<Received> {
+  const done = Promise.withResolvers<void>();
+  const wanted = Buffer.from(`${options.marker}\0`);
+  let rows = 0;
+  let total = 0;
+  const startedAt = performance.now();
+  const stream = await ReplicationStream.start({
+    ...options,
+    applicationName: 'sluice bench',
+    binary: true,
+    target: {
+      message(bytes, start, end) {
+        total += end - start;
+        const kind = bytes[start];
+        if (kind === Message.insert) rows++;
+        else if (kind === Message.logical && bytes.compare(wanted, 0, wanted.length, start + 10, start + 10 + wanted.length) === 0) done.resolve();
+      },
+      serverEnd() {},
+    },
+  });
+  try {
+    await Promise.race([done.promise, stream.ended]);
+    return { rows, bytes: total, seconds: (performance.now() - startedAt) / 1000 };
+  } finally {
+    stream.close();
+  }
+}
+
+const Message = { insert: 0x49, logical: 0x4d } as const;

@@ -1,0 +1,42 @@
+import { replayDimension } from '../../core/capture/dimension-replay.ts';
+import { DimensionStore, keyFromText } from '../../core/capture/dimension-store.ts';
+import type { DimensionTable, Pipeline } from '../../core/pipeline.ts';
+import type { Position } from '../../core/position.ts';
+import type { SegmentLog } from '../spool/segment-log.ts';
+import type { Queryable } from './state/state.ts';
+import { readFence } from './state/state.ts';
+
+/**
+ * Every dimension as of a place in the stream: the versions that the aggregate lane has kept, and the dimension events
+ * between its fence and that place (E16). Never today's table: that would enrich with what has not happened yet.
+ */
+export async function dimensionsAt(state: Queryable, log: SegmentLog, pipeline: Pipeline, at: Position): Promise<ReadonlyMap<string, DimensionStore>> {
+  const fence = await readFence(state, pipeline.name, 'aggregate');
+  if (fence === undefined) throw new Error(`the aggregate lane of ${pipeline.name} has no fence: its dimensions are not loaded`);
+  const kept = fence < at ? fence : at;
+  const stores = new Map<string, DimensionStore>();
+  for (const [name, table] of Object.entries(pipeline.source.dimensions)) stores.set(name, await storeAt(state, pipeline.name, name, table, kept));
+  for (let after = kept; after < at; ) {
+    const segments = await log.read(after, { maxRows: 100_000 }, AbortSignal.timeout(readMs));
+    if (segments.length === 0) throw new Error(`the spool of ${pipeline.name} ends before ${at}`);
+    for (const segment of segments) {
+      for (const [name, store] of stores) replayDimension(store, name, segment, after, at);
+      after = segment.header.to;
+    }
+  }
+  return stores;
+}
+
+/** Everything up to the tail is in the spool already: this wait has no reason to last. */
+const readMs = 10_000;
+
+async function storeAt(state: Queryable, pipeline: string, name: string, table: DimensionTable, at: Position): Promise<DimensionStore> {
+  const { rows } = await state.query<{ key: string; row: Record<string, string | null> | null }>(
+    `select distinct on (key) key, row from sluice.dimension_version where pipeline = $1 and dimension = $2 and position <= $3 order by key, position desc`,
+    [pipeline, name, at],
+  );
+  const store = new DimensionStore(table);
+  const type = table.columns[table.key]!.type;
+  for (const { key, row } of rows) if (row) store.putValues(keyFromText(type, key), (column) => row[column] ?? null);
+  return store;
+}

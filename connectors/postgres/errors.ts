@@ -1,0 +1,59 @@
+import { DatabaseError } from 'pg';
+import { ConfigurationError } from '../sink.ts';
+import { TransientError, isNetworkError } from '../transient-error.ts';
+
+/** SQLSTATEs that only a person can mend, with what to type next. https://www.postgresql.org/docs/18/errcodes-appendix.html */
+const configuration: Readonly<Record<string, string>> = {
+  '28000': 'Check the user in the URL, and pg_hba.conf.',
+  '28P01': 'Set the URL with the right password.',
+  '3D000': 'Type: CREATE DATABASE, with that name, or correct the URL.',
+  '3F000': 'The schema is missing. ./sluice up makes it again.',
+  '42501': 'Type: GRANT, with that privilege, to the user in the URL.',
+  '42P01': 'The table was dropped or renamed. ./sluice up makes it again.',
+  '42703': 'The table has other columns than the pipeline. Compare its definition, or drop it and let ./sluice up make it again.',
+  '42804': 'A column of the table has another type than the pipeline. Compare its definition.',
+  '42P10': 'The table has another primary key than the pipeline. Compare its definition.',
+  '25006': 'The server is read-only. Point the URL at the primary.',
+};
+
+/** SQLSTATEs, or their classes, that pass by themselves. */
+const transient: ReadonlySet<string> = new Set([
+  '08', // connection exceptions
+  '53', // insufficient resources: too many connections, out of memory, disk full
+  '57P01', // admin_shutdown
+  '57P02', // crash_shutdown
+  '57P03', // cannot_connect_now
+  '57P05', // idle_session_timeout
+  '57014', // query_canceled: statement_timeout
+  '25P03', // idle_in_transaction_session_timeout
+  '40001', // serialization_failure
+  '40P01', // deadlock_detected
+  '55P03', // lock_not_available
+  '58', // system errors: I/O
+]);
+
+/** Runs `work` and throws what a lane understands; an error that is in neither list is passed on as it is. */
+export async function classified<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw classifyPostgresError(what, error);
+  }
+}
+
+/** `what` names the database's part in the work, as a person would: 'state database'. */
+export function classifyPostgresError(what: string, error: unknown): unknown {
+  if (error instanceof DatabaseError) {
+    const code = error.code ?? '';
+    const sentence = `Postgres, ${what}: ${error.message} (${code})`;
+    const next = configuration[code];
+    if (next !== undefined) return new ConfigurationError(`${sentence}. ${next}`, { cause: error });
+    if (transient.has(code) || transient.has(code.slice(0, 2))) return new TransientError(sentence, { cause: error });
+    return error;
+  }
+  const isTransient = isNetworkError(error) || (error instanceof Error && lostConnection.test(error.message));
+  return isTransient ? new TransientError(`Postgres, ${what}: ${(error as Error).message}`, { cause: error }) : error;
+}
+
+/** What node-postgres says, without a code, when a connection ends. */
+const lostConnection = /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect|timeout expired)/;

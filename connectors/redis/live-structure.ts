@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs';
+import type { Redis, Result } from 'ioredis';
+import type { Position } from '../../core/position.ts';
+import { toPosition } from '../../core/position.ts';
+import type { PaneDeltas } from '../../core/views/panes.ts';
+import { FenceMoved } from '../sink.ts';
+import { demandNoEviction } from './client.ts';
+
+/** `of`, `by`: places of accumulators, from 1 as Lua counts. A quotient is of / by, or of / seconds. */
+export type LiveMeasure = { readonly kind: 'exact' | 'quotient'; readonly of: number; readonly by?: number; readonly seconds?: number; readonly scale: number };
+
+/** What the structure is made of: constant for a pipeline's definition. */
+export type LiveShape = {
+  readonly accumulators: number;
+  readonly sizeMs: number;
+  readonly paneMs: number;
+  readonly score: LiveMeasure;
+  readonly hash: readonly (LiveMeasure & { readonly field: string })[];
+  /** The hash of member m is `{key}:<memberWord>:m`. */
+  readonly memberWord: string;
+  readonly memberTtlMs: number;
+};
+
+/** `truncated`: everything before the deltas is void. `endUs`: the rolling end, microseconds; undefined: not moved. */
+export type LiveChange = { readonly truncated: boolean; readonly endUs: number | undefined; readonly deltas: Pick<PaneDeltas, 'panes' | 'keys' | 'values'> };
+
+/**
+ * A rolling window in Redis: the ZSET `key` and, sharing its hash tag, `{key}:fence`, `:generation` (there as long as the
+ * structures are), `:end` (microseconds), `:panes` (which there are), `:pane:<start ms>` and `:total` (per member its
+ * accumulators), and a hash a member. Every change is one call of live.lua (E11).
+ */
+export class LiveStructure {
+  readonly #redis: Redis;
+  readonly #key: string;
+  readonly #prefix: string;
+  readonly #shape: string;
+  readonly #memberWord: string;
+
+  constructor(redis: Redis, key: string, shape: LiveShape) {
+    redis.defineCommand('sluiceLive', { numberOfKeys: 1, lua: script });
+    this.#redis = redis;
+    this.#key = key;
+    // A name with a hash tag of its own keeps it; any other name becomes the tag.
+    this.#prefix = /\{[^}]+\}/.test(key) ? key : `{${key}}`;
+    this.#shape = JSON.stringify(shape);
+    this.#memberWord = shape.memberWord;
+  }
+
+  /** Undefined: there is no structure, or its keys were lost: it must be rebuilt. */
+  async readFence(): Promise<Position | undefined> {
+    await demandNoEviction(this.#redis);
+    const [fence, generation] = await this.#redis.mget(`${this.#prefix}:fence`, `${this.#prefix}:generation`);
+    return fence != null && generation != null ? toPosition(fence) : undefined;
+  }
+
+  /** Throws FenceMoved, or StructureLost when the fence is there and its structures are not. */
+  async apply(change: LiveChange, from: Position, to: Position): Promise<void> {
+    const [answer, found] = await this.#call('apply', from, to, body(change));
+    if (answer === 'moved') throw new FenceMoved(this.#key, from, found);
+    if (answer === 'lost') throw new StructureLost(this.#key);
+  }
+
+  /** Replaces whatever is there. Throws FenceMoved if it changed meanwhile. */
+  async swap(deltas: LiveChange['deltas'], endUs: number | undefined, position: Position): Promise<void> {
+    const present = (await this.#redis.get(`${this.#prefix}:fence`)) ?? '';
+    const leftovers = [...(await this.#keys('pane')), ...(await this.#keys(this.#memberWord))];
+    const [answer, found] = await this.#call('swap', present, position, { ...body({ truncated: true, endUs, deltas }), leftovers });
+    if (answer === 'moved') throw new FenceMoved(this.#key, present as Position, found);
+  }
+
+  async #call(mode: 'apply' | 'swap', expected: string, target: Position, change: object): Promise<readonly [string, string?]> {
+    return this.#redis.sluiceLive(this.#key, this.#prefix, mode, expected, target, JSON.stringify(change), this.#shape);
+  }
+
+  /** Keys that a lost list of panes or members would leave behind. */
+  async #keys(word: string): Promise<string[]> {
+    const match = `${this.#prefix.replace(/[\\*?[\]]/g, '\\$&')}:${word}:*`;
+    const found: string[] = [];
+    for await (const keys of this.#redis.scanStream({ match, count: 1_000 })) found.push(...(keys as string[]));
+    return found;
+  }
+}
+
+/** Somebody deleted, evicted or lost the structures under a fence: they are rebuilt from the panes (I4). */
+export class StructureLost extends Error {
+  override readonly name = 'StructureLost';
+  constructor(key: string) {
+    super(`Redis, key ${key}: the fence is there, but its structures are gone; they are rebuilt from the panes`);
+  }
+}
+
+function body({ truncated, endUs, deltas }: LiveChange) {
+  return {
+    truncated,
+    endUs: endUs === undefined ? '' : String(endUs),
+    panes: [...deltas.panes],
+    keys: deltas.keys,
+    values: deltas.values.map((values) => [...values]),
+  };
+}
+
+const script = readFileSync(new URL('live.lua', import.meta.url), 'utf8');
+
+declare module 'ioredis' {
+  interface RedisCommander<Context> {
+    sluiceLive(key: string, prefix: string, mode: string, expected: string, target: string, change: string, shape: string): Result<[string, string?], Context>;
+  }
+}

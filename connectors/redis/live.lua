@@ -1,0 +1,148 @@
+-- Moves a live structure from one fence to the next, in one atomic step (E11). Everything is a function of what the panes
+-- hold and of `end`, so it does not matter how the stream was cut.
+--   KEYS[1]  the ZSET; ARGV[1] the prefix of all other keys, which has the same hash tag
+--   ARGV[2]  'apply' or 'swap'; ARGV[3] the fence that must be there, ARGV[4] the fence to set: texts, never numbers
+--   ARGV[5]  JSON: what changes, see LiveChange in live-structure.ts; ARGV[6] JSON: the structure, see LiveShape
+-- Returns 'ok', 'lost' (fence without structures), or 'moved' and the fence that was found.
+local zset, prefix = KEYS[1], ARGV[1]
+local mode, expected, target = ARGV[2], ARGV[3], ARGV[4]
+local change, shape = cjson.decode(ARGV[5]), cjson.decode(ARGV[6])
+
+local fence = redis.call('GET', prefix .. ':fence') or ''
+if fence ~= expected then return {'moved', fence} end
+if mode == 'apply' and redis.call('EXISTS', prefix .. ':generation') == 0 then return {'lost'} end
+
+local width = shape.accumulators
+local panes, total = prefix .. ':panes', prefix .. ':total'
+local function paneKey(start) return prefix .. ':pane:' .. start end
+local function memberKey(member) return prefix .. ':' .. shape.memberWord .. ':' .. member end
+local function integer(value) return value == 0 and '0' or string.format('%.0f', value) end
+
+-- The accumulators of a member, packed as integers with spaces between: exact below 2^53.
+local function read(key, member)
+  local values, packed = {}, redis.call('HGET', key, member)
+  if packed then
+    for value in string.gmatch(packed, '%S+') do values[#values + 1] = tonumber(value) end
+  else
+    for i = 1, width do values[i] = 0 end
+  end
+  return values
+end
+
+local function write(key, member, values)
+  local texts, empty = {}, true
+  for i = 1, width do
+    texts[i] = integer(values[i])
+    if values[i] ~= 0 then empty = false end
+  end
+  if empty then redis.call('HDEL', key, member)
+  else redis.call('HSET', key, member, table.concat(texts, ' ')) end
+end
+
+local touched = {}
+local function addToTotal(member, values, sign)
+  local sums = touched[member]
+  if not sums then
+    sums = read(total, member)
+    touched[member] = sums
+  end
+  for i = 1, width do sums[i] = sums[i] + sign * values[i] end
+end
+
+local function addPaneToTotal(start, sign)
+  local flat = redis.call('HGETALL', paneKey(start))
+  for i = 1, #flat, 2 do
+    local values = {}
+    for value in string.gmatch(flat[i + 1], '%S+') do values[#values + 1] = tonumber(value) end
+    addToTotal(flat[i], values, sign)
+  end
+end
+
+local endText = redis.call('GET', prefix .. ':end')
+local function floorOf(text) return math.floor(tonumber(text) / 1000 / shape.paneMs) * shape.paneMs end
+local oldFloor = endText and floorOf(endText) or -math.huge
+
+if mode == 'swap' then
+  for _, key in ipairs(change.leftovers) do redis.call('DEL', key) end
+  endText, oldFloor = nil, -math.huge
+end
+if mode == 'swap' or change.truncated then
+  for _, start in ipairs(redis.call('ZRANGE', panes, 0, -1)) do redis.call('DEL', paneKey(start)) end
+  for _, member in ipairs(redis.call('HKEYS', total)) do redis.call('DEL', memberKey(member)) end
+  redis.call('DEL', zset, panes, total)
+end
+
+if change.endUs ~= '' and (not endText or tonumber(change.endUs) > tonumber(endText)) then endText = change.endUs end
+local newFloor = endText and floorOf(endText) or -math.huge
+local oldest = newFloor - shape.sizeMs -- panes that start here or before are over
+
+local known = {}
+for i, start in ipairs(change.panes) do
+  if start > oldest then
+    local member, name, values = change.keys[i], integer(start), {}
+    for a = 1, width do values[a] = change.values[a][i] end
+    local sums = read(paneKey(name), member)
+    for a = 1, width do sums[a] = sums[a] + values[a] end
+    write(paneKey(name), member, sums)
+    if not known[name] then
+      redis.call('ZADD', panes, name, name)
+      known[name] = true
+    end
+    if start <= oldFloor then addToTotal(member, values, 1) end
+  end
+end
+
+if newFloor > oldFloor then
+  local from = oldFloor == -math.huge and '-inf' or '(' .. integer(oldFloor)
+  for _, start in ipairs(redis.call('ZRANGEBYSCORE', panes, from, integer(newFloor))) do
+    if tonumber(start) > oldest then addPaneToTotal(start, 1) end
+  end
+  for _, start in ipairs(redis.call('ZRANGEBYSCORE', panes, '-inf', integer(oldest))) do
+    if tonumber(start) <= oldFloor then addPaneToTotal(start, -1) end
+    redis.call('DEL', paneKey(start))
+    redis.call('ZREM', panes, start)
+  end
+end
+
+-- A measure as text: exact decimals for counts and sums, a quotient for averages and rates.
+local function measured(measure, values)
+  local value = values[measure.of]
+  if measure.kind == 'quotient' then
+    local divisor = measure.by and values[measure.by] or measure.seconds
+    if divisor == 0 then return '0' end
+    return string.format('%.17g', value / divisor / 10 ^ measure.scale)
+  end
+  if measure.scale == 0 or value == 0 then return integer(value) end
+  local digits = integer(math.abs(value))
+  digits = string.rep('0', measure.scale + 1 - #digits) .. digits
+  local text = string.gsub(string.sub(digits, 1, -measure.scale - 1) .. '.' .. string.sub(digits, -measure.scale), '%.?0+$', '')
+  return value < 0 and '-' .. text or text
+end
+
+for member, values in pairs(touched) do
+  write(total, member, values)
+  local score = measured(shape.score, values)
+  if tonumber(score) == 0 then
+    redis.call('ZREM', zset, member)
+    redis.call('DEL', memberKey(member))
+  else
+    redis.call('ZADD', zset, score, member)
+    if #shape.hash > 0 then
+      local fields = {}
+      for _, measure in ipairs(shape.hash) do
+        fields[#fields + 1] = measure.field
+        fields[#fields + 1] = measured(measure, values)
+      end
+      redis.call('HSET', memberKey(member), unpack(fields))
+      redis.call('PEXPIRE', memberKey(member), shape.memberTtlMs)
+    end
+  end
+end
+
+if endText then redis.call('SET', prefix .. ':end', endText) end
+if mode == 'swap' then
+  if not endText then redis.call('DEL', prefix .. ':end') end
+  redis.call('SET', prefix .. ':generation', target)
+end
+redis.call('SET', prefix .. ':fence', target)
+return {'ok'}

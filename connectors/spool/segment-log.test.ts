@@ -1,0 +1,96 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { resolve } from '../../core/define/resolve.ts';
+import { position } from '../../core/position.ts';
+import { SegmentBuilder } from '../../core/segment-builder.ts';
+import definition from '../../pipelines/trending.ts';
+import { openDirectorySpool } from './directory-spool.ts';
+import { BrokenChain, SpoolTooShort, openSegmentLog } from './segment-log.ts';
+
+const pipeline = resolve(definition, {});
+const start = position(1, 100n, 0);
+const never = new AbortController().signal;
+
+function segments(count: number) {
+  const builder = new SegmentBuilder(pipeline, { epoch: 1, from: start });
+  for (let i = 1; i <= count; i++) builder.transaction({ lsn: BigInt(100 + i), commitTimeMs: 1e12 + i, events: [{ op: 'insert', row: { id: String(i), post_id: '1', viewed_at: '2026-11-21 10:00:00+00' } }] }).cut();
+  return builder.segments;
+}
+
+describe('the log of segments', () => {
+  let directory: string;
+  beforeEach(async () => void (directory = await mkdtemp(join(tmpdir(), 'sluice-spool-'))));
+  afterEach(() => rm(directory, { recursive: true }));
+  const open = () => openSegmentLog({ directory, shard: 'trending' });
+
+  test('gives what follows a position, from memory and after a restart', async () => {
+    const list = segments(5);
+    const log = await open();
+    expect(await log.append(list)).toBe('appended');
+    for (const reader of [log, await open()]) {
+      expect((await reader.read(start, { maxRows: 100 }, never)).map(({ header }) => header.seq)).toEqual([1, 2, 3, 4, 5]);
+      expect((await reader.read(list[2]!.header.to, { maxRows: 1 }, never)).map(({ header }) => header.seq)).toEqual([4]);
+      expect((await reader.tail())!.seq).toBe(5);
+    }
+  });
+
+  test('a reader waits for the next segment, also when another process appends it', async () => {
+    const list = segments(2);
+    const [writer, reader] = [await open(), await open()];
+    await writer.append([list[0]!]);
+    const waiting = reader.read(list[0]!.header.to, { maxRows: 10 }, never);
+    await writer.append([list[1]!]);
+    expect((await waiting).map(({ header }) => header.seq)).toEqual([2]);
+  });
+
+  test('I5: of two captures that append the same number one loses, and the loser changes nothing', async () => {
+    const [first, second] = segments(2);
+    const [a, b] = [await open(), await open()];
+    const outcomes = await Promise.all([a.append([first!]), b.append([first!])]);
+    expect(outcomes.sort()).toEqual(['appended', 'lost']);
+    expect(await (await open()).append([second!])).toBe('appended');
+    expect((await readdir(join(directory, 'trending'))).filter((name) => name.endsWith('.segment'))).toHaveLength(2);
+  });
+
+  test('I5: a segment that does not continue the chain is refused', async () => {
+    const list = segments(3);
+    const log = await open();
+    await log.append([list[0]!]);
+    await expect(log.append([list[2]!])).rejects.toThrow(BrokenChain);
+  });
+
+  test('E3: a number that was trimmed is never valid again', async () => {
+    const list = segments(4);
+    const log = await open();
+    await log.append(list);
+    await log.trim(list[2]!.header.to, 0, Date.now() + 1000);
+    const zombie = await openDirectorySpool(join(directory, 'trending'));
+    expect(await zombie.append(2, [list[1]!.bytes])).toBe('lost');
+    const later = await open();
+    await expect(later.read(start, { maxRows: 10 }, never)).rejects.toThrow(SpoolTooShort);
+    expect((await later.read(list[2]!.header.to, { maxRows: 10 }, never)).map(({ header }) => header.seq)).toEqual([4]);
+  });
+
+  test('E4: segments younger than spoolKeep stay, and so does the tail', async () => {
+    const list = segments(3);
+    const log = await open();
+    await log.append(list);
+    await log.trim(list[2]!.header.to, 60_000, Date.now());
+    expect((await log.oldest())!.seq).toBe(1);
+    await log.trim(list[2]!.header.to, 0, Date.now() + 1000);
+    expect((await log.oldest())!.seq).toBe(3);
+  });
+
+  test('a file that was damaged is not read as data', async () => {
+    const [first] = segments(1);
+    const log = await open();
+    await log.append([first!]);
+    const name = (await readdir(join(directory, 'trending'))).find((each) => each.endsWith('.segment'))!;
+    const bytes = first!.bytes.slice();
+    bytes[bytes.length - 20]! ^= 0xff;
+    await writeFile(join(directory, 'trending', name), bytes);
+    await expect((await open()).read(start, { maxRows: 10 }, never)).rejects.toThrow(/checksum/);
+  });
+});

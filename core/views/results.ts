@@ -1,0 +1,45 @@
+import type { PaneSet, PaneView } from './panes.ts';
+
+/** Digits behind the point that averages and rates have more than their sums. */
+export const ratioDigits = 6;
+
+/** The measures of a view as decimal text, out of its accumulators' sums over a window (decimal texts of integers). */
+export function measuresOf(set: PaneSet, view: PaneView, sums: readonly string[]): Readonly<Record<string, string>> {
+  const measures = Object.entries(view.measures).map(([name, { measure, accumulators }]) => {
+    const sum = BigInt(sums[accumulators[0]!]!);
+    switch (measure.kind) {
+      case 'count':
+        return [name, String(sum)] as const;
+      case 'sum':
+        return [name, decimal(sum, measure.scale)] as const;
+      case 'avg':
+        return [name, ratio(sum, BigInt(sums[accumulators[1]!]!), measure.scale)] as const;
+      case 'rate':
+        return [name, ratio(sum * 1000n, BigInt(view.window.sizeMs), 0)] as const;
+    }
+  });
+  return Object.fromEntries(measures);
+}
+
+/** The accumulators that a view is made of, by place in its set. A key whose are all 0 is not in the result. */
+export function accumulatorsOf(view: PaneView): readonly number[] {
+  return [...new Set(Object.values(view.measures).flatMap(({ accumulators }) => accumulators))].sort((a, b) => a - b);
+}
+
+/** An integer times 10^-scale, without zeros at the end: (124, 1) is '12.4'. */
+export function decimal(value: bigint, scale: number): string {
+  const digits = String(value < 0n ? -value : value).padStart(scale + 1, '0');
+  const fraction = scale === 0 ? '' : digits.slice(-scale).replace(/0+$/, '');
+  const whole = scale === 0 ? digits : digits.slice(0, -scale);
+  return `${value < 0n ? '-' : ''}${whole}${fraction && `.${fraction}`}`;
+}
+
+/** sum / (10^scale * count), rounded half away from zero; of nothing it is 0. */
+function ratio(sum: bigint, count: bigint, scale: number): string {
+  if (count === 0n) return '0';
+  const negative = sum < 0n !== count < 0n;
+  const numerator = (sum < 0n ? -sum : sum) * 10n ** BigInt(ratioDigits);
+  const denominator = count < 0n ? -count : count;
+  const rounded = (2n * numerator + denominator) / (2n * denominator);
+  return decimal(negative ? -rounded : rounded, scale + ratioDigits);
+}

@@ -1,0 +1,139 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { condition, setHandler } from '@temporalio/workflow';
+import type { Description } from '../activities/steps.ts';
+import { origin, toPosition, type Position } from '../core/position.ts';
+import { beginHold, holdReport, isSettled, type Hold } from './hold.ts';
+import { drain, holdAt, pause, pauseLane, releaseHold, reload, resume, resumeLane, rotatingFailure, status, type HoldReport, type HoldRequest } from './messages.ts';
+import type { PipelineRun } from './pipeline-run.ts';
+import { describe } from './steps.ts';
+
+/** Everything that one can ask of a running pipeline. */
+export function handleMessages(run: PipelineRun): void {
+  setHandler(status, () => run.status());
+  setHandler(pause, () => {
+    run.draining = false;
+    run.release();
+    run.move('pause');
+    run.stop();
+  });
+  setHandler(resume, () => {
+    run.draining = false;
+    run.release();
+    // a person who resumes has mended what was wrong; lanes that were paused by name stay so
+    for (const name of ['capture', ...run.lanes.map((lane) => lane.name)]) {
+      const { state } = run.part(name);
+      if (state === 'parked' || state === 'broken') run.moveLane(name, 'resume');
+    }
+    run.move('resume');
+  });
+  setHandler(pauseLane, (name) => {
+    if (!known(run, name, 'pauseLane')) return;
+    run.moveLane(name, 'pause');
+    run.stop([name]);
+    run.publish();
+  });
+  setHandler(resumeLane, (name) => {
+    if (!known(run, name, 'resumeLane')) return;
+    run.moveLane(name, 'resume');
+    if (name === 'capture' && run.state === 'parked') run.move('resume');
+    run.publish();
+  });
+  setHandler(releaseHold, () => run.release());
+  setHandler(holdAt, (request) => hold(run, request), { validator: (request) => assertCanHold(run, request) });
+  setHandler(drain, () => drainAll(run), { validator: () => assertRuns(run, 'drained') });
+  setHandler(reload, () => reloadSettings(run), { validator: () => assertNotRotating(run) });
+  if (run.hold) void releaseInTime(run, run.hold);
+}
+
+async function hold(run: PipelineRun, { position, lanes, timeoutMs }: HoldRequest): Promise<HoldReport> {
+  const names = lanes ?? run.lanes.map(({ name }) => name);
+  return reach(run, beginHold(position, names, Date.now() + timeoutMs));
+}
+
+/** Every lane of the hold is told where to stop. Returns as soon as each is there or cannot be. */
+async function reach(run: PipelineRun, hold: Hold): Promise<HoldReport> {
+  run.hold = hold;
+  void releaseInTime(run, hold);
+  for (const name of Object.keys(hold.waiting)) {
+    const { state } = run.part(name);
+    if (state !== 'running') run.settle(name, `it is ${state}`);
+  }
+  run.stop(Object.keys(hold.waiting));
+  await condition(() => run.hold !== hold || isSettled(hold));
+  return holdReport(hold, run.hold === hold ? '' : 'it was not there when the hold was released');
+}
+
+/** No hold outlives its time, whatever becomes of whoever asked for it. */
+async function releaseInTime(run: PipelineRun, hold: Hold): Promise<void> {
+  await condition(() => run.hold !== hold, Math.max(1, hold.deadlineMs - Date.now()));
+  if (run.hold === hold) run.release();
+}
+
+/** A lane that is not empty by then is in the report. */
+const drainMs = 60_000;
+
+async function drainAll(run: PipelineRun): Promise<HoldReport> {
+  const deadlineMs = Date.now() + drainMs;
+  const lanes = run.lanes.map(({ name }) => name);
+  run.draining = true;
+  run.move('drain');
+  run.stop();
+  await condition(() => run.scopes.size === 0 || !run.draining);
+  const position = run.part('capture').fence as Position | undefined;
+  const hold = beginHold(position ?? origin, lanes, deadlineMs);
+  if (!run.draining) return holdReport(hold, 'somebody paused or resumed the pipeline meanwhile');
+  const report = position === undefined ? holdReport(hold, 'nothing was captured yet') : await reach(run, hold);
+  run.draining = false;
+  run.release();
+  run.stop();
+  run.publish();
+  return report;
+}
+
+async function reloadSettings(run: PipelineRun): Promise<{ definitionHash: string }> {
+  const now = await describe(run.name);
+  const before = run.description;
+  if (before && before.definitionHash !== now.definitionHash) {
+    throw ApplicationFailure.nonRetryable(`reload takes over settings and addresses only, and ${difference(before, now)}. The pipeline goes on as it was.`, 'DefinitionChanged');
+  }
+  run.description = { ...now, loaded: before?.loaded ?? now.loaded };
+  run.stop();
+  return { definitionHash: now.definitionHash };
+}
+
+function difference(before: Description, now: Description): string {
+  const text = ({ lanes }: Description) => lanes.map(({ name, kind }) => `${name} (${kind})`).toSorted();
+  const added = text(now).filter((lane) => !text(before).includes(lane));
+  const removed = text(before).filter((lane) => !text(now).includes(lane));
+  if (added.length + removed.length === 0) return 'the source, the columns of its rows, a view, or where a sink writes has changed';
+  return [added.length > 0 ? `sinks were added: ${added.join(', ')}` : '', removed.length > 0 ? `sinks were removed: ${removed.join(', ')}` : ''].filter(Boolean).join('; ');
+}
+
+function known(run: PipelineRun, name: unknown, signal: string): name is string {
+  if (typeof name === 'string' && run.knows(name)) return true;
+  run.note(`${signal} ${JSON.stringify(name)} was ignored: the lanes are ${run.lanes.map((lane) => lane.name).join(', ')}, and there is capture`);
+  run.publish();
+  return false;
+}
+
+function assertCanHold(run: PipelineRun, { position, lanes, timeoutMs }: HoldRequest): void {
+  assertRuns(run, 'held');
+  toPosition(position);
+  if (!(Number.isFinite(timeoutMs) && timeoutMs > 0)) throw invalid(`timeoutMs ${timeoutMs} is not a positive number`);
+  const unknown = lanes?.filter((name) => !run.lanes.some((lane) => lane.name === name)) ?? [];
+  if (unknown.length > 0) throw invalid(`${run.name} has no lane ${unknown.join(', ')}; its lanes are ${run.lanes.map(({ name }) => name).join(', ')}`);
+  if (run.hold) throw invalid(`${run.name} is held at ${run.hold.position} already; release that hold first (signal releaseHold)`);
+}
+
+function assertRuns(run: PipelineRun, verb: string): void {
+  assertNotRotating(run);
+  if (run.state !== 'running') throw invalid(`${run.name} is ${run.state}, and only a running pipeline can be ${verb}`);
+}
+
+function assertNotRotating(run: PipelineRun): void {
+  if (run.rotating) throw ApplicationFailure.nonRetryable('a fresh run is about to take over; ask again', rotatingFailure);
+}
+
+function invalid(message: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(message, 'InvalidRequest');
+}

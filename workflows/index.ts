@@ -1,0 +1,2 @@
+/** Every workflow, by the name that the Web UI shows. */
+export { pipeline } from './pipeline.ts';

@@ -1,0 +1,97 @@
+import { CancellationScope, allHandlersFinished, condition, continueAsNew, isCancellation, workflowInfo } from '@temporalio/workflow';
+import { handleMessages } from './handle-messages.ts';
+import type { Part } from './messages.ts';
+import { PipelineRun, type Memory } from './pipeline-run.ts';
+import { refusal } from './refusal.ts';
+import { describe, firstLoad, step } from './steps.ts';
+
+export type PipelineInput = {
+  readonly name: string;
+  /** A fresh run begins at this many events of history, if the server does not suggest it earlier. */
+  readonly rotateAtEvents?: number;
+  /** Of the run before. */
+  readonly memory?: Memory;
+};
+
+/**
+ * One pipeline, for ever: the first load, then one loop for the capture and one for each lane, step after step. A lane
+ * that fails stops alone. A run is exchanged for a fresh one only when nothing runs: continue-as-new over a running
+ * activity would start a second one beside it (E21).
+ */
+export async function pipeline(input: PipelineInput): Promise<void> {
+  const run = new PipelineRun(input.name, input.memory, Date.now());
+  handleMessages(run);
+  run.publish();
+  await prepare(run);
+  const loops = [{ name: 'capture', kind: 'capture' } as Part, ...run.lanes].map((part) => loop(run, part, input.rotateAtEvents));
+  // even when the workflow is cancelled, every step ends before the workflow does
+  const ends = await Promise.allSettled(loops);
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  await condition(allHandlersFinished);
+  await continueAsNew<typeof pipeline>({ ...input, memory: run.memory() });
+}
+
+/** Until it is known what the pipeline is, and its sinks have what the tables held before. */
+async function prepare(run: PipelineRun): Promise<void> {
+  while (!run.description?.loaded) {
+    await condition(() => run.state === 'loading');
+    try {
+      await scoped(run, 'capture', async () => {
+        run.description ??= await describe(run.name);
+        run.publish();
+        if (run.description.loaded) return;
+        const { position } = await firstLoad(run.name, run.description);
+        for (const { name } of run.lanes) run.part(name).fence ??= position;
+        run.description = { ...run.description, loaded: true };
+      });
+    } catch (error) {
+      if (!isCancellation(error)) run.refused('capture', refusal(error));
+      else if (CancellationScope.current().consideredCancelled) throw error;
+    }
+    run.publish();
+  }
+  run.move('loaded');
+}
+
+async function loop(run: PipelineRun, part: Part, rotateAtEvents: number | undefined): Promise<void> {
+  for (;;) {
+    await condition(() => run.rotating || run.mayRun(part.name));
+    if (run.rotating) return;
+    const superseded = await oneStep(run, part);
+    run.publish();
+    rotateIfDue(run, rotateAtEvents);
+    // whoever took over is at work: do not race it
+    if (superseded) await condition(() => run.rotating || !run.mayRun(part.name), 1_000);
+  }
+}
+
+async function oneStep(run: PipelineRun, part: Part): Promise<boolean> {
+  const until = run.hold && part.name in run.hold.waiting ? run.hold.position : undefined;
+  try {
+    const result = await scoped(run, part.name, () => step(run.name, run.description!, part, until));
+    run.stepped(part.name, result);
+    return result.ended === 'superseded';
+  } catch (error) {
+    // a step that waited for its next attempt is cancelled without a result
+    if (!isCancellation(error)) run.refused(part.name, refusal(error));
+    return false;
+  }
+}
+
+async function scoped<T>(run: PipelineRun, name: string, work: () => Promise<T>): Promise<T> {
+  const scope = new CancellationScope();
+  run.scopes.set(name, scope);
+  try {
+    return await scope.run(work);
+  } finally {
+    run.scopes.delete(name);
+  }
+}
+
+function rotateIfDue(run: PipelineRun, rotateAtEvents = Number.POSITIVE_INFINITY): void {
+  const { continueAsNewSuggested, historyLength } = workflowInfo();
+  // an update that waits for lanes needs this run's steps
+  if (run.rotating || !(continueAsNewSuggested || historyLength >= rotateAtEvents) || !allHandlersFinished()) return;
+  run.rotating = true;
+  run.stop();
+}

@@ -1,0 +1,52 @@
+import { ActivityCancellationType, proxyActivities, type ActivityOptions } from '@temporalio/workflow';
+import type { Activities, Description, LaneStepInput, LoadResult, StepResult } from '../activities/steps.ts';
+import { bugFailure, configurationFailure } from '../core/failure-types.ts';
+import type { Position } from '../core/position.ts';
+import { stepWindow, windowText } from '../core/step-window.ts';
+import type { Part } from './messages.ts';
+
+const untilDone = '24 hours';
+
+/**
+ * E22: the workflow believes a step stopped only when it did. E23: attempts are never counted anew while an activity
+ * lives, so the longest pause between two of them is short.
+ */
+const options = {
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry: { initialInterval: 100, backoffCoefficient: 2, maximumInterval: 5_000, nonRetryableErrorTypes: [configurationFailure, bugFailure] },
+} satisfies ActivityOptions;
+
+const activities = proxyActivities<Activities>({ ...options, startToCloseTimeout: '1 minute' });
+
+export function describe(pipeline: string): Promise<Description> {
+  return activities.describe.executeWithOptions({ ...options, activityId: 'describe', summary: 'reads the definition', startToCloseTimeout: '30 seconds' }, [{ pipeline }]);
+}
+
+export function firstLoad(pipeline: string, { definitionHash, heartbeatMs, lanes }: Description): Promise<LoadResult> {
+  const summary = `first load of ${lanes.filter(({ reads }) => reads === 'segments').length} lanes`;
+  return activities.firstLoad.executeWithOptions(
+    { ...options, activityId: 'first load', summary, startToCloseTimeout: untilDone, heartbeatTimeout: heartbeatTimeoutMs(heartbeatMs) },
+    [{ pipeline, definitionHash, heartbeatMs }],
+  );
+}
+
+/** One step of a lane or of the capture, to the end of its window on the clock. */
+export function step(pipeline: string, { definitionHash, stepMs, heartbeatMs }: Description, part: Part, until: Position | undefined): Promise<StepResult> {
+  const now = Date.now();
+  const window = stepWindow(now, stepMs);
+  const input = { pipeline, definitionHash, heartbeatMs, durationMs: window.endMs - now };
+  const stepOptions: ActivityOptions = {
+    ...options,
+    activityId: part.name,
+    summary: `${part.name} ${windowText(window)}${until === undefined ? '' : ' to a held position'}`,
+    startToCloseTimeout: input.durationMs + 60_000,
+    heartbeatTimeout: heartbeatTimeoutMs(heartbeatMs),
+  };
+  if (part.kind === 'capture') return activities.capture.executeWithOptions(stepOptions, [input]);
+  const laneInput: LaneStepInput = { ...input, lane: part.name, ...(until === undefined ? {} : { until }) };
+  return activities[part.kind].executeWithOptions(stepOptions, [laneInput]);
+}
+
+function heartbeatTimeoutMs(heartbeatMs: number): number {
+  return Math.max(5_000, 3 * heartbeatMs);
+}
