@@ -1,16 +1,15 @@
-import { rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../core/config.ts';
 import { postgres } from '../infra/embedded/postgres.ts';
 import type { Place } from '../infra/embedded/service.ts';
+import { readInstance, stopLeftovers } from '../infra/supervisor/instance.ts';
 import { lockDataDir } from '../infra/supervisor/lock.ts';
 import { planInstance } from '../infra/supervisor/plan.ts';
 import { checkPorts, portsFrom } from '../infra/supervisor/ports.ts';
 import { Roster } from '../infra/supervisor/roster.ts';
 import { secretsOf } from '../infra/supervisor/secrets.ts';
 import { fetchPrograms, startServices } from '../infra/supervisor/services.ts';
-import { mkdir } from 'node:fs/promises';
-import { stopLeftovers } from '../infra/supervisor/instance.ts';
 
 export type SourceOnly = { readonly config: Config; readonly postgresPid: number; stop(): Promise<void> };
 
@@ -31,8 +30,6 @@ export async function startSourceOnly(options: { dataDir: string; portBase: numb
   const roster = new Roster(plan, report);
   try {
     const { programs } = await fetchPrograms(plan, { report, signal });
-    const child = roster.add;
-    void child;
     await startServices({ plan, place, roster, report, signal }, programs);
   } catch (error) {
     await roster.stop();
@@ -41,7 +38,7 @@ export async function startSourceOnly(options: { dataDir: string; portBase: numb
   }
   return {
     config: plan.config,
-    postgresPid: 0,
+    postgresPid: readInstance(dataDir)!.processes[0]!.pid,
     async stop() {
       await roster.stop();
       unlock();

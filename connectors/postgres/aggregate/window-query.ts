@@ -1,0 +1,110 @@
+import type { Position } from '../../../core/position.ts';
+import type { Pipeline } from '../../../core/pipeline.ts';
+import type { PaneSet, PaneView } from '../../../core/views/panes.ts';
+import { accumulatorsOf, measuresOf, ratioDigits } from '../../../core/views/results.ts';
+import type { Published } from '../../../core/views/windows.ts';
+import type { ResultRow } from '../../relay.ts';
+import type { Queryable } from '../state/state.ts';
+import { bigints, paneTable, quoted } from './pane-store.ts';
+
+/** A window as its panes have it now, and what was last said of it. */
+export type WindowNow = { readonly endMs: number; readonly digest: string; readonly published: Published | undefined; readonly rows: readonly ResultRow[] };
+
+/** One statement for the top N of any number of windows of a view, with labels as of a position (E16). */
+export class WindowQuery {
+  readonly #pipeline: Pipeline;
+  readonly #set: PaneSet;
+  readonly #view: PaneView;
+  readonly #labels: readonly (readonly [name: string, column: string])[];
+  readonly #text: string;
+
+  constructor(pipeline: Pipeline, set: PaneSet, view: PaneView) {
+    this.#pipeline = pipeline;
+    this.#set = set;
+    this.#view = view;
+    this.#labels = Object.entries(pipeline.views[view.name]!.labels).map(([name, { column }]) => [name, column]);
+    this.#text = this.#sql();
+  }
+
+  async read(client: Queryable, ends: readonly number[], at: Position): Promise<readonly WindowNow[]> {
+    const { rows } = await client.query<WindowRow>({
+      name: `windows of ${this.#pipeline.name}.${this.#view.name}`,
+      text: this.#text,
+      values: [bigints(ends), this.#pipeline.name, this.#view.name, at],
+    });
+    return rows.map((row) => ({
+      endMs: Number(row.end_ms),
+      digest: row.digest ?? '',
+      published: row.revision === null ? undefined : { revision: row.revision, final: row.final!, digest: row.published_digest! },
+      rows: (row.ranks ?? []).map((rank, index) => this.#resultRow(rank, index)),
+    }));
+  }
+
+  #resultRow([key, sums, ...labels]: Rank, index: number): ResultRow {
+    const all = this.#set.accumulators.map(() => '0');
+    accumulatorsOf(this.#view).forEach((accumulator, place) => (all[accumulator] = sums[place]!));
+    return {
+      rank: index + 1,
+      key,
+      measures: measuresOf(this.#set, this.#view, all),
+      labels: Object.fromEntries(this.#labels.map(([name], place) => [name, labels[place] ?? null])),
+    };
+  }
+
+  #sql(): string {
+    const { sizeMs } = this.#view.window;
+    const accumulators = accumulatorsOf(this.#view);
+    const sums = accumulators.map((accumulator) => `sum(${quoted(this.#set.accumulators[accumulator]!.name)}) as s${accumulator}`).join(', ');
+    const some = accumulators.map((accumulator) => `sum(${quoted(this.#set.accumulators[accumulator]!.name)}) <> 0`).join(' or ');
+    const texts = `json_build_array(${accumulators.map((accumulator) => `s${accumulator}::text`).join(', ')})`;
+    const joins = this.#dimensions().map(
+      (name, index) => `left join lateral (
+            select row from sluice.dimension_version d${index}
+            where pipeline = $2 and dimension = '${name.replaceAll("'", "''")}' and d${index}.key = top.key and position <= $4 order by position desc limit 1
+          ) dimension${index} on true`,
+    );
+    return `
+      select ends.end_ms, published.revision, published.final, published.digest as published_digest, result.ranks, result.digest
+      from unnest($1::bigint[]) with ordinality as ends (end_ms, place)
+      left join sluice.published_window published on published.pipeline = $2 and published.view = $3 and published.window_end_ms = ends.end_ms
+      cross join lateral (
+        select json_agg(json_build_array(top.key, ${texts}${this.#labelColumns()}) order by top.rank) as ranks,
+               md5(json_agg(json_build_array(top.key, ${texts}) order by top.rank)::text) as digest
+        from (
+          select key, ${accumulators.map((accumulator) => `s${accumulator}`).join(', ')}, row_number() over (order by ${this.#score()} desc, key) as rank
+          from (
+            select key, ${sums} from ${paneTable(this.#pipeline.name, this.#set)}
+            where pane_ms >= ends.end_ms - ${sizeMs} and pane_ms < ends.end_ms group by key having ${some}
+          ) sums order by rank limit ${this.#view.top}
+        ) top ${joins.join('\n')}
+      ) result
+      order by ends.place`;
+  }
+
+  #score(): string {
+    const { measure, accumulators } = this.#view.measures[this.#view.rankBy]!;
+    const [sum, count] = accumulators.map((accumulator) => `s${accumulator}`);
+    return measure.kind === 'avg' ? `coalesce(round(${sum} / nullif(${count}, 0), ${ratioDigits}), 0)` : sum!;
+  }
+
+  #dimensions(): readonly string[] {
+    return [...new Set(Object.values(this.#pipeline.views[this.#view.name]!.labels).map(({ dimension }) => dimension))];
+  }
+
+  #labelColumns(): string {
+    const dimensions = this.#dimensions();
+    const labels = Object.values(this.#pipeline.views[this.#view.name]!.labels);
+    return labels.map(({ dimension, column }) => `, dimension${dimensions.indexOf(dimension)}.row ->> '${column.replaceAll("'", "''")}'`).join('');
+  }
+}
+
+type Rank = readonly [key: string, sums: readonly string[], ...labels: (string | null)[]];
+
+type WindowRow = {
+  readonly end_ms: string;
+  readonly revision: number | null;
+  readonly final: boolean | null;
+  readonly published_digest: string | null;
+  readonly ranks: readonly Rank[] | null;
+  readonly digest: string | null;
+};

@@ -1,0 +1,32 @@
+import type { WorkerOptions } from '@temporalio/worker';
+
+/** One queue for everything: a worker that does a pipeline's workflow tasks gets its steps by eager dispatch (E24). */
+export const taskQueue = 'sluice';
+
+/** How many parts of pipelines, captures included, can run in one worker. */
+const activitySlots = 200;
+
+/** E23, in milliseconds. */
+export function workerOptions(options: { readonly heartbeatMs: number; readonly mostParts: number }): Pick<
+  WorkerOptions,
+  | 'maxHeartbeatThrottleInterval'
+  | 'defaultHeartbeatThrottleInterval'
+  | 'stickyQueueScheduleToStartTimeout'
+  | 'shutdownGraceTime'
+  | 'shutdownForceTime'
+  | 'maxEagerActivityReservationsPerWorkflowTask'
+  | 'maxConcurrentActivityTaskExecutions'
+> {
+  return {
+    // how soon a running step learns that it is cancelled: pause
+    maxHeartbeatThrottleInterval: options.heartbeatMs,
+    defaultHeartbeatThrottleInterval: options.heartbeatMs,
+    // after a worker was killed its workflows wait this long for it
+    stickyQueueScheduleToStartTimeout: 2_000,
+    // grace is the time *before* activities are told
+    shutdownGraceTime: 0,
+    shutdownForceTime: 2_500,
+    maxEagerActivityReservationsPerWorkflowTask: options.mostParts + 1,
+    maxConcurrentActivityTaskExecutions: activitySlots,
+  };
+}

@@ -1,0 +1,41 @@
+import { createHash } from 'node:crypto';
+import { globSync } from 'node:fs';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { bundleWorkflowCode, type Logger } from '@temporalio/worker';
+
+const root = join(import.meta.dirname, '..');
+
+/**
+ * The workflows as one file, which the worker loads into its sandbox. Webpack needs seconds for it, so it is kept under
+ * the hash of everything that goes into it.
+ */
+export async function workflowBundle(directory: string, logger?: Logger): Promise<{ codePath: string }> {
+  const codePath = join(directory, `workflows-${await sourceHash()}.cjs`);
+  if (await exists(codePath)) return { codePath };
+  const { code } = await bundleWorkflowCode({ workflowsPath: join(root, 'workflows/index.ts'), ...(logger ? { logger } : {}) });
+  await mkdir(directory, { recursive: true });
+  for (const old of globSync('workflows-*.cjs', { cwd: directory })) await rm(join(directory, old), { force: true });
+  const temporary = `${codePath}.${process.pid}`;
+  await writeFile(temporary, code);
+  await rename(temporary, codePath);
+  return { codePath };
+}
+
+/** Workflows import the core, and activities as types only. */
+async function sourceHash(): Promise<string> {
+  const hash = createHash('sha256');
+  const { version } = createRequire(import.meta.url)('@temporalio/worker/package.json') as { version: string };
+  hash.update(version);
+  const files = globSync('{workflows,core}/**/*.ts', { cwd: root }).filter((file) => !file.endsWith('.test.ts'));
+  for (const file of files.sort()) hash.update(`\0${file}\0`).update(await readFile(join(root, file)));
+  return hash.digest('hex').slice(0, 16);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
