@@ -22,7 +22,7 @@ import { startSourceOnly } from './source-only.ts';
 
 /**
  * The capture alone, from the slot into a spool directory, beside bare receiving of the same changes:
- *   node bench/capture.ts [--rows 1000000] [--rounds 2] [--cpu-prof FILE]
+ *   node bench/capture.ts [--rows 1000000] [--rounds 2] [--cpu-prof FILE] [--settings '{"segmentRows":20000}']
  */
 const { values } = parseArgs({
   options: {
@@ -30,11 +30,13 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '2' },
     'port-base': { type: 'string', default: '7600' },
     'cpu-prof': { type: 'string' },
+    settings: { type: 'string', default: '{}' },
   },
 });
 const rows = Number(values.rows);
 const dataDir = join(checkout, '.sluice', 'bench', 'capture');
-const pipeline = resolve(definition, { SLUICE_EXTERNAL_URL: 'http://127.0.0.1/', SLUICE_EXTERNAL_SECRET: 'whsec_AAAA' });
+const resolved = resolve(definition, { SLUICE_EXTERNAL_URL: 'http://127.0.0.1/', SLUICE_EXTERNAL_SECRET: 'whsec_AAAA' });
+const pipeline: Pipeline = { ...resolved, settings: { ...resolved.settings, ...(JSON.parse(values.settings) as object) } };
 const { slot, publication } = sourceNames(pipeline.name);
 const bareSlot = 'sluice_bench_bare';
 

@@ -39,9 +39,10 @@ export type Applied = {
 /** Another worker moved this sink's fence: end the step, read the fence, begin again from there. */
 export class FenceMoved extends Error {
   override readonly name = 'FenceMoved';
-  readonly expected: Position;
+  /** A position, or a relay's sequence number. */
+  readonly expected: string;
   readonly found: string;
-  constructor(sink: string, expected: Position, found: string | undefined) {
+  constructor(sink: string, expected: string, found: string | undefined) {
     super(`${sink}: fence is ${found ?? 'missing'}, expected ${expected}: another worker has gone on`);
     this.expected = expected;
     this.found = found ?? '';

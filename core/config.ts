@@ -25,6 +25,7 @@ export const settings = {
   receiverPort: setting('SLUICE_RECEIVER_PORT', port(7408), 'Port of the sample external system.'),
   externalUrl: setting('SLUICE_EXTERNAL_URL', url('http', 'https').optional(), 'Where the HTTP sink posts to.'),
   externalSecret: setting('SLUICE_EXTERNAL_SECRET', z.string().startsWith('whsec_').optional(), 'Its signing secret.'),
+  httpPrivate: setting('SLUICE_HTTP_PRIVATE', z.stringbool().default(false), 'Whether HTTP sinks may post to addresses that are not public.'),
   logLevel: setting('SLUICE_LOG_LEVEL', z.enum(['debug', 'info', 'warn', 'error']).default('info'), 'Least log level.'),
   browser: setting('SLUICE_BROWSER', z.string().optional(), 'Chromium of the browser test.'),
 } as const;

@@ -89,8 +89,17 @@ export default definePipeline({
 
   sinks: {
     enriched: clickhouse({ table: 'engagement_enriched', orderBy: ['event_ts', 'id'], partitionBy: 'event_ts' }),
-    live: redis({ view: 'top10m', key: env('SLUICE_TOP_KEY', 'top_engagement:10min'), hash: ['plays', 'finishes', 'clicks', 'seconds'] }),
+    live: redis({
+      view: 'top10m',
+      key: env('SLUICE_TOP_KEY', 'top_engagement:10min'),
+      hash: ['plays', 'finishes', 'clicks', 'seconds'],
+    }),
     leaderboard: redisResults({ view: 'leaderboard', key: 'leaderboard' }),
-    external: http({ url: env('SLUICE_EXTERNAL_URL'), secret: env('SLUICE_EXTERNAL_SECRET'), initialLoad: true, maxRows: 5_000 }),
+    external: http({
+      url: env('SLUICE_EXTERNAL_URL'),
+      secret: env('SLUICE_EXTERNAL_SECRET'),
+      initialLoad: true,
+      maxRows: 5_000,
+    }),
   },
 });

@@ -1,4 +1,16 @@
-import { bigint, count, definePipeline, dimension, postgres, redisResults, results, table, text, timestamptz, tumbling } from '../core/define-pipeline.ts';
+import {
+  bigint,
+  count,
+  definePipeline,
+  dimension,
+  postgres,
+  redisResults,
+  results,
+  table,
+  text,
+  timestamptz,
+  tumbling,
+} from '../core/define-pipeline.ts';
 
 /** A blog: the ten posts with the most views in each ten seconds. */
 export default definePipeline({

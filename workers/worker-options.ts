@@ -1,8 +1,5 @@
 import type { WorkerOptions } from '@temporalio/worker';
 
-/** One queue for everything: a worker that does a pipeline's workflow tasks gets its steps by eager dispatch (E24). */
-export const taskQueue = 'sluice';
-
 /** How many parts of pipelines, captures included, can run in one worker. */
 const activitySlots = 200;
 

@@ -101,7 +101,9 @@ export class PipelineRun {
   }
 
   /** A part that cannot go on by itself. Only this one stops; the pipeline itself only without its capture. */
-  refused(name: string, { kind, sentence }: Refusal): void {
+  refused(name: string, refusal: Refusal | undefined): void {
+    if (!refusal) return;
+    const { kind, sentence } = refusal;
     this.part(name).error = sentence;
     this.moveLane(name, kind === 'configuration' ? 'refuse' : 'fail');
     if (name !== 'capture') return;

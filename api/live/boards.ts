@@ -11,9 +11,12 @@ export type BoardPlace = {
   readonly at: string;
   readonly view: string;
   readonly window: Window;
+  readonly key: string;
   /** The measure that ranks. */
   readonly measure: string;
   readonly top: number;
+  /** Which of the view's own labels names a key. */
+  readonly labelName: string | undefined;
   /** Where a key's name is looked up, if results bring none. */
   readonly label: { readonly dimension: string; readonly column: string } | undefined;
 };
@@ -34,9 +37,10 @@ function placeOf(pipeline: Pipeline, name: string, sink: SinkDefinition): BoardP
     case 'redis-live':
     case 'redis-results':
     case 'postgres-results': {
-      const { window, rank } = pipeline.views[sink.view]!;
+      const { window, key, rank, labels } = pipeline.views[sink.view]!;
       const at = sink.kind === 'postgres-results' ? sink.table : sink.key;
-      return [{ name, kind: sink.kind, at, view: sink.view, window, measure: rank.by, top: rank.top, label: labelOf(pipeline, sink.view) }];
+      const [labelName] = Object.keys(labels);
+      return [{ name, kind: sink.kind, at, view: sink.view, window, key, measure: rank.by, top: rank.top, labelName, label: labelOf(pipeline, sink.view) }];
     }
     case 'clickhouse':
     case 'http':

@@ -1,45 +1,46 @@
 import type { Client } from 'pg';
-import { type Content, devices, makeContent, titleOf } from './catalogue.ts';
+import { type Content, type ContentType, devices, makeContent, titleOf } from './catalogue.ts';
 import { Random } from './random.ts';
-import type { Workload } from './workload.ts';
 import { RecentIds } from './recent-ids.ts';
-
-const contents = 1_000;
-const users = 20_000;
+import type { Workload } from './workload.ts';
 
 /** Plays, pauses, finishes and clicks on a shelf of content of which a few are much liked. */
 export class EngagementWorkload implements Workload {
-  readonly events = 'public.engagement_events';
   readonly #random: Random;
-  readonly #content: readonly Content[];
+  readonly #catalogue: readonly Content[];
   readonly #users: readonly string[];
   readonly #recent = new RecentIds();
+  /** What is on the shelf: the catalogue, or what the table held before. */
+  #content: readonly StoredContent[] = [];
   #renames = 0;
 
   constructor(seed: number) {
     this.#random = new Random(seed);
-    this.#content = makeContent(this.#random, contents);
+    this.#catalogue = makeContent(this.#random, contents);
     this.#users = Array.from({ length: users }, () => this.#random.uuid());
   }
 
   async prepare(client: Client): Promise<void> {
-    const content = this.#content;
+    this.#content = await storedContent(client);
+    if (this.#content.length === contents) return;
+    const content = this.#catalogue;
     await client.query(
       `insert into public.content (id, slug, title, content_type, length_seconds, publish_ts)
-       select id, slug, title, type, length, now() - interval '1 day' * (1 + ordinality % 300)
-         from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[]) with ordinality as c (id, slug, title, type, length, ordinality)
+       select id, slug, title, type, length, now() - interval '1 day' * (1 + place % 300)
+         from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[]) with ordinality as c (id, slug, title, type, length, place)
        on conflict do nothing`,
       [content.map((c) => c.id), content.map((c) => c.slug), content.map((c) => c.title), content.map((c) => c.type), content.map((c) => c.lengthSeconds ?? null)],
     );
+    this.#content = await storedContent(client);
   }
 
   async insert(client: Client, eventTimesMs: readonly number[]): Promise<number> {
     const random = this.#random;
     const columns: string[][] = [[], [], [], [], [], [], []];
     for (const time of eventTimesMs) {
-      const content = this.#content[random.zipf(contents)]!;
+      const content = this.#content[random.zipf(this.#content.length)]!;
       const type = eventTypes[random.below(eventTypes.length)]!;
-      const length = content.lengthSeconds ?? 300;
+      const length = content.length_seconds ?? 300;
       const device = random.pick(devices);
       columns[0]!.push(content.id);
       columns[1]!.push(random.below(50) === 0 ? 'null' : this.#users[random.zipf(users)]!);
@@ -87,14 +88,23 @@ export class EngagementWorkload implements Workload {
 
   async rename(client: Client): Promise<void> {
     const content = this.#random.pick(this.#content);
-    await client.query('update public.content set title = $2 where id = $1', [content.id, titleOf(this.#random, content.type, contents + ++this.#renames)]);
+    await client.query('update public.content set title = $2 where id = $1', [content.id, titleOf(this.#random, content.content_type, contents + ++this.#renames)]);
   }
 }
 
+type StoredContent = { readonly id: string; readonly content_type: ContentType; readonly length_seconds: number | null };
+
+async function storedContent(client: Client): Promise<StoredContent[]> {
+  const { rows } = await client.query<StoredContent>('select id, content_type, length_seconds from public.content order by id limit $1', [contents]);
+  return rows;
+}
+
+const contents = 1_000;
+const users = 20_000;
 const eventTypes = ['play', 'play', 'play', 'play', 'pause', 'pause', 'finish', 'finish', 'click', 'click'] as const;
 
 /** About 100 bytes, written as an element of an array literal. */
 function payload(random: Random, device: string): string {
   const session = (random.word().toString(16) + random.word().toString(16)).padStart(16, '0');
-  return `"{\\"session\\":\\"${session}\\",\\"app\\":\\"${device} 4.${random.below(30)}.${random.below(9)}\\",\\"volume\\":${random.below(101)},\\"speed\\":1.${random.below(10)}}"`;
+  return `"{\\"session\\":\\"${session}\\",\\"app\\":\\"${device} 4.${random.below(30)}.${random.below(9)}\\",\\\"volume\\":${random.below(101)},\\"network\\":\\"wifi\\",\\"speed\\":1.${random.below(10)}}"`;
 }

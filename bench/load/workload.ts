@@ -2,8 +2,6 @@ import type { Client } from 'pg';
 
 /** The tables of one pipeline as its users would fill them. Each method is one transaction; counts are of rows written. */
 export interface Workload {
-  /** The event table. */
-  readonly events: string;
   /** Makes what the events refer to, where it is missing. */
   prepare(client: Client): Promise<void>;
   /** One event for each event time, milliseconds since 1970. */

@@ -18,7 +18,11 @@ const configuration: Readonly<Record<string, string>> = {
 
 /** SQLSTATEs, or their classes, that pass by themselves. */
 const transient: ReadonlySet<string> = new Set([
-  '08', // connection exceptions
+  '08000', // connection_exception
+  '08001', // sqlclient_unable_to_establish_sqlconnection
+  '08003', // connection_does_not_exist
+  '08004', // sqlserver_rejected_establishment_of_sqlconnection
+  '08006', // connection_failure
   '53', // insufficient resources: too many connections, out of memory, disk full
   '57P01', // admin_shutdown
   '57P02', // crash_shutdown

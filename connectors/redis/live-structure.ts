@@ -3,11 +3,14 @@ import type { Redis, Result } from 'ioredis';
 import type { Position } from '../../core/position.ts';
 import { toPosition } from '../../core/position.ts';
 import type { PaneDeltas } from '../../core/views/panes.ts';
-import { FenceMoved } from '../sink.ts';
+import { ConfigurationError, FenceMoved } from '../sink.ts';
 import { demandNoEviction } from './client.ts';
 
-/** `of`, `by`: places of accumulators, from 1 as Lua counts. A quotient is of / by, or of / seconds. */
-export type LiveMeasure = { readonly kind: 'exact' | 'quotient'; readonly of: number; readonly by?: number; readonly seconds?: number; readonly scale: number };
+/** `of`, `by`: places of accumulators, from 1 as Lua counts. A quotient is of * factor / (by, or divisor). */
+export type LiveMeasure =
+  | { readonly kind: 'exact'; readonly of: number; readonly scale: number }
+  | { readonly kind: 'quotient'; readonly of: number; readonly factor: number; readonly by: number; readonly scale: number }
+  | { readonly kind: 'quotient'; readonly of: number; readonly factor: number; readonly divisor: number; readonly scale: number };
 
 /** What the structure is made of: constant for a pipeline's definition. */
 export type LiveShape = {
@@ -57,6 +60,7 @@ export class LiveStructure {
   async apply(change: LiveChange, from: Position, to: Position): Promise<void> {
     const [answer, found] = await this.#call('apply', from, to, body(change));
     if (answer === 'moved') throw new FenceMoved(this.#key, from, found);
+    if (answer === 'taken') throw this.#taken(found);
     if (answer === 'lost') throw new StructureLost(this.#key);
   }
 
@@ -66,6 +70,11 @@ export class LiveStructure {
     const leftovers = [...(await this.#keys('pane')), ...(await this.#keys(this.#memberWord))];
     const [answer, found] = await this.#call('swap', present, position, { ...body({ truncated: true, endUs, deltas }), leftovers });
     if (answer === 'moved') throw new FenceMoved(this.#key, present as Position, found);
+    if (answer === 'taken') throw this.#taken(found);
+  }
+
+  #taken(type: string | undefined): ConfigurationError {
+    return new ConfigurationError(`Redis has a ${type} under the key ${this.#key}, which is to be a ZSET: somebody else uses it. Choose another key in the definition, or type: DEL ${this.#key}`);
   }
 
   async #call(mode: 'apply' | 'swap', expected: string, target: Position, change: object): Promise<readonly [string, string?]> {

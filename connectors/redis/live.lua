@@ -3,7 +3,7 @@
 --   KEYS[1]  the ZSET; ARGV[1] the prefix of all other keys, which has the same hash tag
 --   ARGV[2]  'apply' or 'swap'; ARGV[3] the fence that must be there, ARGV[4] the fence to set: texts, never numbers
 --   ARGV[5]  JSON: what changes, see LiveChange in live-structure.ts; ARGV[6] JSON: the structure, see LiveShape
--- Returns 'ok', 'lost' (fence without structures), or 'moved' and the fence that was found.
+-- Returns 'ok', 'lost' (fence without structures), 'taken' (the key is no ZSET), or 'moved' and the fence that was found.
 local zset, prefix = KEYS[1], ARGV[1]
 local mode, expected, target = ARGV[2], ARGV[3], ARGV[4]
 local change, shape = cjson.decode(ARGV[5]), cjson.decode(ARGV[6])
@@ -11,6 +11,9 @@ local change, shape = cjson.decode(ARGV[5]), cjson.decode(ARGV[6])
 local fence = redis.call('GET', prefix .. ':fence') or ''
 if fence ~= expected then return {'moved', fence} end
 if mode == 'apply' and redis.call('EXISTS', prefix .. ':generation') == 0 then return {'lost'} end
+
+local kind = redis.call('TYPE', zset).ok
+if kind ~= 'none' and kind ~= 'zset' then return {'taken', kind} end
 
 local width = shape.accumulators
 local panes, total = prefix .. ':panes', prefix .. ':total'
@@ -62,87 +65,101 @@ local endText = redis.call('GET', prefix .. ':end')
 local function floorOf(text) return math.floor(tonumber(text) / 1000 / shape.paneMs) * shape.paneMs end
 local oldFloor = endText and floorOf(endText) or -math.huge
 
-if mode == 'swap' then
-  for _, key in ipairs(change.leftovers) do redis.call('DEL', key) end
-  endText, oldFloor = nil, -math.huge
-end
-if mode == 'swap' or change.truncated then
-  for _, start in ipairs(redis.call('ZRANGE', panes, 0, -1)) do redis.call('DEL', paneKey(start)) end
-  for _, member in ipairs(redis.call('HKEYS', total)) do redis.call('DEL', memberKey(member)) end
-  redis.call('DEL', zset, panes, total)
-end
-
-if change.endUs ~= '' and (not endText or tonumber(change.endUs) > tonumber(endText)) then endText = change.endUs end
-local newFloor = endText and floorOf(endText) or -math.huge
-local oldest = newFloor - shape.sizeMs -- panes that start here or before are over
-
-local known = {}
-for i, start in ipairs(change.panes) do
-  if start > oldest then
-    local member, name, values = change.keys[i], integer(start), {}
-    for a = 1, width do values[a] = change.values[a][i] end
-    local sums = read(paneKey(name), member)
-    for a = 1, width do sums[a] = sums[a] + values[a] end
-    write(paneKey(name), member, sums)
-    if not known[name] then
-      redis.call('ZADD', panes, name, name)
-      known[name] = true
-    end
-    if start <= oldFloor then addToTotal(member, values, 1) end
-  end
-end
-
-if newFloor > oldFloor then
-  local from = oldFloor == -math.huge and '-inf' or '(' .. integer(oldFloor)
-  for _, start in ipairs(redis.call('ZRANGEBYSCORE', panes, from, integer(newFloor))) do
-    if tonumber(start) > oldest then addPaneToTotal(start, 1) end
-  end
-  for _, start in ipairs(redis.call('ZRANGEBYSCORE', panes, '-inf', integer(oldest))) do
-    if tonumber(start) <= oldFloor then addPaneToTotal(start, -1) end
-    redis.call('DEL', paneKey(start))
-    redis.call('ZREM', panes, start)
-  end
-end
-
--- A measure as text: exact decimals for counts and sums, a quotient for averages and rates.
-local function measured(measure, values)
-  local value = values[measure.of]
-  if measure.kind == 'quotient' then
-    local divisor = measure.by and values[measure.by] or measure.seconds
-    if divisor == 0 then return '0' end
-    return string.format('%.17g', value / divisor / 10 ^ measure.scale)
-  end
-  if measure.scale == 0 or value == 0 then return integer(value) end
+-- |value| / 10^scale as decimal text, without zeros at the end.
+local function decimal(value, scale)
+  if scale == 0 or value == 0 then return integer(value) end
   local digits = integer(math.abs(value))
-  digits = string.rep('0', measure.scale + 1 - #digits) .. digits
-  local text = string.gsub(string.sub(digits, 1, -measure.scale - 1) .. '.' .. string.sub(digits, -measure.scale), '%.?0+$', '')
+  digits = string.rep('0', scale + 1 - #digits) .. digits
+  local fraction = string.gsub(string.sub(digits, -scale), '0+$', '')
+  local text = string.sub(digits, 1, -scale - 1) .. (fraction == '' and '' or '.' .. fraction)
   return value < 0 and '-' .. text or text
 end
 
-for member, values in pairs(touched) do
-  write(total, member, values)
-  local score = measured(shape.score, values)
-  if tonumber(score) == 0 then
-    redis.call('ZREM', zset, member)
-    redis.call('DEL', memberKey(member))
-  else
-    redis.call('ZADD', zset, score, member)
-    if #shape.hash > 0 then
-      local fields = {}
-      for _, measure in ipairs(shape.hash) do
-        fields[#fields + 1] = measure.field
-        fields[#fields + 1] = measured(measure, values)
-      end
-      redis.call('HSET', memberKey(member), unpack(fields))
-      redis.call('PEXPIRE', memberKey(member), shape.memberTtlMs)
-    end
-  end
+-- A measure as text, as measuresOf in core/views/results.ts: a quotient has six digits more, rounded half away from zero.
+local function measured(measure, values)
+  local value = values[measure.of]
+  if measure.kind == 'exact' then return decimal(value, measure.scale) end
+  local divisor = measure.by and values[measure.by] or measure.divisor
+  if divisor == 0 then return '0' end
+  local sign = (value < 0) ~= (divisor < 0) and -1 or 1
+  local numerator, denominator = 2 * math.abs(value) * measure.factor * 1e6, 2 * math.abs(divisor)
+  numerator = numerator + math.abs(divisor)
+  return decimal(sign * (numerator - math.fmod(numerator, denominator)) / denominator, measure.scale + 6)
 end
 
-if endText then redis.call('SET', prefix .. ':end', endText) end
-if mode == 'swap' then
-  if not endText then redis.call('DEL', prefix .. ':end') end
-  redis.call('SET', prefix .. ':generation', target)
+local function move()
+  if mode == 'swap' then
+    for _, key in ipairs(change.leftovers) do redis.call('DEL', key) end
+    endText, oldFloor = nil, -math.huge
+  end
+  if mode == 'swap' or change.truncated then
+    for _, start in ipairs(redis.call('ZRANGE', panes, 0, -1)) do redis.call('DEL', paneKey(start)) end
+    for _, member in ipairs(redis.call('HKEYS', total)) do redis.call('DEL', memberKey(member)) end
+    redis.call('DEL', zset, panes, total)
+  end
+
+  if change.endUs ~= '' and (not endText or tonumber(change.endUs) > tonumber(endText)) then endText = change.endUs end
+  local newFloor = endText and floorOf(endText) or -math.huge
+  local oldest = newFloor - shape.sizeMs -- panes that start here or before are over
+
+  local known = {}
+  for i, start in ipairs(change.panes) do
+    if start > oldest then
+      local member, name, values = change.keys[i], integer(start), {}
+      for a = 1, width do values[a] = change.values[a][i] end
+      local sums = read(paneKey(name), member)
+      for a = 1, width do sums[a] = sums[a] + values[a] end
+      write(paneKey(name), member, sums)
+      if not known[name] then
+        redis.call('ZADD', panes, name, name)
+        known[name] = true
+      end
+      if start <= oldFloor then addToTotal(member, values, 1) end
+    end
+  end
+
+  if newFloor > oldFloor then
+    local from = oldFloor == -math.huge and '-inf' or '(' .. integer(oldFloor)
+    for _, start in ipairs(redis.call('ZRANGEBYSCORE', panes, from, integer(newFloor))) do
+      if tonumber(start) > oldest then addPaneToTotal(start, 1) end
+    end
+    for _, start in ipairs(redis.call('ZRANGEBYSCORE', panes, '-inf', integer(oldest))) do
+      if tonumber(start) <= oldFloor then addPaneToTotal(start, -1) end
+      redis.call('DEL', paneKey(start))
+      redis.call('ZREM', panes, start)
+    end
+  end
+
+  for member, values in pairs(touched) do
+    write(total, member, values)
+    local score = measured(shape.score, values)
+    if tonumber(score) == 0 then
+      redis.call('ZREM', zset, member)
+      redis.call('DEL', memberKey(member))
+    else
+      redis.call('ZADD', zset, score, member)
+      if #shape.hash > 0 then
+        local fields = {}
+        for _, measure in ipairs(shape.hash) do
+          fields[#fields + 1] = measure.field
+          fields[#fields + 1] = measured(measure, values)
+        end
+        redis.call('HSET', memberKey(member), unpack(fields))
+        redis.call('PEXPIRE', memberKey(member), shape.memberTtlMs)
+      end
+    end
+  end
+
+  if endText then redis.call('SET', prefix .. ':end', endText) end
+  if mode == 'swap' then
+    if not endText then redis.call('DEL', prefix .. ':end') end
+    redis.call('SET', prefix .. ':generation', target)
+  end
+  redis.call('SET', prefix .. ':fence', target)
 end
-redis.call('SET', prefix .. ':fence', target)
-return {'ok'}
+
+-- A script that fails is not undone: then the structures count as lost, and are rebuilt.
+local done, failure = pcall(move)
+if done then return {'ok'} end
+redis.call('DEL', prefix .. ':generation')
+return type(failure) == 'table' and failure or redis.error_reply(failure)

@@ -9,7 +9,8 @@ export function sinksProblems(pipeline: Pipeline<Text>): string[] {
   for (const reserved of ['aggregate', 'capture']) {
     if (names.includes(reserved)) problems.push(`sink ${reserved}: every pipeline has a part of that name already`);
   }
-  for (const [name, sink] of Object.entries(pipeline.sinks)) problems.push(...sinkProblems(sink, pipeline).map((problem) => `sink ${name}: ${problem}`));
+  for (const [name, sink] of Object.entries(pipeline.sinks))
+    problems.push(...sinkProblems(sink, pipeline).map((problem) => `sink ${name}: ${problem}`));
   return problems;
 }
 
@@ -18,7 +19,9 @@ function sinkProblems(sink: SinkDefinition<Text>, pipeline: Pipeline<Text>): str
     case 'clickhouse':
       return clickhouseProblems(sink, pipeline);
     case 'http':
-      return Number.isInteger(sink.maxRows) && sink.maxRows > 0 ? [] : [`maxRows ${sink.maxRows} is not a positive whole number`];
+      return Number.isInteger(sink.maxRows) && sink.maxRows > 0
+        ? []
+        : [`maxRows ${sink.maxRows} is not a positive whole number`];
     case 'postgres-results':
       return [...viewProblems(sink.view, pipeline), ...tableProblems(sink.table, 'results.top')];
     case 'redis-results':
@@ -30,17 +33,29 @@ function sinkProblems(sink: SinkDefinition<Text>, pipeline: Pipeline<Text>): str
   }
 }
 
-function clickhouseProblems(sink: SinkDefinition<Text> & { kind: 'clickhouse' }, { source: { events } }: Pipeline<Text>): string[] {
+function clickhouseProblems(
+  sink: SinkDefinition<Text> & { kind: 'clickhouse' },
+  { source: { events } }: Pipeline<Text>,
+): string[] {
   const problems = tableProblems(sink.table, 'enriched');
   for (const name of new Set([...sink.orderBy, sink.partitionBy])) {
     const column = events.columns[name];
-    if (!column) problems.push(`${name} is not a column of events: rows are sorted and partitioned by columns of the event table only, which a change of a dimension cannot move`);
-    else if (column.nullable) problems.push(`${name} is nullable: rows are sorted and partitioned by NOT NULL columns only`);
+    if (!column)
+      problems.push(
+        `${name} is not a column of events: rows are sorted and partitioned by columns of the event table only, which a change of a dimension cannot move`,
+      );
+    else if (column.nullable)
+      problems.push(`${name} is nullable: rows are sorted and partitioned by NOT NULL columns only`);
   }
-  if (!sink.orderBy.includes(events.key)) problems.push(`orderBy must contain the key ${events.key}, or rows would replace each other`);
-  if (!sink.orderBy.includes(sink.partitionBy)) problems.push(`orderBy must contain ${sink.partitionBy}, by which it is partitioned, or a row that moves would stay in two partitions`);
+  if (!sink.orderBy.includes(events.key))
+    problems.push(`orderBy must contain the key ${events.key}, or rows would replace each other`);
+  if (!sink.orderBy.includes(sink.partitionBy))
+    problems.push(
+      `orderBy must contain ${sink.partitionBy}, by which it is partitioned, or a row that moves would stay in two partitions`,
+    );
   const partition = events.columns[sink.partitionBy]?.type;
-  if (partition && !['date', 'timestamp', 'timestamptz'].includes(partition)) problems.push(`it has a partition for each day of ${sink.partitionBy}, but that is a ${partition}`);
+  if (partition && !['date', 'timestamp', 'timestamptz'].includes(partition))
+    problems.push(`it has a partition for each day of ${sink.partitionBy}, but that is a ${partition}`);
   return problems;
 }
 
@@ -48,9 +63,15 @@ function liveProblems(sink: SinkDefinition<Text> & { kind: 'redis-live' }, { vie
   const view = views[sink.view];
   if (!view) return [];
   const problems: string[] = [];
-  if (view.window.kind !== 'rolling') problems.push(`a live structure needs a rolling view, but ${sink.view} is ${view.window.kind}; publish it with redisResults instead`);
+  if (view.window.kind !== 'rolling')
+    problems.push(
+      `a live structure needs a rolling view, but ${sink.view} is ${view.window.kind}; publish it with redisResults instead`,
+    );
   for (const [field, measure] of Object.entries(sink.hash)) {
-    if (!(measure in view.measures)) problems.push(`its hash field ${field} is ${measure}, which is not a measure of ${sink.view} (${Object.keys(view.measures).join(', ')})`);
+    if (!(measure in view.measures))
+      problems.push(
+        `its hash field ${field} is ${measure}, which is not a measure of ${sink.view} (${Object.keys(view.measures).join(', ')})`,
+      );
   }
   return problems;
 }
@@ -60,5 +81,7 @@ function viewProblems(view: string, { views }: Pipeline<Text>): string[] {
 }
 
 function tableProblems(table: string, example: string): string[] {
-  return /^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$/.test(table) ? [] : [`${JSON.stringify(table)} is not a table name; write it in lower case, like '${example}'`];
+  return /^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$/.test(table)
+    ? []
+    : [`${JSON.stringify(table)} is not a table name; write it in lower case, like '${example}'`];
 }

@@ -6,21 +6,44 @@ import { nameProblems } from './invalid-pipeline.ts';
 import type { ViewDefinition } from './views.ts';
 
 /** What is wrong with the views of a pipeline on this source. */
-export function viewsProblems(views: Readonly<Record<string, ViewDefinition>>, source: Pipeline<Text>['source']): string[] {
-  return [...nameProblems('view', Object.keys(views)), ...Object.entries(views).flatMap(([name, view]) => viewProblems(view, source).map((problem) => `view ${name}: ${problem}`))];
+export function viewsProblems(
+  views: Readonly<Record<string, ViewDefinition>>,
+  source: Pipeline<Text>['source'],
+): string[] {
+  return [
+    ...nameProblems('view', Object.keys(views)),
+    ...Object.entries(views).flatMap(([name, view]) =>
+      viewProblems(view, source).map((problem) => `view ${name}: ${problem}`),
+    ),
+  ];
 }
 
 function viewProblems(view: ViewDefinition, source: Pipeline<Text>['source']): string[] {
   const { key, where, measures, rankBy, top, labels } = view;
-  const problems = [...windowProblems(view), ...keyProblems(key, source.events), ...nameProblems('measure', Object.keys(measures))];
+  const problems = [
+    ...windowProblems(view),
+    ...keyProblems(key, source.events),
+    ...nameProblems('measure', Object.keys(measures)),
+  ];
   if (where && where.type !== 'bool') problems.push(`its filter is a ${where.type}, not a condition`);
   if (where) problems.push(...mutableInputs('filter', where));
-  for (const [name, measure] of Object.entries(measures)) if ('of' in measure) problems.push(...mutableInputs(`measure ${name}`, measure.of));
-  if (!(rankBy in measures)) problems.push(`it ranks by ${rankBy}, which is not one of its measures (${Object.keys(measures).join(', ')})`);
-  if (!Number.isInteger(top) || top < 1 || top > 1_000) problems.push(`top ${top}: a result has between 1 and 1,000 ranks`);
-  const taken = ['rank', 'revision', 'final', 'window_start', 'window_end', ...(key.op === 'column' ? [key.column] : [])];
+  for (const [name, measure] of Object.entries(measures))
+    if ('of' in measure) problems.push(...mutableInputs(`measure ${name}`, measure.of));
+  if (!(rankBy in measures))
+    problems.push(`it ranks by ${rankBy}, which is not one of its measures (${Object.keys(measures).join(', ')})`);
+  if (!Number.isInteger(top) || top < 1 || top > 1_000)
+    problems.push(`top ${top}: a result has between 1 and 1,000 ranks`);
+  const taken = [
+    'rank',
+    'revision',
+    'final',
+    'window_start',
+    'window_end',
+    ...(key.op === 'column' ? [key.column] : []),
+  ];
   for (const name of [...Object.keys(measures), ...Object.keys(labels)]) {
-    if (taken.includes(name)) problems.push(`${name} is a column that every result has; give the measure or label another name`);
+    if (taken.includes(name))
+      problems.push(`${name} is a column that every result has; give the measure or label another name`);
     taken.push(name);
   }
   for (const [name, label] of Object.entries(labels)) problems.push(...labelProblems(name, label, key, source));
@@ -28,7 +51,10 @@ function viewProblems(view: ViewDefinition, source: Pipeline<Text>['source']): s
 }
 
 function windowProblems({ window: { kind, sizeMs, everyMs } }: ViewDefinition): string[] {
-  if (sizeMs % everyMs !== 0) return [`a ${kind} window of ${sizeMs} ms is not a whole number of panes of ${everyMs} ms; choose ${kind === 'rolling' ? 'a pane' : 'an every'} that divides it`];
+  if (sizeMs % everyMs !== 0)
+    return [
+      `a ${kind} window of ${sizeMs} ms is not a whole number of panes of ${everyMs} ms; choose ${kind === 'rolling' ? 'a pane' : 'an every'} that divides it`,
+    ];
   if (sizeMs / everyMs > 10_000) return [`a window of ${sizeMs / everyMs} panes is too fine; 10,000 are possible`];
   return [];
 }
@@ -38,7 +64,9 @@ function keyProblems(key: Expression, events: EventTable): string[] {
   if (key.table !== 'events') return mutableInputs('key', key);
   const column = events.columns[key.column];
   if (!column) return [`its key ${key.column} is not a column of events`];
-  return canBeKey(column) ? [] : [`its key ${key.column} is a ${column.type}; a key is text, uuid, an integer or a boolean`];
+  return canBeKey(column)
+    ? []
+    : [`its key ${key.column} is a ${column.type}; a key is text, uuid, an integer or a boolean`];
 }
 
 /** E16. */
@@ -51,10 +79,19 @@ function mutableInputs(place: string, expression: Expression): string[] {
     );
 }
 
-function labelProblems(name: string, label: Expression, key: Expression, { dimensions }: Pipeline<Text>['source']): string[] {
+function labelProblems(
+  name: string,
+  label: Expression,
+  key: Expression,
+  { dimensions }: Pipeline<Text>['source'],
+): string[] {
   const dimension = label.op === 'column' ? dimensions[label.table] : undefined;
   if (label.op !== 'column' || !dimension) return [`the label ${name} must be a column of a dimension`];
-  if (!(label.column in dimension.columns)) return [`the label ${name}: ${label.column} is not a column of ${label.table}`];
-  if (key.op === 'column' && dimension.on !== key.column) return [`the label ${name} is of ${label.table}, which hangs on ${dimension.on}, but the view's key is ${key.column}`];
+  if (!(label.column in dimension.columns))
+    return [`the label ${name}: ${label.column} is not a column of ${label.table}`];
+  if (key.op === 'column' && dimension.on !== key.column)
+    return [
+      `the label ${name} is of ${label.table}, which hangs on ${dimension.on}, but the view's key is ${key.column}`,
+    ];
   return [];
 }

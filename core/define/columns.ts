@@ -53,7 +53,9 @@ export type ColumnsOf<Table extends string, C extends Readonly<Record<string, Co
   readonly [K in keyof C & string]: ColumnReference<Table, K, C[K]['schema']['type']>;
 };
 
-type ColumnReference<Table extends string, Name extends string, T extends ColumnType> = Typed<(typeof expressionTypes)[T]> & {
+type ColumnReference<Table extends string, Name extends string, T extends ColumnType> = Typed<
+  (typeof expressionTypes)[T]
+> & {
   readonly op: 'column';
   readonly table: Table;
   readonly column: Name;
@@ -64,7 +66,8 @@ function column<T extends ColumnType>(type: T, nullable = false, interned = fals
     schema: { type, nullable, interned },
     nullable: () => column(type, true, interned),
     interned: () => {
-      if (type !== 'text' && type !== 'uuid') throw new TypeError(`a ${type} column cannot be interned: only text and uuid can`);
+      if (type !== 'text' && type !== 'uuid')
+        throw new TypeError(`a ${type} column cannot be interned: only text and uuid can`);
       return column(type, nullable, true);
     },
   };

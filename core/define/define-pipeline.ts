@@ -22,7 +22,11 @@ export type Scope<T extends Tables> = {
  * A pipeline: what it reads, how rows are enriched, what is aggregated, where it all goes. Everything that can be known
  * from the definition alone is checked here, by the compiler where it can be; InvalidPipeline says what is wrong.
  */
-export function definePipeline<T extends Tables, R extends Readonly<Record<string, Expression>>, V extends Readonly<Record<string, ViewDefinition>>>(definition: {
+export function definePipeline<
+  T extends Tables,
+  R extends Readonly<Record<string, Expression>>,
+  V extends Readonly<Record<string, ViewDefinition>>,
+>(definition: {
   /** Lower case; also names the replication slot, the publication and the workflow. */
   readonly name: string;
   readonly source: Source<T>;
@@ -37,7 +41,10 @@ export function definePipeline<T extends Tables, R extends Readonly<Record<strin
   const views: Readonly<Record<string, ViewDefinition>> = definition.views?.(scope) ?? {};
   const pipeline: Pipeline<Text> = {
     name,
-    source: { events: { ...source.events, columns: schemasOf(source.events) }, dimensions: mapValues(source.dimensions, plainDimension) },
+    source: {
+      events: { ...source.events, columns: schemasOf(source.events) },
+      dimensions: mapValues(source.dimensions, plainDimension),
+    },
     row: { ...(scope as { events: Readonly<Record<string, Expression>> }).events, ...definition.enrich?.(scope) },
     views: mapValues(views, plainView),
     sinks: sinks as Pipeline<Text>['sinks'],
@@ -61,7 +68,10 @@ function plainDimension(dimension: DimensionDefinition): Table & { on: string } 
 
 function plainView(view: ViewDefinition): View {
   const { window, where, measures, rankBy, top } = view;
-  const labels = mapValues(view.labels, (label) => ({ dimension: reference(label).table, column: reference(label).column }));
+  const labels = mapValues(view.labels, (label) => ({
+    dimension: reference(label).table,
+    column: reference(label).column,
+  }));
   return { window, key: reference(view.key).column, where, measures, rank: { by: rankBy, top }, labels };
 }
 
@@ -74,15 +84,19 @@ function reference(expression: Expression): { readonly table: string; readonly c
 function rowProblems({ row, source: { events } }: Pipeline<Text>): string[] {
   return Object.entries(row).flatMap(([name, expression]) => {
     const itself = expression.op === 'column' && expression.table === 'events' && expression.column === name;
-    if (name in events.columns && !itself) return [`enrich: ${name} is a column of events already; give the enriched column another name`];
+    if (name in events.columns && !itself)
+      return [`enrich: ${name} is a column of events already; give the enriched column another name`];
     return name in events.columns ? [] : nameProblems('enriched column', [name]);
   });
 }
 
 function settingsProblems(settings: Settings): string[] {
   return Object.entries(settings).flatMap(([name, value]) => {
-    if (!(name in defaultSettings)) return [`settings: there is no setting ${name}; there are ${Object.keys(defaultSettings).join(', ')}`];
-    return Number.isSafeInteger(value) && value >= 0 ? [] : [`settings: ${name} is ${value}; it must be a whole number, not negative`];
+    if (!(name in defaultSettings))
+      return [`settings: there is no setting ${name}; there are ${Object.keys(defaultSettings).join(', ')}`];
+    return Number.isSafeInteger(value) && value >= 0
+      ? []
+      : [`settings: ${name} is ${value}; it must be a whole number, not negative`];
   });
 }
 
@@ -91,11 +105,19 @@ function schemasOf(table: { readonly columns: Columns }): Readonly<Record<string
 }
 
 function scopeOf(source: Source): Readonly<Record<string, Readonly<Record<string, Expression>>>> {
-  const tables: Readonly<Record<string, { readonly columns: Columns }>> = { events: source.events, ...source.dimensions };
+  const tables: Readonly<Record<string, { readonly columns: Columns }>> = {
+    events: source.events,
+    ...source.dimensions,
+  };
   return Object.fromEntries(
     Object.entries(tables).map(([table, { columns }]) => [
       table,
-      Object.fromEntries(Object.entries(columns).map(([column, { schema }]) => [column, { op: 'column', table, column, type: expressionTypes[schema.type] } satisfies Expression])),
+      Object.fromEntries(
+        Object.entries(columns).map(([column, { schema }]) => [
+          column,
+          { op: 'column', table, column, type: expressionTypes[schema.type] } satisfies Expression,
+        ]),
+      ),
     ]),
   );
 }

@@ -3,7 +3,9 @@ export class InvalidPipeline extends Error {
   override readonly name = 'InvalidPipeline';
   readonly problems: readonly string[];
   constructor(pipeline: string, problems: readonly string[]) {
-    super(`The definition of pipeline ${JSON.stringify(pipeline)} cannot be used:\n${problems.map((problem) => `  ${problem}\n`).join('')}Mend it in pipelines/ and start again.`);
+    super(
+      `The definition of pipeline ${JSON.stringify(pipeline)} cannot be used:\n${problems.map((problem) => `  ${problem}\n`).join('')}Mend it in pipelines/ and start again.`,
+    );
     this.problems = problems;
   }
 }

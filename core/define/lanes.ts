@@ -6,6 +6,10 @@ export type LaneKind = 'aggregate' | SinkDefinition['kind'];
 
 /** Every pipeline has the aggregate lane, which also keeps the dimension versions; then one lane a sink, by its name. */
 export function lanesOf(pipeline: Pipeline<Text>): readonly Lane[] {
-  const sinks = Object.entries(pipeline.sinks).map(([name, { kind }]): Lane => ({ name, kind, reads: kind === 'postgres-results' || kind === 'redis-results' ? 'outbox' : 'segments' }));
+  const sinks = Object.entries(pipeline.sinks).map(([name, { kind }]): Lane => ({
+    name,
+    kind,
+    reads: kind === 'postgres-results' || kind === 'redis-results' ? 'outbox' : 'segments',
+  }));
   return [{ name: 'aggregate', kind: 'aggregate', reads: 'segments' }, ...sinks];
 }

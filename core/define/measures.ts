@@ -27,9 +27,12 @@ export function rate(): Measure {
 }
 
 function scaleOf(name: string, of: Summable, given: number | undefined): number {
-  if (of.type !== 'int' && of.type !== 'float' && of.type !== 'decimal') throw new TypeError(`${name}: takes a number, not a ${(of as { type: string }).type}`);
+  if (of.type !== 'int' && of.type !== 'float' && of.type !== 'decimal')
+    throw new TypeError(`${name}: takes a number, not a ${(of as { type: string }).type}`);
   const scale = given ?? (of.type === 'int' ? 0 : of.op === 'match' || of.op === 'scaled' ? of.scale : undefined);
-  if (scale === undefined) throw new TypeError(`${name}: how many decimal digits of a ${of.type} count? Write ${name}(…, { scale: 3 })`);
-  if (!Number.isInteger(scale) || scale < 0 || scale > 15) throw new TypeError(`${name}: scale ${scale} is not between 0 and 15`);
+  if (scale === undefined)
+    throw new TypeError(`${name}: how many decimal digits of a ${of.type} count? Write ${name}(…, { scale: 3 })`);
+  if (!Number.isInteger(scale) || scale < 0 || scale > 15)
+    throw new TypeError(`${name}: scale ${scale} is not between 0 and 15`);
   return scale;
 }

@@ -12,7 +12,9 @@ export function resolve(pipeline: Pipeline<Text>, environment: Readonly<Record<s
 export class MissingVariable extends Error {
   override readonly name = 'MissingVariable';
   constructor(variable: string, user: string) {
-    super(`${variable} is not set, and ${user} needs it. Set it in the environment, or let ./sluice up start everything by itself.`);
+    super(
+      `${variable} is not set, and ${user} needs it. Set it in the environment, or let ./sluice up start everything by itself.`,
+    );
   }
 }
 

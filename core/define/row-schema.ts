@@ -3,9 +3,13 @@ import type { Expression, ExpressionType } from '../expressions/expression.ts';
 import type { ColumnSchema, Pipeline, Text } from '../pipeline.ts';
 
 /** The type of each column of an enriched row, in order. What a sink's table looks like comes from here. */
-export function rowSchema({ source: { events, dimensions }, row }: Pipeline<Text>): Readonly<Record<string, ColumnSchema>> {
+export function rowSchema({
+  source: { events, dimensions },
+  row,
+}: Pipeline<Text>): Readonly<Record<string, ColumnSchema>> {
   const schemaOf = (expression: Expression): ColumnSchema => {
-    if (expression.op !== 'column') return { type: computed[expression.type], nullable: canBeNull(expression, schemaOf), interned: false };
+    if (expression.op !== 'column')
+      return { type: computed[expression.type], nullable: canBeNull(expression, schemaOf), interned: false };
     if (expression.table === 'events') return events.columns[expression.column]!;
     // An event may have no row in the dimension.
     return { ...dimensions[expression.table]!.columns[expression.column]!, nullable: true };

@@ -14,20 +14,34 @@ type Gathering = {
 };
 
 /** Every enriched row, versioned by position. Sorted by `orderBy`, a partition for each day of `partitionBy`. */
-export function clickhouse<const C extends string>(options: Gathering & { readonly table: string; readonly orderBy: readonly C[]; readonly partitionBy: C }) {
+export function clickhouse<const C extends string>(
+  options: Gathering & { readonly table: string; readonly orderBy: readonly C[]; readonly partitionBy: C },
+) {
   const { table, orderBy, partitionBy } = options;
   return { kind: 'clickhouse', table, orderBy, partitionBy, gatherMs: gatherMs(options, 250) } as const;
 }
 
 /** A rolling view as a sorted set that is always current, and the measures in `hash` as one hash a key of the view. */
-export function redis<const V extends string, const M extends string = never>(options: Gathering & { readonly view: V; readonly key: Text; readonly hash?: readonly M[] }) {
+export function redis<const V extends string, const M extends string = never>(
+  options: Gathering & { readonly view: V; readonly key: Text; readonly hash?: readonly M[] },
+) {
   const { view, key } = options;
-  const hash = Object.fromEntries((options.hash ?? []).map((measure) => [measure, measure])) as { readonly [K in M]: K };
+  // NoInfer: without a hash, M is never, and not what the place of the sink would allow.
+  const hash: Readonly<Record<string, NoInfer<M>>> = Object.fromEntries(
+    (options.hash ?? []).map((measure) => [measure, measure]),
+  );
   return { kind: 'redis-live', view, key, hash, gatherMs: gatherMs(options, 0) } as const;
 }
 
 /** Every enriched row, posted in signed batches. `initialLoad`: rows that were there before the pipeline are posted too. */
-export function http(options: Gathering & { readonly url: Text; readonly secret: Text; readonly initialLoad?: boolean; readonly maxRows?: number }) {
+export function http(
+  options: Gathering & {
+    readonly url: Text;
+    readonly secret: Text;
+    readonly initialLoad?: boolean;
+    readonly maxRows?: number;
+  },
+) {
   const { url, secret, initialLoad = false, maxRows = 5_000 } = options;
   return { kind: 'http', url, secret, initialLoad, maxRows, gatherMs: gatherMs(options, 250) } as const;
 }
@@ -45,7 +59,12 @@ export function redisResults<const V extends string>(options: { readonly view: V
 /** What a sink may say, given the columns of the event table and the views: the compiler's half of the checks. */
 export type FittingSink<EventColumn extends string, V extends Readonly<Record<string, ViewDefinition>>> =
   | (Of<'clickhouse'> & { readonly orderBy: readonly EventColumn[]; readonly partitionBy: EventColumn })
-  | { readonly [N in keyof V & string]: Of<'redis-live'> & { readonly view: N; readonly hash: Readonly<Record<string, keyof V[N]['measures'] & string>> } }[keyof V & string]
+  | {
+      readonly [N in keyof V & string]: Of<'redis-live'> & {
+        readonly view: N;
+        readonly hash: Readonly<Record<string, keyof V[N]['measures'] & string>>;
+      };
+    }[keyof V & string]
   | Of<'http'>
   | ((Of<'postgres-results'> | Of<'redis-results'>) & { readonly view: keyof V & string });
 

@@ -27,9 +27,19 @@ export type DimensionDefinition<C extends Columns = Columns, On extends string =
 export function table<C extends Columns>(
   relation: string,
   columns: C,
-  options: { readonly key: NoInfer<Name<C>>; readonly eventTime: NoInfer<TimeColumn<C>>; readonly appendOnly?: boolean },
+  options: {
+    readonly key: NoInfer<Name<C>>;
+    readonly eventTime: NoInfer<TimeColumn<C>>;
+    readonly appendOnly?: boolean;
+  },
 ): EventTableDefinition<C> {
-  return { relation: qualified(relation), columns, key: options.key, eventTime: options.eventTime, appendOnly: options.appendOnly ?? false };
+  return {
+    relation: qualified(relation),
+    columns,
+    key: options.key,
+    eventTime: options.eventTime,
+    appendOnly: options.appendOnly ?? false,
+  };
 }
 
 export function dimension<C extends Columns, const On extends string>(
@@ -60,7 +70,9 @@ type FittingDimensions<T extends Tables> = {
   readonly [K in Exclude<keyof T, 'events'>]: DimensionDefinition<Columns, Name<T['events']['columns']>>;
 };
 
-type TimeColumn<C extends Columns> = { [K in Name<C>]: C[K]['schema']['type'] extends 'timestamptz' | 'timestamp' ? K : never }[Name<C>];
+type TimeColumn<C extends Columns> = {
+  [K in Name<C>]: C[K]['schema']['type'] extends 'timestamptz' | 'timestamp' ? K : never;
+}[Name<C>];
 
 function qualified(relation: string): string {
   return relation.includes('.') ? relation : `public.${relation}`;

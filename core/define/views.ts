@@ -36,7 +36,10 @@ export type ViewOptions<M extends string, Score extends Measure | undefined> = {
 type Names<M extends string, Score> = [Score] extends [Measure] ? M | 'score' : M;
 
 /** Windows that touch: each event is in one. */
-export function tumbling<M extends string = never, Score extends Measure | undefined = undefined>(size: Duration, options: ViewOptions<M, Score>): ViewDefinition<Names<M, Score>> {
+export function tumbling<M extends string = never, Score extends Measure | undefined = undefined>(
+  size: Duration,
+  options: ViewOptions<M, Score>,
+): ViewDefinition<Names<M, Score>> {
   const sizeMs = parseDuration(size, 'tumbling window');
   return view({ kind: 'tumbling', sizeMs, everyMs: sizeMs }, options);
 }
@@ -46,7 +49,10 @@ export function hopping<M extends string = never, Score extends Measure | undefi
   size: Duration,
   options: ViewOptions<M, Score> & { readonly every: Duration },
 ): ViewDefinition<Names<M, Score>> {
-  return view({ kind: 'hopping', sizeMs: parseDuration(size, 'hopping window'), everyMs: parseDuration(options.every, 'every') }, options);
+  return view(
+    { kind: 'hopping', sizeMs: parseDuration(size, 'hopping window'), everyMs: parseDuration(options.every, 'every') },
+    options,
+  );
 }
 
 /** The last `size` of event time, always current, which moves on by panes. */
@@ -54,15 +60,31 @@ export function rolling<M extends string = never, Score extends Measure | undefi
   size: Duration,
   options: ViewOptions<M, Score> & { readonly pane: Duration },
 ): ViewDefinition<Names<M, Score>> {
-  return view({ kind: 'rolling', sizeMs: parseDuration(size, 'rolling window'), everyMs: parseDuration(options.pane, 'pane') }, options);
+  return view(
+    { kind: 'rolling', sizeMs: parseDuration(size, 'rolling window'), everyMs: parseDuration(options.pane, 'pane') },
+    options,
+  );
 }
 
-function view<M extends string, Score extends Measure | undefined>(window: Window, options: ViewOptions<M, Score>): ViewDefinition<Names<M, Score>> {
+function view<M extends string, Score extends Measure | undefined>(
+  window: Window,
+  options: ViewOptions<M, Score>,
+): ViewDefinition<Names<M, Score>> {
   const { key, where, score, top, labels = {} } = options;
   const measures: Record<string, Measure> = { ...(score && { score }), ...options.measures };
-  if (score && options.measures && 'score' in options.measures) throw new TypeError('a view has two measures named score: leave one out');
+  if (score && options.measures && 'score' in options.measures)
+    throw new TypeError('a view has two measures named score: leave one out');
   const names = Object.keys(measures);
   const rankBy = options.rankBy ?? (score || names.length === 1 ? names[0] : undefined);
-  if (rankBy === undefined) throw new TypeError('which measure ranks? Give the view a score, or rankBy with the name of a measure');
-  return { window, key, where, measures: measures as { readonly [K in Names<M, Score>]: Measure }, rankBy, top, labels };
+  if (rankBy === undefined)
+    throw new TypeError('which measure ranks? Give the view a score, or rankBy with the name of a measure');
+  return {
+    window,
+    key,
+    where,
+    measures: measures as { readonly [K in Names<M, Score>]: Measure },
+    rankBy,
+    top,
+    labels,
+  };
 }

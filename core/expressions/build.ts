@@ -58,11 +58,17 @@ export function ge<T extends Comparable>(left: Typed<T>, right: Peer<T>): Typed<
 }
 
 export function and(first: Typed<'bool'>, ...rest: readonly Typed<'bool'>[]): Typed<'bool'> {
-  return rest.reduce((left, right): Typed<'bool'> => ({ op: 'and', left: bool(left), right: bool(right), type: 'bool' }), bool(first));
+  return rest.reduce(
+    (left, right): Typed<'bool'> => ({ op: 'and', left: bool(left), right: bool(right), type: 'bool' }),
+    bool(first),
+  );
 }
 
 export function or(first: Typed<'bool'>, ...rest: readonly Typed<'bool'>[]): Typed<'bool'> {
-  return rest.reduce((left, right): Typed<'bool'> => ({ op: 'or', left: bool(left), right: bool(right), type: 'bool' }), bool(first));
+  return rest.reduce(
+    (left, right): Typed<'bool'> => ({ op: 'or', left: bool(left), right: bool(right), type: 'bool' }),
+    bool(first),
+  );
 }
 
 export function not(of: Typed<'bool'>): Typed<'bool'> {
@@ -77,9 +83,12 @@ export function isNull(of: Expression): Typed<'bool'> {
 export function coalesce<T extends ExpressionType>(first: Typed<T>, ...rest: readonly Peer<T>[]): Typed<T> {
   const of = [first, ...rest.map((each) => operand(each, first.type))];
   const types = new Set(of.map((each) => each.type));
-  if (types.size === 2 && types.has('int') && types.has('float')) return { op: 'coalesce', of, type: 'float' } as Expression as Typed<T>;
-  if (types.has('json') || types.has('opaque')) throw new TypeError(`coalesce: cannot choose among values of type ${first.type}`);
-  if (types.size > 1) throw new TypeError(`coalesce: ${[...types].join(' and ')} have no common type; make them one type first`);
+  if (types.size === 2 && types.has('int') && types.has('float'))
+    return { op: 'coalesce', of, type: 'float' } as Expression as Typed<T>;
+  if (types.has('json') || types.has('opaque'))
+    throw new TypeError(`coalesce: cannot choose among values of type ${first.type}`);
+  if (types.size > 1)
+    throw new TypeError(`coalesce: ${[...types].join(' and ')} have no common type; make them one type first`);
   return { op: 'coalesce', of, type: first.type } as Expression as Typed<T>;
 }
 
@@ -93,10 +102,14 @@ export function scaled(of: Typed<'int'>, digits: number): Typed<'decimal'> {
 export function match(of: Typed<'text'>, cases: Readonly<Record<string, number>>, otherwise = 0): Typed<'decimal'> {
   if (of.type !== 'text') throw new TypeError(`match: takes a text, not a ${of.type}`);
   const values = [...Object.values(cases), otherwise];
-  for (const value of values) if (!Number.isFinite(value)) throw new TypeError(`match: ${value} is not a finite number`);
+  for (const value of values)
+    if (!Number.isFinite(value)) throw new TypeError(`match: ${value} is not a finite number`);
   const scale = scaleWithin(Math.max(...values.map(decimalDigits)));
-  for (const value of values) if (Math.abs(value) * 10 ** scale > greatestScaled) throw new TypeError(`match: ${value} with ${scale} decimal digits is beyond 2^53`);
-  if (Object.keys(cases).some((text) => text.includes('\0'))) throw new TypeError('match: a text cannot hold a zero character');
+  for (const value of values)
+    if (Math.abs(value) * 10 ** scale > greatestScaled)
+      throw new TypeError(`match: ${value} with ${scale} decimal digits is beyond 2^53`);
+  if (Object.keys(cases).some((text) => text.includes('\0')))
+    throw new TypeError('match: a text cannot hold a zero character');
   return { op: 'match', of, cases: Object.entries(cases), otherwise, scale, type: 'decimal' };
 }
 
@@ -109,7 +122,17 @@ function arithmetic(op: 'add' | 'sub' | 'mul' | 'div', left: NumericOperand, rig
   return { op, ...operands, type: exact ? 'int' : 'float' } as Numeric;
 }
 
-const comparable: ReadonlySet<ExpressionType> = new Set<Comparable>(['int', 'float', 'text', 'bool', 'uuid', 'timestamptz', 'timestamp', 'date', 'bytes']);
+const comparable: ReadonlySet<ExpressionType> = new Set<Comparable>([
+  'int',
+  'float',
+  'text',
+  'bool',
+  'uuid',
+  'timestamptz',
+  'timestamp',
+  'date',
+  'bytes',
+]);
 
 function comparison(op: 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge', left: Expression, other: unknown): Typed<'bool'> {
   const right = operand(other, left.type);
@@ -131,7 +154,8 @@ function operand(value: unknown, beside: ExpressionType): Expression {
     case 'number':
       if (!Number.isFinite(value)) throw new TypeError(`the literal ${value} is not a finite number`);
       if (!Number.isInteger(value)) return { op: 'literal', value, type: 'float' };
-      if (!Number.isSafeInteger(value)) throw new TypeError(`the literal ${value} is beyond 2^53, where numbers are not exact: write it as a bigint`);
+      if (!Number.isSafeInteger(value))
+        throw new TypeError(`the literal ${value} is beyond 2^53, where numbers are not exact: write it as a bigint`);
       return { op: 'literal', value: value + 0, type: 'int' };
     case 'bigint':
       if (BigInt.asIntN(64, value) !== value) throw new TypeError(`the literal ${value} does not fit 64 bits`);
@@ -141,7 +165,8 @@ function operand(value: unknown, beside: ExpressionType): Expression {
     case 'string':
       if (value.includes('\0')) throw new TypeError('a text literal cannot hold a zero character');
       if (beside !== 'uuid') return { op: 'literal', value, type: 'text' };
-      if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value)) throw new TypeError(`not a uuid: ${JSON.stringify(value)}`);
+      if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value))
+        throw new TypeError(`not a uuid: ${JSON.stringify(value)}`);
       return { op: 'literal', value: value.toLowerCase(), type: 'uuid' };
     default:
       if (typeof value === 'object' && value !== null && 'op' in value) return value as Expression;
@@ -150,6 +175,7 @@ function operand(value: unknown, beside: ExpressionType): Expression {
 }
 
 function scaleWithin(scale: number): number {
-  if (!Number.isInteger(scale) || scale < 0 || scale > 15) throw new TypeError(`${scale} decimal digits: between 0 and 15 are possible`);
+  if (!Number.isInteger(scale) || scale < 0 || scale > 15)
+    throw new TypeError(`${scale} decimal digits: between 0 and 15 are possible`);
   return scale;
 }

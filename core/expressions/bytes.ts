@@ -2,7 +2,12 @@ import type { BytesVector, ColumnType } from '../columns/vector.ts';
 import type { States } from './states.ts';
 
 /** A bytes vector of which each row is one of few values: `which[row]` is its place in `values`. */
-export function chosenBytes(type: ColumnType, values: readonly Uint8Array[], which: ArrayLike<number>, states: States): BytesVector {
+export function chosenBytes(
+  type: ColumnType,
+  values: readonly Uint8Array[],
+  which: ArrayLike<number>,
+  states: States,
+): BytesVector {
   const encoded = values.map(prefixed);
   const length = which.length;
   const ends = new Uint32Array(length);
@@ -17,7 +22,12 @@ export function chosenBytes(type: ColumnType, values: readonly Uint8Array[], whi
 }
 
 export function bytesVector(type: ColumnType, values: readonly Uint8Array[], states: States): BytesVector {
-  return chosenBytes(type, values, values.map((_, row) => row), states);
+  return chosenBytes(
+    type,
+    values,
+    values.map((_, row) => row),
+    states,
+  );
 }
 
 /** With its length in front, as ClickHouse's String. */

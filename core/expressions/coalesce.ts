@@ -5,7 +5,10 @@ import type { States } from './states.ts';
 /**
  * From which of the vectors each row comes: the first that is not NULL (one that is unchanged decides too), or the last.
  */
-export function choose(candidates: readonly { readonly states: States }[], length: number): { readonly from: Uint8Array; readonly states: States } {
+export function choose(
+  candidates: readonly { readonly states: States }[],
+  length: number,
+): { readonly from: Uint8Array; readonly states: States } {
   const from = new Uint8Array(length);
   const states = new Uint8Array(length);
   for (let row = 0; row < length; row++) {
@@ -71,5 +74,7 @@ function encodedAt(vector: Vector, row: number): Uint8Array {
 }
 
 function placeOf<V extends Vector>(vector: Vector, row: number): { values: V; at: number } {
-  return vector.layout === 'interned' ? { values: vector.dictionary as Vector as V, at: vector.ids[row]! } : { values: vector as V, at: row };
+  return vector.layout === 'interned'
+    ? { values: vector.dictionary as Vector as V, at: vector.ids[row]! }
+    : { values: vector as V, at: row };
 }

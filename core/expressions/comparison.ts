@@ -13,7 +13,8 @@ const truth: Record<ComparisonOperator, number> = { lt: 0b001, eq: 0b010, gt: 0b
 
 export function compareIntegers(op: ComparisonOperator, left: Integers, right: Integers): NumberVector {
   const states = bothStates(left.states, right.states);
-  if (left.size === 'small' && right.size === 'small') return booleans(op, compareSmall(left.values, right.values), states);
+  if (left.size === 'small' && right.size === 'small')
+    return booleans(op, compareSmall(left.values, right.values), states);
   return booleans(op, compareLarge(asLarge(left), asLarge(right)), states);
 }
 
@@ -29,7 +30,12 @@ export function compareFloats(op: ComparisonOperator, left: Floats, right: Float
 }
 
 /** Values in a dictionary: row r has the value at `ids[r]`. Without ids, at r. `constant`: all rows have the one value. */
-export type Placed = { readonly values: BytesVector | Words4Vector; readonly ids: Uint32Array | undefined; readonly constant: boolean; readonly states: States };
+export type Placed = {
+  readonly values: BytesVector | Words4Vector;
+  readonly ids: Uint32Array | undefined;
+  readonly constant: boolean;
+  readonly states: States;
+};
 
 /** Text by its bytes (collation "C"), bytea and uuid likewise. */
 export function compareBytes(op: ComparisonOperator, left: Placed, right: Placed, length: number): NumberVector {
@@ -38,13 +44,22 @@ export function compareBytes(op: ComparisonOperator, left: Placed, right: Placed
   if (right.constant && left.ids && left.values.length < length) {
     const { ids, values } = left;
     const known = Int8Array.from({ length: values.length }, (_, id) => compare(values, id, right.values, 0));
-    return booleans(op, Int8Array.from({ length }, (_, row) => known[ids[row]!]!), states);
+    return booleans(
+      op,
+      Int8Array.from({ length }, (_, row) => known[ids[row]!]!),
+      states,
+    );
   }
   const orders = new Int8Array(length);
   for (let row = 0; row < length; row++) {
     // A row without a value may have an id of nothing.
     if (states && states[row] !== 0) continue;
-    orders[row] = compare(left.values, left.ids ? left.ids[row]! : row, right.values, right.ids ? right.ids[row]! : row);
+    orders[row] = compare(
+      left.values,
+      left.ids ? left.ids[row]! : row,
+      right.values,
+      right.ids ? right.ids[row]! : row,
+    );
   }
   return booleans(op, orders, states);
 }
@@ -64,11 +79,17 @@ function compareSmall(left: Float64Array, right: Float64Array): Int8Array {
 
 function compareLarge(left: BigInt64Array, right: BigInt64Array): Int8Array {
   const orders = new Int8Array(left.length);
-  for (let row = 0; row < orders.length; row++) orders[row] = left[row]! < right[row]! ? -1 : left[row]! > right[row]! ? 1 : 0;
+  for (let row = 0; row < orders.length; row++)
+    orders[row] = left[row]! < right[row]! ? -1 : left[row]! > right[row]! ? 1 : 0;
   return orders;
 }
 
-function compareBytesAt(left: BytesVector | Words4Vector, leftRow: number, right: BytesVector | Words4Vector, rightRow: number): number {
+function compareBytesAt(
+  left: BytesVector | Words4Vector,
+  leftRow: number,
+  right: BytesVector | Words4Vector,
+  rightRow: number,
+): number {
   const a = left as BytesVector;
   const b = right as BytesVector;
   const aStart = valueStart(a, leftRow);
@@ -86,7 +107,12 @@ function compareBytesAt(left: BytesVector | Words4Vector, leftRow: number, right
 /** The words from the most significant on: each half of a uuid is little-endian. */
 const significance = [1, 0, 3, 2] as const;
 
-function compareWordsAt(left: BytesVector | Words4Vector, leftRow: number, right: BytesVector | Words4Vector, rightRow: number): number {
+function compareWordsAt(
+  left: BytesVector | Words4Vector,
+  leftRow: number,
+  right: BytesVector | Words4Vector,
+  rightRow: number,
+): number {
   const a = (left as Words4Vector).words;
   const b = (right as Words4Vector).words;
   for (const word of significance) {

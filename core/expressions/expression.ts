@@ -11,9 +11,19 @@ export type Expression =
    * operand is NaN, infinite or above 1e150 in magnitude, for mul and div also if one is below 1e-150 and not 0, and for
    * a divisor 0. So no result overflows or underflows.
    */
-  | { readonly op: 'add' | 'sub' | 'mul' | 'div'; readonly left: Expression; readonly right: Expression; readonly type: ExpressionType }
+  | {
+      readonly op: 'add' | 'sub' | 'mul' | 'div';
+      readonly left: Expression;
+      readonly right: Expression;
+      readonly type: ExpressionType;
+    }
   /** Text compares by bytes (collation "C"), floats as in Postgres: NaN equals NaN and is above all. */
-  | { readonly op: 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge'; readonly left: Expression; readonly right: Expression; readonly type: 'bool' }
+  | {
+      readonly op: 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge';
+      readonly left: Expression;
+      readonly right: Expression;
+      readonly type: 'bool';
+    }
   | { readonly op: 'and' | 'or'; readonly left: Expression; readonly right: Expression; readonly type: 'bool' }
   | { readonly op: 'not' | 'isNull'; readonly of: Expression; readonly type: 'bool' }
   | { readonly op: 'coalesce'; readonly of: readonly Expression[]; readonly type: ExpressionType }
@@ -30,7 +40,19 @@ export type Expression =
       readonly type: 'decimal';
     };
 
-export type ExpressionType = 'int' | 'float' | 'decimal' | 'text' | 'bool' | 'timestamptz' | 'timestamp' | 'date' | 'uuid' | 'json' | 'bytes' | 'opaque';
+export type ExpressionType =
+  | 'int'
+  | 'float'
+  | 'decimal'
+  | 'text'
+  | 'bool'
+  | 'timestamptz'
+  | 'timestamp'
+  | 'date'
+  | 'uuid'
+  | 'json'
+  | 'bytes'
+  | 'opaque';
 
 /** The expressions whose value has type T. */
 export type Typed<T extends ExpressionType> = Expression & { readonly type: T };

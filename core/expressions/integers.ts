@@ -14,8 +14,7 @@ type Large = { readonly size: 'large'; readonly values: BigInt64Array; readonly 
 export function integersOf(vector: NumberVector | Int64Vector): Integers {
   const { length, states } = vector;
   if (vector.layout === 'number') {
-    // An array of 8 bytes a value would not be integers, so 2^32 bounds every other.
-    const limit = vector.values.BYTES_PER_ELEMENT === 2 ? 32768 : 4294967296;
+    const limit = vector.values.BYTES_PER_ELEMENT === 4 ? 2 ** 31 : 2 ** 15;
     return { size: 'small', values: new Float64Array(vector.values.subarray(0, length)), limit, states };
   }
   const values = new Float64Array(length);
@@ -32,7 +31,8 @@ export function integersOf(vector: NumberVector | Int64Vector): Integers {
 
 export function constantInteger(value: bigint, length: number, states: States): Integers {
   const number = Number(value);
-  if (Number.isSafeInteger(number)) return { size: 'small', values: new Float64Array(length).fill(number), limit: Math.abs(number), states };
+  if (Number.isSafeInteger(number))
+    return { size: 'small', values: new Float64Array(length).fill(number), limit: Math.abs(number), states };
   return { size: 'large', values: new BigInt64Array(length).fill(value), states };
 }
 
@@ -67,7 +67,8 @@ export function calculate(op: IntegerOperator, left: Integers, right: Integers):
   const states = bothStates(left.states, right.states);
   if (left.size === 'small' && right.size === 'small') {
     const limit = op === 'mul' ? left.limit * right.limit : left.limit + right.limit;
-    if (limit <= Number.MAX_SAFE_INTEGER) return { size: 'small', values: small[op](left.values, right.values), limit, states };
+    if (limit <= Number.MAX_SAFE_INTEGER)
+      return { size: 'small', values: small[op](left.values, right.values), limit, states };
   }
   return calculateLarge(large[op], asLarge(left), asLarge(right), states);
 }
@@ -97,7 +98,12 @@ const large = {
   mul: (left: bigint, right: bigint) => left * right,
 } satisfies Record<IntegerOperator, unknown>;
 
-function calculateLarge(operator: (left: bigint, right: bigint) => bigint, left: BigInt64Array, right: BigInt64Array, operands: States): Integers {
+function calculateLarge(
+  operator: (left: bigint, right: bigint) => bigint,
+  left: BigInt64Array,
+  right: BigInt64Array,
+  operands: States,
+): Integers {
   const values = new BigInt64Array(left.length);
   const nulls = new NullRows(operands, values.length);
   for (let row = 0; row < values.length; row++) {

@@ -53,10 +53,19 @@ export function integers(expression: Expression, rows: Rows): Integers {
       const { from, states } = choose(candidates, rows.length);
       if (candidates.every((candidate) => candidate.size === 'small')) {
         const limit = Math.max(...candidates.map((candidate) => candidate.limit));
-        return { size: 'small', values: Float64Array.from(from, (at, row) => candidates[at]!.values[row]!), limit, states };
+        return {
+          size: 'small',
+          values: Float64Array.from(from, (at, row) => candidates[at]!.values[row]!),
+          limit,
+          states,
+        };
       }
       const large = candidates.map(asLarge);
-      return { size: 'large', values: BigInt64Array.from({ length: rows.length }, (_, row) => large[from[row]!]![row]!), states };
+      return {
+        size: 'large',
+        values: BigInt64Array.from({ length: rows.length }, (_, row) => large[from[row]!]![row]!),
+        states,
+      };
     }
     default:
       throw new TypeError(`${expression.op} does not give an integer`);
@@ -72,10 +81,19 @@ export function floats(expression: Expression, rows: Rows): Floats {
   switch (expression.op) {
     case 'column': {
       const { values, states } = rows.column(expression.table, expression.column) as NumberVector;
-      return { values: values instanceof Float64Array ? values.subarray(0, rows.length) : new Float64Array(values.subarray(0, rows.length)), states };
+      return {
+        values:
+          values instanceof Float64Array
+            ? values.subarray(0, rows.length)
+            : new Float64Array(values.subarray(0, rows.length)),
+        states,
+      };
     }
     case 'literal':
-      return { values: new Float64Array(rows.length).fill(Number(expression.value ?? 0)), states: nulls(expression.value, rows.length) };
+      return {
+        values: new Float64Array(rows.length).fill(Number(expression.value ?? 0)),
+        states: nulls(expression.value, rows.length),
+      };
     case 'add':
     case 'sub':
     case 'mul':
@@ -97,7 +115,13 @@ function booleans(expression: Expression, rows: Rows): NumberVector {
       return rows.column(expression.table, expression.column) as NumberVector;
     case 'literal': {
       const values = new Uint8Array(rows.length).fill(expression.value ? 1 : 0);
-      return { type: 'bool', layout: 'number', length: rows.length, states: nulls(expression.value, rows.length), values };
+      return {
+        type: 'bool',
+        layout: 'number',
+        length: rows.length,
+        states: nulls(expression.value, rows.length),
+        values,
+      };
     }
     case 'and':
     case 'or':
@@ -114,17 +138,24 @@ function booleans(expression: Expression, rows: Rows): NumberVector {
     case 'ge':
       return comparison(expression, rows);
     case 'coalesce':
-      return coalesceVectors(expression.of.map((of) => booleans(of, rows)), rows.length) as NumberVector;
+      return coalesceVectors(
+        expression.of.map((of) => booleans(of, rows)),
+        rows.length,
+      ) as NumberVector;
     default:
       throw new TypeError(`${expression.op} does not give a boolean`);
   }
 }
 
-function comparison({ op, left, right }: Expression & { op: 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' }, rows: Rows): NumberVector {
+function comparison(
+  { op, left, right }: Expression & { op: 'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge' },
+  rows: Rows,
+): NumberVector {
   switch (left.type) {
     case 'int':
     case 'float':
-      if (left.type === 'int' && right.type === 'int') return compareIntegers(op, integers(left, rows), integers(right, rows));
+      if (left.type === 'int' && right.type === 'int')
+        return compareIntegers(op, integers(left, rows), integers(right, rows));
       return compareFloats(op, floats(left, rows), floats(right, rows));
     case 'bool':
     case 'date':
@@ -145,7 +176,8 @@ function comparison({ op, left, right }: Expression & { op: 'eq' | 'ne' | 'lt' |
 function placed(expression: Expression, rows: Rows): Placed {
   const vector = evaluate(expression, rows);
   const constant = expression.op === 'literal';
-  if (vector.layout === 'interned') return { values: vector.dictionary, ids: vector.ids, constant, states: vector.states };
+  if (vector.layout === 'interned')
+    return { values: vector.dictionary, ids: vector.ids, constant, states: vector.states };
   return { values: vector as BytesVector | Words4Vector, ids: undefined, constant, states: vector.states };
 }
 
@@ -154,12 +186,18 @@ function decimals(expression: Expression, rows: Rows): Vector {
   switch (expression.op) {
     case 'match': {
       const { which, states } = casesOf(expression, evaluate(expression.of, rows));
-      const values = [...expression.cases.map(([, value]) => value), expression.otherwise].map((value) => encoder.encode(decimalText(value)));
+      const values = [...expression.cases.map(([, value]) => value), expression.otherwise].map((value) =>
+        encoder.encode(decimalText(value)),
+      );
       return chosenBytes('numeric', values, which, states);
     }
     case 'scaled': {
       const { values, states } = integers(expression.of, rows);
-      return bytesVector('numeric', Array.from(values as ArrayLike<number | bigint>, (value) => encoder.encode(withPoint(value, expression.scale))), states);
+      return bytesVector(
+        'numeric',
+        Array.from(values as ArrayLike<number | bigint>, (value) => encoder.encode(withPoint(value, expression.scale))),
+        states,
+      );
     }
     default:
       return others(expression, rows);
@@ -167,21 +205,33 @@ function decimals(expression: Expression, rows: Rows): Vector {
 }
 
 function others(expression: Expression, rows: Rows): Vector {
-  if (expression.op === 'coalesce') return coalesceVectors(expression.of.map((of) => evaluate(of, rows)), rows.length);
-  if (expression.op === 'literal') return constant(expression.value, expression.type, rows.length);
+  if (expression.op === 'coalesce')
+    return coalesceVectors(
+      expression.of.map((of) => evaluate(of, rows)),
+      rows.length,
+    );
+  if (expression.op === 'literal') return onlyValue(expression.value, expression.type, rows.length);
   throw new TypeError(`${expression.op} does not give a ${expression.type}`);
 }
 
 /** As a dictionary of one value. */
-function constant(value: string | number | bigint | boolean | null, type: Expression['type'], length: number): Vector {
+function onlyValue(value: string | number | bigint | boolean | null, type: Expression['type'], length: number): Vector {
   const common = { layout: 'interned', length, states: nulls(value, length), ids: new Uint32Array(length) } as const;
   switch (type) {
     case 'text':
-      return { ...common, type: 'text', dictionary: bytesVector('text', [encoder.encode(String(value ?? ''))], undefined) };
+      return {
+        ...common,
+        type: 'text',
+        dictionary: bytesVector('text', [encoder.encode(String(value ?? ''))], undefined),
+      };
     case 'uuid': {
       const words = new Uint32Array(4);
       if (value !== null) uuidWords(Buffer.from(String(value).replaceAll('-', ''), 'hex'), 0, words, 0);
-      return { ...common, type: 'uuid', dictionary: { type: 'uuid', layout: 'words4', length: 1, states: undefined, words } };
+      return {
+        ...common,
+        type: 'uuid',
+        dictionary: { type: 'uuid', layout: 'words4', length: 1, states: undefined, words },
+      };
     }
     default:
       throw new TypeError(`there are no literals of type ${type}`);

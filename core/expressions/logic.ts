@@ -10,7 +10,8 @@ export function combine(op: 'and' | 'or', left: NumberVector, right: NumberVecto
   const { length } = left;
   const values = new Uint8Array(length);
   if (!left.states && !right.states) {
-    for (let row = 0; row < length; row++) values[row] = op === 'and' ? left.values[row]! & right.values[row]! : left.values[row]! | right.values[row]!;
+    for (let row = 0; row < length; row++)
+      values[row] = op === 'and' ? left.values[row]! & right.values[row]! : left.values[row]! | right.values[row]!;
     return bool(values, undefined);
   }
   const decisive = op === 'and' ? 0 : 1;
@@ -18,7 +19,8 @@ export function combine(op: 'and' | 'or', left: NumberVector, right: NumberVecto
   for (let row = 0; row < length; row++) {
     const a = left.states?.[row] ?? State.value;
     const b = right.states?.[row] ?? State.value;
-    if ((a === State.value && left.values[row] === decisive) || (b === State.value && right.values[row] === decisive)) values[row] = decisive;
+    if ((a === State.value && left.values[row] === decisive) || (b === State.value && right.values[row] === decisive))
+      values[row] = decisive;
     else if ((a | b) === State.value) values[row] = 1 - decisive;
     else states[row] = a === State.unchanged || b === State.unchanged ? State.unchanged : State.null;
   }

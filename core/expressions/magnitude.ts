@@ -26,7 +26,10 @@ export function magnitudeOf(expression: Expression): Magnitude {
     }
     case 'coalesce': {
       const all = expression.of.map(magnitudeOf);
-      return { least: Math.min(...all.map(({ least }) => least)), greatest: Math.max(...all.map(({ greatest }) => greatest)) };
+      return {
+        least: Math.min(...all.map(({ least }) => least)),
+        greatest: Math.max(...all.map(({ greatest }) => greatest)),
+      };
     }
     default:
       return unknown;

@@ -14,10 +14,13 @@ export function casesOf(match: Match, input: Vector): { readonly which: Uint32Ar
     const dictionary = input.dictionary as BytesVector;
     const caseOfId = Uint32Array.from({ length: dictionary.length }, (_, id) => caseAt(dictionary, id, texts));
     if (!states) for (let row = 0; row < which.length; row++) which[row] = caseOfId[input.ids[row]!]!;
-    else for (let row = 0; row < which.length; row++) if (states[row] === State.value) which[row] = caseOfId[input.ids[row]!]!;
+    else
+      for (let row = 0; row < which.length; row++)
+        if (states[row] === State.value) which[row] = caseOfId[input.ids[row]!]!;
   } else {
     const values = input as BytesVector;
-    for (let row = 0; row < which.length; row++) if (!states || states[row] === State.value) which[row] = caseAt(values, row, texts);
+    for (let row = 0; row < which.length; row++)
+      if (!states || states[row] === State.value) which[row] = caseAt(values, row, texts);
   }
   return { which, states: unchangedOnly(states) };
 }

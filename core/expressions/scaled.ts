@@ -22,7 +22,9 @@ export type ScaledValues = { readonly values: Float64Array; readonly states: Sta
 export function evaluateScaled(expression: Expression, scale: number, rows: Rows): ScaledValues {
   const scaled = scale10(expression, scale, rows);
   if (scaled.states?.includes(State.unchanged)) {
-    throw new TypeError('a value that the source did not send would be summed: the table needs REPLICA IDENTITY FULL. Type: ALTER TABLE … REPLICA IDENTITY FULL');
+    throw new TypeError(
+      'a value that the source did not send would be summed: the table needs REPLICA IDENTITY FULL. Type: ALTER TABLE … REPLICA IDENTITY FULL',
+    );
   }
   const { values, states } = scaled;
   if (states) for (let row = 0; row < values.length; row++) if (states[row] !== State.value) values[row] = 0;
@@ -53,7 +55,8 @@ function scaleIntegers(whole: Integers, from: number, to: number): ScaledValues 
   }
   const nulls = new NullRows(whole.states, values.length);
   for (let row = 0; row < values.length; row++) {
-    const value = whole.size === 'small' ? rescale(whole.values[row]!, from, to) : rescaleLarge(whole.values[row]!, from, to);
+    const value =
+      whole.size === 'small' ? rescale(whole.values[row]!, from, to) : rescaleLarge(whole.values[row]!, from, to);
     if (Number.isNaN(value)) nulls.add(row);
     else values[row] = value;
   }
@@ -66,7 +69,8 @@ function scaleFloats(input: Floats, scale: number): ScaledValues {
   const nulls = new NullRows(input.states, values.length);
   for (let row = 0; row < values.length; row++) {
     const value = input.values[row]! * factor;
-    if (Math.abs(input.values[row]!) <= greatestOperand && Math.abs(value) <= greatestScaled) values[row] = roundAway(value);
+    if (Math.abs(input.values[row]!) <= greatestOperand && Math.abs(value) <= greatestScaled)
+      values[row] = roundAway(value);
     else nulls.add(row);
   }
   return { values, states: nulls.states };
@@ -81,7 +85,9 @@ function roundAway(value: number): number {
 
 function scaleMatch(match: Match, scale: number, rows: Rows): ScaledValues {
   const { which, states } = casesOf(match, evaluate(match.of, rows));
-  const amounts = Float64Array.from([...match.cases.map(([, amount]) => amount), match.otherwise], (amount) => scaledText(decimalText(amount), scale));
+  const amounts = Float64Array.from([...match.cases.map(([, amount]) => amount), match.otherwise], (amount) =>
+    scaledText(decimalText(amount), scale),
+  );
   const values = new Float64Array(which.length);
   for (let row = 0; row < values.length; row++) values[row] = amounts[which[row]!]!;
   if (!amounts.some(Number.isNaN)) return { values, states };

@@ -48,7 +48,7 @@ export function toSql(expression: Expression, aliases: Aliases): string {
   }
 }
 
-export const sqlTypes: Readonly<Record<ExpressionType, string>> = {
+const sqlTypes: Readonly<Record<ExpressionType, string>> = {
   int: 'bigint',
   float: 'float8',
   decimal: 'numeric',
@@ -63,9 +63,24 @@ export const sqlTypes: Readonly<Record<ExpressionType, string>> = {
   opaque: 'text',
 };
 
-type Operation<Op extends Expression['op']> = Extract<Expression, { op: Op | Expression['op'] }> & { readonly op: Op; readonly left: Expression; readonly right: Expression };
+type Operation<Op extends Expression['op']> = Extract<Expression, { op: Op | Expression['op'] }> & {
+  readonly op: Op;
+  readonly left: Expression;
+  readonly right: Expression;
+};
 
-const operators = { add: '+', sub: '-', mul: '*', div: '/', eq: '=', ne: '<>', lt: '<', le: '<=', gt: '>', ge: '>=' } as const;
+const operators = {
+  add: '+',
+  sub: '-',
+  mul: '*',
+  div: '/',
+  eq: '=',
+  ne: '<>',
+  lt: '<',
+  le: '<=',
+  gt: '>',
+  ge: '>=',
+} as const;
 
 /** In numeric, which does not overflow, and back if it fits. */
 function integerSql({ op, left, right }: Operation<'add' | 'sub' | 'mul' | 'div'>, aliases: Aliases): string {
@@ -78,16 +93,23 @@ function floatSql(expression: Operation<'add' | 'sub' | 'mul' | 'div'>, aliases:
   const { op, left, right } = expression;
   const isFactor = op === 'mul' || op === 'div';
   // A margin, because magnitudes are computed in floats themselves.
-  const known = [left, right].map(magnitudeOf).every(({ least, greatest }) => greatest < greatestOperand * 1e-10 && (!isFactor || least > leastFactor * 1e10));
-  const divisor = (sql: string) => (op !== 'div' || (right.op === 'literal' && Number(right.value) !== 0) ? sql : `NULLIF(${sql}, 0)`);
+  const known = [left, right]
+    .map(magnitudeOf)
+    .every(({ least, greatest }) => greatest < greatestOperand * 1e-10 && (!isFactor || least > leastFactor * 1e10));
+  const divisor = (sql: string) =>
+    op !== 'div' || (right.op === 'literal' && Number(right.value) !== 0) ? sql : `NULLIF(${sql}, 0)`;
   if (known) return `(${cast(left, 'float', aliases)} ${operators[op]} ${divisor(cast(right, 'float', aliases))})`;
-  const fits = (name: string) => `abs(${name}) <= ${greatestOperand}${isFactor ? ` AND (abs(${name}) >= ${leastFactor} OR ${name} = 0)` : ''}`;
+  const fits = (name: string) =>
+    `abs(${name}) <= ${greatestOperand}${isFactor ? ` AND (abs(${name}) >= ${leastFactor} OR ${name} = 0)` : ''}`;
   // OFFSET 0 keeps the planner from copying each operand to every place where it is named.
   const operands = `(SELECT ${cast(left, 'float', aliases)} AS l, ${cast(right, 'float', aliases)} AS r OFFSET 0) AS _operands`;
   return `(SELECT CASE WHEN ${fits('l')} AND ${fits('r')} THEN l ${operators[op]} ${op === 'div' ? 'NULLIF(r, 0)' : 'r'} END FROM ${operands})`;
 }
 
-function comparisonSql({ op, left, right }: Operation<'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge'>, aliases: Aliases): string {
+function comparisonSql(
+  { op, left, right }: Operation<'eq' | 'ne' | 'lt' | 'le' | 'gt' | 'ge'>,
+  aliases: Aliases,
+): string {
   if (left.type === 'text') return `(${textSql(left, aliases)} ${operators[op]} ${textSql(right, aliases)})`;
   const type = left.type === 'int' && right.type === 'float' ? 'float' : left.type;
   return `(${cast(left, type, aliases)} ${operators[op]} ${cast(right, type, aliases)})`;
@@ -106,7 +128,8 @@ function cast(expression: Expression, type: ExpressionType, aliases: Aliases): s
 
 function aliasOf(table: string, aliases: Aliases): string {
   const alias = aliases[table];
-  if (alias === undefined) throw new TypeError(`the query has no table ${table}; it has ${Object.keys(aliases).join(', ')}`);
+  if (alias === undefined)
+    throw new TypeError(`the query has no table ${table}; it has ${Object.keys(aliases).join(', ')}`);
   return alias;
 }
 

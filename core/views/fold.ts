@@ -26,7 +26,7 @@ export type FoldRange = {
 export type Folded = { readonly deltas: PaneDeltas; readonly aside: readonly Aside[] };
 
 /** What one transaction changes in panes that views no longer take (late), or not yet (beyond maxFuture, E13). */
-export type Aside = { readonly reason: AsideReason; /** Of the transaction: its ordinal is 0. */ readonly position: Position; readonly deltas: PaneDeltas };
+export type Aside = { readonly reason: AsideReason; /** Of the transaction: its ordinal is 0. */ readonly position: Position; readonly rows: number; readonly deltas: PaneDeltas };
 export type AsideReason = 'late' | 'future';
 
 /**
@@ -40,7 +40,7 @@ export class Folder {
   readonly #maxFutureUs: number;
   readonly #keys = new KeySlots();
   #table: PaneTable;
-  #aside = new Map<string, { reason: AsideReason; position: Position; table: PaneTable }>();
+  #aside = new Map<string, { reason: AsideReason; position: Position; rows: number; table: PaneTable }>();
   #prepared = new Map<Batch, Prepared>();
   #segment: Segment | undefined;
 
@@ -69,7 +69,7 @@ export class Folder {
     const folded: Folded = {
       deltas: this.#table.deltas(paneMs, this.#keys.texts),
       aside: [...this.#aside.values()]
-        .map(({ reason, position, table }) => ({ reason, position, deltas: table.deltas(paneMs, this.#keys.texts) }))
+        .map(({ reason, position, rows, table }) => ({ reason, position, rows, deltas: table.deltas(paneMs, this.#keys.texts) }))
         .filter(({ deltas }) => deltas.count > 0),
     };
     if (!this.#table.isEmpty) this.#table = new PaneTable(this.#set.accumulators.length);
@@ -150,9 +150,10 @@ export class Folder {
     if (!aside) {
       const lsn = (BigInt(lsns[transaction * 2 + 1]!) << 32n) | BigInt(lsns[transaction * 2]!);
       const { epoch } = parsePosition(segment.header.to);
-      aside = { reason, position: position(epoch, lsn, 0), table: new PaneTable(this.#set.accumulators.length, 16) };
+      aside = { reason, position: position(epoch, lsn, 0), rows: 0, table: new PaneTable(this.#set.accumulators.length, 16) };
       this.#aside.set(identity, aside);
     }
+    aside.rows++;
     const entry = aside.table.entry(pane, prepared.slots[row]!);
     aside.table.sums.forEach((sums, accumulator) => (sums[entry]! += sign * (prepared.values[accumulator]?.[row] ?? 1)));
   }

@@ -18,10 +18,29 @@ import type { TextRows } from './rows-in-postgres.ts';
 import { rowsOf, select } from './rows-in-postgres.ts';
 import { textOf } from './values.ts';
 
-const types = ['bool', 'int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'date', 'timestamp', 'timestamptz', 'uuid', 'text', 'bytea'] as const;
+const types = [
+  'bool',
+  'int2',
+  'int4',
+  'int8',
+  'float4',
+  'float8',
+  'numeric',
+  'date',
+  'timestamp',
+  'timestamptz',
+  'uuid',
+  'text',
+  'bytea',
+] as const;
 const plain = types.map((type) => [type, { type, nullable: true, interned: false }] as const);
-const interned = (['text', 'uuid'] as const).map((type) => [`interned ${type}`, { type, nullable: true, interned: true }] as const);
-const tables: TableColumns = { events: Object.fromEntries([...plain, ...interned]), dimension: Object.fromEntries([...plain, ...interned]) };
+const interned = (['text', 'uuid'] as const).map(
+  (type) => [`interned ${type}`, { type, nullable: true, interned: true }] as const,
+);
+const tables: TableColumns = {
+  events: Object.fromEntries([...plain, ...interned]),
+  dimension: Object.fromEntries([...plain, ...interned]),
+};
 
 const rowCount = 200;
 const expressionsAtOnce = 10;
@@ -39,15 +58,20 @@ describe('loops and SQL give the same', () => {
 
   test('values of 400 random expressions', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.nat(), fc.array(any, { minLength: expressionsAtOnce, maxLength: expressionsAtOnce }), (seed, expressions) =>
-        expectSame(tables, seed, expressions),
+      fc.asyncProperty(
+        fc.nat(),
+        fc.array(any, { minLength: expressionsAtOnce, maxLength: expressionsAtOnce }),
+        (seed, expressions) => expectSame(tables, seed, expressions),
       ),
       sample,
     );
   });
 
   test('scaled integers of 400 random measures', async () => {
-    const measures = fc.array(fc.tuple(numeric, fc.nat(6)), { minLength: expressionsAtOnce, maxLength: expressionsAtOnce });
+    const measures = fc.array(fc.tuple(numeric, fc.nat(6)), {
+      minLength: expressionsAtOnce,
+      maxLength: expressionsAtOnce,
+    });
     await fc.assert(
       fc.asyncProperty(fc.nat(), measures, (seed, each) => expectSameScaled(tables, seed, each)),
       sample,
@@ -65,7 +89,11 @@ describe.each(Object.values(pipelines))('pipeline $name: loops and SQL give the 
     ));
 
   test('measures', () => {
-    const measures: (readonly [Expression, number])[] = Object.values(pipeline.views).flatMap((view) => Object.values(view.measures).flatMap((measure) => ('of' in measure ? [[measure.of, measure.scale] as const] : [])));
+    const measures: (readonly [Expression, number])[] = Object.values(pipeline.views).flatMap((view) =>
+      Object.values(view.measures).flatMap((measure) =>
+        'of' in measure ? [[measure.of, measure.scale] as const] : [],
+      ),
+    );
     return fc.assert(
       fc.asyncProperty(fc.nat(), (seed) => expectSameScaled(own, seed, measures)),
       { numRuns: 5 },
@@ -82,44 +110,79 @@ async function expectSame(columns: TableColumns, seed: number, expressions: read
     const vector = evaluate(expression, rows);
     if (expression.op === 'column') expect(vector).toBe(rows.column(expression.table, expression.column));
     else expect(vector.type).toBe(computed[expression.type]);
-    const comparable = (text: string | null) => (text === null ? null : vector.type === 'float8' ? Number(text) : vector.type === 'float4' ? Math.fround(Number(text)) : text);
-    expectEach(expression, sql[at]!, values, (row) => [comparable(postgresText(vector, row)), comparable(fromSql[row]![at]!)]);
+    const comparable = (text: string | null) =>
+      text === null
+        ? null
+        : vector.type === 'float8'
+          ? Number(text)
+          : vector.type === 'float4'
+            ? Math.fround(Number(text))
+            : text;
+    expectEach(expression, sql[at]!, values, (row) => [
+      comparable(postgresText(vector, row)),
+      comparable(fromSql[row]![at]!),
+    ]);
   });
 }
 
-async function expectSameScaled(columns: TableColumns, seed: number, measures: readonly (readonly [Expression, number])[]): Promise<void> {
+async function expectSameScaled(
+  columns: TableColumns,
+  seed: number,
+  measures: readonly (readonly [Expression, number])[],
+): Promise<void> {
   const values = randomRows(columns, seed);
   const sql = measures.map(([of, scale]) => toScaledSql(of, scale, namesOf(columns)));
   const fromSql = await select(client, columns, values, sql);
   const rows = rowsOf(columns, values, rowCount);
   measures.forEach(([of, scale], at) => {
     const scaled = evaluateScaled(of, scale, rows);
-    expectEach(of, sql[at]!, values, (row) => [scaled.states?.[row] ? null : String(scaled.values[row]), fromSql[row]![at]!]);
+    expectEach(of, sql[at]!, values, (row) => [
+      scaled.states?.[row] ? null : String(scaled.values[row]),
+      fromSql[row]![at]!,
+    ]);
     expect(scaled.values.every((value, row) => !scaled.states?.[row] || Object.is(value, 0))).toBe(true);
   });
 }
 
 /** Names the first rows that differ, with what they were made of. */
-function expectEach(expression: Expression, sql: string, values: TextRows, both: (row: number) => readonly [loops: unknown, sql: unknown]): void {
+function expectEach(
+  expression: Expression,
+  sql: string,
+  values: TextRows,
+  both: (row: number) => readonly [loops: unknown, sql: unknown],
+): void {
   const differences: unknown[] = [];
   for (let row = 0; row < rowCount && differences.length < 3; row++) {
     const [loops, fromSql] = both(row);
     if (Object.is(loops, fromSql)) continue;
-    const inputs = columnsIn(expression).map(({ table, column }) => [`${table}.${column}`, values[table]![column]![row]]);
+    const inputs = columnsIn(expression).map(({ table, column }) => [
+      `${table}.${column}`,
+      values[table]![column]![row],
+    ]);
     differences.push({ loops, sql: fromSql, ...Object.fromEntries(inputs) });
   }
-  expect(differences, sql).toEqual([]);
+  expect({ sql, differences }).toEqual({ sql, differences: [] });
 }
 
 function randomRows(columns: TableColumns, seed: number): TextRows {
   const table = (each: TableColumns[string]) =>
-    fc.record(Object.fromEntries(Object.entries(each).map(([name, { type }]) => [name, fc.array(textOf(type), { minLength: rowCount, maxLength: rowCount })])));
+    fc.record(
+      Object.fromEntries(
+        Object.entries(each).map(([name, { type }]) => [
+          name,
+          fc.array(textOf(type), { minLength: rowCount, maxLength: rowCount }),
+        ]),
+      ),
+    );
   const all = fc.record(Object.fromEntries(Object.entries(columns).map(([name, each]) => [name, table(each)])));
   return fc.sample(all, { seed, numRuns: 1 })[0]!;
 }
 
 function columnsOf({ source: { events, dimensions } }: Pipeline<Text>): TableColumns {
-  return { events: events.columns, ...Object.fromEntries(Object.entries(dimensions).map(([name, { columns }]) => [name, columns])) };
+  return {
+    events: events.columns,
+    ...Object.fromEntries(Object.entries(dimensions).map(([name, { columns }]) => [name, columns])),
+  };
 }
 
 function namesOf(columns: TableColumns): Readonly<Record<string, string>> {

@@ -2,7 +2,6 @@ import type { Client } from 'pg';
 import { makeColumn } from '../../core/columns/make-column.ts';
 import type { Vector } from '../../core/columns/vector.ts';
 import type { Rows } from '../../core/expressions/rows.ts';
-import { sqlTypes } from '../../core/expressions/sql.ts';
 import type { ColumnSchema } from '../../core/pipeline.ts';
 import type { TableColumns } from './random-expressions.ts';
 
@@ -12,7 +11,8 @@ export type TextRows = Readonly<Record<string, Readonly<Record<string, readonly 
 export function rowsOf(tables: TableColumns, values: TextRows, length: number): Rows {
   const vectors = new Map<string, Vector>();
   for (const [table, columns] of Object.entries(tables)) {
-    for (const [column, schema] of Object.entries(columns)) vectors.set(`${table}.${column}`, vectorOf(schema, values[table]![column]!));
+    for (const [column, schema] of Object.entries(columns))
+      vectors.set(`${table}.${column}`, vectorOf(schema, values[table]![column]!));
   }
   return { length, column: (table, column) => vectors.get(`${table}.${column}`)! };
 }
@@ -24,7 +24,12 @@ function vectorOf(schema: ColumnSchema, values: readonly (string | null)[]): Vec
 }
 
 /** Evaluates SQL expressions over the rows, each table under its own name. A row of the result is a text a value. */
-export async function select(client: Client, tables: TableColumns, values: TextRows, expressions: readonly string[]): Promise<(string | null)[][]> {
+export async function select(
+  client: Client,
+  tables: TableColumns,
+  values: TextRows,
+  expressions: readonly string[],
+): Promise<(string | null)[][]> {
   const parameters: (readonly (string | null)[])[] = [];
   const from = Object.entries(tables).map(([table, columns]) => {
     const names = Object.keys(columns);
@@ -43,6 +48,7 @@ export async function select(client: Client, tables: TableColumns, values: TextR
   return rows;
 }
 
+/** Text with a collation of its own, as a source may have it: expressions must not depend on that. */
 function postgresType({ type }: ColumnSchema): string {
-  return type === 'other' ? sqlTypes.opaque : type;
+  return type === 'text' ? 'text COLLATE "en-x-icu"' : type;
 }

@@ -202,7 +202,7 @@ describe('drain and reload', () => {
     };
     await using pipeline = await start(stage);
     await pipeline.until(() => stage.running.size === 4);
-    const drained = pipeline.handle.executeUpdate<HoldReport>('drain');
+    const drained = pipeline.handle.executeUpdate<HoldReport, []>('drain');
     await pipeline.until(() => stage.began.filter(({ until }) => until === at(300)).length === 3);
     expect(stage.running.has('capture')).toBe(false);
     stage.lsn = 300;

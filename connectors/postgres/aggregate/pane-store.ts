@@ -76,7 +76,7 @@ export class PaneStore {
          union all
          select (select pane_ms from ${this.table} where pane_ms > pane.pane_ms and pane_ms < $2 order by pane_ms limit 1) from pane where pane.pane_ms is not null
        ) select pane_ms from pane where pane_ms is not null`,
-      [clampedMs(from), clampedMs(before)],
+      [from, before],
     );
     return rows.map((row) => Number(row.pane_ms));
   }
@@ -93,9 +93,4 @@ export function quoted(identifier: string): string {
 /** An array in Postgres' text format: much cheaper than letting the driver quote each number. */
 export function bigints(values: Iterable<number>): string {
   return `{${Array.from(values).join(',')}}`;
-}
-
-/** -Infinity as a bigint parameter. */
-export function clampedMs(value: number): number {
-  return Math.max(value, Number.MIN_SAFE_INTEGER);
 }

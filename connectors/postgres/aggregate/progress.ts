@@ -8,6 +8,8 @@ import type { Queryable } from '../state/state.ts';
 import { outboxChannel } from '../state/state.ts';
 import { bigints } from './pane-store.ts';
 
+export const aggregateLane = 'aggregate';
+
 /**
  * What one transaction of the aggregate lane gathers beside panes: clock, changed panes, messages, windows. It is read
  * under the lock at the beginning and written with the fence at the end.
@@ -97,13 +99,13 @@ export class Progress {
   }
 
   /** The end of the transaction; with the fence, if that moves. */
-  async finish(client: Queryable, lane: string, fence: Position | undefined, loadEpoch = this.loadEpoch): Promise<void> {
+  async finish(client: Queryable, fence: Position | undefined, loadEpoch = this.loadEpoch): Promise<void> {
     await this.flush(client);
     await client.query({
       name: 'finish aggregate',
       text: `with moved as (update sluice.fence set position = $8, moved_at = now() where pipeline = $1 and lane = $9 and $8::text is not null)
              update sluice.aggregate set clock_us = $2, loaded_clock_us = $3, load_epoch = $4, horizon_ms = $5, outbox_seq = $6, dirty = $7 where pipeline = $1`,
-      values: [this.pipeline, finite(this.clocks.clock), finite(this.clocks.loaded), loadEpoch ?? null, this.horizonMs, this.#outboxSeq, JSON.stringify(this.#dirtyJson()), fence ?? null, lane],
+      values: [this.pipeline, finite(this.clocks.clock), finite(this.clocks.loaded), loadEpoch ?? null, this.horizonMs, this.#outboxSeq, JSON.stringify(this.#dirtyJson()), fence ?? null, aggregateLane],
     });
   }
 

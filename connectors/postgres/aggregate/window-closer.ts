@@ -6,7 +6,6 @@ import { boundsAt } from '../../../core/views/watermark.ts';
 import { endsBetween, endsOver, isPublished, revise } from '../../../core/views/windows.ts';
 import type { Queryable } from '../state/state.ts';
 import type { PaneStore } from './pane-store.ts';
-import { clampedMs } from './pane-store.ts';
 import type { Progress } from './progress.ts';
 import { WindowQuery } from './window-query.ts';
 
@@ -24,7 +23,8 @@ export class WindowCloser {
 
   /** The order of what is said is by window end, then view, whatever the number of statements. */
   async cross(client: Queryable, progress: Progress, at: Position, before: Clocks, after: Clocks): Promise<void> {
-    const ends = await Promise.all(this.#views.map((each) => this.#ends(client, progress, each, before, after)));
+    const ends: ReadonlySet<number>[] = [];
+    for (const each of this.#views) ends.push(await this.#ends(client, progress, each, before, after));
     const all = [...new Set(ends.flatMap((each) => [...each]))].sort((a, b) => a - b);
     for (let start = 0; start < all.length; start += windowsAtOnce) {
       const some = all.slice(start, start + windowsAtOnce);
@@ -77,8 +77,8 @@ export class WindowCloser {
 
     // a long pause or a first load: only windows with panes, and those that wait to become final
     await progress.flush(client);
-    const panes = await store.panesBetween(client, clampedMs(was.closesUpToMs - sizeMs), now.closesUpToMs);
-    const closed = endsOver(panes, view.window, now.closesUpToMs).filter((end) => end > was.closesUpToMs);
+    const panes = await store.panesBetween(client, Math.max(was.closesUpToMs - sizeMs, progress.horizonMs), now.closesUpToMs);
+    const closed = endsOver(panes, view.window, now.closesUpToMs).filter((end) => end > was.closesUpToMs && end - sizeMs >= progress.horizonMs);
     const { rows } = await client.query<{ end: string }>('select window_end_ms as end from sluice.published_window where pipeline = $1 and view = $2 and not final and window_end_ms <= $3', [progress.pipeline, view.name, now.closedBeforeMs]);
     return new Set([...dirty, ...closed, ...rows.map(({ end }) => Number(end))]);
   }

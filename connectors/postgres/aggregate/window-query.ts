@@ -30,7 +30,7 @@ export class WindowQuery {
     const { rows } = await client.query<WindowRow>({
       name: `windows of ${this.#pipeline.name}.${this.#view.name}`,
       text: this.#text,
-      values: [bigints(ends), this.#pipeline.name, this.#view.name, at],
+      values: [bigints(ends), this.#pipeline.name, this.#view.name, ...(this.#labels.length > 0 ? [at] : [])],
     });
     return rows.map((row) => ({
       endMs: Number(row.end_ms),

@@ -1,0 +1,59 @@
+import { randomUUID } from 'node:crypto';
+import { capture } from '../connectors/postgres/capture.ts';
+import { dimensionsAt } from '../connectors/postgres/dimensions-at.ts';
+import { readShard } from '../connectors/postgres/shard-state.ts';
+import { ConfigurationError } from '../connectors/sink.ts';
+import { lanesOf } from '../core/define/lanes.ts';
+import type { Pipeline } from '../core/pipeline.ts';
+import type { Position } from '../core/position.ts';
+import { loadAnew } from './failures.ts';
+import type { Runtime } from './runtime.ts';
+import { runStep } from './step.ts';
+import type { StepInput, StepResult } from './steps.ts';
+
+/** One step of the capture: the source's changes into the spool. */
+export function captureStep(runtime: Runtime, input: StepInput): Promise<StepResult> {
+  return runStep(runtime, 'capture', input, async ({ definition: { pipeline }, signal, progress, count }) => {
+    const { state, config } = runtime;
+    const shard = await readShard(state, pipeline.name);
+    if (shard?.state !== 'streaming') throw new ConfigurationError(`Pipeline ${pipeline.name} is not loaded, though it was: is the state database another one? ${loadAnew}`);
+    const log = await runtime.log(pipeline.name);
+    const lanes = segmentLanes(pipeline);
+    const start = (await log.tail())?.to ?? (await smallestFence(runtime, pipeline, lanes));
+    let before = { events: 0, segments: 0 };
+    const result = await capture({
+      pipeline,
+      log,
+      sourceUrl: config.sourceUrl,
+      captureId: randomUUID(),
+      epoch: shard.epoch,
+      start,
+      dimensionsAt: (at) => dimensionsAt(state, log, pipeline, at),
+      fences: () => runtime.progress.fences(pipeline.name, lanes),
+      signal,
+      onProgress: ({ events, segments, position, slotLagBytes, spoolBytes, commitTimeUs }) => {
+        const moved = position !== progress.fence;
+        progress.moved(position, events - before.events, moved && commitTimeUs > 0 ? commitTimeUs : undefined);
+        progress.slotLagBytes = slotLagBytes;
+        progress.spoolBytes = spoolBytes;
+        count({ events: events - before.events, segments: segments - before.segments });
+        before = { events, segments };
+      },
+    });
+    progress.moved(result.position, result.events - before.events, undefined);
+    count({ events: result.events - before.events, segments: result.segments - before.segments });
+    return result.reason === 'superseded' ? 'superseded' : 'asked';
+  });
+}
+
+function segmentLanes(pipeline: Pipeline): readonly string[] {
+  return lanesOf(pipeline).flatMap(({ name, reads }) => (reads === 'segments' ? [name] : []));
+}
+
+/** The spool is empty, or was lost: the stream begins again where the sink that is furthest behind is. */
+async function smallestFence(runtime: Runtime, pipeline: Pipeline, lanes: readonly string[]): Promise<Position> {
+  const fences = await Promise.all(lanes.map(async (lane) => ({ lane, fence: await runtime.destinations.readFence(pipeline, lane) })));
+  const without = fences.filter(({ fence }) => fence === undefined).map(({ lane }) => lane);
+  if (without.length > 0) throw new ConfigurationError(`The spool of ${pipeline.name} is empty, and ${without.join(', ')} cannot say how far it is: its destination has no fence. ${loadAnew}`);
+  return fences.map(({ fence }) => fence!).toSorted()[0]!;
+}

@@ -1,0 +1,17 @@
+import { readShard } from '../connectors/postgres/shard-state.ts';
+import { lanesOf } from '../core/define/lanes.ts';
+import { failureOf } from './failures.ts';
+import type { Runtime } from './runtime.ts';
+import type { Description } from './steps.ts';
+
+/** What the workflow must know of the definition that this worker has. */
+export async function describe(runtime: Runtime, { pipeline: name }: { readonly pipeline: string }): Promise<Description> {
+  try {
+    const { pipeline, hash } = runtime.definition(name);
+    const { stepMs, heartbeatMs } = pipeline.settings;
+    const shard = await readShard(runtime.state, name);
+    return { lanes: lanesOf(pipeline), definitionHash: hash, stepMs, heartbeatMs, loaded: shard?.state === 'streaming' };
+  } catch (error) {
+    throw failureOf(error);
+  }
+}

@@ -1,0 +1,52 @@
+import { AssertionError } from 'node:assert';
+import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
+import { ConfigurationError } from '../connectors/sink.ts';
+import { BrokenChain, SpoolTooShort } from '../connectors/spool/segment-log.ts';
+import { isNetworkError, TransientError } from '../connectors/transient-error.ts';
+import { MissingVariable } from '../core/define/resolve.ts';
+import { bugFailure, configurationFailure } from '../core/failure-types.ts';
+
+/**
+ * What Temporal is told of an error. configuration: the lane parks with the sentence. bug: it stops as broken.
+ * Everything else is tried again, for ever and visibly.
+ */
+export function failureOf(error: unknown): Error {
+  if (error instanceof ApplicationFailure || error instanceof CancelledFailure) return error;
+  if (!(error instanceof Error)) return new Error(String(error));
+  if (error instanceof TransientError) return transient(error);
+  if (isNetworkError(error)) return error;
+  if (error instanceof SpoolTooShort) return final(configurationFailure, `${error.message}. ${loadAnew}`, error);
+  if (error instanceof ConfigurationError || error instanceof MissingVariable) return final(configurationFailure, error.message, error);
+  if (isBug(error)) return final(bugFailure, `${error.name}: ${error.message}${place(error)}`, error);
+  return error;
+}
+
+export const loadAnew = "Load the pipeline anew: ./sluice down, delete the pipeline's row in sluice.shard, ./sluice up.";
+
+function transient(error: TransientError): ApplicationFailure {
+  return ApplicationFailure.create({
+    message: error.message,
+    type: error.name,
+    cause: error,
+    ...(error.retryAfterMs === undefined ? {} : { nextRetryDelay: error.retryAfterMs }),
+  });
+}
+
+function final(type: string, message: string, cause: Error): ApplicationFailure {
+  return ApplicationFailure.create({ message, type, cause, nonRetryable: true });
+}
+
+const bugs: readonly (new (...args: never[]) => Error)[] = [TypeError, RangeError, ReferenceError, SyntaxError, AssertionError, BrokenChain];
+
+function isBug(error: Error): boolean {
+  // SQLSTATE classes: data exception, syntax error or access rule violation
+  const { code, severity } = error as { code?: unknown; severity?: unknown };
+  if (typeof code === 'string' && typeof severity === 'string' && /^(22|42)/.test(code)) return true;
+  return bugs.some((kind) => error instanceof kind);
+}
+
+/** The stack's first line of our own; the rest is in the failure's cause. */
+function place(error: Error): string {
+  const line = error.stack?.split('\n').find((each) => /^\s+at /.test(each) && !each.includes('node:'));
+  return line === undefined ? '' : ` (${line.trim()})`;
+}

@@ -1,0 +1,22 @@
+import { captureStep } from './capture.ts';
+import { describe } from './describe.ts';
+import { laneStep } from './lane-step.ts';
+import { load } from './load.ts';
+import { relayStep } from './relay-step.ts';
+import type { Runtime } from './runtime.ts';
+import type { Activities } from './steps.ts';
+
+/** Every activity, by the type that the Web UI shows. */
+export function createActivities(runtime: Runtime): Activities {
+  return {
+    describe: (input) => describe(runtime, input),
+    firstLoad: (input) => load(runtime, input),
+    capture: (input) => captureStep(runtime, input),
+    aggregate: (input) => laneStep(runtime, input),
+    clickhouse: (input) => laneStep(runtime, input),
+    'redis-live': (input) => laneStep(runtime, input),
+    http: (input) => laneStep(runtime, input),
+    'postgres-results': (input) => relayStep(runtime, input),
+    'redis-results': (input) => relayStep(runtime, input),
+  };
+}

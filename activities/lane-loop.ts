@@ -1,0 +1,81 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
+import type { SegmentLog } from '../connectors/spool/segment-log.ts';
+import type { Position } from '../core/position.ts';
+import type { Segment } from '../core/segment.ts';
+import type { StepEnd } from './steps.ts';
+
+export type LaneLoop = {
+  readonly name: string;
+  readonly sink: Sink;
+  /** Makes what the destination has lost out of what others keep, and returns the fence it has then. */
+  readonly rebuild?: (() => Promise<Position>) | undefined;
+  readonly log: Pick<SegmentLog, 'read'>;
+  /** Apply nothing above this, and end there. */
+  readonly until?: Position | undefined;
+  /** How long to let segments come together while the stream is live. */
+  readonly gatherMs: number;
+  /** About how many rows one apply takes. */
+  readonly maxRows: number;
+  readonly signal: AbortSignal;
+  readonly onFence: (fence: Position) => void;
+  readonly onApplied: (segments: readonly Segment[], fence: Position, applied: Applied) => void;
+};
+
+/** In a row, without an own success between: then the other worker is really at work. */
+const movesUntilSuperseded = 3;
+
+/**
+ * Applies segments from the sink's fence on, each time all that have come while the sink was busy, until the signal
+ * aborts or `until` is reached. Only the waits are interruptible: an apply always ends (E22).
+ */
+export async function runLane(loop: LaneLoop): Promise<StepEnd> {
+  const { sink, until, signal } = loop;
+  let fence = await readFence(loop);
+  let moves = 0;
+  for (;;) {
+    loop.onFence(fence);
+    if (until !== undefined && fence >= until) return fence === until ? 'held' : 'past';
+    const segments = signal.aborted ? [] : await nextSegments(loop, fence);
+    if (segments.length === 0) return 'asked';
+    const last = segments.at(-1)!.header.to;
+    const to = until !== undefined && until < last ? until : last;
+    try {
+      const applied = await sink.apply(segments, fence, to);
+      fence = to;
+      moves = 0;
+      loop.onApplied(segments, fence, applied);
+    } catch (error) {
+      if (!(error instanceof FenceMoved)) throw error;
+      if (++moves === movesUntilSuperseded) return 'superseded';
+      fence = await readFence(loop);
+    }
+  }
+}
+
+/** Empty when the signal aborts first. */
+async function nextSegments({ log, until, gatherMs, maxRows, signal }: LaneLoop, fence: Position): Promise<readonly Segment[]> {
+  let segments = await log.read(fence, { maxRows }, signal);
+  const isBehind = rowsIn(segments) >= maxRows / 2;
+  if (segments.length > 0 && gatherMs > 0 && !isBehind && until === undefined) {
+    await sleep(gatherMs, undefined, { signal }).catch(() => {});
+    if (signal.aborted) return [];
+    segments = await log.read(fence, { maxRows }, signal);
+  }
+  return until === undefined ? segments : segments.filter(({ header }) => header.from < until);
+}
+
+function rowsIn(segments: readonly Segment[]): number {
+  let rows = 0;
+  for (const { batches } of segments) for (const batch of batches) if (batch.image === 'after') rows += batch.rows;
+  return rows;
+}
+
+/** I4: asked of the sink itself. */
+async function readFence({ name, sink, rebuild }: LaneLoop): Promise<Position> {
+  const fence = (await sink.readFence()) ?? (await rebuild?.());
+  if (fence !== undefined) return fence;
+  throw new ConfigurationError(
+    `Lane ${name}: its destination has no fence, though the pipeline was loaded. Was it emptied or replaced? Restore it and type ./sluice resume, or load the pipeline anew: ./sluice down, delete its row in sluice.shard, ./sluice up.`,
+  );
+}

@@ -1,0 +1,41 @@
+import { runLane } from './lane-loop.ts';
+import type { Runtime } from './runtime.ts';
+import { runStep } from './step.ts';
+import type { LaneStepInput, StepResult } from './steps.ts';
+
+/** About how many rows are applied at once: what a lane that is behind takes from the spool. */
+const maxRows = 100_000;
+
+/** One step of a lane that reads segments. */
+export function laneStep(runtime: Runtime, input: LaneStepInput): Promise<StepResult> {
+  return runStep(runtime, input.lane, input, async ({ definition: { pipeline }, signal, progress, count }) => {
+    const log = await runtime.log(pipeline.name);
+    const definition = pipeline.sinks[input.lane];
+    return runtime.destinations.useSink(pipeline, input.lane, ({ sink, rebuild }) =>
+      runLane({
+        name: input.lane,
+        sink,
+        rebuild,
+        log,
+        until: input.until,
+        gatherMs: definition && 'gatherMs' in definition ? definition.gatherMs : 0,
+        maxRows,
+        signal,
+        onFence: (fence) => (progress.fence = fence),
+        onApplied: (segments, fence, applied) => {
+          progress.moved(fence, applied.events, newestCommitUs(segments));
+          progress.late += applied.late ?? 0;
+          progress.windowsClosed += applied.windowsClosed ?? 0;
+          const watermarkMs = applied.watermark !== undefined && Number.isFinite(applied.watermark) ? applied.watermark / 1000 : undefined;
+          progress.watermarkMs = watermarkMs ?? progress.watermarkMs;
+          count({ ...applied, segments: segments.length, ...(watermarkMs === undefined ? {} : { watermarkMs }) });
+        },
+      }),
+    );
+  });
+}
+
+function newestCommitUs(segments: readonly { readonly transactions: { readonly count: number; readonly commitTimes: Float64Array } }[]): number | undefined {
+  const transactions = segments.findLast((segment) => segment.transactions.count > 0)?.transactions;
+  return transactions?.commitTimes[transactions.count - 1];
+}

@@ -1,0 +1,58 @@
+import { CancelledFailure, Context } from '@temporalio/activity';
+import { firstLoad } from '../connectors/postgres/first-load.ts';
+import { assertLoading, beginLoad, endLoad, readShard } from '../connectors/postgres/shard-state.ts';
+import { sourceNames } from '../connectors/postgres/source-catalog.ts';
+import type { Sink } from '../connectors/sink.ts';
+import { lanesOf } from '../core/define/lanes.ts';
+import type { Pipeline } from '../core/pipeline.ts';
+import { failureOf } from './failures.ts';
+import type { Runtime } from './runtime.ts';
+import { assertSame } from './step.ts';
+import type { LoadInput, LoadResult } from './steps.ts';
+
+/** The first load of a pipeline (E28). An attempt that ends early is given up; the next one begins anew with a new epoch. */
+export async function load(runtime: Runtime, input: LoadInput): Promise<LoadResult> {
+  const context = Context.current();
+  const progress = { phase: 'waiting for an earlier attempt to end', rows: 0 };
+  const end = new AbortController();
+  const stop = () => end.abort(new CancelledFailure('the first load was asked to stop; it will begin anew'));
+  context.cancellationSignal.addEventListener('abort', stop, { once: true });
+  if (context.cancellationSignal.aborted) stop();
+  const beat = setInterval(() => context.heartbeat(progress), input.heartbeatMs);
+  let leave = () => {};
+  try {
+    leave = await runtime.seats.take(`${input.pipeline}/first load`, stop);
+    const { pipeline, hash } = assertSame(runtime.definition(input.pipeline), input.definitionHash);
+    const shard = await readShard(runtime.state, pipeline.name);
+    if (shard?.state === 'streaming' && shard.loadedAt) return { position: shard.loadedAt, rows: 0 };
+    const epoch = await beginLoad(runtime.state, pipeline.name, sourceNames(pipeline.name).slot, hash);
+    const { position, rows, systemIdentifier } = await firstLoad({
+      pipeline,
+      sourceUrl: runtime.config.sourceUrl,
+      epoch,
+      assertCurrent: () => assertLoading(runtime.state, pipeline.name, epoch),
+      sinks: await sinksOf(runtime, pipeline),
+      signal: end.signal,
+      onProgress: (now) => Object.assign(progress, now),
+    });
+    await endLoad(runtime.state, pipeline.name, epoch, position, systemIdentifier);
+    return { position, rows };
+  } catch (error) {
+    if (context.cancellationDetails?.cancelRequested) throw new CancelledFailure('the first load was asked to stop; it will begin anew');
+    // a worker that shuts down: the next attempt is somebody else's
+    throw error instanceof CancelledFailure ? new Error(error.message) : failureOf(error);
+  } finally {
+    clearInterval(beat);
+    context.cancellationSignal.removeEventListener('abort', stop);
+    leave();
+  }
+}
+
+/** In the order of the lanes: the aggregate lane first. */
+async function sinksOf(runtime: Runtime, pipeline: Pipeline): Promise<ReadonlyMap<string, Sink>> {
+  const sinks = new Map<string, Sink>();
+  for (const { name, reads } of lanesOf(pipeline)) {
+    if (reads === 'segments') sinks.set(name, await runtime.destinations.sink(pipeline, name));
+  }
+  return sinks;
+}

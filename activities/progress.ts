@@ -1,0 +1,170 @@
+import type { State } from '../connectors/postgres/state/state.ts';
+import type { Position } from '../core/position.ts';
+
+/** What a part of a pipeline is doing now, as others read it in sluice.progress. Times in milliseconds since 1970. */
+export type PartDetail = {
+  readonly fence: string | null;
+  readonly eventsPerSecond: number;
+  /** When the newest applied (or captured) transaction was committed. */
+  readonly commitTimeMs: number | null;
+  /** From commit to applied, of the newest transaction. */
+  readonly lagMs: number | null;
+  readonly watermarkMs: number | null;
+  /** Why the last attempt failed; null after a success. */
+  readonly error: string | null;
+  readonly slotLagBytes?: number;
+  readonly spoolBytes?: number;
+};
+
+const writeMs = 1_000;
+const idleMs = 5_000;
+
+/** What the parts in this process do, told to everybody else by one statement a second. */
+export class Progress {
+  readonly #state: State;
+  readonly #parts = new Map<string, PartProgress>();
+  /** Fences of lanes that run in other processes. */
+  readonly #elsewhere = new Map<string, string>();
+  readonly #timer: NodeJS.Timeout;
+  #writing: Promise<void> | undefined;
+
+  constructor(state: State) {
+    this.#state = state;
+    this.#timer = setInterval(() => void this.write(), writeMs);
+    this.#timer.unref();
+  }
+
+  part(pipeline: string, name: string): PartProgress {
+    const key = keyOf(pipeline, name);
+    let part = this.#parts.get(key);
+    if (!part) this.#parts.set(key, (part = new PartProgress(pipeline, name)));
+    return part;
+  }
+
+  parts(): Iterable<PartProgress> {
+    return this.#parts.values();
+  }
+
+  /** What the capture may acknowledge by; undefined: nobody has said. */
+  fences(pipeline: string, lanes: readonly string[]): ReadonlyMap<string, Position | undefined> {
+    return new Map(lanes.map((lane) => [lane, this.#fence(keyOf(pipeline, lane)) as Position | undefined]));
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.write();
+  }
+
+  /** Nothing depends on it, so while the database is away it is left out. */
+  write(): Promise<void> {
+    this.#writing ??= this.#write()
+      .catch(() => {})
+      .finally(() => (this.#writing = undefined));
+    return this.#writing;
+  }
+
+  async #write(): Promise<void> {
+    const now = performance.now();
+    const due = [...this.#parts.values()].filter((part) => part.isDue(now));
+    const captures = [...this.#parts.values()].some(({ name, active }) => active && name === 'capture');
+    if (due.length === 0 && !captures) return;
+    const { rows } = await this.#state.query<{ pipeline: string; part: string; fence: string | null }>({
+      name: 'sluice progress',
+      text: `with written as (
+               insert into sluice.progress (pipeline, part, detail) select * from unnest($1::text[], $2::text[], $3::jsonb[])
+               on conflict (pipeline, part) do update set detail = excluded.detail, reported_at = now())
+             select pipeline, part, detail->>'fence' as fence from sluice.progress`,
+      values: [due.map(({ pipeline }) => pipeline), due.map(({ name }) => name), due.map((part) => JSON.stringify(part.written(now)))],
+    });
+    for (const { pipeline, part, fence } of rows) if (fence !== null) this.#elsewhere.set(keyOf(pipeline, part), fence);
+  }
+
+  #fence(key: string): string | undefined {
+    const here = this.#parts.get(key);
+    return here?.active && here.fence !== undefined ? here.fence : (this.#elsewhere.get(key) ?? here?.fence);
+  }
+}
+
+function keyOf(pipeline: string, part: string): string {
+  return `${pipeline}/${part}`;
+}
+
+/** One part in this process. */
+export class PartProgress {
+  readonly pipeline: string;
+  readonly name: string;
+  /** A step runs here. */
+  active = false;
+  fence: string | undefined;
+  events = 0;
+  late = 0;
+  windowsClosed = 0;
+  commitTimeMs: number | undefined;
+  lagMs: number | undefined;
+  watermarkMs: number | undefined;
+  error: string | undefined;
+  slotLagBytes: number | undefined;
+  spoolBytes: number | undefined;
+  readonly #rate = new Rate();
+  #last = '';
+  #lastAt = Number.NEGATIVE_INFINITY;
+
+  constructor(pipeline: string, name: string) {
+    this.pipeline = pipeline;
+    this.name = name;
+  }
+
+  get eventsPerSecond(): number {
+    return this.#rate.perSecond;
+  }
+
+  /** `commitTimeUs`: of the newest transaction that is applied now. */
+  moved(fence: string, events: number, commitTimeUs: number | undefined): void {
+    this.fence = fence;
+    this.events += events;
+    this.error = undefined;
+    if (commitTimeUs === undefined) return;
+    this.commitTimeMs = commitTimeUs / 1000;
+    this.lagMs = Math.max(0, Date.now() - this.commitTimeMs);
+  }
+
+  isDue(now: number): boolean {
+    this.#rate.sample(this.events, now);
+    return JSON.stringify(this.detail()) !== this.#last || (this.active && now - this.#lastAt >= idleMs);
+  }
+
+  written(now: number): PartDetail {
+    const detail = this.detail();
+    this.#last = JSON.stringify(detail);
+    this.#lastAt = now;
+    return detail;
+  }
+
+  detail(): PartDetail {
+    return {
+      fence: this.fence ?? null,
+      eventsPerSecond: this.eventsPerSecond,
+      commitTimeMs: this.commitTimeMs ?? null,
+      lagMs: this.lagMs === undefined ? null : Math.round(this.lagMs),
+      watermarkMs: this.watermarkMs ?? null,
+      error: this.error ?? null,
+      ...(this.slotLagBytes === undefined ? {} : { slotLagBytes: this.slotLagBytes }),
+      ...(this.spoolBytes === undefined ? {} : { spoolBytes: this.spoolBytes }),
+    };
+  }
+}
+
+const rateMs = 5_000;
+
+/** Events per second over the last seconds. */
+class Rate {
+  #samples: { total: number; at: number }[] = [];
+  perSecond = 0;
+
+  sample(total: number, at: number): void {
+    this.#samples.push({ total, at });
+    while (this.#samples.length > 2 && this.#samples[1]!.at <= at - rateMs) this.#samples.shift();
+    const first = this.#samples[0]!;
+    if (at > first.at) this.perSecond = Math.round(((total - first.total) / (at - first.at)) * 10_000) / 10;
+  }
+}

@@ -1,0 +1,72 @@
+import { join } from 'node:path';
+import { ConfigurationError } from '../connectors/sink.ts';
+import { openSegmentLog, type Appender, type SegmentLog } from '../connectors/spool/segment-log.ts';
+import { openState, type State } from '../connectors/postgres/state/state.ts';
+import type { Config, Environment } from '../core/config.ts';
+import { definitionHash } from '../core/define/definition-hash.ts';
+import { resolve } from '../core/define/resolve.ts';
+import type { Pipeline } from '../core/pipeline.ts';
+import { pipelines } from '../pipelines/index.ts';
+import { Destinations } from './destinations.ts';
+import { OutboxBell } from './outbox-bell.ts';
+import { Progress } from './progress.ts';
+import type { Reachability } from './reachability.ts';
+import { Seats } from './seats.ts';
+
+export type Definition = { readonly pipeline: Pipeline; readonly hash: string };
+
+/** What the activities of one worker process share. */
+export class Runtime {
+  readonly config: Config;
+  readonly state: State;
+  readonly progress: Progress;
+  readonly bell: OutboxBell;
+  readonly seats = new Seats();
+  readonly destinations: Destinations;
+  readonly reachability: Reachability;
+  readonly #environment: Environment;
+  readonly #definitions = new Map<string, Definition>();
+  readonly #logs = new Map<string, Promise<SegmentLog & Appender>>();
+
+  constructor(config: Config, environment: Environment, reachability: Reachability) {
+    this.config = config;
+    this.#environment = environment;
+    this.reachability = reachability;
+    this.state = openState(config.stateUrl);
+    this.progress = new Progress(this.state);
+    this.bell = new OutboxBell(config.stateUrl);
+    this.destinations = new Destinations(config, this.state);
+  }
+
+  /** Throws ConfigurationError, or MissingVariable when the environment lacks an address. */
+  definition(name: string): Definition {
+    let definition = this.#definitions.get(name);
+    if (definition) return definition;
+    const found = Object.hasOwn(pipelines, name) ? pipelines[name] : undefined;
+    if (!found) {
+      const known = Object.keys(pipelines).join(', ') || 'none';
+      throw new ConfigurationError(`There is no pipeline ${name} in pipelines/index.ts of this worker; it has ${known}. Add it there and restart the worker (./sluice down, ./sluice up), then ./sluice resume ${name}.`);
+    }
+    const pipeline = resolve(found, this.#environment);
+    definition = { pipeline, hash: definitionHash(pipeline) };
+    this.#definitions.set(name, definition);
+    return definition;
+  }
+
+  /** One for each pipeline in this process: what the capture appends, lanes get from memory. */
+  log(pipeline: string): Promise<SegmentLog & Appender> {
+    let log = this.#logs.get(pipeline);
+    if (!log) {
+      log = openSegmentLog({ directory: join(this.config.dataDir, 'spool'), shard: pipeline });
+      this.#logs.set(pipeline, log);
+      log.catch(() => this.#logs.delete(pipeline));
+    }
+    return log;
+  }
+
+  async close(): Promise<void> {
+    this.reachability.stop();
+    await Promise.allSettled([this.progress.close(), this.bell.close(), this.destinations.close()]);
+    await this.state.end().catch(() => {});
+  }
+}

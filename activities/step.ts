@@ -1,0 +1,90 @@
+import { CancelledFailure, Context } from '@temporalio/activity';
+import { ConfigurationError } from '../connectors/sink.ts';
+import { failureOf } from './failures.ts';
+import type { PartProgress } from './progress.ts';
+import type { Definition, Runtime } from './runtime.ts';
+import type { StepEnd, StepInput, StepResult } from './steps.ts';
+
+export type Step = {
+  readonly definition: Definition;
+  /** Aborts when the step should end: its time is over, it was asked to, or another attempt needs its place. */
+  readonly signal: AbortSignal;
+  readonly progress: PartProgress;
+  /** Adds to what the step's result and its heartbeats say. */
+  count(done: { readonly segments?: number; readonly events?: number; readonly late?: number; readonly windowsClosed?: number; readonly watermarkMs?: number }): void;
+};
+
+/**
+ * The frame of every step: heartbeats from a timer, so that an idle lane beats too (E23); an end on time, but not while
+ * Temporal is away (E25); and a normal result, unless the server has given this attempt up (E22).
+ */
+export async function runStep(runtime: Runtime, part: string, input: Omit<StepInput, 'durationMs'> & { readonly durationMs?: number }, work: (step: Step) => Promise<StepEnd>): Promise<StepResult> {
+  const context = Context.current();
+  const progress = runtime.progress.part(input.pipeline, part);
+  const done = { segments: 0, events: 0, late: 0, windowsClosed: 0, watermarkMs: undefined as number | undefined };
+  const end = new AbortController();
+  const stop = async (why: StepEnd, evenIfAway: boolean) => {
+    if (!evenIfAway) await runtime.reachability.untilReachable();
+    end.abort(why);
+  };
+  const asked = () => void stop('asked', context.cancellationDetails?.timedOut !== true);
+  context.cancellationSignal.addEventListener('abort', asked, { once: true });
+  if (context.cancellationSignal.aborted) asked();
+  const beat = setInterval(() => context.heartbeat({ fence: progress.fence, ...done, watermarkMs: undefined }), input.heartbeatMs);
+  let leave = () => {};
+  let clock: NodeJS.Timeout | undefined;
+  try {
+    leave = await runtime.seats.take(`${input.pipeline}/${part}`, () => end.abort('superseded'));
+    if (input.durationMs !== undefined) clock = setTimeout(() => void stop('time', false), input.durationMs);
+    const definition = assertSame(runtime.definition(input.pipeline), input.definitionHash);
+    progress.active = true;
+    const count: Step['count'] = (more) => {
+      done.segments += more.segments ?? 0;
+      done.events += more.events ?? 0;
+      done.late += more.late ?? 0;
+      done.windowsClosed += more.windowsClosed ?? 0;
+      done.watermarkMs = more.watermarkMs ?? done.watermarkMs;
+    };
+    const ended = await work({ definition, signal: end.signal, progress, count });
+    assertWanted(context);
+    return resultOf(ended === 'asked' && end.signal.aborted ? (end.signal.reason as StepEnd) : ended, progress.fence, done);
+  } catch (error) {
+    if (end.signal.aborted && context.cancellationSignal.aborted) assertWanted(context);
+    const failure = failureOf(error);
+    progress.error = failure.message;
+    throw failure;
+  } finally {
+    progress.active = false;
+    clearInterval(beat);
+    clearTimeout(clock);
+    context.cancellationSignal.removeEventListener('abort', asked);
+    leave();
+  }
+}
+
+/** Only the server knows what becomes of an attempt that it paused, reset, or does not know any more. */
+function assertWanted({ cancellationDetails }: Context): void {
+  if (!cancellationDetails) return;
+  const { paused, reset, timedOut, notFound } = cancellationDetails;
+  if (paused || reset || timedOut || notFound) throw new CancelledFailure('the server has given this attempt up');
+}
+
+export function assertSame(definition: Definition, hash: string): Definition {
+  if (definition.hash === hash) return definition;
+  const { name } = definition.pipeline;
+  throw new ConfigurationError(
+    `The definition of ${name} has changed since the pipeline was loaded: its source, row, views or sinks are others. Put pipelines/${name}.ts back, restart the worker and type ./sluice resume ${name}; or start over with an empty instance (./sluice up --data DIR).`,
+  );
+}
+
+function resultOf(ended: StepEnd, fence: string | undefined, done: { segments: number; events: number; late: number; windowsClosed: number; watermarkMs: number | undefined }): StepResult {
+  return {
+    ended,
+    ...(fence === undefined ? {} : { fence }),
+    segments: done.segments,
+    events: done.events,
+    ...(done.late > 0 ? { late: done.late } : {}),
+    ...(done.windowsClosed > 0 ? { windowsClosed: done.windowsClosed } : {}),
+    ...(done.watermarkMs === undefined ? {} : { watermark: new Date(done.watermarkMs).toISOString() }),
+  };
+}

@@ -1,0 +1,16 @@
+import { defineCommand } from 'citty';
+import { pausePipeline } from '../client/pipelines.ts';
+import { dataArg, instanceConfig } from './instance.ts';
+
+export default defineCommand({
+  meta: { name: 'sluice pause', description: 'Stops a pipeline, or one of its lanes, at the next segment; nothing is lost' },
+  args: {
+    name: { type: 'positional', description: 'The pipeline', required: true },
+    lane: { type: 'string', valueHint: 'LANE', description: 'Only this lane (or capture); the others go on' },
+    ...dataArg,
+  },
+  async run({ args: { name, lane, ...args } }) {
+    const ms = await pausePipeline(instanceConfig(args), name, lane);
+    console.log(`${name}${lane === undefined ? '' : `, lane ${lane}`} paused after ${(ms / 1000).toFixed(2)} s. Go on with: ./sluice resume ${name}${lane === undefined ? '' : ` --lane ${lane}`}`);
+  },
+});

@@ -1,0 +1,90 @@
+import type { LaneKind } from '../core/define/lanes.ts';
+import type { LaneState } from '../core/lane-state.ts';
+import type { PipelineState } from '../core/pipeline-state.ts';
+import type { Config } from '../core/config.ts';
+import { pipelineWorkflowId } from '../core/workflow-names.ts';
+import type { PartStatus, WorkflowStatus } from '../workflows/messages.ts';
+import type { PartReport, ProgressByPart } from './progress.ts';
+import { webUiUrl } from './web-ui.ts';
+
+export type LaneStatus = {
+  readonly name: string;
+  readonly kind: LaneKind | 'capture';
+  readonly state: LaneState;
+  /** How far behind the source's commits its destination is; null: not known. */
+  readonly lagMs: number | null;
+  readonly fence: string | null;
+  readonly eventsPerSecond: number;
+  /** Why it is parked or broken, or why its last attempt failed. */
+  readonly error: string | null;
+};
+
+export type PipelineStatus = {
+  readonly name: string;
+  readonly state: PipelineState | 'unreachable';
+  /** Why it is parked or unreachable. */
+  readonly reason: string | null;
+  readonly capture: LaneStatus | null;
+  readonly lanes: readonly LaneStatus[];
+  /** ISO time: no more events are expected from before it. */
+  readonly watermark: string | null;
+  readonly eventsPerSecond: number;
+  readonly slotLagBytes: number | null;
+  readonly spoolBytes: number | null;
+  readonly notes: readonly string[];
+  readonly started: string | null;
+  readonly workflowId: string;
+  readonly workflowUrl: string | null;
+};
+
+/** Reports older than this say nothing of the present rate. */
+const staleMs = 10_000;
+
+/** What the workflow answered (or why it did not) together with what the parts reported. */
+export function pipelineStatus(config: Config, name: string, answer: WorkflowStatus | string, progress: ProgressByPart, nowMs: number): PipelineStatus {
+  const workflow = typeof answer === 'string' ? undefined : answer;
+  const report = (part: string) => progress.get(`${name}/${part}`);
+  const captured = report('capture');
+  const lane = (part: PartStatus) => laneStatus(part, report(part.name), captured, nowMs);
+  const workflowId = pipelineWorkflowId(name);
+  const watermarkMs = report('aggregate')?.watermarkMs ?? null;
+  return {
+    name,
+    state: workflow?.state ?? 'unreachable',
+    reason: typeof answer === 'string' ? answer : answer.error,
+    capture: workflow ? lane(workflow.capture) : null,
+    lanes: workflow?.lanes.map(lane) ?? [],
+    watermark: watermarkMs === null ? null : new Date(watermarkMs).toISOString(),
+    eventsPerSecond: rate(captured, nowMs),
+    slotLagBytes: captured?.slotLagBytes ?? null,
+    spoolBytes: captured?.spoolBytes ?? null,
+    notes: workflow?.notes ?? [],
+    started: workflow?.started ?? null,
+    workflowId,
+    workflowUrl: webUiUrl(config, workflowId),
+  };
+}
+
+function laneStatus({ name, kind, state, fence, error }: PartStatus, report: PartReport | undefined, captured: PartReport | undefined, nowMs: number): LaneStatus {
+  return {
+    name,
+    kind,
+    state,
+    lagMs: lagMs(report, captured, nowMs),
+    // the report is fresher than the last step's result
+    fence: report?.fence ?? fence,
+    eventsPerSecond: rate(report, nowMs),
+    error: error ?? report?.error ?? null,
+  };
+}
+
+/** At the captured position: how long its newest transaction took. Behind it: how old the newest applied one is. */
+function lagMs(report: PartReport | undefined, captured: PartReport | undefined, nowMs: number): number | null {
+  if (!report || report.lagMs === null || report.commitTimeMs === null) return null;
+  const isBehind = captured?.fence != null && report.fence !== null && report.fence < captured.fence && captured.commitTimeMs !== report.commitTimeMs;
+  return isBehind ? Math.max(report.lagMs, Math.round(Math.min(nowMs, captured.reportedAtMs) - report.commitTimeMs)) : report.lagMs;
+}
+
+function rate(report: PartReport | undefined, nowMs: number): number {
+  return report && nowMs - report.reportedAtMs < staleMs ? report.eventsPerSecond : 0;
+}

@@ -1,0 +1,150 @@
+import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import type { Config } from '../core/config.ts';
+import { pipelineWorkflowId, taskQueue } from '../core/workflow-names.ts';
+import { pipelines } from '../pipelines/index.ts';
+import type { HoldReport, HoldRequest, WorkflowStatus } from '../workflows/messages.ts';
+import { pipelineStatus, type PipelineStatus } from './pipeline-status.ts';
+import { readProgress, type ProgressByPart } from './progress.ts';
+import { registerSearchAttributes, startAttributes } from './search-attributes.ts';
+import { withTemporal } from './temporal-connection.ts';
+
+/** Every pipeline's definition, by name. */
+export { pipelines };
+export type { LaneStatus, PipelineStatus } from './pipeline-status.ts';
+
+/** How long a worker may take to answer a query. */
+const queryMs = 3_000;
+
+export class UnknownName extends Error {
+  override readonly name = 'UnknownName';
+}
+
+/** Starts the workflows of these pipelines (all by default) that do not run; the others take over changed settings. */
+export async function ensurePipelines(config: Config, names: readonly string[] = Object.keys(pipelines)): Promise<void> {
+  for (const name of names) assertPipeline(name);
+  await withTemporal(config, async (client, connection) => {
+    await registerSearchAttributes(connection, config.temporalNamespace);
+    for (const name of names) await ensure(client, name);
+  });
+}
+
+export function pipelineStatuses(config: Config): Promise<PipelineStatus[]> {
+  return statusesOf(config, Object.keys(pipelines));
+}
+
+/** Resolves when it is paused: every step has ended. Returns how long that took in milliseconds. */
+export function pausePipeline(config: Config, name: string, lane?: string): Promise<number> {
+  return signalled(config, name, lane, { signal: lane === undefined ? 'pause' : 'pauseLane', reached: (state) => state !== 'running' && state !== 'draining' && state !== 'loading' });
+}
+
+/** Resolves when it runs again. Throws with the sentence if it is parked at once. */
+export function resumePipeline(config: Config, name: string, lane?: string): Promise<number> {
+  return signalled(config, name, lane, { signal: lane === undefined ? 'resume' : 'resumeLane', reached: (state) => state === 'running' || state === 'loading' || state === 'held' });
+}
+
+/** Brings lanes to exactly one position; they go on after `releaseHold`, or when the request's time is over. */
+export async function holdAt(config: Config, name: string, request: HoldRequest): Promise<HoldReport> {
+  assertPipeline(name);
+  return withTemporal(config, async (client) => {
+    const handle = client.workflow.getHandle(pipelineWorkflowId(name));
+    return retryingRotation(() => handle.executeUpdate<HoldReport, [HoldRequest]>('holdAt', { args: [request] }));
+  });
+}
+
+export async function releaseHold(config: Config, name: string): Promise<void> {
+  assertPipeline(name);
+  await withTemporal(config, (client) => client.workflow.getHandle(pipelineWorkflowId(name)).signal('releaseHold'));
+}
+
+async function ensure(client: Client, name: string): Promise<void> {
+  const workflowId = pipelineWorkflowId(name);
+  try {
+    await client.workflow.start('pipeline', {
+      workflowId,
+      taskQueue,
+      args: [{ name }],
+      typedSearchAttributes: startAttributes(name, 'pipeline', 'loading'),
+      staticSummary: `pipeline ${name}`,
+    });
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    // a definition that is refused here is refused by its steps too, and status shows their sentence
+    const reload = () => client.workflow.getHandle(workflowId).executeUpdate('reload');
+    await client.withDeadline(Date.now() + reloadMs, () => retryingRotation(reload)).catch(() => {});
+  }
+}
+
+const reloadMs = 10_000;
+
+async function statusesOf(config: Config, names: readonly string[]): Promise<PipelineStatus[]> {
+  const progress = await readProgress(config).catch((): ProgressByPart => new Map());
+  return withTemporal(config, (client) =>
+    Promise.all(
+      names.map(async (name) => {
+        const answer = await queryStatus(client, name).catch((error: unknown) => unreachableReason(error, name));
+        return pipelineStatus(config, name, answer, progress, Date.now());
+      }),
+    ),
+  );
+}
+
+function queryStatus(client: Client, name: string): Promise<WorkflowStatus> {
+  const handle = client.workflow.getHandle(pipelineWorkflowId(name));
+  return client.withDeadline(Date.now() + queryMs, () => handle.query<WorkflowStatus>('status'));
+}
+
+type Wanted = { readonly signal: string; readonly reached: (state: string) => boolean };
+
+async function signalled(config: Config, name: string, lane: string | undefined, { signal, reached }: Wanted): Promise<number> {
+  assertPipeline(name);
+  return withTemporal(config, async (client) => {
+    const startedAt = performance.now();
+    const status = () =>
+      queryStatus(client, name).catch((error: unknown) => {
+        throw new Error(`Pipeline ${name}: ${unreachableReason(error, name)}`, { cause: error });
+      });
+    assertLane(name, lane, await status());
+    await client.workflow.getHandle(pipelineWorkflowId(name)).signal(signal, ...(lane === undefined ? [] : [lane]));
+    for (;;) {
+      const now = await status();
+      const part = lane === undefined ? now : partOf(now, lane)!;
+      if (reached(part.state)) return performance.now() - startedAt;
+      if (performance.now() - startedAt > confirmMs) throw new Error(`Pipeline ${name}${lane === undefined ? '' : `, lane ${lane},`} is still ${part.state} ${confirmMs / 1000} s after ${signal}${part.error === null ? '' : `: ${part.error}`}. See ./sluice status.`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  });
+}
+
+const confirmMs = 15_000;
+
+function partOf(status: WorkflowStatus, part: string) {
+  return [status.capture, ...status.lanes].find(({ name }) => name === part);
+}
+
+function assertPipeline(name: string): void {
+  if (Object.hasOwn(pipelines, name)) return;
+  throw new UnknownName(`There is no pipeline ${name}. The pipelines are ${Object.keys(pipelines).join(', ') || 'none (see pipelines/index.ts)'}.`);
+}
+
+function assertLane(name: string, lane: string | undefined, status: WorkflowStatus): void {
+  if (lane === undefined || partOf(status, lane)) return;
+  throw new UnknownName(`Pipeline ${name} has no lane ${lane}. Its lanes are ${status.lanes.map((each) => each.name).join(', ')}, and capture can be given too.`);
+}
+
+/** A fresh run takes over within a second or two, and answers then. */
+async function retryingRotation<T>(ask: () => Promise<T>): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await ask();
+    } catch (error) {
+      const cause = (error as { cause?: { type?: string } }).cause;
+      if (cause?.type !== 'Rotating' || tries === 20) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+  }
+}
+
+function unreachableReason(error: unknown, name: string): string {
+  if (error instanceof WorkflowNotFoundError) return `its workflow ${pipelineWorkflowId(name)} was never started; type ./sluice up`;
+  return `no worker answered within ${queryMs / 1000} s (${error instanceof Error ? error.message : String(error)}); see ./sluice status and ./sluice logs worker`;
+}

@@ -1,0 +1,22 @@
+import { Client } from 'pg';
+import type { PartDetail } from '../activities/progress.ts';
+import type { Config } from '../core/config.ts';
+
+export type PartReport = PartDetail & { readonly reportedAtMs: number };
+/** By `pipeline/part`. */
+export type ProgressByPart = ReadonlyMap<string, PartReport>;
+
+/** What the parts of all pipelines last reported. Hints: they may be seconds old, or missing after a crash. */
+export async function readProgress(config: Pick<Config, 'stateUrl'>): Promise<ProgressByPart> {
+  const client = new Client({ connectionString: config.stateUrl, application_name: 'sluice status', connectionTimeoutMillis: 3_000, query_timeout: 3_000 });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ pipeline: string; part: string; detail: PartDetail; at: string }>(
+      "select pipeline, part, detail, extract(epoch from reported_at) * 1000 as at from sluice.progress",
+    );
+    return new Map(rows.map(({ pipeline, part, detail, at }) => [`${pipeline}/${part}`, { ...detail, reportedAtMs: Number(at) }]));
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,21 @@
+import type { Connection } from '@temporalio/client';
+import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
+
+/** Temporal's IndexedValueType. */
+const keyword = 2;
+const double = 4;
+const attributes: Readonly<Record<string, number>> = { SluicePipeline: keyword, SluiceKind: keyword, SluiceState: keyword, SluiceLagSeconds: double };
+
+/** Makes Sluice's search attributes known to a server that lacks them: without them no workflow can start. */
+export async function registerSearchAttributes({ operatorService }: Connection, namespace: string): Promise<void> {
+  const known = await operatorService.listSearchAttributes({ namespace }).catch(() => undefined);
+  if (!known) return; // Temporal Cloud does not say; starting a workflow does
+  const missing = Object.entries(attributes).filter(([name]) => !(name in known.customAttributes));
+  if (missing.length > 0) await operatorService.addSearchAttributes({ namespace, searchAttributes: Object.fromEntries(missing) });
+}
+
+/** What a workflow of ours is found by from its start on. */
+export function startAttributes(pipeline: string, kind: string, state: string): SearchAttributePair[] {
+  const values = { SluicePipeline: pipeline, SluiceKind: kind, SluiceState: state };
+  return Object.entries(values).map(([name, value]) => ({ key: defineSearchAttributeKey(name, 'KEYWORD'), value }));
+}

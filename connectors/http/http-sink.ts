@@ -1,0 +1,123 @@
+import { Pool } from 'pg';
+import { eventsTable } from '../../core/capture/assembler.ts';
+import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
+import type { Position } from '../../core/position.ts';
+import { parsePosition, positionAt } from '../../core/position.ts';
+import type { Segment } from '../../core/segment.ts';
+import { batchOf } from '../../core/segment.ts';
+import type { Applied, Sink } from '../sink.ts';
+import { FenceMoved } from '../sink.ts';
+import { JsonBuffer } from './json-buffer.ts';
+import { piecesOf, writeMessage, writeSnapshot, writeTruncate } from './message.ts';
+import type { Range } from './pending.ts';
+import { PendingRange } from './pending.ts';
+import { Poster } from './post.ts';
+
+type Definition = Extract<SinkDefinition, { kind: 'http' }>;
+
+/** `allowPrivate`: also addresses that are not public, as those of the embedded receiver. */
+export type HttpOptions = { readonly stateUrl: string; readonly allowPrivate: boolean; readonly timeoutMs?: number };
+
+/**
+ * Enriched rows by HTTP, at least once: a message has at most `maxRows` events, and its id derives from its range of
+ * positions, which is recorded before it is sent, so that a repetition is the same message (E12).
+ */
+export class HttpSink implements Sink {
+  readonly #pipeline: Pipeline;
+  readonly #lane: string;
+  readonly #definition: Definition;
+  readonly #pool: Pool;
+  readonly #pending: PendingRange;
+  readonly #poster: Poster;
+  readonly #body = new JsonBuffer(1 << 20);
+  /** Whether a recorded range may be there that this object has not sent to its end. */
+  #mayBePending = true;
+
+  constructor(pipeline: Pipeline, lane: string, definition: Definition, { stateUrl, allowPrivate, timeoutMs = 30_000 }: HttpOptions) {
+    this.#pipeline = pipeline;
+    this.#lane = lane;
+    this.#definition = definition;
+    this.#pool = new Pool({ connectionString: stateUrl, max: 2 });
+    this.#pool.on('error', () => {}); // an idle connection broke: the next call says it
+    this.#pending = new PendingRange(this.#pool, pipeline.name, lane);
+    this.#poster = new Poster({ url: definition.url, secret: definition.secret, allowPrivate, timeoutMs });
+  }
+
+  readFence(): Promise<Position | undefined> {
+    return this.#pending.readFence();
+  }
+
+  /**
+   * Where the message ends that was recorded and may have been sent: the next apply should reach it, to repeat exactly
+   * that. If it does not, its events go out in other messages, and the receiver sees them twice.
+   */
+  async begunUpTo(): Promise<Position | undefined> {
+    return (await this.#pending.read())?.to;
+  }
+
+  async apply(segments: readonly Segment[], from: Position, to: Position): Promise<Applied> {
+    let events = 0;
+    let at = from;
+    const begun = this.#mayBePending ? await this.#pending.read() : undefined;
+    const repeats = begun !== undefined && begun.from === from && begun.to <= to;
+    const ends = repeats ? [begun.to, ...(begun.to < to ? this.#ends(segments, begun.to, to) : [])] : this.#ends(segments, from, to);
+    this.#mayBePending = true;
+    for (const end of ends) {
+      events += await this.#send(segments, { from: at, to: end });
+      at = end;
+    }
+    this.#mayBePending = false;
+    return { events };
+  }
+
+  async load(chunk: Segment, chunkNumber: number): Promise<void> {
+    const batch = batchOf(chunk, eventsTable, 'after');
+    if (!this.#definition.initialLoad || !batch || batch.rows === 0) return;
+    const { maxRows } = this.#definition;
+    const snapshot = positionAt(batch.positions, 0);
+    for (let start = 0; start < batch.rows; start += maxRows) {
+      this.#body.reset();
+      writeSnapshot(this.#body, this.#pipeline, batch, start, Math.min(batch.rows, start + maxRows));
+      await this.#poster.post(this.#id('load', snapshot, chunkNumber, start / maxRows), this.#body.view());
+    }
+  }
+
+  async finishLoad(position: Position): Promise<void> {
+    // Only an earlier load, which was lost, can have left rows there.
+    if (this.#definition.initialLoad && parsePosition(position).epoch > 1) {
+      this.#body.reset();
+      writeTruncate(this.#body, position);
+      await this.#poster.post(this.#id('loaded', position), this.#body.view());
+    }
+    await this.#pending.begin(position);
+  }
+
+  async close(): Promise<void> {
+    this.#poster.close();
+    await this.#pool.end();
+  }
+
+  #ends(segments: readonly Segment[], from: Position, to: Position): readonly Position[] {
+    return piecesOf(segments, from, to, this.#definition.maxRows);
+  }
+
+  async #send(segments: readonly Segment[], range: Range): Promise<number> {
+    this.#body.reset();
+    const events = writeMessage(this.#body, this.#pipeline, segments, range.from, range.to);
+    if (events > 0) {
+      const id = this.#id(range.from, range.to);
+      if (!(await this.#pending.record(range, id))) throw await this.#moved(range.from);
+      await this.#poster.post(id, this.#body.view());
+    }
+    if (!(await this.#pending.complete(range))) throw await this.#moved(range.from);
+    return events;
+  }
+
+  async #moved(expected: Position): Promise<FenceMoved> {
+    return new FenceMoved(this.#lane, expected, await this.#pending.readFence());
+  }
+
+  #id(...parts: readonly (string | number)[]): string {
+    return [this.#pipeline.name, this.#lane, ...parts].join('_');
+  }
+}

@@ -1,0 +1,58 @@
+import type { Pool } from 'pg';
+import type { Position } from '../../core/position.ts';
+import { toPosition } from '../../core/position.ts';
+
+export type Range = { readonly from: Position; readonly to: Position };
+
+/** The lane's fence and the range that is being sent, in the state database: HTTP has no store of its own (E12). */
+export class PendingRange {
+  readonly #pool: Pool;
+  readonly #lane: readonly [pipeline: string, lane: string];
+
+  constructor(pool: Pool, pipeline: string, lane: string) {
+    this.#pool = pool;
+    this.#lane = [pipeline, lane];
+  }
+
+  async readFence(): Promise<Position | undefined> {
+    const { rows } = await this.#pool.query<{ position: string }>('select position from sluice.fence where pipeline = $1 and lane = $2', [...this.#lane]);
+    return rows[0] && toPosition(rows[0].position);
+  }
+
+  async read(): Promise<Range | undefined> {
+    const { rows } = await this.#pool.query<{ from_position: string; to_position: string }>('select from_position, to_position from sluice.http_pending where pipeline = $1 and lane = $2', [...this.#lane]);
+    return rows[0] && { from: toPosition(rows[0].from_position), to: toPosition(rows[0].to_position) };
+  }
+
+  /** Before sending. False: the fence is not `from`. */
+  async record({ from, to }: Range, messageId: string): Promise<boolean> {
+    const { rowCount } = await this.#pool.query(
+      `insert into sluice.http_pending (pipeline, lane, from_position, to_position, message_id)
+       select pipeline, lane, position, $4, $5 from sluice.fence where pipeline = $1 and lane = $2 and position = $3
+       on conflict (pipeline, lane) do update
+         set from_position = excluded.from_position, to_position = excluded.to_position, message_id = excluded.message_id`,
+      [...this.#lane, from, to, messageId],
+    );
+    return rowCount === 1;
+  }
+
+  /** After it was accepted: the fence moves and the record goes, in one statement. False: the fence was not `from`. */
+  async complete({ from, to }: Range): Promise<boolean> {
+    const { rowCount } = await this.#pool.query(
+      `with sent as (delete from sluice.http_pending where pipeline = $1 and lane = $2 and from_position = $3)
+       update sluice.fence set position = $4, moved_at = now() where pipeline = $1 and lane = $2 and position = $3`,
+      [...this.#lane, from, to],
+    );
+    return rowCount === 1;
+  }
+
+  /** At the end of a load. */
+  async begin(position: Position): Promise<void> {
+    await this.#pool.query(
+      `with sent as (delete from sluice.http_pending where pipeline = $1 and lane = $2)
+       insert into sluice.fence (pipeline, lane, position) values ($1, $2, $3)
+       on conflict (pipeline, lane) do update set position = excluded.position, moved_at = now()`,
+      [...this.#lane, position],
+    );
+  }
+}

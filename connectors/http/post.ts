@@ -1,0 +1,89 @@
+import { createHmac } from 'node:crypto';
+import { Agent as HttpAgent, request as httpRequest } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { ConfigurationError } from '../sink.ts';
+import { TransientError, isNetworkError } from '../transient-error.ts';
+import { PrivateAddress, demandPublic, publicLookup } from './public-address.ts';
+
+export type PostOptions = { readonly url: string; readonly secret: string; readonly allowPrivate: boolean; readonly timeoutMs: number };
+
+/**
+ * Posts messages to one address, signed by Standard Webhooks (HMAC-SHA256 over `id.timestamp.body`, see
+ * https://github.com/standard-webhooks/standard-webhooks). Connections are kept; redirects are not followed.
+ */
+export class Poster {
+  readonly #url: URL;
+  readonly #key: Buffer;
+  readonly #options: PostOptions;
+  readonly #agent: HttpAgent | HttpsAgent;
+
+  constructor(options: PostOptions) {
+    this.#url = new URL(options.url);
+    this.#key = Buffer.from(options.secret.replace(/^whsec_/, ''), 'base64');
+    this.#options = options;
+    this.#agent = this.#url.protocol === 'https:' ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
+  }
+
+  /** Returns when the other side has accepted the message. Throws TransientError or ConfigurationError. */
+  async post(id: string, body: Uint8Array): Promise<void> {
+    const { url } = this.#options;
+    let response: { status: number; retryAfter: string | undefined };
+    try {
+      if (!this.#options.allowPrivate) demandPublic(this.#url.hostname);
+      response = await this.#send(id, body);
+    } catch (error) {
+      if (error instanceof PrivateAddress) throw new ConfigurationError(`${url}: ${error.message}. Rows are posted to public addresses only, unless private ones are allowed.`, { cause: error });
+      if (isNetworkError(error) || (error as Error).name === 'TimeoutError') throw new TransientError(`${url}: ${(error as Error).message}`, { cause: error });
+      throw error;
+    }
+    judge(url, response);
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  #send(id: string, body: Uint8Array): Promise<{ status: number; retryAfter: string | undefined }> {
+    const timestamp = String(Math.floor(Date.now() / 1000));
+    const signature = createHmac('sha256', this.#key).update(`${id}.${timestamp}.`).update(body).digest('base64');
+    const { promise, resolve, reject } = Promise.withResolvers<{ status: number; retryAfter: string | undefined }>();
+    const request = (this.#url.protocol === 'https:' ? httpsRequest : httpRequest)(this.#url, {
+      method: 'POST',
+      agent: this.#agent,
+      signal: AbortSignal.timeout(this.#options.timeoutMs),
+      ...(!this.#options.allowPrivate && { lookup: publicLookup }),
+      headers: {
+        'content-type': 'application/json',
+        'content-length': body.length,
+        'webhook-id': id,
+        'webhook-timestamp': timestamp,
+        'webhook-signature': `v1,${signature}`,
+      },
+    });
+    request.on('error', (error) => reject(error.name === 'AbortError' ? (error.cause ?? error) : error));
+    request.on('response', (answer: IncomingMessage) => {
+      answer.on('error', reject);
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, retryAfter: answer.headers['retry-after'] }));
+      answer.resume();
+    });
+    request.end(body);
+    return promise;
+  }
+}
+
+function judge(url: string, { status, retryAfter }: { status: number; retryAfter: string | undefined }): void {
+  if (status >= 200 && status < 300) return;
+  if (status === 408 || status === 425 || status === 429 || status >= 500) throw new TransientError(`${url} answered ${status}`, { retryAfterMs: parseRetryAfter(retryAfter) });
+  if (status >= 300 && status < 400) throw new ConfigurationError(`${url} answered ${status}, a redirect, which is not followed: signed rows go only where the definition says. Set the final address.`);
+  if (status === 410) throw new ConfigurationError(`${url} answered 410: the receiver wants no more messages. Remove the sink, or set another address.`);
+  if (status === 401 || status === 403) throw new ConfigurationError(`${url} answered ${status}: it does not accept our signature. Compare its secret with SLUICE_EXTERNAL_SECRET, and its clock with ours.`);
+  throw new ConfigurationError(`${url} answered ${status}: it refuses the message. See its log, then resume the lane.`);
+}
+
+/** Seconds, or a date. */
+function parseRetryAfter(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const milliseconds = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  return Number.isFinite(milliseconds) ? Math.max(0, milliseconds) : undefined;
+}

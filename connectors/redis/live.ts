@@ -1,0 +1,103 @@
+import type { Redis } from 'ioredis';
+import type { Pipeline } from '../../core/pipeline.ts';
+import type { Position } from '../../core/position.ts';
+import { parsePosition, position } from '../../core/position.ts';
+import type { Segment } from '../../core/segment.ts';
+import { Folder } from '../../core/views/fold.ts';
+import type { PaneDeltas } from '../../core/views/panes.ts';
+import { eventsWithin, truncatesWithin } from '../events-within.ts';
+import type { Applied, Sink } from '../sink.ts';
+import { TransientError } from '../transient-error.ts';
+import { classified, connectRedis } from './client.ts';
+import type { LiveDefinition, LivePlan } from './live-shape.ts';
+import { chosen, livePlan } from './live-shape.ts';
+import { LiveStructure } from './live-structure.ts';
+
+/**
+ * What the aggregate lane has of a pane set, read in one repeatable-read transaction: its panes and the late deltas that
+ * belong to them (not those set aside as future), its fence, and its clock in microseconds (undefined: none yet).
+ */
+export type PaneSnapshot = { readonly fence: Position; readonly clockUs: number | undefined; readonly panes: PaneDeltas };
+export type ReadPanes = () => Promise<PaneSnapshot>;
+
+/** A rolling view kept current in Redis, exact at every fence (E11). Its load is that of the panes. */
+export class RedisLiveSink implements Sink {
+  readonly #redis: Redis;
+  readonly #key: string;
+  readonly #plan: LivePlan;
+  readonly #folder: Folder;
+  readonly #structure: LiveStructure;
+  readonly #readPanes: ReadPanes;
+
+  constructor(pipeline: Pipeline, definition: LiveDefinition, url: string, readPanes: ReadPanes) {
+    this.#redis = connectRedis(url);
+    this.#key = definition.key;
+    this.#plan = livePlan(pipeline, definition);
+    this.#folder = new Folder(pipeline.source.events, this.#plan.set, pipeline.settings.maxFutureMs);
+    this.#structure = new LiveStructure(this.#redis, definition.key, this.#plan.shape);
+    this.#readPanes = readPanes;
+  }
+
+  /** Undefined also when the structures were lost under their fence: `rebuild` then. */
+  readFence(): Promise<Position | undefined> {
+    return classified(this.#key, () => this.#structure.readFence());
+  }
+
+  apply(segments: readonly Segment[], from: Position, to: Position): Promise<Applied> {
+    return classified(this.#key, async () => {
+      const emptiedAt = truncatesWithin(segments, from, to).at(-1)?.position;
+      const deltas = this.#fold(segments, emptiedAt ?? from, to);
+      await this.#structure.apply({ truncated: emptiedAt !== undefined, endUs: clockWithin(segments, to), deltas }, from, to);
+      return { events: eventsWithin(segments, from, to) };
+    });
+  }
+
+  /** Nothing to do: the aggregate lane loads the panes, and finishLoad takes them. */
+  async load(): Promise<void> {}
+
+  async finishLoad(loaded: Position): Promise<void> {
+    await this.#rebuildFrom(loaded);
+  }
+
+  /** Makes the structures again out of the panes, at the aggregate lane's fence, which it returns. */
+  rebuild(): Promise<Position> {
+    return this.#rebuildFrom(undefined);
+  }
+
+  async close(): Promise<void> {
+    this.#redis.disconnect();
+  }
+
+  #rebuildFrom(atLeast: Position | undefined): Promise<Position> {
+    return classified(this.#key, async () => {
+      const { fence, clockUs, panes } = await this.#readPanes();
+      if (atLeast !== undefined && fence < atLeast) throw new TransientError(`Redis, key ${this.#key}: the aggregate lane is at ${fence}, its load up to ${atLeast} is not finished`);
+      await this.#structure.swap(chosen(panes, this.#plan), clockUs, fence);
+      return fence;
+    });
+  }
+
+  #fold(segments: readonly Segment[], after: Position, to: Position) {
+    this.#folder.take(); // what a call that failed half-way left
+    for (const segment of segments) this.#folder.add(segment, { fromTransaction: 0, toTransaction: segment.transactions.count, after, upTo: to });
+    return chosen(this.#folder.take().deltas, this.#plan);
+  }
+}
+
+/** The greatest clock of the transactions that end at or below `limit`, microseconds; moved at their ends only (I6). */
+function clockWithin(segments: readonly Segment[], limit: Position): number | undefined {
+  let clock = Number.NEGATIVE_INFINITY;
+  for (const { header, transactions } of segments) {
+    const isWhole = header.to <= limit;
+    const { epoch } = parsePosition(header.to);
+    for (let row = 0; row < transactions.count; row++) {
+      if (transactions.complete[row] === 0 || transactions.clocks[row]! <= clock) continue;
+      if (isWhole || endOf(transactions, row, epoch) <= limit) clock = transactions.clocks[row]!;
+    }
+  }
+  return Number.isFinite(clock) ? clock : undefined;
+}
+
+function endOf({ lsns, lastOrdinals }: Segment['transactions'], row: number, epoch: number): Position {
+  return position(epoch, (BigInt(lsns[row * 2 + 1]!) << 32n) | BigInt(lsns[row * 2]!), lastOrdinals[row]!);
+}

@@ -1,0 +1,28 @@
+-- Shows a view's newest window, in one atomic step.
+--   KEYS[1]  the ZSET; ARGV[1] the prefix of all other keys, which has the same hash tag
+--   ARGV[2]  the fence that must be there ('0': none), ARGV[3] the fence to set: texts, never numbers
+--   ARGV[4]  '1': what is shown is void, the table was truncated
+--   ARGV[5]  JSON of the window to show: {end, fields: [field, value, ...], members: [score, member, ...], labels: [...]};
+--            '': none. One that is older than what is shown only moves the fence.
+-- Returns 'ok', or 'moved' and the fence that was found.
+local zset, prefix = KEYS[1], ARGV[1]
+local window, labels = prefix .. ':window', prefix .. ':labels'
+
+local fence = redis.call('GET', prefix .. ':fence') or '0'
+if fence ~= ARGV[2] then return {'moved', fence} end
+
+local function clear() redis.call('DEL', zset, window, labels) end
+
+if ARGV[4] == '1' then clear() end
+if ARGV[5] ~= '' then
+  local show = cjson.decode(ARGV[5])
+  local shown = tonumber(redis.call('HGET', window, 'end_ms') or '-inf')
+  if show['end'] >= shown then
+    clear()
+    redis.call('HSET', window, unpack(show.fields))
+    for i = 1, #show.members, 2 do redis.call('ZADD', zset, show.members[i], show.members[i + 1]) end
+    for i = 1, #show.labels, 2 do redis.call('HSET', labels, show.labels[i], show.labels[i + 1]) end
+  end
+end
+redis.call('SET', prefix .. ':fence', ARGV[3])
+return {'ok'}

@@ -1,0 +1,60 @@
+import { toScaledSql } from '../../core/expressions/scaled-sql.ts';
+import { toSql } from '../../core/expressions/sql.ts';
+import type { Pipeline } from '../../core/pipeline.ts';
+import type { Accumulator, PaneSet, PaneView } from '../../core/views/panes.ts';
+import { quote } from '../postgres/source-catalog.ts';
+import { sourceTable } from './dimensions.ts';
+
+/** Panes by SQL over the source's events: pane_ms, key, and the accumulators a0, a1, ... NULL and infinite times do not count. */
+export function panesOfSource(pipeline: Pipeline, set: PaneSet): string {
+  const { events } = pipeline.source;
+  const aliases = { events: 'events row' };
+  const event = quote(aliases.events);
+  const time = `${event}.${quote(events.eventTime)}`;
+  const key = `${event}.${quote(set.key)}`;
+  const sums = set.accumulators.map((accumulator, place) => `${sumSql(accumulator, aliases)} as a${place}`);
+  const where = set.where ? ` and ${toSql(set.where, aliases)}` : '';
+  return `select ${paneOf(`(extract(epoch from ${time}) * 1000000)`, set.paneMs)} as pane_ms, concat(${key}) collate "C" as key, ${sums.join(', ')}
+    from pg_temp.${quote(sourceTable('events'))} ${event} where ${key} is not null and isfinite(${time})${where} group by 1, 2`;
+}
+
+/** The start of the pane of a time in microseconds, a numeric: exact for every time, as remainders are not rounded. */
+export function paneOf(microseconds: string, paneMs: number): string {
+  const paneUs = paneMs * 1000;
+  return `((${microseconds} - mod(mod(${microseconds}, ${paneUs}) + ${paneUs}, ${paneUs})) / 1000)::bigint`;
+}
+
+function sumSql(accumulator: Accumulator, aliases: Readonly<Record<string, string>>): string {
+  if (accumulator.kind === 'sum') return `coalesce(sum(${toScaledSql(accumulator.of, accumulator.scale, aliases)}), 0)::numeric`;
+  return accumulator.of === undefined ? 'count(*)::numeric' : `count(${toScaledSql(accumulator.of, accumulator.ofScale, aliases)})::numeric`;
+}
+
+/** Only rows whose accumulators, by place, are not all 0: an absent pane is the same as one of zeros. */
+export function notAllZero(places: readonly number[], prefix = 'a'): string {
+  return `(${places.map((place) => `${prefix}${place} <> 0`).join(' or ')})`;
+}
+
+/** A view's measure out of its accumulators' sums, as a numeric: averages and rates have six more digits than their sums. */
+export function measureSql(view: PaneView, name: string, prefix = 'a'): string {
+  const { measure, accumulators } = view.measures[name]!;
+  const [first, second] = accumulators.map((place) => `${prefix}${place}`);
+  switch (measure.kind) {
+    case 'count':
+      return `${first}::numeric`;
+    case 'sum':
+      return scaled(first!, measure.scale);
+    case 'avg':
+      return scaled(rounded(first!, second!), measure.scale + 6);
+    case 'rate':
+      return scaled(rounded(`(${first} * 1000)`, `${view.window.sizeMs}`), 6);
+  }
+}
+
+/** The quotient of two integers times 10^6, half away from zero; of nothing it is 0. */
+function rounded(sum: string, count: string): string {
+  return `(case when ${count} = 0 then 0 else sign(${sum}) * sign(${count}) * div(2 * abs(${sum})::numeric * 1000000 + abs(${count}), 2 * abs(${count})::numeric) end)`;
+}
+
+function scaled(value: string, digits: number): string {
+  return `(${value}::numeric * 1e-${digits}::numeric)`;
+}

@@ -1,0 +1,127 @@
+import { randomBytes } from 'node:crypto';
+import { Client } from 'pg';
+import { to as copyTo } from 'pg-copy-streams';
+import type { ColumnType } from '../../core/columns/vector.ts';
+import type { Pipeline, Table } from '../../core/pipeline.ts';
+import type { Lsn } from '../../core/position.ts';
+import type { SnapshotSlot } from '../postgres/snapshot-slot.ts';
+import { createSnapshotSlot } from '../postgres/snapshot-slot.ts';
+import { quote, quoteRelation } from '../postgres/source-catalog.ts';
+import { NotComparable } from './not-comparable.ts';
+import { fillTable, makeTable } from './working-database.ts';
+
+/** The source's tables as they were at one place of its stream (E17). */
+export class SourceSnapshot {
+  readonly #source: Client;
+  readonly #slot: SnapshotSlot;
+  readonly #files: ReadonlyMap<string, string>;
+
+  private constructor(source: Client, slot: SnapshotSlot, files: ReadonlyMap<string, string>) {
+    this.#source = source;
+    this.#slot = slot;
+    this.#files = files;
+  }
+
+  /** Waits for the source's running write transactions, at most `waitMs`. Throws NotComparable. */
+  static async take(url: string, pipeline: Pipeline, waitMs: number): Promise<SourceSnapshot> {
+    const source = new Client({ connectionString: url, application_name: `sluice ${pipeline.name} verify`, connectionTimeoutMillis: 10_000, keepAlive: true, options: '-c timezone=UTC -c datestyle=ISO -c intervalstyle=iso_8601 -c extra_float_digits=3 -c bytea_output=hex -c lock_timeout=10s' });
+    source.on('error', () => {});
+    await source.connect();
+    try {
+      const files = new Map<string, string>();
+      for (const { relation } of tablesOf(pipeline)) files.set(relation, await fileNodes(source, relation));
+      const slot = await takeSlot(source, url, pipeline.name, waitMs);
+      return new SourceSnapshot(source, slot, files);
+    } catch (error) {
+      await source.end().catch(() => {});
+      throw error;
+    }
+  }
+
+  /** S: an event is in the snapshot exactly if its commit LSN is below. */
+  get consistentPoint(): Lsn {
+    return this.#slot.consistentPoint;
+  }
+
+  /** Copies a table's rows, as they were then, into a temporary table of the working database. */
+  async copy(table: Table, database: Client, into: string, signal: AbortSignal): Promise<void> {
+    const columns = Object.entries(table.columns);
+    await makeTable(database, into, columns.map(([name, { type }]) => ({ name, type: sourceType(type) })));
+    await Promise.race([this.#copy(table, database, into, signal), this.#slot.lost]);
+  }
+
+  async close(): Promise<void> {
+    await this.#slot.close();
+    await this.#source.end().catch(() => {});
+  }
+
+  /** A transaction a table: none is longer than its own reading, for DDL waits behind it (E19). */
+  async #copy({ relation, columns }: Table, database: Client, into: string, signal: AbortSignal): Promise<void> {
+    const source = this.#source;
+    await source.query('begin isolation level repeatable read read only');
+    try {
+      await source.query(`set transaction snapshot '${this.#slot.snapshot}'`);
+      await source.query(`lock table ${quoteRelation(relation)} in access share mode`);
+      if ((await fileNodes(source, relation)) !== this.#files.get(relation)) {
+        throw new NotComparable(`Table ${relation} was truncated or rewritten while it was read, so its snapshot shows nothing any more. Run verify again.`);
+      }
+      const list = Object.entries(columns).map(([name, { type }]) => asType(quote(name), type)).join(', ');
+      const rows = source.query(copyTo(`copy (select ${list} from ${quoteRelation(relation)}) to stdout (format binary)`));
+      await fillTable(database, into, rows, 'binary', signal);
+      await source.query('commit');
+    } catch (error) {
+      await source.query('rollback').catch(() => {});
+      throw error;
+    }
+  }
+}
+
+export function tablesOf({ source }: Pipeline): readonly Table[] {
+  return [source.events, ...Object.values(source.dimensions)];
+}
+
+function sourceType(type: ColumnType): string {
+  return type === 'other' ? 'text' : type;
+}
+
+/** Enums, domains and other relatives as the type itself; texts as they are put out, a char's blanks included. */
+function asType(column: string, type: ColumnType): string {
+  if (type === 'text' || type === 'other') return `case when ${column} is not null then concat(${column}) end`;
+  return `${column}::${type}`;
+}
+
+async function takeSlot(source: Client, url: string, pipeline: string, waitMs: number): Promise<SnapshotSlot> {
+  const slot = `sluice_verify_${randomBytes(6).toString('hex')}`;
+  const creation = createSnapshotSlot({ url, slot, temporary: true, applicationName: slot });
+  const timeout = Promise.withResolvers<'timeout'>();
+  const timer = setTimeout(() => timeout.resolve('timeout'), waitMs);
+  try {
+    const created = await Promise.race([creation, timeout.promise]);
+    if (created !== 'timeout') return created;
+    const { rows } = await source.query<{ who: string }>(
+      `select format('pid %s (%s, since %s)', pid, coalesce(nullif(application_name, ''), usename), date_trunc('second', xact_start)) as who
+         from pg_stat_activity where backend_xid is not null order by xact_start limit 3`,
+    );
+    await source.query('select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1', [slot]);
+    await creation.then((late) => late.close(), () => {});
+    throw new NotComparable(`The source has write transactions that did not end within ${waitMs / 1000} s, and a snapshot must wait for them: ${rows.map(({ who }) => who).join(', ') || 'prepared ones, see pg_prepared_xacts'}. Let them end, then run verify again.`);
+  } catch (error) {
+    if ((error as { code?: string }).code === '53400') {
+      throw new NotComparable(`The source has no spare replication slot, and verify needs one for a moment: ${(error as Error).message}. Type in the source: ALTER SYSTEM SET max_replication_slots = 20; then restart that server.`, { cause: error });
+    }
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Other ones after a TRUNCATE or a rewriting ALTER, of the table or a partition. */
+async function fileNodes(source: Client, relation: string): Promise<string> {
+  const { rows } = await source.query<{ nodes: string | null }>(
+    `select string_agg(relid::oid::text || ':' || coalesce(pg_relation_filenode(relid)::text, ''), ' ' order by relid::oid) as nodes
+       from (select to_regclass($1) as relid union select relid from pg_partition_tree(to_regclass($1))) files`,
+    [quoteRelation(relation)],
+  );
+  if (rows[0]?.nodes == null) throw new NotComparable(`Table ${relation} does not exist in the source. Create it, or correct the pipeline's definition.`);
+  return rows[0].nodes;
+}

@@ -1,0 +1,41 @@
+import { describe, expect, test } from 'vitest';
+import type { Expression } from '../expressions/expression.ts';
+import type { PaneSet, PaneView } from './panes.ts';
+import { accumulatorsOf, decimal, measuresOf } from './results.ts';
+
+const of: Expression = { op: 'literal', value: 1, type: 'int' };
+const view: PaneView = {
+  name: 'v',
+  window: { kind: 'tumbling', sizeMs: 7_000, everyMs: 7_000 },
+  measures: {
+    n: { measure: { kind: 'count' }, accumulators: [2] },
+    total: { measure: { kind: 'sum', of, scale: 2 }, accumulators: [0] },
+    mean: { measure: { kind: 'avg', of, scale: 2 }, accumulators: [0, 3] },
+    pace: { measure: { kind: 'rate' }, accumulators: [2] },
+  },
+  rankBy: 'n',
+  top: 3,
+};
+const set: PaneSet = { name: 'v', key: 'k', where: undefined, paneMs: 7_000, accumulators: [], views: [view] };
+
+describe('results', () => {
+  test.each([
+    [124n, 1, '12.4'],
+    [120n, 1, '12'],
+    [-5n, 2, '-0.05'],
+    [0n, 3, '0'],
+    [10n, 0, '10'],
+    [9007199254740993n, 6, '9007199254.740993'],
+  ])('%s with %d digits behind the point is %s', (value, scale, text) => {
+    expect(decimal(value, scale)).toBe(text);
+  });
+
+  test('measures out of sums', () => {
+    expect(measuresOf(set, view, ['-200', '0', '10', '3'])).toEqual({ n: '10', total: '-2', mean: '-0.66666667', pace: '1.428571' });
+    expect(measuresOf(set, view, ['5', '0', '0', '0'])).toEqual({ n: '0', total: '0.05', mean: '0', pace: '0' });
+  });
+
+  test('the accumulators of a view, each once', () => {
+    expect(accumulatorsOf(view)).toEqual([0, 2, 3]);
+  });
+});

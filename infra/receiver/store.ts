@@ -1,0 +1,85 @@
+import { DatabaseSync } from 'node:sqlite';
+
+export type Counts = { readonly messages: number; readonly events: number; readonly duplicates: number };
+export type FoldedRow = { readonly key: string; readonly position: string; readonly row: string };
+
+/** Every accepted message, as it came. What the events add up to by key is worked out when somebody asks. */
+export class ReceiverStore {
+  readonly #database: DatabaseSync;
+  readonly #insert;
+  readonly #fold;
+
+  constructor(file: string) {
+    this.#database = new DatabaseSync(file);
+    this.#database.exec(schema);
+    this.#insert = this.#database.prepare('insert into message (id, events, body) select ?, json_array_length(?), ? on conflict (id) do nothing');
+    this.#fold = foldStatements.map((sql) => this.#database.prepare(sql));
+  }
+
+  /** False: a message with this id was accepted before. Throws a SyntaxError if the body is not a list of events. */
+  accept(id: string, body: Buffer): boolean {
+    const text = body.toString('utf8');
+    let changes: number | bigint;
+    try {
+      ({ changes } = this.#insert.run(id, text, text));
+    } catch (error) {
+      if (/malformed JSON/.test((error as Error).message)) throw new SyntaxError('the body is not JSON', { cause: error });
+      throw error;
+    }
+    if (changes === 0) this.#database.exec('update counter set duplicates = duplicates + 1');
+    return changes !== 0;
+  }
+
+  counts(): Counts {
+    const { messages, events, duplicates } = this.#database.prepare('select count(*) as messages, coalesce(sum(events), 0) as events, (select duplicates from counter) as duplicates from message').get()!;
+    return { messages: Number(messages), events: Number(events), duplicates: Number(duplicates) };
+  }
+
+  /** The rows that are there, by the text of their key: of each key its greatest position, unless that took it away. */
+  *folded(since: string): Generator<FoldedRow> {
+    this.#foldNewMessages();
+    const rows = this.#database
+      .prepare(`select key, position, row from folded where row is not null and position > ? and position >= (select position from truncated) order by key`)
+      .iterate(since);
+    for (const { key, position, row } of rows) yield { key: String(key), position: String(position), row: String(row) };
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  #foldNewMessages(): void {
+    this.#database.exec('begin immediate');
+    try {
+      for (const statement of this.#fold) statement.run();
+      this.#database.exec('commit');
+    } catch (error) {
+      this.#database.exec('rollback');
+      throw error;
+    }
+  }
+}
+
+const schema = `
+  pragma journal_mode = wal;
+  pragma synchronous = normal;
+  create table if not exists message (seq integer primary key, id text not null unique, received_at text not null default (datetime('now')), events integer not null, body text not null);
+  create table if not exists counter (duplicates integer not null, folded_up_to integer not null);
+  insert into counter select 0, 0 where not exists (select from_counter.duplicates from counter as from_counter);
+  create table if not exists folded (key text primary key, position text not null, row text) without rowid;
+  create table if not exists truncated (position text not null);
+  insert into truncated select '' where not exists (select kept.position from truncated as kept);
+`;
+
+/** Positions are texts that sort as the stream does, so messages may arrive and be folded in any order. */
+const foldStatements = [
+  `update truncated set position = max(position, coalesce((
+     select max(event.value ->> 'position') from message, json_each(message.body) as event
+     where message.seq > (select folded_up_to from counter) and event.value ->> 'op' = 'truncate'), ''))`,
+  `insert into folded (key, position, row)
+     select cast(event.value ->> 'key' as text), event.value ->> 'position', iif(event.value ->> 'row' is null, null, event.value -> 'row')
+     from message, json_each(message.body) as event
+     where message.seq > (select folded_up_to from counter) and event.value ->> 'op' <> 'truncate'
+   on conflict (key) do update set position = excluded.position, row = excluded.row where excluded.position > folded.position`,
+  `update counter set folded_up_to = coalesce((select max(seq) from message), 0)`,
+];

@@ -1,0 +1,232 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import fc from 'fast-check';
+import { Client } from 'pg';
+import { Webhook } from 'standardwebhooks';
+import { describe, expect, test } from 'vitest';
+import { HttpSink } from '../../connectors/http/http-sink.ts';
+import { ConfigurationError, FenceMoved } from '../../connectors/sink.ts';
+import { TransientError } from '../../connectors/transient-error.ts';
+import type { Position } from '../../core/position.ts';
+import { position } from '../../core/position.ts';
+import type { TextRow } from '../../core/segment-builder.ts';
+import { createReceiver } from '../../infra/receiver/receiver.ts';
+import { ReceiverStore } from '../../infra/receiver/store.ts';
+import { throwAwayDatabase } from '../embedded/services.ts';
+import type { Intent } from './stream.ts';
+import { contents, endOf, intents, pipeline, segmentsOf, streamOf } from './stream.ts';
+
+const secret = `whsec_${Buffer.from('a secret of 24 bytes, ok').toString('base64')}`;
+const zero = position(1, 0n, 0);
+
+async function stateDatabase() {
+  const database = await throwAwayDatabase();
+  const client = new Client({ connectionString: database.url });
+  await client.connect();
+  await client.query(readFileSync(new URL('../../connectors/postgres/state/000001.sql', import.meta.url), 'utf8'));
+  return {
+    url: database.url,
+    client,
+    async [Symbol.asyncDispose]() {
+      await client.end();
+      await database[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function listen(server: Server) {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return { address, [Symbol.asyncDispose]: async () => void (server.closeAllConnections(), server.close()) };
+}
+
+function sinkTo(address: string, stateUrl: string, options: { maxRows?: number; allowPrivate?: boolean; secret?: string } = {}) {
+  const { maxRows = 7, allowPrivate = true } = options;
+  const definition = { kind: 'http', url: `${address}/events`, secret: options.secret ?? secret, initialLoad: true, maxRows, gatherMs: 0 } as const;
+  return new HttpSink(pipeline, 'external', definition, { stateUrl, allowPrivate });
+}
+
+type Line = { key: string; position: string; row: Record<string, unknown> };
+async function foldedAt(address: string): Promise<Line[]> {
+  const text = await (await fetch(`${address}/folded`)).text();
+  return text.split('\n').filter(Boolean).map((line) => JSON.parse(line) as Line);
+}
+
+function expected(rows: Iterable<TextRow>) {
+  return [...rows].map((row) => {
+    const place = contents.indexOf(row['content_id'] ?? '');
+    const payload = row['raw_payload'];
+    return {
+      id: Number(row['id']), content_id: row['content_id'] ?? null, user_id: row['user_id'] ?? null, event_type: row['event_type'] ?? null,
+      event_ts: shown(row['event_ts']!), duration_ms: row['duration_ms'] == null ? null : Number(row['duration_ms']),
+      device: row['device'] ?? null, raw_payload: payload == null ? null : (JSON.parse(payload) as unknown),
+      title: place >= 0 && place < 4 ? `Title ${place} "ü"` : null,
+    };
+  }).sort((a, b) => (String(a.id) < String(b.id) ? -1 : 1));
+}
+
+function shown(time: string): string {
+  if (time.endsWith('Z')) return time.replace('Z', '000Z');
+  if (time.endsWith('BC') || time.includes('infinity')) return time;
+  return time.replace(' ', 'T').replace(/(\.\d+)?\+00$/, (_, fraction: string | undefined) => `${fraction ?? '.000000'}Z`);
+}
+
+const insert = (device = 'x'): Intent => ({ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21T10:00:00.000Z', device } });
+
+describe('HTTP', () => {
+  test('E12: the receiver folds to the rows of the source, in any pieces, sent once or again', async () => {
+    await using state = await stateDatabase();
+    const cuts = fc.uniqueArray(fc.nat(70), { maxLength: 6 }).map((list) => new Set(list));
+    await fc.assert(
+      fc.asyncProperty(intents, fc.integer({ min: 1, max: 9 }), cuts, cuts, fc.integer({ min: 1, max: 12 }), async (list, size, cutsA, cutsB, maxRows) => {
+        const store = new ReceiverStore(':memory:');
+        await using receiver = await listen(createReceiver(store, secret));
+        const sink = sinkTo(receiver.address, state.url, { maxRows });
+        const { segments, table, transactions } = streamOf(list, size, cutsA);
+        await sink.finishLoad(zero);
+        let fence: Position = zero;
+        let events = 0;
+        for (const segment of segments) {
+          events += (await sink.apply([segment], fence, segment.header.to)).events;
+          fence = segment.header.to;
+        }
+        const check = async () => expect((await foldedAt(receiver.address)).map(({ row: { content_type, engagement_seconds, engagement_pct, ...row } }) => row)).toEqual(expected(table.rows.values()));
+        await check();
+        expect(store.counts()).toMatchObject({ events, duplicates: 0 });
+        // the fence goes back, the cuts are others: everything is sent again, in other messages
+        await sink.finishLoad(zero);
+        await sink.apply(segmentsOf(transactions, cutsB), zero, endOf(segments));
+        await check();
+        await sink.close();
+        store.close();
+      }),
+      { numRuns: 25 },
+    );
+  }, 120_000);
+
+  test('E12: what was recorded and not accepted is sent again as the same message, whatever was gathered meanwhile', async () => {
+    await using state = await stateDatabase();
+    const seen: { id: string; body: string }[] = [];
+    let answers: number[] = [];
+    const server = createServer(async (request, response) => {
+      let body = '';
+      for await (const chunk of request) body += chunk;
+      new Webhook(secret).verify(body, request.headers as Record<string, string>);
+      seen.push({ id: request.headers['webhook-id'] as string, body });
+      response.writeHead(answers.shift() ?? 200, { 'retry-after': '3' }).end();
+    });
+    await using receiver = await listen(server);
+    const { segments } = streamOf(Array.from({ length: 20 }, () => insert()), 2, new Set());
+    const first = sinkTo(receiver.address, state.url);
+    await first.finishLoad(zero);
+    answers = [200, 503];
+    const failure = await first.apply(segments.slice(0, 3), zero, segments[2]!.header.to).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(TransientError);
+    expect((failure as TransientError).retryAfterMs).toBe(3000);
+    await first.close();
+
+    const next = sinkTo(receiver.address, state.url);
+    const fence = (await next.readFence())!;
+    expect(fence > zero).toBe(true);
+    expect((await next.begunUpTo())! > fence).toBe(true);
+    await next.apply(segments, fence, endOf(segments));
+    expect(seen[2]).toEqual(seen[1]);
+    expect(new Set(seen.map(({ id }) => id)).size).toBe(seen.length - 1);
+    const positions = seen.filter((_, index) => index !== 1).flatMap(({ body }) => (JSON.parse(body) as { position: string }[]).map((event) => event.position));
+    expect(positions).toEqual([...new Set(positions)].sort());
+    expect(positions).toHaveLength(20);
+    expect((await state.client.query('select from sluice.http_pending')).rowCount).toBe(0);
+    await next.close();
+  });
+
+  test('I3: a worker whose fence was overtaken is told', async () => {
+    await using state = await stateDatabase();
+    const store = new ReceiverStore(':memory:');
+    await using receiver = await listen(createReceiver(store, secret));
+    const [sink, zombie] = [sinkTo(receiver.address, state.url), sinkTo(receiver.address, state.url)];
+    const { segments } = streamOf([insert(), insert()], 1, new Set());
+    await sink.finishLoad(zero);
+    await sink.apply(segments, zero, endOf(segments));
+    await expect(zombie.apply(segments, zero, endOf(segments))).rejects.toThrow(FenceMoved);
+    expect(store.counts()).toEqual({ messages: 1, events: 2, duplicates: 0 });
+    await sink.close();
+    await zombie.close();
+  });
+
+  test('E28: the load is sent in pieces that can be repeated, and a second load buries the first', async () => {
+    await using state = await stateDatabase();
+    const store = new ReceiverStore(':memory:');
+    await using receiver = await listen(createReceiver(store, secret));
+    const sink = sinkTo(receiver.address, state.url);
+    const { segments } = streamOf(Array.from({ length: 18 }, () => insert()), 18, new Set());
+    for (const segment of [...segments, ...segments]) await sink.load(segment, 0);
+    expect(store.counts()).toEqual({ messages: 3, events: 18, duplicates: 3 });
+    await sink.finishLoad(position(2, 5n, 0));
+    expect(await foldedAt(receiver.address)).toEqual([]);
+    expect(await sink.readFence()).toBe(position(2, 5n, 0));
+    await sink.close();
+  });
+
+  test.each([
+    [{ status: 429 }, TransientError],
+    [{ status: 500 }, TransientError],
+    [{ status: 302 }, ConfigurationError],
+    [{ status: 404 }, ConfigurationError],
+    [{ status: 410 }, ConfigurationError],
+  ])('an answer %o is %o', async ({ status }, kind) => {
+    await using state = await stateDatabase();
+    await using receiver = await listen(createServer((request, response) => void request.resume().on('end', () => response.writeHead(status, { location: 'http://example.com/' }).end())));
+    const sink = sinkTo(receiver.address, state.url);
+    const { segments } = streamOf([insert()], 1, new Set());
+    await sink.finishLoad(zero);
+    await expect(sink.apply(segments, zero, endOf(segments))).rejects.toThrow(kind);
+    expect(await sink.readFence()).toBe(zero);
+    await sink.close();
+  });
+
+  test('addresses that are not public are refused, also behind a name; nobody there is transient', async () => {
+    await using state = await stateDatabase();
+    const { segments } = streamOf([insert()], 1, new Set());
+    for (const address of ['http://127.0.0.1:1', 'http://localhost:1', 'http://[::1]:1', 'http://169.254.169.254', 'http://[::ffff:10.0.0.1]:1']) {
+      const sink = sinkTo(address, state.url, { allowPrivate: false });
+      await sink.finishLoad(zero);
+      await expect(sink.apply(segments, zero, endOf(segments))).rejects.toThrow(/not a public address/);
+      await sink.close();
+    }
+    const sink = sinkTo('http://127.0.0.1:1', state.url);
+    await expect(sink.apply(segments, zero, endOf(segments))).rejects.toThrow(TransientError);
+    await sink.close();
+  });
+});
+
+describe('the receiver', () => {
+  async function post(address: string, body: string, headers: Record<string, string>) {
+    return (await fetch(`${address}/events`, { method: 'POST', body, headers })).status;
+  }
+  function signed(id: string, body: string, time = new Date(), key = secret): Record<string, string> {
+    return { 'webhook-id': id, 'webhook-timestamp': String(Math.floor(time.getTime() / 1000)), 'webhook-signature': new Webhook(key).sign(id, time, body) };
+  }
+
+  test('takes a message once, refuses a wrong signature, an old one, and what is no list', async () => {
+    const store = new ReceiverStore(':memory:');
+    await using receiver = await listen(createReceiver(store, secret));
+    const body = '[{"position":"01","op":"insert","key":1,"row":{"a":12345678901234567890}}]';
+    expect(await post(receiver.address, body, signed('a', body))).toBe(200);
+    expect(await post(receiver.address, body, signed('a', body))).toBe(200);
+    expect(await post(receiver.address, body, {})).toBe(401);
+    expect(await post(receiver.address, `${body} `, signed('b', body))).toBe(401);
+    expect(await post(receiver.address, body, signed('b', body, new Date(), `whsec_${Buffer.from('another').toString('base64')}`))).toBe(401);
+    expect(await post(receiver.address, body, signed('b', body, new Date(Date.now() - 3_600_000)))).toBe(401);
+    expect(await post(receiver.address, '[{"no', signed('b', '[{"no'))).toBe(400);
+    expect(await post(receiver.address, '{}', signed('b', '{}'))).toBe(400);
+    expect(await (await fetch(`${receiver.address}/counts`)).json()).toEqual({ messages: 1, events: 1, duplicates: 1 });
+    expect((await fetch(`${receiver.address}/health`)).status).toBe(200);
+    expect(await (await fetch(receiver.address)).text()).toContain('1 events in 1 messages');
+    expect(await (await fetch(`${receiver.address}/folded`)).text()).toBe('{"key":"1","position":"01","row":{"a":12345678901234567890}}\n');
+  });
+});
+

@@ -1,0 +1,38 @@
+/** What the API sends; described in full by its /openapi.json. */
+export type PipelineStatus = {
+  readonly name: string;
+  readonly state: string;
+  /** Why it is parked or unreachable. */
+  readonly reason: string | null;
+  readonly capture: Lane | null;
+  readonly eventsPerSecond: number;
+  /** ISO time. */
+  readonly watermark: string | null;
+  readonly openWindows: readonly { readonly view: string; readonly count: number; readonly nextEnd: string }[];
+  readonly lanes: readonly Lane[];
+  readonly workflowUrl: string | null;
+};
+
+export type Lane = {
+  readonly name: string;
+  readonly kind: string;
+  readonly state: string;
+  readonly lagMs: number | null;
+  readonly fence: string | null;
+  readonly error: string | null;
+};
+
+export type Board = {
+  readonly name: string;
+  readonly view: string;
+  readonly window: { readonly kind: 'tumbling' | 'hopping' | 'rolling'; readonly sizeMs: number; readonly everyMs: number };
+  readonly measure: string;
+  readonly start: string | null;
+  readonly end: string | null;
+  readonly revision: number | null;
+  readonly final: boolean | null;
+  readonly rows: readonly BoardRow[];
+  readonly problem: string | null;
+};
+export type BoardRow = { readonly rank: number; readonly key: string; readonly label: string | null; readonly value: string };
+export type Results = { readonly boards: readonly Board[] };

@@ -1,0 +1,20 @@
+const tones: Readonly<Record<string, string>> = {
+  running: 'good',
+  loading: 'busy',
+  draining: 'busy',
+  held: 'busy',
+  paused: 'quiet',
+  parked: 'bad',
+  broken: 'bad',
+  unreachable: 'bad',
+};
+
+/** The state in words; its colour only repeats them. */
+export function StateChip({ state }: { readonly state: string }) {
+  return (
+    <span class={`chip ${tones[state] ?? 'quiet'}`}>
+      <span class="dot" aria-hidden="true" />
+      {state}
+    </span>
+  );
+}

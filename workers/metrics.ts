@@ -1,0 +1,36 @@
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { PartProgress, Progress } from '../activities/progress.ts';
+
+/** What the parts in this process do, for Prometheus; read when somebody asks. */
+export function openMetrics(progress: Progress): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  for (const { name, help, of } of gauges) {
+    new Gauge({
+      name: `sluice_${name}`,
+      help,
+      labelNames: ['pipeline', 'part'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const part of progress.parts()) {
+          const value = of(part);
+          if (value !== undefined) this.set({ pipeline: part.pipeline, part: part.name }, value);
+        }
+      },
+    });
+  }
+  return registry;
+}
+
+const gauges: readonly { readonly name: string; readonly help: string; readonly of: (part: PartProgress) => number | undefined }[] = [
+  { name: 'events_total', help: 'Events applied (capture: spooled) by this process', of: ({ events }) => events },
+  { name: 'late_events_total', help: 'Events that came after their window was final', of: ({ late, name }) => (name === 'aggregate' ? late : undefined) },
+  { name: 'windows_closed_total', help: 'Windows whose result was computed', of: ({ windowsClosed, name }) => (name === 'aggregate' ? windowsClosed : undefined) },
+  { name: 'lag_seconds', help: 'From commit in the source to applied, of the newest transaction', of: ({ lagMs }) => (lagMs === undefined ? undefined : lagMs / 1000) },
+  { name: 'watermark_seconds', help: 'Event time before which nothing is expected any more, since 1970', of: ({ watermarkMs }) => (watermarkMs === undefined ? undefined : watermarkMs / 1000) },
+  { name: 'slot_lag_bytes', help: 'WAL that the source keeps for this pipeline', of: ({ slotLagBytes }) => slotLagBytes },
+  { name: 'spool_bytes', help: 'Size of the spool', of: ({ spoolBytes }) => spoolBytes },
+  { name: 'step_running', help: '1 while a step of this part runs here', of: ({ active }) => (active ? 1 : 0) },
+  { name: 'failing', help: '1 if the last attempt failed', of: ({ error }) => (error === undefined ? 0 : 1) },
+];
