@@ -5,9 +5,10 @@ import { load } from './load.ts';
 import { relayStep } from './relay-step.ts';
 import type { Runtime } from './runtime.ts';
 import type { Activities } from './steps.ts';
+import { verify, type VerifyActivities } from './verify.ts';
 
 /** Every activity, by the type that the Web UI shows. */
-export function createActivities(runtime: Runtime): Activities {
+export function createActivities(runtime: Runtime): Activities & VerifyActivities {
   return {
     describe: (input) => describe(runtime, input),
     firstLoad: (input) => load(runtime, input),
@@ -18,5 +19,6 @@ export function createActivities(runtime: Runtime): Activities {
     http: (input) => laneStep(runtime, input),
     'postgres-results': (input) => relayStep(runtime, input),
     'redis-results': (input) => relayStep(runtime, input),
+    verify: (input) => verify(runtime, input),
   };
 }

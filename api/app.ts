@@ -19,9 +19,26 @@ export function createApp(resources: Resources): OpenAPIHono {
   app.onError(onError(log));
   app.notFound(onNotFound);
   app.use(measureRequests(metrics));
-  app.use(secureHeaders({ contentSecurityPolicy: { defaultSrc: ["'self'"], imgSrc: ["'self'", 'data:'], frameAncestors: ["'none'"], baseUri: ["'none'"] }, referrerPolicy: 'no-referrer' }));
+  app.use(
+    secureHeaders({
+      contentSecurityPolicy: {
+        defaultSrc: ["'self'"],
+        imgSrc: ["'self'", 'data:'],
+        frameAncestors: ["'none'"],
+        baseUri: ["'none'"],
+      },
+      referrerPolicy: 'no-referrer',
+    }),
+  );
   app.use(ownPagesOnly(config));
-  app.use(bodyLimit({ maxSize: 16 * 1024, onError: () => { throw new ApiError(413, 'too_large', 'The body is larger than 16 KiB.'); } }));
+  app.use(
+    bodyLimit({
+      maxSize: 16 * 1024,
+      onError: () => {
+        throw new ApiError(413, 'too_large', 'The body is larger than 16 KiB.');
+      },
+    }),
+  );
   app.use(jsonBodiesOnly);
 
   healthRoute(app);
@@ -32,7 +49,10 @@ export function createApp(resources: Resources): OpenAPIHono {
     rememberToken(c, config);
     return c.body(null, 204);
   });
-  app.doc31('/openapi.json', { openapi: '3.1.0', info: { title: 'Sluice', version: '1', description: 'Pipelines: status, pause and resume, live results.' } });
+  app.doc31('/openapi.json', {
+    openapi: '3.1.0',
+    info: { title: 'Sluice', version: '1', description: 'Pipelines: status, pause and resume, live results.' },
+  });
   app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' });
   metricsRoute(app, resources);
   pipelineRoutes(app, resources);

@@ -10,7 +10,12 @@ import type { Resources } from './resources.ts';
 
 /** The built page, in memory: it is small. Built first when it is missing or older than its sources. */
 export type Dashboard = { file(path: string): Promise<Asset | undefined> };
-export type Asset = { readonly body: Uint8Array<ArrayBuffer>; readonly type: string; readonly etag: string; readonly cache: string };
+export type Asset = {
+  readonly body: Uint8Array<ArrayBuffer>;
+  readonly type: string;
+  readonly etag: string;
+  readonly cache: string;
+};
 
 export function createDashboard(log: Logger): Dashboard {
   const load = async () => {
@@ -19,10 +24,18 @@ export function createDashboard(log: Logger): Dashboard {
   };
   let assets: Promise<ReadonlyMap<string, Asset>> | undefined;
   const loaded = () =>
-    (assets ??= load().catch((error: Error) => {
-      assets = undefined; // the next request tries again
-      throw new ApiError(503, 'no_dashboard', `The dashboard could not be built: ${error.message}. The API itself works; try npx vite build web.`, { cause: error });
-    }));
+    (assets ??= load()
+      // another API may have put its own build in place while this one read
+      .catch(load)
+      .catch((error: Error) => {
+        assets = undefined; // the next request tries again
+        throw new ApiError(
+          503,
+          'no_dashboard',
+          `The dashboard could not be built: ${error.message}. The API itself works; try npx vite build web.`,
+          { cause: error },
+        );
+      }));
   loaded().catch((error: Error) => log.error({ error }, error.message));
   return { file: async (path) => (await loaded()).get(path) };
 }

@@ -27,7 +27,10 @@ export class ApiError extends Error {
   }
 }
 
-export function errorAnswer(c: Context, { status, code, message }: Pick<ApiError, 'status' | 'code' | 'message'>): Response {
+export function errorAnswer(
+  c: Context,
+  { status, code, message }: Pick<ApiError, 'status' | 'code' | 'message'>,
+): Response {
   return c.json({ error: { code, message } }, status);
 }
 
@@ -39,7 +42,11 @@ export function onError(log: Logger) {
     }
     if (error instanceof HTTPException) return errorAnswer(c, ofHttpException(error));
     log.error({ error, path: c.req.path }, 'a request failed');
-    return errorAnswer(c, { status: 500, code: 'internal', message: "An unexpected error; the API's log has its stack (./sluice logs api)." });
+    return errorAnswer(c, {
+      status: 500,
+      code: 'internal',
+      message: "An unexpected error; the API's log has its stack (./sluice logs api).",
+    });
   };
 }
 
@@ -49,10 +56,19 @@ export function onNotFound(c: Context): Response {
 }
 
 /** Input that its schema does not take. */
-export function onInvalid(result: { success: true } | { success: false; error: ZodError }, c: Context): Response | undefined {
+export function onInvalid(
+  result: { success: true } | { success: false; error: ZodError },
+  c: Context,
+): Response | undefined {
   if (result.success) return undefined;
-  const issues = result.error.issues.map(({ path, message }) => (path.length > 0 ? `${path.join('.')}: ${message}` : message));
-  return errorAnswer(c, { status: 400, code: 'invalid_request', message: `The request cannot be used: ${issues.join('; ')}.` });
+  const issues = result.error.issues.map(({ path, message }) =>
+    path.length > 0 ? `${path.join('.')}: ${message}` : message,
+  );
+  return errorAnswer(c, {
+    status: 400,
+    code: 'invalid_request',
+    message: `The request cannot be used: ${issues.join('; ')}.`,
+  });
 }
 
 type ErrorResponses<Status extends number> = {
@@ -61,7 +77,10 @@ type ErrorResponses<Status extends number> = {
 
 /** For `createRoute`: which errors a route answers. */
 export function errorResponses<Status extends number>(...statuses: Status[]): ErrorResponses<Status> {
-  const response = (status: number) => [status, { description: meaning[status] ?? 'Error', content: { 'application/json': { schema: ErrorBody } } }];
+  const response = (status: number) => [
+    status,
+    { description: meaning[status] ?? 'Error', content: { 'application/json': { schema: ErrorBody } } },
+  ];
   return Object.fromEntries(statuses.map(response)) as ErrorResponses<Status>;
 }
 
@@ -74,7 +93,11 @@ const meaning: Readonly<Record<number, string>> = {
 
 function ofHttpException({ status, message }: HTTPException): Pick<ApiError, 'status' | 'code' | 'message'> {
   if (/malformed json/i.test(message)) {
-    return { status: 400, code: 'malformed_json', message: 'The body is not JSON. Send {"lane": "<name>"}, or no body at all for the whole pipeline.' };
+    return {
+      status: 400,
+      code: 'malformed_json',
+      message: 'The body is not JSON. Send {"lane": "<name>"}, or no body at all for the whole pipeline.',
+    };
   }
   return { status: status as ContentfulStatusCode, code: 'refused', message };
 }

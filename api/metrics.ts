@@ -23,7 +23,11 @@ export function createMetrics(): Metrics {
       buckets: [0.005, 0.02, 0.1, 0.5, 2, 10],
       registers,
     }),
-    liveClients: new Gauge({ name: 'sluice_api_live_clients', help: 'Clients that follow a pipeline live.', registers }),
+    liveClients: new Gauge({
+      name: 'sluice_api_live_clients',
+      help: 'Clients that follow a pipeline live.',
+      registers,
+    }),
   };
 }
 
@@ -45,5 +49,7 @@ const metricsRoutePlan = createRoute({
 });
 
 export function metricsRoute(app: OpenAPIHono, { metrics: { registry } }: Resources): void {
-  app.openapi(metricsRoutePlan, async (c) => c.text(await registry.metrics(), 200, { 'Content-Type': registry.contentType }));
+  app.openapi(metricsRoutePlan, async (c) =>
+    c.text(await registry.metrics(), 200, { 'Content-Type': registry.contentType }),
+  );
 }

@@ -16,7 +16,11 @@ export function ownPagesOnly({ apiToken }: Config): MiddlewareHandler {
       throw new ApiError(403, 'foreign_origin', `A page of ${origin} may not change anything here.`);
     }
     if (apiToken === undefined && !isLoopback(hostname.replace(/^\[|\]$/g, ''))) {
-      throw new ApiError(403, 'foreign_host', `Without a token the API answers to 127.0.0.1 and localhost, not to ${hostname}. Set SLUICE_API_TOKEN to use other names.`);
+      throw new ApiError(
+        403,
+        'foreign_host',
+        `Without a token the API answers to 127.0.0.1 and localhost, not to ${hostname}. Set SLUICE_API_TOKEN to use other names.`,
+      );
     }
     await next();
   };

@@ -6,7 +6,9 @@ import type { Resources } from './resources.ts';
 import { PipelineStatus, readStatus, readStatuses } from './status.ts';
 
 const Pipelines = z.object({ pipelines: z.array(PipelineStatus) }).openapi('Pipelines');
-const LaneChoice = z.strictObject({ lane: z.string().optional().openapi({ description: 'A lane, or `capture`; without it the whole pipeline.' }) });
+const LaneChoice = z.strictObject({
+  lane: z.string().optional().openapi({ description: 'A lane, or `capture`; without it the whole pipeline.' }),
+});
 const Done = z.object({ pipeline: z.string(), lane: z.string().nullable(), tookMs: z.number() }).openapi('Done');
 
 const json = <T extends z.ZodType>(schema: T) => ({ 'application/json': { schema } });
@@ -57,6 +59,10 @@ export function pipelineRoutes(app: OpenAPIHono, { config, pipelines }: Resource
   };
   // without a body there is nothing to validate, and `valid` gives undefined
   const laneOf = (body: z.output<typeof LaneChoice> | undefined) => body?.lane;
-  app.openapi(pause, async (c) => c.json(await asked('pause', c.req.valid('param').name, laneOf(c.req.valid('json'))), 200));
-  app.openapi(resume, async (c) => c.json(await asked('resume', c.req.valid('param').name, laneOf(c.req.valid('json'))), 200));
+  app.openapi(pause, async (c) =>
+    c.json(await asked('pause', c.req.valid('param').name, laneOf(c.req.valid('json'))), 200),
+  );
+  app.openapi(resume, async (c) =>
+    c.json(await asked('resume', c.req.valid('param').name, laneOf(c.req.valid('json'))), 200),
+  );
 }

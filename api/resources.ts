@@ -2,7 +2,7 @@ import process from 'node:process';
 import { Redis } from 'ioredis';
 import { Pool } from 'pg';
 import type { Logger } from 'pino';
-import { pipelines } from '../client/definitions.ts';
+import { pipelines } from '../client/pipelines.ts';
 import type { Config } from '../core/config.ts';
 import { createDashboard, type Dashboard } from './dashboard.ts';
 import type { Pipelines } from './known.ts';
@@ -24,8 +24,19 @@ export type Resources = {
 };
 
 export function openResources(config: Config, log: Logger): Resources {
-  const redis = new Redis(config.redisUrl, { lazyConnect: true, connectTimeout: 2_000, commandTimeout: 2_000, maxRetriesPerRequest: 1 });
-  const state = new Pool({ connectionString: config.stateUrl, max: 4, connectionTimeoutMillis: 2_000, query_timeout: 5_000, application_name: 'sluice-api' });
+  const redis = new Redis(config.redisUrl, {
+    lazyConnect: true,
+    connectTimeout: 2_000,
+    commandTimeout: 2_000,
+    maxRetriesPerRequest: 1,
+  });
+  const state = new Pool({
+    connectionString: config.stateUrl,
+    max: 4,
+    connectionTimeoutMillis: 2_000,
+    query_timeout: 5_000,
+    application_name: 'sluice-api',
+  });
   redis.on('error', (error) => log.debug({ error }, 'Redis'));
   state.on('error', (error) => log.debug({ error }, 'the state database'));
   const boards = new Map(Object.values(pipelines).map((each) => [each.name, boardsOf(each, process.env)]));

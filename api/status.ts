@@ -12,9 +12,15 @@ const Lane = z
     kind: z.string(),
     state: z.enum(['running', 'paused', 'held', 'parked', 'broken']),
     lagMs: z.number().nullable().openapi({ description: "How far behind the source's commits its destination is." }),
-    fence: z.string().nullable().openapi({ description: 'The position it has durably applied; of a relay the number of the result.' }),
+    fence: z
+      .string()
+      .nullable()
+      .openapi({ description: 'The position it has durably applied; of a relay the number of the result.' }),
     eventsPerSecond: z.number(),
-    error: z.string().nullable().openapi({ description: 'Why it is parked or broken, or why its last attempt failed.' }),
+    error: z
+      .string()
+      .nullable()
+      .openapi({ description: 'Why it is parked or broken, or why its last attempt failed.' }),
   })
   .openapi('Lane');
 

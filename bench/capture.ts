@@ -13,12 +13,12 @@ import { checkout } from '../infra/supervisor/checkout.ts';
 import definition from '../pipelines/engagement.ts';
 import { receiveBare } from './bare.ts';
 import { fill } from './fill.ts';
+import { startSource } from './instance.ts';
 import { EngagementWorkload } from './load/engagement.ts';
 import { cpuSecondsOfTree } from './processes.ts';
-import { profiled } from './profile.ts';
+import { describeTimes, profiled } from './profile.ts';
 import { receiveByTool } from './recvlogical.ts';
 import { dropSlot, freshSlot, writeMarker } from './slots.ts';
-import { startSourceOnly } from './source-only.ts';
 
 /**
  * The capture alone, from the slot into a spool directory, beside bare receiving of the same changes:
@@ -42,7 +42,7 @@ const bareSlot = 'sluice_bench_bare';
 
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort(new Error('stopped')));
-const source = await startSourceOnly({ dataDir, portBase: Number(values['port-base']), signal: stop.signal });
+const source = await startSource({ dataDir, portBase: Number(values['port-base']), report: () => {}, signal: stop.signal });
 const url = source.config.sourceUrl;
 const client = new Client({ connectionString: url });
 try {
@@ -60,7 +60,7 @@ try {
 async function runRound(round: number, workload: EngagementWorkload): Promise<void> {
   const from = await freshSlot(client, slot);
   await freshSlot(client, bareSlot);
-  const writing = await measured(() => fill(client, workload, rows));
+  const writing = await measured(async () => void (await fill(client, workload, rows, stop.signal)));
   const end = await writeMarker(client, 'bench');
   print(`round ${round}: write`, writing);
 
@@ -80,7 +80,7 @@ async function runRound(round: number, workload: EngagementWorkload): Promise<vo
   const file = values['cpu-prof'];
   if (file && round === 1 + Number(values.rounds)) {
     const times = await profiled(file, () => captureAll(directory, from));
-    for (const { name, place, percent } of times.slice(0, 25)) console.log(`  ${percent.toFixed(1).padStart(5)} %  ${name}  ${place}`);
+    console.log(describeTimes(times));
   } else {
     const captured = await measured(() => captureAll(directory, from));
     print('  capture', captured);
@@ -124,12 +124,12 @@ type Measured = { readonly seconds: number; readonly node: number; readonly post
 
 async function measured(work: () => Promise<void>): Promise<Measured> {
   const node = process.cpuUsage();
-  const postgres = cpuSecondsOfTree(source.postgresPid);
+  const postgres = cpuSecondsOfTree(source.pidOf('postgres')!);
   const startedAt = performance.now();
   await work();
   const seconds = (performance.now() - startedAt) / 1000;
   const used = process.cpuUsage(node);
-  return { seconds, node: (used.user + used.system) / 1e6, postgres: cpuSecondsOfTree(source.postgresPid) - postgres };
+  return { seconds, node: (used.user + used.system) / 1e6, postgres: cpuSecondsOfTree(source.pidOf('postgres')!) - postgres };
 }
 
 function print(what: string, { seconds, node, postgres }: Measured): void {

@@ -8,11 +8,9 @@ export async function receiveByTool(options: { url: string; slot: string; public
   if (!program) return undefined;
   const { hostname, port, username, password, pathname } = new URL(options.url);
   const settings = { proto_version: '1', publication_names: options.publication, binary: 'true', messages: 'true' };
-  const args = [
-    ...['-h', hostname, '-p', port, '-U', username, '-d', pathname.slice(1), '--no-password'],
-    ...['--slot', options.slot, '--start', '--no-loop', '--endpos', lsnText(options.end), '-f', '/dev/null'],
-    ...Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`]),
-  ];
+  const connection = ['-h', hostname, '-p', port, '-U', username, '-d', pathname.slice(1), '--no-password'];
+  const reading = ['--slot', options.slot, '--start', '--no-loop', '--endpos', lsnText(options.end), '-f', '/dev/null'];
+  const args = [...connection, ...reading, ...Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`])];
   const startedAt = performance.now();
   const child = spawn(program, args, { env: { PATH: process.env['PATH'], PGPASSWORD: decodeURIComponent(password) }, stdio: ['ignore', 'ignore', 'pipe'] });
   let output = '';

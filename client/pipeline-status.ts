@@ -3,6 +3,7 @@ import type { LaneState } from '../core/lane-state.ts';
 import type { PipelineState } from '../core/pipeline-state.ts';
 import type { Config } from '../core/config.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
+import { pipelines } from '../pipelines/index.ts';
 import type { PartStatus, WorkflowStatus } from '../workflows/messages.ts';
 import type { PartReport, ProgressByPart } from './progress.ts';
 import { webUiUrl } from './web-ui.ts';
@@ -45,7 +46,7 @@ export function pipelineStatus(config: Config, name: string, answer: WorkflowSta
   const workflow = typeof answer === 'string' ? undefined : answer;
   const report = (part: string) => progress.get(`${name}/${part}`);
   const captured = report('capture');
-  const lane = (part: PartStatus) => laneStatus(part, report(part.name), captured, nowMs);
+  const lane = (part: PartStatus) => laneStatus(part, report(part.name), captured, nowMs, pipelines[name]?.settings.canaryMs ?? 0);
   const workflowId = pipelineWorkflowId(name);
   const watermarkMs = report('aggregate')?.watermarkMs ?? null;
   return {
@@ -65,12 +66,12 @@ export function pipelineStatus(config: Config, name: string, answer: WorkflowSta
   };
 }
 
-function laneStatus({ name, kind, state, fence, error }: PartStatus, report: PartReport | undefined, captured: PartReport | undefined, nowMs: number): LaneStatus {
+function laneStatus({ name, kind, state, fence, error }: PartStatus, report: PartReport | undefined, captured: PartReport | undefined, nowMs: number, canaryMs: number): LaneStatus {
   return {
     name,
     kind,
     state,
-    lagMs: lagMs(report, captured, nowMs),
+    lagMs: lagMs(report, captured, nowMs, canaryMs),
     // the report is fresher than the last step's result
     fence: report?.fence ?? fence,
     eventsPerSecond: rate(report, nowMs),
@@ -78,11 +79,14 @@ function laneStatus({ name, kind, state, fence, error }: PartStatus, report: Par
   };
 }
 
-/** At the captured position: how long its newest transaction took. Behind it: how old the newest applied one is. */
-function lagMs(report: PartReport | undefined, captured: PartReport | undefined, nowMs: number): number | null {
+/**
+ * At the captured position: how long its newest transaction took. Behind it: how old the oldest one that is missing is
+ * at least, for after the newest applied one comes another within the canary's time.
+ */
+function lagMs(report: PartReport | undefined, captured: PartReport | undefined, nowMs: number, canaryMs: number): number | null {
   if (!report || report.lagMs === null || report.commitTimeMs === null) return null;
   const isBehind = captured?.fence != null && report.fence !== null && report.fence < captured.fence && captured.commitTimeMs !== report.commitTimeMs;
-  return isBehind ? Math.max(report.lagMs, Math.round(Math.min(nowMs, captured.reportedAtMs) - report.commitTimeMs)) : report.lagMs;
+  return isBehind ? Math.max(report.lagMs, Math.round(Math.min(nowMs, captured.reportedAtMs) - report.commitTimeMs - canaryMs)) : report.lagMs;
 }
 
 function rate(report: PartReport | undefined, nowMs: number): number {

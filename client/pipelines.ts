@@ -71,7 +71,18 @@ async function ensure(client: Client, name: string): Promise<void> {
     // a definition that is refused here is refused by its steps too, and status shows their sentence
     const reload = () => client.workflow.getHandle(workflowId).executeUpdate('reload');
     await client.withDeadline(Date.now() + reloadMs, () => retryingRotation(reload)).catch(() => {});
+    await retryParked(client, name).catch(() => {});
   }
+}
+
+/** Whoever starts an instance again may have mended what parked it. What was paused on purpose stays so. */
+async function retryParked(client: Client, name: string): Promise<void> {
+  const { state, capture, lanes } = await queryStatus(client, name);
+  const handle = client.workflow.getHandle(pipelineWorkflowId(name));
+  for (const lane of [capture, ...lanes]) {
+    if (lane.state === 'parked' || lane.state === 'broken') await handle.signal('resumeLane', lane.name);
+  }
+  if (state === 'parked') await handle.signal('resume');
 }
 
 const reloadMs = 10_000;

@@ -1,10 +1,10 @@
-import { pino, type Logger as PinoLogger } from 'pino';
+import { pino, stdSerializers, type Logger as PinoLogger } from 'pino';
 import { Runtime as TemporalRuntime, type Logger, type LogLevel } from '@temporalio/worker';
 
 export type Log = PinoLogger;
 
 export function openLog(level: string): Log {
-  return pino({ level, base: { pid: process.pid } });
+  return pino({ level, base: { pid: process.pid }, serializers: { error: stdSerializers.err, err: stdSerializers.err } });
 }
 
 /** Lets Temporal's own messages come through the same logger; what it says of each worker's state only at debug. */

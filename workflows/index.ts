@@ -1,2 +1,3 @@
 /** Every workflow, by the name that the Web UI shows. */
 export { pipeline } from './pipeline.ts';
+export { verify } from './verify.ts';

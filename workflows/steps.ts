@@ -30,10 +30,13 @@ export function firstLoad(pipeline: string, { definitionHash, heartbeatMs, lanes
   );
 }
 
+/** To begin a capture costs a connection, a claim and the dimensions: its steps are longer. */
+const stepsOfCapture = 30;
+
 /** One step of a lane or of the capture, to the end of its window on the clock. */
 export function step(pipeline: string, { definitionHash, stepMs, heartbeatMs }: Description, part: Part, until: Position | undefined): Promise<StepResult> {
   const now = Date.now();
-  const window = stepWindow(now, stepMs);
+  const window = stepWindow(now, part.kind === 'capture' ? stepMs * stepsOfCapture : stepMs);
   const input = { pipeline, definitionHash, heartbeatMs, durationMs: window.endMs - now };
   const stepOptions: ActivityOptions = {
     ...options,

@@ -12,7 +12,14 @@ export const Board = z
     end: iso.nullable(),
     revision: z.number().nullable().openapi({ description: 'Null: a rolling window, which is always current.' }),
     final: z.boolean().nullable(),
-    rows: z.array(z.object({ rank: z.number(), key: z.string(), label: z.string().nullable(), value: z.string().openapi({ description: 'A decimal.' }) })),
+    rows: z.array(
+      z.object({
+        rank: z.number(),
+        key: z.string(),
+        label: z.string().nullable(),
+        value: z.string().openapi({ description: 'A decimal.' }),
+      }),
+    ),
     problem: z.string().nullable().openapi({ description: 'Why it cannot be read now.' }),
   })
   .openapi('Board');

@@ -30,7 +30,11 @@ export function boardsOf(pipeline: Pipeline<Text>, environment: Environment): re
   return places.filter(({ view }, index) => places.findIndex((each) => each.view === view) === index);
 }
 
-const preference: Readonly<Record<BoardPlace['kind'] | (string & {}), number>> = { 'redis-live': 0, 'redis-results': 1, 'postgres-results': 2 };
+const preference: Readonly<Record<BoardPlace['kind'] | (string & {}), number>> = {
+  'redis-live': 0,
+  'redis-results': 1,
+  'postgres-results': 2,
+};
 
 function placeOf(pipeline: Pipeline, name: string, sink: SinkDefinition): BoardPlace[] {
   switch (sink.kind) {
@@ -40,7 +44,20 @@ function placeOf(pipeline: Pipeline, name: string, sink: SinkDefinition): BoardP
       const { window, key, rank, labels } = pipeline.views[sink.view]!;
       const at = sink.kind === 'postgres-results' ? sink.table : sink.key;
       const [labelName] = Object.keys(labels);
-      return [{ name, kind: sink.kind, at, view: sink.view, window, key, measure: rank.by, top: rank.top, labelName, label: labelOf(pipeline, sink.view) }];
+      return [
+        {
+          name,
+          kind: sink.kind,
+          at,
+          view: sink.view,
+          window,
+          key,
+          measure: rank.by,
+          top: rank.top,
+          labelName,
+          label: labelOf(pipeline, sink.view),
+        },
+      ];
     }
     case 'clickhouse':
     case 'http':

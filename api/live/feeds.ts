@@ -18,8 +18,13 @@ export class LiveFeeds {
   readonly #results: ReadonlyMap<string, Poller<string>>;
 
   constructor(pipelines: readonly string[], { statuses, results }: Read) {
-    this.#statuses = new Poller<ReadonlyMap<string, string>>(async () => new Map((await statuses()).map((each) => [each.name, JSON.stringify(each)])), statusEveryMs);
-    this.#results = new Map(pipelines.map((name) => [name, new Poller(async () => JSON.stringify(await results(name)), resultsEveryMs)]));
+    this.#statuses = new Poller<ReadonlyMap<string, string>>(
+      async () => new Map((await statuses()).map((each) => [each.name, JSON.stringify(each)])),
+      statusEveryMs,
+    );
+    this.#results = new Map(
+      pipelines.map((name) => [name, new Poller(async () => JSON.stringify(await results(name)), resultsEveryMs)]),
+    );
   }
 
   get clients(): number {

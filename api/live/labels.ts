@@ -3,7 +3,12 @@ import type { BoardPlace } from './boards.ts';
 import type { BoardRow } from './board.ts';
 
 /** Gives keys the names that their dimension has now, as far as it is known in the state database. */
-export async function withLabels(state: Pool, pipeline: string, { label }: BoardPlace, rows: readonly BoardRow[]): Promise<BoardRow[]> {
+export async function withLabels(
+  state: Pool,
+  pipeline: string,
+  { label }: BoardPlace,
+  rows: readonly BoardRow[],
+): Promise<BoardRow[]> {
   const unnamed = rows.filter((row) => row.label === null).map(({ key }) => key);
   if (unnamed.length === 0 || label === undefined) return [...rows];
   const { rows: found } = await state.query<{ key: string; label: string | null }>({

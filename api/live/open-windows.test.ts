@@ -17,11 +17,19 @@ test.each([
 
 test('it counts the windows that contain the clock, or ended before it and after the watermark', () => {
   fc.assert(
-    fc.property(fc.integer({ min: 0, max: 200 }), fc.integer({ min: 0, max: 30 }), fc.integer({ min: 1, max: 10 }), fc.integer({ min: 1, max: 6 }), (watermark, delay, every, panes) => {
-      const sizeMs = every * panes;
-      const ends = Array.from({ length: 400 }, (_unused, index) => index * every).filter((end) => end > watermark && end - sizeMs <= watermark + delay);
-      const { count, nextEndMs } = openWindows({ kind: 'hopping', sizeMs, everyMs: every }, watermark, delay);
-      expect({ count, nextEndMs }).toEqual({ count: ends.length, nextEndMs: ends[0] });
-    }),
+    fc.property(
+      fc.integer({ min: 0, max: 200 }),
+      fc.integer({ min: 0, max: 30 }),
+      fc.integer({ min: 1, max: 10 }),
+      fc.integer({ min: 1, max: 6 }),
+      (watermark, delay, every, panes) => {
+        const sizeMs = every * panes;
+        const ends = Array.from({ length: 400 }, (_unused, index) => index * every).filter(
+          (end) => end > watermark && end - sizeMs <= watermark + delay,
+        );
+        const { count, nextEndMs } = openWindows({ kind: 'hopping', sizeMs, everyMs: every }, watermark, delay);
+        expect({ count, nextEndMs }).toEqual({ count: ends.length, nextEndMs: ends[0] });
+      },
+    ),
   );
 });

@@ -6,7 +6,12 @@ import { inOrder } from './top-of-set.ts';
 /** The newest window that a relay lane published: a sorted set, and beside it what the window is and its keys' labels. */
 export async function readPublishedBoard(redis: Redis, { at, labelName }: BoardPlace): Promise<BoardContent> {
   const prefix = /\{[^}]+\}/.test(at) ? at : `{${at}}`;
-  const answers = await redis.multi().zrevrange(at, 0, -1, 'WITHSCORES').hgetall(`${prefix}:window`).hgetall(`${prefix}:labels`).exec();
+  const answers = await redis
+    .multi()
+    .zrevrange(at, 0, -1, 'WITHSCORES')
+    .hgetall(`${prefix}:window`)
+    .hgetall(`${prefix}:labels`)
+    .exec();
   const [ranking, window, labels] = (answers ?? []).map(([error, answer]) => {
     if (error) throw error;
     return answer;
@@ -21,6 +26,11 @@ export async function readPublishedBoard(redis: Redis, { at, labelName }: BoardP
     end: new Date(Number(window['end_ms'])).toISOString(),
     revision: Number(window['revision']),
     final: window['final'] === 'true',
-    rows: inOrder(ranking).map(({ member, score }, index) => ({ rank: index + 1, key: member, label: label(member), value: score })),
+    rows: inOrder(ranking).map(({ member, score }, index) => ({
+      rank: index + 1,
+      key: member,
+      label: label(member),
+      value: score,
+    })),
   };
 }

@@ -22,7 +22,8 @@ async function readBoard(stores: Stores, pipeline: string, place: BoardPlace): P
     const rows = await withLabels(stores.state, pipeline, place, content.rows);
     return { name, view, window, measure, ...content, rows, problem: null };
   } catch (error) {
-    return { name, view, window, measure, ...emptyBoard, problem: `${place.at} cannot be read: ${(error as Error).message}` };
+    const problem = `${place.at} cannot be read: ${reason(error as Error)}`;
+    return { name, view, window, measure, ...emptyBoard, problem };
   }
 }
 
@@ -37,4 +38,10 @@ function readContent({ redis, state }: Stores, place: BoardPlace): Promise<Board
     default:
       return unreachable(place.kind);
   }
+}
+
+/** A Redis that is away shows itself in several ways; what to do is the same. */
+function reason({ name, message }: Error): string {
+  const isAway = name === 'MaxRetriesPerRequestError' || /timed out|Connection is closed|ECONNREFUSED/.test(message);
+  return isAway ? 'its server does not answer. See ./sluice status.' : message;
 }

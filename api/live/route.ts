@@ -26,7 +26,12 @@ const maxClients = 100;
 export function liveRoute(app: OpenAPIHono, { live: feeds, metrics, pipelines }: Resources): void {
   app.openapi(live, (c) => {
     const { name } = knownPipeline(pipelines, c.req.valid('param').name);
-    if (feeds.clients >= maxClients) throw new ApiError(503, 'too_many_clients', `${maxClients} clients follow live results already; close one, or ask GET /pipelines/${name} now and then.`);
+    if (feeds.clients >= maxClients)
+      throw new ApiError(
+        503,
+        'too_many_clients',
+        `${maxClients} clients follow live results already; close one, or ask GET /pipelines/${name} now and then.`,
+      );
     // nginx and the like would gather events
     c.header('X-Accel-Buffering', 'no');
     return streamSSE(c, async (stream) => {

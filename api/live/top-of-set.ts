@@ -19,6 +19,9 @@ export async function topOfSet(redis: Redis, key: string, top: number): Promise<
 
 /** Members and scores as Redis lists them, ranked. */
 export function inOrder(flat: readonly string[]): readonly Member[] {
-  const members = Array.from({ length: flat.length / 2 }, (_, index) => ({ member: flat[2 * index]!, score: flat[2 * index + 1]! }));
+  const members = Array.from({ length: flat.length / 2 }, (_, index) => ({
+    member: flat[2 * index]!,
+    score: flat[2 * index + 1]!,
+  }));
   return members.sort((a, b) => Number(b.score) - Number(a.score) || (a.member < b.member ? -1 : 1));
 }

@@ -106,5 +106,5 @@ const eventTypes = ['play', 'play', 'play', 'play', 'pause', 'pause', 'finish', 
 /** About 100 bytes, written as an element of an array literal. */
 function payload(random: Random, device: string): string {
   const session = (random.word().toString(16) + random.word().toString(16)).padStart(16, '0');
-  return `"{\\"session\\":\\"${session}\\",\\"app\\":\\"${device} 4.${random.below(30)}.${random.below(9)}\\",\\\"volume\\":${random.below(101)},\\"network\\":\\"wifi\\",\\"speed\\":1.${random.below(10)}}"`;
+  return `"{\\"session\\":\\"${session}\\",\\"app\\":\\"${device} 4.${random.below(30)}.${random.below(9)}\\",\\"volume\\":${random.below(101)},\\"network\\":\\"wifi\\",\\"speed\\":1.${random.below(10)}}"`;
 }

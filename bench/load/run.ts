@@ -31,7 +31,9 @@ export async function runLoad(options: {
     await options.workload.prepare(client);
     const writer = new Writer(client, options.workload, options.load);
     const burst = await writeBurst(writer, options.load.burst, options.signal);
-    return options.load.rate > 0 ? await keepRate(writer, options) : burst;
+    if (options.load.rate === 0) return burst;
+    if (options.load.burst > 0) options.onReport(burst);
+    return await keepRate(writer, options);
   } catch (error) {
     throw explained(error, options.url);
   } finally {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { ColumnSchema } from '../../core/pipeline.ts';
 import { unreachable } from '../../core/unreachable.ts';
@@ -22,16 +23,20 @@ export async function createTable(client: ClickHouseClient, table: SinkTable): P
     query: `CREATE TABLE IF NOT EXISTS ${tableName(table)} (${[...columns, '_position UInt128', '_deleted UInt8'].join(', ')})
       ENGINE = ReplacingMergeTree(_position, _deleted)
       PARTITION BY toYYYYMMDD(${quoted(table.partitionBy)})
-      ORDER BY (${table.orderBy.map(quoted).join(', ')})`,
+      ORDER BY (${table.orderBy.map(quoted).join(', ')})
+      COMMENT 'Sluice ${randomUUID()}'`,
   });
   await checkTable(client, table);
 }
 
-/** The identity of the table itself: another one after DROP and CREATE, so that a fence is never taken for another's. */
+/**
+ * The identity of the table itself: another one after DROP and CREATE, so that a fence is never taken for another's. Not
+ * every database engine gives its tables UUIDs, so the comment has one too.
+ */
 export async function tableIdentity(client: ClickHouseClient, table: SinkTable): Promise<string> {
   const [row] = await describe(client, table);
   if (!row) throw new ConfigurationError(`ClickHouse has no table ${table.name}: it was dropped while the pipeline ran. Run bootstrap again: ./sluice up makes and loads it.`);
-  return row.uuid;
+  return row.identity;
 }
 
 async function checkTable(client: ClickHouseClient, table: SinkTable): Promise<void> {
@@ -52,14 +57,14 @@ async function checkTable(client: ClickHouseClient, table: SinkTable): Promise<v
   }
 }
 
-type Description = { uuid: string; engine_full: string; sorting_key: string };
+type Description = { identity: string; engine_full: string; sorting_key: string };
 
 function describe(client: ClickHouseClient, table: SinkTable): Promise<Description[]> {
-  return select(client, table, `SELECT toString(uuid) AS uuid, engine_full, sorting_key FROM system.tables WHERE name = {table:String}`);
+  return select(client, table, `SELECT concat(toString(uuid), ' ', comment) AS identity, engine_full, sorting_key FROM system.tables WHERE name = {table:String}`);
 }
 
 async function select<T>(client: ClickHouseClient, { name }: SinkTable, query: string): Promise<T[]> {
-  const [table, database] = name.split('.').reverse();
+  const [table, database] = name.split('.').toReversed();
   const inDatabase = database === undefined ? 'database = currentDatabase()' : 'database = {database:String}';
   const query_params = { table, ...(database !== undefined && { database }) };
   const result = await client.query({ query: `${query} AND ${inDatabase}`, query_params, format: 'JSONEachRow' });

@@ -30,8 +30,6 @@ export class HttpSink implements Sink {
   readonly #pending: PendingRange;
   readonly #poster: Poster;
   readonly #body = new JsonBuffer(1 << 20);
-  /** Whether a recorded range may be there that this object has not sent to its end. */
-  #mayBePending = true;
 
   constructor(pipeline: Pipeline, lane: string, definition: Definition, { stateUrl, allowPrivate, timeoutMs = 30_000 }: HttpOptions) {
     this.#pipeline = pipeline;
@@ -48,25 +46,19 @@ export class HttpSink implements Sink {
   }
 
   /**
-   * Where the message ends that was recorded and may have been sent: the next apply should reach it, to repeat exactly
-   * that. If it does not, its events go out in other messages, and the receiver sees them twice.
+   * A message that was recorded and not seen accepted is sent again as it was, if the segments reach its end. If they do
+   * not (a lane is held below it), its events go out in other messages, and the receiver sees them twice.
    */
-  async begunUpTo(): Promise<Position | undefined> {
-    return (await this.#pending.read())?.to;
-  }
-
   async apply(segments: readonly Segment[], from: Position, to: Position): Promise<Applied> {
-    let events = 0;
-    let at = from;
-    const begun = this.#mayBePending ? await this.#pending.read() : undefined;
+    const begun = await this.#pending.read();
     const repeats = begun !== undefined && begun.from === from && begun.to <= to;
     const ends = repeats ? [begun.to, ...(begun.to < to ? this.#ends(segments, begun.to, to) : [])] : this.#ends(segments, from, to);
-    this.#mayBePending = true;
+    let events = 0;
+    let at = from;
     for (const end of ends) {
       events += await this.#send(segments, { from: at, to: end });
       at = end;
     }
-    this.#mayBePending = false;
     return { events };
   }
 

@@ -26,9 +26,10 @@ export class JsonBuffer {
     const { length } = text;
     this.#room(length);
     const target = this.buffer;
-    let at = this.length;
-    for (let index = 0; index < length; index++) target[at++] = text.charCodeAt(index);
-    this.length = at;
+    const at = this.length;
+    if (length > 16) target.write(text, at, 'latin1');
+    else for (let index = 0; index < length; index++) target[at + index] = text.charCodeAt(index);
+    this.length = at + length;
   }
 
   bytes(source: Uint8Array, start: number, end: number): void {
@@ -64,6 +65,20 @@ export class JsonBuffer {
     this.#digits(value, digits);
   }
 
+  /** A finite number in its shortest form. Whole thousandths, as of milliseconds in seconds, are written by hand. */
+  float(value: number): void {
+    const thousandths = Math.round(value * 1000);
+    if (!(thousandths >= 0 && thousandths < 1e9) || thousandths / 1000 !== value || Object.is(value, -0)) return this.ascii(String(value + 0));
+    const whole = (thousandths / 1000) | 0;
+    this.integer(whole);
+    const fraction = thousandths - whole * 1000;
+    if (fraction === 0) return;
+    this.byte(point);
+    if (fraction % 100 === 0) this.#digits(fraction / 100, 1);
+    else if (fraction % 10 === 0) this.#digits(fraction / 10, 2);
+    else this.#digits(fraction, 3);
+  }
+
   /** Microseconds since midnight as `10:00:00.000001`. */
   clock(microseconds: number): void {
     const seconds = Math.floor(microseconds / 1_000_000);
@@ -76,9 +91,12 @@ export class JsonBuffer {
     this.#digits(microseconds - seconds * 1_000_000, 6);
   }
 
-  /** 32-bit words as hexadecimal digits, in the order given. */
-  hex(words: Uint32Array, ...order: readonly number[]): void {
-    for (const place of order) this.#word(words[place]!);
+  /** The hexadecimal digits of a position's four words (core/position.ts). */
+  position(words: Uint32Array, at: number): void {
+    this.#word(words[at + 3]!);
+    this.#word(words[at + 2]!);
+    this.#word(words[at + 1]!);
+    this.#word(words[at]!);
   }
 
   /** Four words in ClickHouse's order (core/columns/vector.ts). */

@@ -42,7 +42,7 @@ function jsonValue(vector: Vector): JsonColumn {
 
 /** The JSON of each value of a dictionary is made when it is first needed. */
 function renderedOnce(value: JsonColumn, size: number): JsonColumn {
-  const texts: (Buffer | undefined)[] = new Array<Buffer | undefined>(size);
+  const texts = Array.from<Buffer | undefined>({ length: size });
   return (out, id) => {
     const text = texts[id];
     if (text !== undefined) return out.bytes(text, 0, text.length);
@@ -64,8 +64,8 @@ function numberValue(vector: NumberVector): JsonColumn {
     default:
       return (out, row) => {
         const value = values[row]!;
-        if (Number.isInteger(value)) out.integer(value);
-        else out.ascii(Number.isFinite(value) ? String(value) : `"${value}"`);
+        if (Number.isFinite(value)) out.float(value);
+        else out.ascii(`"${value}"`);
       };
   }
 }

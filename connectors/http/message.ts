@@ -130,9 +130,8 @@ function truncateWriter(positions: Uint32Array): Source['write'] {
 }
 
 function writeHead(out: JsonBuffer, positions: Uint32Array, row: number, operation: 'insert' | 'update' | 'delete' | 'truncate', key: JsonColumn): void {
-  const at = row * 4;
   out.ascii('{"position":"');
-  out.hex(positions, at + 3, at + 2, at + 1, at);
+  out.position(positions, row * 4);
   out.ascii(operation === 'insert' ? '","op":"insert","key":' : `","op":"${operation}","key":`);
   key(out, row);
   out.ascii(',"row":');

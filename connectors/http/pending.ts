@@ -1,6 +1,7 @@
-import type { Pool } from 'pg';
+import type { Pool, QueryResult, QueryResultRow } from 'pg';
 import type { Position } from '../../core/position.ts';
 import { toPosition } from '../../core/position.ts';
+import { classified } from '../postgres/errors.ts';
 
 export type Range = { readonly from: Position; readonly to: Position };
 
@@ -15,18 +16,18 @@ export class PendingRange {
   }
 
   async readFence(): Promise<Position | undefined> {
-    const { rows } = await this.#pool.query<{ position: string }>('select position from sluice.fence where pipeline = $1 and lane = $2', [...this.#lane]);
+    const { rows } = await this.#query<{ position: string }>('select position from sluice.fence where pipeline = $1 and lane = $2', [...this.#lane]);
     return rows[0] && toPosition(rows[0].position);
   }
 
   async read(): Promise<Range | undefined> {
-    const { rows } = await this.#pool.query<{ from_position: string; to_position: string }>('select from_position, to_position from sluice.http_pending where pipeline = $1 and lane = $2', [...this.#lane]);
+    const { rows } = await this.#query<{ from_position: string; to_position: string }>('select from_position, to_position from sluice.http_pending where pipeline = $1 and lane = $2', [...this.#lane]);
     return rows[0] && { from: toPosition(rows[0].from_position), to: toPosition(rows[0].to_position) };
   }
 
   /** Before sending. False: the fence is not `from`. */
   async record({ from, to }: Range, messageId: string): Promise<boolean> {
-    const { rowCount } = await this.#pool.query(
+    const { rowCount } = await this.#query(
       `insert into sluice.http_pending (pipeline, lane, from_position, to_position, message_id)
        select pipeline, lane, position, $4, $5 from sluice.fence where pipeline = $1 and lane = $2 and position = $3
        on conflict (pipeline, lane) do update
@@ -38,7 +39,7 @@ export class PendingRange {
 
   /** After it was accepted: the fence moves and the record goes, in one statement. False: the fence was not `from`. */
   async complete({ from, to }: Range): Promise<boolean> {
-    const { rowCount } = await this.#pool.query(
+    const { rowCount } = await this.#query(
       `with sent as (delete from sluice.http_pending where pipeline = $1 and lane = $2 and from_position = $3)
        update sluice.fence set position = $4, moved_at = now() where pipeline = $1 and lane = $2 and position = $3`,
       [...this.#lane, from, to],
@@ -48,11 +49,15 @@ export class PendingRange {
 
   /** At the end of a load. */
   async begin(position: Position): Promise<void> {
-    await this.#pool.query(
+    await this.#query(
       `with sent as (delete from sluice.http_pending where pipeline = $1 and lane = $2)
        insert into sluice.fence (pipeline, lane, position) values ($1, $2, $3)
        on conflict (pipeline, lane) do update set position = excluded.position, moved_at = now()`,
       [...this.#lane, position],
     );
+  }
+
+  #query<R extends QueryResultRow>(sql: string, values: readonly unknown[]): Promise<QueryResult<R>> {
+    return classified('state database', () => this.#pool.query<R>(sql, [...values]));
   }
 }

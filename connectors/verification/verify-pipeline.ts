@@ -124,6 +124,12 @@ async function reachable<T>(name: string, work: () => Promise<T>, signal: AbortS
     return await work();
   } catch (error) {
     if (error instanceof NotComparable || signal.aborted) throw error;
-    throw new NotComparable(`${name} could not be read: ${(error as Error).message}. See ./sluice status.`, { cause: error });
+    throw new NotComparable(`${name} could not be read: ${sentence(error)}. See ./sluice status.`, { cause: error });
   }
+}
+
+/** fetch says why only in the cause. */
+function sentence(error: unknown): string {
+  const { message, cause } = error as Error;
+  return cause instanceof Error ? `${message} (${cause.message})` : message;
 }

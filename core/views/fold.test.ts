@@ -85,11 +85,11 @@ function oracle(rows: readonly { sign: number; row: TextRow }[], counts: (row: T
 }
 const idesOfMarch = new Date('-000043-03-15T10:00:00Z').getTime();
 
-function byPane({ panes, keys, values, count }: PaneDeltas): Map<string, number[]> {
-  return new Map(Array.from({ length: count }, (_, index) => [`${panes[index]} ${keys[index]}`, values.map((each) => each[index]!)]));
+function byPane({ panes, keys, values }: PaneDeltas): Map<string, number[]> {
+  return new Map(keys.map((key, index) => [`${panes[index]} ${key}`, values.map((each) => each[index]!)]));
 }
-const signedRows = (events: readonly PlainEvent[]) =>
-  events.flatMap((event) => [...('old' in event ? [{ sign: -1, row: event.old }] : []), ...('row' in event ? [{ sign: 1, row: event.row }] : [])]);
+const signedRows = (all: readonly PlainEvent[]) =>
+  all.flatMap((event) => [...('old' in event ? [{ sign: -1, row: event.old }] : []), ...('row' in event ? [{ sign: 1, row: event.row }] : [])]);
 
 describe('fold', () => {
   test('E13, I6: equals a plain fold, wherever segments are cut', () => {
@@ -102,7 +102,7 @@ describe('fold', () => {
         for (const segment of segments) for (const folder of folders) folder.add(segment, { fromTransaction: 0, toTransaction: segment.transactions.count });
         const [v, w] = folders.map((folder) => folder.take());
 
-        const nonZero = (panes: Map<string, number[]>, width: number) => new Map([...panes].map(([pane, sums]) => [pane, sums.slice(0, width)] as const).filter(([, sums]) => sums.some((sum) => sum !== 0)));
+        const nonZero = (panes: Map<string, number[]>, width: number) => new Map([...panes].map(([pane, sums]) => [pane, sums.slice(0, width)] as const).filter(([, sums]) => sums.some((value) => value !== 0)));
         const rows = signedRows(transactions.flat());
         expect(byPane(v!.deltas)).toEqual(nonZero(oracle(rows, ({ kind }) => kind !== 'skip' && kind !== null), 4));
         expect(byPane(w!.deltas)).toEqual(nonZero(oracle(rows, ({ ms }) => ms !== null && Number(ms) > 5), 1));

@@ -69,7 +69,7 @@ export class Folder {
     const folded: Folded = {
       deltas: this.#table.deltas(paneMs, this.#keys.texts),
       aside: [...this.#aside.values()]
-        .map(({ reason, position, rows, table }) => ({ reason, position, rows, deltas: table.deltas(paneMs, this.#keys.texts) }))
+        .map(({ table, ...aside }) => ({ ...aside, deltas: table.deltas(paneMs, this.#keys.texts) }))
         .filter(({ deltas }) => deltas.count > 0),
     };
     if (!this.#table.isEmpty) this.#table = new PaneTable(this.#set.accumulators.length);

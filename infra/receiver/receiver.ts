@@ -45,14 +45,8 @@ async function accept(store: ReceiverStore, key: Buffer, request: IncomingMessag
   if (!body) return send(response, 413, { error: `more than ${maxBodyBytes} bytes` });
   const id = verifiedId(request.headers, body, key, Date.now());
   if (id === undefined) return send(response, 401, { error: 'the signature does not fit' });
-  if (body[0] !== openBracket) return send(response, 400, { error: 'the body is not a list' });
-  try {
-    const isNew = store.accept(id, body);
-    return send(response, 200, { accepted: isNew });
-  } catch (error) {
-    if (error instanceof SyntaxError) return send(response, 400, { error: error.message });
-    throw error;
-  }
+  if (body[0] !== openBracket || body.at(-1) !== closeBracket) return send(response, 400, { error: 'the body is not a list' });
+  return send(response, 200, { accepted: store.accept(id, body) });
 }
 
 async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
@@ -92,3 +86,4 @@ function send(response: ServerResponse, status: number, body: object): void {
 }
 
 const openBracket = 0x5b;
+const closeBracket = 0x5d;

@@ -8,7 +8,7 @@ export type PipelinesClient = {
   ensurePipelines(config: Config, names?: string[]): Promise<void>;
   pipelineStatuses(config: Config): Promise<PipelineStatus[]>;
 };
-export type PipelineStatus = { readonly name: string; readonly state: string };
+export type PipelineStatus = { readonly name: string; readonly state: string; readonly reason: string | null };
 
 export async function pipelinesClient(): Promise<PipelinesClient | undefined> {
   const file = join(checkout, 'client/pipelines.ts');

@@ -4,7 +4,7 @@ import { type Config, toEnvironment } from '../../core/config.ts';
 import type { Command } from '../embedded/service.ts';
 import { checkout } from './checkout.ts';
 import { endpoints } from './endpoints.ts';
-import { pipelinesClient } from './pipelines.ts';
+import { type PipelineStatus, pipelinesClient } from './pipelines.ts';
 import { loadProcess, type ProductProcess, productProcesses } from './processes.ts';
 import { seconds, type Start } from './services.ts';
 import { together } from './together.ts';
@@ -23,15 +23,28 @@ export async function startPipelines({ plan, report, signal }: Start): Promise<v
   if (!client) return report('pipelines    skipped: client/pipelines.ts is not there yet');
   const startedAt = performance.now();
   await client.ensurePipelines(plan.config);
+  let parked: readonly PipelineStatus[] = [];
   const settled = async () => {
-    const waiting = (await client.pipelineStatuses(plan.config)).filter(
-      ({ state }) => state !== 'running' && state !== 'paused',
-    );
+    const statuses = await client.pipelineStatuses(plan.config);
+    parked = statuses.filter(({ state }) => state === 'parked');
+    const waiting = statuses.filter(({ state }) => state !== 'running' && state !== 'paused');
     if (waiting.length > 0) throw new Error(waiting.map(({ name, state }) => `${name} is ${state}`).join(', '));
   };
   const logFile = join(plan.config.dataDir, 'logs', 'worker.log');
-  await waitUntil(settled, { what: 'Pipelines', timeoutMs: 60_000, everyMs: 200, signal, logFile });
+  const hopeless = () => parked.length > 0;
+  await waitUntil(settled, { what: 'Pipelines', timeoutMs: 60_000, everyMs: 200, signal, hopeless, logFile }).catch((error: unknown) => {
+    throw parked.length > 0 ? new PipelineParked(parked) : error;
+  });
   report(`${'pipelines'.padEnd(12)} healthy after ${seconds(startedAt)} s`);
+}
+
+/** The source, or a definition, is such that a pipeline cannot run on it. */
+export class PipelineParked extends Error {
+  override readonly name = 'PipelineParked';
+  constructor(parked: readonly PipelineStatus[]) {
+    const sentences = parked.map(({ name, reason }) => `  ${name}: ${reason ?? 'see the worker log'}`);
+    super(`These pipelines cannot run:\n${sentences.join('\n')}\nMend that, then type ./sluice up again.`);
+  }
 }
 
 /** Without a rate given, load is generated on our own tables only, never on a user's database. */

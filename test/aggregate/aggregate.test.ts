@@ -11,6 +11,9 @@ describe('aggregate lane', () => {
   afterAll(() => world[Symbol.asyncDispose]());
   beforeEach(() => world.forget());
 
+  /** All that was said of a 10 s window. */
+  const said = async (end: number) => (await world.outbox()).flatMap(({ view, message }) => (view === 'tumble' && 'windowEndMs' in message && message.windowEndMs === start + end * 1000 ? [message] : []));
+
   const title = (number: number, id: string, to: string): PlainEvent => ({ op: number === 0 ? 'insert' : 'update', table: 'posts', ...(number > 0 && { old: { id, title: '?' } }), row: { id, title: to } }) as PlainEvent;
 
   test('a window is published when the watermark passes its end, with rank, ties by key, and labels', async () => {
@@ -48,9 +51,9 @@ describe('aggregate lane', () => {
     await world.applyAll(segmentsOf([transaction(1, 5, [insert(1, 'a', second(5))])]));
     await world.sink.apply(segmentsOf([canary(2, 12)]), at(1, 1), at(2, 0));
     expect((await world.windows('tumble')).get(10)).toMatchObject({ revision: 0, final: false });
-    await world.sink.apply(segmentsOf([canary(3, 22)]), at(2, 0), at(3, 0));
+    await world.sink.apply(segmentsOf([canary(3, 32)]), at(2, 0), at(3, 0));
     expect((await world.windows('tumble')).get(10)).toMatchObject({ revision: 0, final: true });
-    expect([...(await world.windows('hop'))].map(([end, { final }]) => [end, final])).toEqual([[10, true], [20, false]]);
+    expect([...(await world.windows('hop'))].map(([end, { final }]) => [end, final])).toEqual([[10, true], [20, false], [30, false]]);
     await world.sink.apply(segmentsOf([canary(4, 300)]), at(3, 0), at(4, 0));
     expect([...(await world.windows('hop'))].map(([end, { final }]) => [end, final])).toEqual([[10, true], [20, true], [30, true]]);
   });
@@ -60,8 +63,8 @@ describe('aggregate lane', () => {
       transaction(1, 5, [insert(1, 'a', second(5))]),
       transaction(2, 13, [insert(2, 'a', second(13))]),
       transaction(3, 14, [insert(3, 'b', second(6)), insert(4, 'b', second(7))]),
-      transaction(4, 23, [insert(5, 'a', second(23))]),
-      transaction(5, 24, [insert(6, 'c', second(8)), { op: 'delete', old: { id: '1', k: 'a', at: second(5), points: '1' } }]),
+      transaction(4, 33, [insert(5, 'a', second(33))]),
+      transaction(5, 34, [insert(6, 'c', second(8)), { op: 'delete', old: { id: '1', k: 'a', at: second(5), points: '1' } }]),
       canary(6, 100),
     ]));
     const window = (await world.windows('tumble')).get(10)!;
@@ -73,7 +76,12 @@ describe('aggregate lane', () => {
     ]);
   });
 
-  test('E14: published messages of an on-time stream are not repeated unless they change', async () => {
+  test('E14: a revision is said at the next crossing, and what became final without another change is said once more', async () => {
+    await world.applyAll(segmentsOf([transaction(1, 5, [insert(1, 'a', second(5))]), canary(2, 12), transaction(3, 14, [insert(2, 'b', second(6))]), canary(4, 22), canary(5, 32)]));
+    expect((await said(10)).map(({ revision, final, rows }) => [revision, final, rows.length])).toEqual([[0, false, 1], [1, false, 2], [1, true, 2]]);
+  });
+
+  test('E14: a window is not said again unless its result changes', async () => {
     await world.applyAll(segmentsOf([
       transaction(1, 5, [insert(1, 'a', second(5))]),
       transaction(2, 13, [insert(2, 'a', second(13))]),
@@ -81,9 +89,9 @@ describe('aggregate lane', () => {
       transaction(3, 14, [insert(3, 'b', second(6))]),
       transaction(4, 15, [{ op: 'delete', old: { id: '3', k: 'b', at: second(6), points: '1' } }]),
       canary(5, 22),
+      canary(6, 32),
     ]));
-    const said = (await world.outbox()).filter(({ view, message }) => view === 'tumble' && 'windowEndMs' in message && message.windowEndMs === start + 10_000);
-    expect(said.map(({ message }) => 'revision' in message && [message.revision, message.final])).toEqual([[0, false], [0, true]]);
+    expect((await said(10)).map(({ revision, final }) => [revision, final])).toEqual([[0, false], [0, true]]);
   });
 
   test('E8: a truncate in the middle of a transaction takes what came before it, and published windows with it', async () => {
@@ -100,7 +108,7 @@ describe('aggregate lane', () => {
     expect((await world.outbox()).slice(-2).map(({ view, message }) => [view, message])).toEqual([['tumble', { truncated: true }], ['hop', { truncated: true }]]);
     await world.sink.apply(segmentsOf([canary(4, 22)]), at(3, 4), at(4, 0));
     // revision 1 was the truncate itself
-    expect((await world.windows('tumble')).get(10)).toMatchObject({ revision: 2, final: true, rows: [{ key: 'c' }] });
+    expect((await world.windows('tumble')).get(10)).toMatchObject({ revision: 2, final: false, rows: [{ key: 'c' }] });
   });
 
   test('E16: dimension versions by position, truncate and key change included; labels as of the closing', async () => {
@@ -149,6 +157,13 @@ describe('aggregate lane', () => {
     await world.sink.apply(recut, at(1, 2), at(2, 0));
     expect((await world.panes())[0]).toMatchObject({ count: 3 });
     expect((await world.windows('tumble')).size).toBe(1);
+  });
+
+  test('E5: segments with a gap are refused', async () => {
+    const [first, , third] = segmentsOf([transaction(1, 5, [insert(1, 'a', second(5))]), transaction(2, 6, [insert(2, 'a', second(6))]), canary(3, 12)], undefined, () => true);
+    await expect(world.sink.apply([first!, third!], startOfStream, at(3, 0))).rejects.toThrow(/have a gap/);
+    await expect(world.sink.apply([first!], startOfStream, at(3, 0))).rejects.toThrow(/end at/);
+    expect(await world.sink.readFence()).toBe(startOfStream);
   });
 
   test('a clock that jumps over a week closes only windows that have panes', async () => {

@@ -13,7 +13,7 @@ describe('first load (E28)', () => {
   let world: World;
   beforeAll(async () => void (world = await World.open({ loaded: false })));
   afterAll(() => world[Symbol.asyncDispose]());
-  beforeEach(() => world.state.query('truncate sluice.fence, sluice.aggregate, sluice.published_window, sluice.load_chunk, sluice.late, sluice.dimension_version, sluice.outbox, sluice.panes_agg_tumble'));
+  beforeEach(() => world.forgetLoad());
 
   const loadedAt = (epoch: number) => position(epoch, 1n, 0);
 

@@ -36,9 +36,9 @@ describe('aggregate lane, any stream', () => {
         }
         expect(await world.everything()).toEqual(expected);
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
-  });
+  }, 180_000);
 
   test('I7, E8, E14: panes and late deltas are SQL over the source; a published window is the top of its panes', async () => {
     await fc.assert(
@@ -72,9 +72,9 @@ describe('aggregate lane, any stream', () => {
           }
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
-  });
+  }, 180_000);
 });
 
 /** Where a lane may be told to stop: at the ends of segments, and at any event (a hold). */

@@ -40,7 +40,11 @@ export class Published implements AsyncDisposable {
     const counts = Float64Array.from(Object.values(plays));
     const none = new Float64Array(keys.length);
     const scaled = counts.map((each) => each * 10);
-    const deltas = { panes: new Float64Array(keys.length).fill(Math.floor(atMs / 10_000) * 10_000), keys, values: [scaled, counts, none, none, none] };
+    const deltas = {
+      panes: new Float64Array(keys.length).fill(Math.floor(atMs / 10_000) * 10_000),
+      keys,
+      values: [scaled, counts, none, none, none],
+    };
     const present = await this.#live.readFence();
     const next = position(1, this.#lsn++, 0);
     if (present === undefined) await this.#live.swap(deltas, atMs * 1_000, next);
@@ -48,20 +52,42 @@ export class Published implements AsyncDisposable {
   }
 
   /** A window's result through its relay. */
-  async window(lane: 'dashboard' | 'leaderboard', endMs: number, revision: number, scores: readonly (readonly [key: string, title: string, score: number])[]): Promise<void> {
-    const [view, measure, sizeMs] = lane === 'dashboard' ? ['trending', 'views', 10_000] : ['leaderboard', 'score', 60_000];
-    const rows = scores.map(([key, title, score], index) => ({ rank: index + 1, key, measures: { [measure]: String(score) }, labels: { title } }));
+  async window(
+    lane: 'dashboard' | 'leaderboard',
+    endMs: number,
+    revision: number,
+    scores: readonly (readonly [key: string, title: string, score: number])[],
+  ): Promise<void> {
+    const [view, measure, sizeMs] =
+      lane === 'dashboard' ? ['trending', 'views', 10_000] : ['leaderboard', 'score', 60_000];
+    const rows = scores.map(([key, title, score], index) => ({
+      rank: index + 1,
+      key,
+      measures: { [measure]: String(score) },
+      labels: { title },
+    }));
     const body = { windowStartMs: endMs - sizeMs, windowEndMs: endMs, revision, final: false, rows };
     const seq = this.#seq[lane]++;
     await this.#relays[lane].publish([{ seq: seq + 1, view, body }], seq, seq + 1);
   }
 
   async title(id: string, title: string, lsn = this.#lsn++): Promise<void> {
-    await this.#api.state.query("insert into sluice.dimension_version (pipeline, dimension, key, position, row) values ('engagement', 'content', $1, $2, $3)", [id, position(1, lsn, 1), { id, title }]);
+    await this.#api.state.query(
+      "insert into sluice.dimension_version (pipeline, dimension, key, position, row) values ('engagement', 'content', $1, $2, $3)",
+      [id, position(1, lsn, 1), { id, title }],
+    );
   }
 
   async progress(pipeline: string, part: string, detail: Partial<PartDetail>): Promise<void> {
-    const whole: PartDetail = { fence: position(1, this.#lsn, 0), eventsPerSecond: 0, commitTimeMs: Date.now(), lagMs: 30, watermarkMs: null, error: null, ...detail };
+    const whole: PartDetail = {
+      fence: position(1, this.#lsn, 0),
+      eventsPerSecond: 0,
+      commitTimeMs: Date.now(),
+      lagMs: 30,
+      watermarkMs: null,
+      error: null,
+      ...detail,
+    };
     await this.#api.state.query(
       'insert into sluice.progress (pipeline, part, detail) values ($1, $2, $3) on conflict (pipeline, part) do update set detail = excluded.detail, reported_at = now()',
       [pipeline, part, whole],

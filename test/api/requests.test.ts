@@ -17,15 +17,21 @@ describe('without a token, on loopback', () => {
   });
   afterAll(() => api[Symbol.asyncDispose]());
   const ask = (path: string, init?: RequestInit) => fetch(api.url + path, init);
-  const post = (path: string, body: string, headers: Record<string, string> = json) => ask(path, { method: 'POST', body, headers });
+  const post = (path: string, body: string, headers: Record<string, string> = json) =>
+    ask(path, { method: 'POST', body, headers });
 
   test('health answers', async () => {
     expect(await (await ask('/health')).json()).toMatchObject({ status: 'ok' });
   });
 
   test('pipelines that were never started are unreachable, with what to type', async () => {
-    const { pipelines } = (await (await ask('/pipelines')).json()) as { pipelines: { name: string; state: string; reason: string; workflowUrl: string }[] };
-    expect(pipelines.map(({ name, state }) => `${name} ${state}`)).toEqual(['engagement unreachable', 'trending unreachable']);
+    const { pipelines } = (await (await ask('/pipelines')).json()) as {
+      pipelines: { name: string; state: string; reason: string; workflowUrl: string }[];
+    };
+    expect(pipelines.map(({ name, state }) => `${name} ${state}`)).toEqual([
+      'engagement unreachable',
+      'trending unreachable',
+    ]);
     expect(pipelines[0]!.reason).toContain('./sluice');
     expect(pipelines[0]!.workflowUrl).toBe('http://127.0.0.1:8233/namespaces/default/workflows/pipeline%2Fengagement');
   });
@@ -65,8 +71,10 @@ describe('without a token, on loopback', () => {
     expect(message).toContain('trending');
   });
 
-  test('pages of other sites change nothing, and other names do not lead here', async () => {
-    const foreign = await problem(await ask('/pipelines/trending/pause', { method: 'POST', headers: { Origin: 'https://example.org' } }));
+  test('pages of other sites change nothing', async () => {
+    const foreign = await problem(
+      await ask('/pipelines/trending/pause', { method: 'POST', headers: { Origin: 'https://example.org' } }),
+    );
     expect([foreign.status, foreign.code]).toEqual([403, 'foreign_origin']);
   });
 
@@ -76,7 +84,15 @@ describe('without a token, on loopback', () => {
 
   test('the description of the API lists its resources', async () => {
     const { paths } = (await (await ask('/openapi.json')).json()) as { paths: Record<string, object> };
-    expect(Object.keys(paths).sort()).toEqual(['/health', '/metrics', '/pipelines', '/pipelines/{name}', '/pipelines/{name}/live', '/pipelines/{name}/pause', '/pipelines/{name}/resume']);
+    expect(Object.keys(paths).sort()).toEqual([
+      '/health',
+      '/metrics',
+      '/pipelines',
+      '/pipelines/{name}',
+      '/pipelines/{name}/live',
+      '/pipelines/{name}/pause',
+      '/pipelines/{name}/resume',
+    ]);
   });
 
   test('metrics name routes as they are written', async () => {
@@ -106,9 +122,17 @@ describe('with a token', () => {
     api = await startApi({ apiToken });
   });
   afterAll(() => api[Symbol.asyncDispose]());
-  const ask = (path: string, headers: Record<string, string> = {}, method = 'GET') => fetch(api.url + path, { method, headers });
+  const ask = (path: string, headers: Record<string, string> = {}, method = 'GET') =>
+    fetch(api.url + path, { method, headers });
 
-  test.each(['/pipelines', '/pipelines/trending', '/pipelines/nowhere', '/pipelines/trending/live', '/openapi.json', '/metrics'])('%s: missing or wrong is 401', async (path) => {
+  test.each([
+    '/pipelines',
+    '/pipelines/trending',
+    '/pipelines/nowhere',
+    '/pipelines/trending/live',
+    '/openapi.json',
+    '/metrics',
+  ])('%s: missing or wrong is 401', async (path) => {
     expect(await problem(await ask(path))).toMatchObject({ status: 401, code: 'unauthorized' });
     expect(await problem(await ask(path, { Authorization: 'Bearer wrong' }))).toMatchObject({ status: 401 });
     expect(await problem(await ask(`${path}?token=wrong`))).toMatchObject({ status: 401 });
@@ -146,6 +170,8 @@ describe('where it listens', () => {
   test('a port in use is named', async () => {
     await using api = await startApi();
     const apiPort = Number(new URL(api.url).port);
-    await expect(startServer({ ...api.config, apiPort }, pino({ level: 'silent' }))).rejects.toThrow(new RegExp(`127.0.0.1:${apiPort}: another process has this port.*SLUICE_API_PORT`));
+    await expect(startServer({ ...api.config, apiPort }, pino({ level: 'silent' }))).rejects.toThrow(
+      new RegExp(`127.0.0.1:${apiPort}: another process has this port.*SLUICE_API_PORT`),
+    );
   });
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
-import { NativeConnection, Worker } from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { Activities, LaneStepInput, StepInput, StepResult } from '../../activities/steps.ts';
 import type { Lane } from '../../core/define/lanes.ts';
 import { position, type Position } from '../../core/position.ts';
@@ -12,6 +12,8 @@ import { workerOptions } from '../../workers/worker-options.ts';
 import { workflowBundle } from '../../workers/workflow-bundle.ts';
 import type { PipelineInput } from '../../workflows/pipeline.ts';
 import type { WorkflowStatus } from '../../workflows/messages.ts';
+
+Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { forward: {}, filter: { core: 'ERROR', other: 'ERROR' } } } });
 
 export const lanes: readonly Lane[] = [
   { name: 'aggregate', kind: 'aggregate', reads: 'segments' },
@@ -113,9 +115,10 @@ export class RunningPipeline {
     this.#close = close;
   }
 
-  static async start(stage: Stage, address: string, options: Partial<PipelineInput> = {}): Promise<RunningPipeline> {
+  /** `workerAddress`: where the worker finds the server, if it goes there by another way. */
+  static async start(stage: Stage, address: string, options: Partial<PipelineInput> = {}, workerAddress = address): Promise<RunningPipeline> {
     const connection = await Connection.connect({ address });
-    const native = await NativeConnection.connect({ address });
+    const native = await NativeConnection.connect({ address: workerAddress });
     const bundle = await workflowBundle(join(tmpdir(), 'sluice-test-workflows'));
     const worker = await Worker.create({
       connection: native,

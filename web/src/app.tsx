@@ -47,7 +47,9 @@ export function App() {
         <h1>
           <Mark /> Sluice
         </h1>
-        <Connection state={page.tag === 'unreachable' || silent.size > 0 ? 'lost' : page.tag === 'open' ? 'live' : 'opening'} />
+        <Connection
+          state={page.tag === 'unreachable' || silent.size > 0 ? 'lost' : page.tag === 'open' ? 'live' : 'opening'}
+        />
       </header>
       <main class="pipelines">
         {page.tag === 'locked' && <TokenForm onSignedIn={again} />}
@@ -56,7 +58,8 @@ export function App() {
             The API cannot be reached ({page.why}). Trying again.
           </p>
         )}
-        {page.tag === 'open' && page.pipelines.map((each) => <PipelineCard key={each.name} first={each} onConnection={onConnection} />)}
+        {page.tag === 'open' &&
+          page.pipelines.map((each) => <PipelineCard key={each.name} first={each} onConnection={onConnection} />)}
       </main>
     </>
   );

@@ -58,10 +58,10 @@ function title({ view, window }: Board): string {
   }
 }
 
-function when({ start, end, revision }: Board): string {
+function when({ start, end, revision, measure }: Board): string {
   if (start === null || end === null) return 'no window yet';
   const revised = revision !== null && revision > 1 ? `, revision ${revision}` : '';
-  return `${time(start)} – ${time(end)}${revised}`;
+  return `by ${measure}, ${time(start)} – ${time(end)}${revised}`;
 }
 
 function capital(word: string): string {

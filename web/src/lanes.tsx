@@ -2,13 +2,18 @@ import { duration } from './format.ts';
 import type { Lane } from './protocol.ts';
 import { StateChip } from './state-chip.tsx';
 
-type Props = { readonly lanes: readonly Lane[]; readonly onAsk: (verb: 'pause' | 'resume', lane: string) => void };
+type Props = {
+  readonly lanes: readonly Lane[];
+  /** While the whole pipeline is stopped no lane can go on by itself. */
+  readonly stopped: boolean;
+  readonly onAsk: (verb: 'pause' | 'resume', lane: string) => void;
+};
 
 /** Beyond this a lane's bar is full. */
 const fullLagMs = 60_000;
 const highLagMs = 10_000;
 
-export function Lanes({ lanes, onAsk }: Props) {
+export function Lanes({ lanes, stopped, onAsk }: Props) {
   if (lanes.length === 0) return null;
   return (
     <table class="lanes">
@@ -24,14 +29,22 @@ export function Lanes({ lanes, onAsk }: Props) {
       </thead>
       <tbody>
         {lanes.map((lane) => (
-          <LaneRow key={lane.name} lane={lane} onAsk={onAsk} />
+          <LaneRow key={lane.name} lane={lane} disabled={stopped} onAsk={onAsk} />
         ))}
       </tbody>
     </table>
   );
 }
 
-function LaneRow({ lane, onAsk }: { readonly lane: Lane; readonly onAsk: Props['onAsk'] }) {
+function LaneRow({
+  lane,
+  disabled,
+  onAsk,
+}: {
+  readonly lane: Lane;
+  readonly disabled: boolean;
+  readonly onAsk: Props['onAsk'];
+}) {
   const { name, kind, state, lagMs, fence, error } = lane;
   const stopped = state === 'paused' || state === 'parked' || state === 'broken';
   const verb = stopped ? 'resume' : 'pause';
@@ -47,11 +60,20 @@ function LaneRow({ lane, onAsk }: { readonly lane: Lane; readonly onAsk: Props['
       <td class="lag" title={fence === null ? undefined : `Fence ${fence}`}>
         <span class="amount">{lagMs === null ? '–' : duration(lagMs)}</span>
         <span class="meter" aria-hidden="true">
-          <span class={lagMs !== null && lagMs > highLagMs ? 'fill high' : 'fill'} style={{ transform: `scaleX(${share(lagMs)})` }} />
+          <span
+            class={lagMs !== null && lagMs > highLagMs ? 'fill high' : 'fill'}
+            style={{ transform: `scaleX(${share(lagMs)})` }}
+          />
         </span>
       </td>
       <td>
-        <button class="icon" onClick={() => onAsk(verb, name)} aria-label={`${verb === 'pause' ? 'Pause' : 'Resume'} lane ${name}`} title={`${verb} this lane`}>
+        <button
+          class="icon"
+          disabled={disabled}
+          onClick={() => onAsk(verb, name)}
+          aria-label={`${verb === 'pause' ? 'Pause' : 'Resume'} lane ${name}`}
+          title={`${verb} this lane`}
+        >
           <svg viewBox="0 0 16 16" aria-hidden="true">
             <path d={stopped ? 'M5 3.5v9l7.5-4.5z' : 'M4.5 3.5h2.5v9h-2.5zM9 3.5h2.5v9h-2.5z'} />
           </svg>

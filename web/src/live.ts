@@ -1,7 +1,11 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { PipelineStatus, Results } from './protocol.ts';
 
-export type Live = { readonly status: PipelineStatus; readonly results: Results | undefined; readonly connected: boolean };
+export type Live = {
+  readonly status: PipelineStatus;
+  readonly results: Results | undefined;
+  readonly connected: boolean;
+};
 
 /** Longer than the server's heartbeat: nothing for so long means that the connection is dead. */
 const silenceMs = 12_000;

@@ -51,7 +51,11 @@ export function PipelineCard({ first, onConnection }: Props) {
       ))}
       <Vitals status={status} />
       <Boards pipeline={name} boards={results?.boards} />
-      <Lanes lanes={status.capture === null ? status.lanes : [status.capture, ...status.lanes]} onAsk={ask} />
+      <Lanes
+        lanes={status.capture === null ? status.lanes : [status.capture, ...status.lanes]}
+        stopped={stopped && status.state !== 'parked'}
+        onAsk={ask}
+      />
     </section>
   );
 }

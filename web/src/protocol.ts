@@ -25,7 +25,11 @@ export type Lane = {
 export type Board = {
   readonly name: string;
   readonly view: string;
-  readonly window: { readonly kind: 'tumbling' | 'hopping' | 'rolling'; readonly sizeMs: number; readonly everyMs: number };
+  readonly window: {
+    readonly kind: 'tumbling' | 'hopping' | 'rolling';
+    readonly sizeMs: number;
+    readonly everyMs: number;
+  };
   readonly measure: string;
   readonly start: string | null;
   readonly end: string | null;
@@ -34,5 +38,10 @@ export type Board = {
   readonly rows: readonly BoardRow[];
   readonly problem: string | null;
 };
-export type BoardRow = { readonly rank: number; readonly key: string; readonly label: string | null; readonly value: string };
+export type BoardRow = {
+  readonly rank: number;
+  readonly key: string;
+  readonly label: string | null;
+  readonly value: string;
+};
 export type Results = { readonly boards: readonly Board[] };

@@ -14,7 +14,10 @@ export function Ranking({ board, label }: { readonly board: Board; readonly labe
     <ol class="ranking" ref={list} aria-label={label}>
       {rows.map(({ rank, key, label: name, value }) => (
         <li key={key} data-key={key}>
-          <span class="bar" style={{ transform: `scaleX(${Math.max(0, Number(value) / greatest)})` }} />
+          <span
+            class="bar"
+            style={{ transform: `translateX(${100 * Math.max(0, Number(value) / greatest) - 100}%)` }}
+          />
           <span class="rank">{rank}</span>
           <span class={name === null ? 'name bare' : 'name'} title={name ?? key}>
             {name ?? key}
@@ -24,7 +27,8 @@ export function Ranking({ board, label }: { readonly board: Board; readonly labe
           </span>
         </li>
       ))}
-      {Array.from({ length: Math.max(0, places - rows.length) }, (_, index) => (
+      {rows.length === 0 && <li class="vacant note">Nothing counted in this window</li>}
+      {Array.from({ length: Math.max(0, places - Math.max(1, rows.length)) }, (_, index) => (
         <li key={`empty ${index}`} class="vacant" aria-hidden="true" />
       ))}
     </ol>
@@ -43,8 +47,14 @@ function useGlidingRows() {
       now.set(key, row.offsetTop);
       const from = before.current.get(key);
       if (calm || from === row.offsetTop) continue;
-      const moved = from === undefined ? { opacity: 0, transform: 'none' } : { opacity: 1, transform: `translateY(${from - row.offsetTop}px)` };
-      row.animate([moved, { opacity: 1, transform: 'none' }], { duration: 450, easing: 'cubic-bezier(0.2, 0.8, 0.2, 1)' });
+      const moved =
+        from === undefined
+          ? { opacity: 0, transform: 'none' }
+          : { opacity: 1, transform: `translateY(${from - row.offsetTop}px)` };
+      row.animate([moved, { opacity: 1, transform: 'none' }], {
+        duration: 450,
+        easing: 'cubic-bezier(0.2, 0.8, 0.2, 1)',
+      });
     }
     before.current = now;
   });

@@ -9,7 +9,8 @@ export async function listPipelines(signal: AbortSignal): Promise<readonly Pipel
 }
 
 export async function change(pipeline: string, verb: 'pause' | 'resume', lane?: string): Promise<void> {
-  const body = lane === undefined ? {} : { body: JSON.stringify({ lane }), headers: { 'Content-Type': 'application/json' } };
+  const body =
+    lane === undefined ? {} : { body: JSON.stringify({ lane }), headers: { 'Content-Type': 'application/json' } };
   await ask(`/pipelines/${encodeURIComponent(pipeline)}/${verb}`, { method: 'POST', ...body });
 }
 

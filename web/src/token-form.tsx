@@ -13,7 +13,15 @@ export function TokenForm({ onSignedIn }: { readonly onSignedIn: () => void }) {
       <h2>Token</h2>
       <label for="token">This instance asks for its token, the value of SLUICE_API_TOKEN.</label>
       <div class="line">
-        <input id="token" type="password" autocomplete="current-password" required value={token} onInput={({ currentTarget }) => setToken(currentTarget.value)} aria-describedby="token-problem" />
+        <input
+          id="token"
+          type="password"
+          autocomplete="current-password"
+          required
+          value={token}
+          onInput={({ currentTarget }) => setToken(currentTarget.value)}
+          aria-describedby="token-problem"
+        />
         <button class="primary">Open</button>
       </div>
       <p id="token-problem" class="trouble" role="alert">

@@ -73,6 +73,7 @@ export class AggregateSink implements Sink {
 
   async #apply(client: PoolClient, segments: readonly Segment[], from: Position, to: Position): Promise<Applied> {
     await lockFence(client, this.#pipeline.name, aggregateLane, from);
+    assertCovers(segments, from, to);
     const progress = await Progress.lock(client, this.#pipeline.name);
     await keepDimensionVersions(client, this.#pipeline, segments, from, to);
 
@@ -119,6 +120,16 @@ export class AggregateSink implements Sink {
     const dirty = progress.dirtyPanes(store.set);
     for (const pane of deltas.panes) if (pane < closesUpToMs) dirty.add(pane);
   }
+}
+
+/** E5: a gap would be lost for ever, for the fence passes it. */
+function assertCovers(segments: readonly Segment[], from: Position, to: Position): void {
+  let reached = from;
+  for (const { header } of segments) {
+    if (header.from > reached) throw new RangeError(`the segments for (${from}, ${to}] have a gap: one begins at ${header.from}, and only what is up to ${reached} came before`);
+    if (header.to > reached) reached = header.to;
+  }
+  if (reached < to) throw new RangeError(`the segments for (${from}, ${to}] end at ${reached}`);
 }
 
 const database = 'state database';

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Aside } from '../../../core/views/fold.ts';
 import type { PaneDeltas, PaneSet } from '../../../core/views/panes.ts';
 import type { Queryable } from '../state/state.ts';
@@ -36,7 +37,7 @@ export class PaneStore {
       name: `add to ${this.table}`,
       text: `insert into ${this.table} as panes select * from unnest($1::bigint[], $2::text[], ${parameters})
              on conflict (pane_ms, key) do update set ${sums}`,
-      values: [bigints(deltas.panes), deltas.keys, ...deltas.values.map(bigints)],
+      values: [bigints(deltas.panes), texts(deltas.keys), ...deltas.values.map(bigints)],
     });
   }
 
@@ -83,14 +84,25 @@ export class PaneStore {
 }
 
 export function paneTable(pipeline: string, set: Pick<PaneSet, 'name'>): string {
-  return `sluice.${quoted(`panes_${pipeline}_${set.name}`)}`;
+  return `sluice.${quoted(fitting(`panes_${pipeline}_${set.name}`))}`;
+}
+
+/** Postgres cuts a name after 63 bytes, and then two could be one. */
+function fitting(name: string): string {
+  return name.length <= 63 ? name : `${name.slice(0, 54)}_${createHash('sha256').update(name).digest('hex').slice(0, 8)}`;
 }
 
 export function quoted(identifier: string): string {
   return `"${identifier.replaceAll('"', '""')}"`;
 }
 
-/** An array in Postgres' text format: much cheaper than letting the driver quote each number. */
+/** Arrays in Postgres' text format: much cheaper than letting the driver quote each element. */
 export function bigints(values: Iterable<number>): string {
   return `{${Array.from(values).join(',')}}`;
+}
+
+function texts(values: readonly string[]): string {
+  const isPlain = values.every((value) => !value.includes('"') && !value.includes('\\'));
+  const quotedValues = isPlain ? values : values.map((value) => value.replaceAll(/["\\]/g, '\\$&'));
+  return values.length === 0 ? '{}' : `{"${quotedValues.join('","')}"}`;
 }

@@ -11,7 +11,15 @@ export type State = Pool;
 export type Queryable = Pick<PoolClient, 'query'>;
 
 export function openState(url: string, options: { max?: number } = {}): State {
-  const pool = new Pool({ connectionString: url, max: options.max ?? 8, application_name: 'sluice state', keepAlive: true, connectionTimeoutMillis: 10_000 });
+  const pool = new Pool({
+    connectionString: url,
+    max: options.max ?? 8,
+    application_name: 'sluice state',
+    keepAlive: true,
+    connectionTimeoutMillis: 10_000,
+    // a worker that was stopped inside a transaction must not hold a fence's lock for ever
+    idle_in_transaction_session_timeout: 15_000,
+  });
   // an idle connection that ends is replaced at its next use; without a listener it would end the process
   pool.on('error', () => {});
   return pool;

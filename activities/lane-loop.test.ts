@@ -1,0 +1,172 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
+import { openSegmentLog, SpoolTooShort } from '../connectors/spool/segment-log.ts';
+import { resolve } from '../core/define/resolve.ts';
+import { origin, position, type Position } from '../core/position.ts';
+import { SegmentBuilder } from '../core/segment-builder.ts';
+import type { Segment } from '../core/segment.ts';
+import definition from '../pipelines/trending.ts';
+import { runLane, type LaneLoop } from './lane-loop.ts';
+
+const pipeline = resolve(definition, {});
+const start = position(1, 100n, 0);
+
+/** Keeps its promise (compare-and-set on the fence) and remembers what it was given. */
+class RecordingSink implements Sink {
+  fence: Position | undefined = start;
+  readonly applied: { seqs: number[]; from: Position; to: Position }[] = [];
+  before: () => void | Promise<void> = () => {};
+
+  async readFence(): Promise<Position | undefined> {
+    return this.fence;
+  }
+  async apply(segments: readonly Segment[], from: Position, to: Position): Promise<Applied> {
+    await this.before();
+    if (this.fence !== from) throw new FenceMoved('test', from, this.fence);
+    this.applied.push({ seqs: segments.map(({ header }) => header.seq), from, to });
+    this.fence = to;
+    return { events: segments.length };
+  }
+  async load(): Promise<void> {}
+  async finishLoad(): Promise<void> {}
+  async close(): Promise<void> {}
+}
+
+describe('a lane', () => {
+  let directory: string;
+  let builder: SegmentBuilder;
+  let log: Awaited<ReturnType<typeof openSegmentLog>>;
+  let sink: RecordingSink;
+  let stop: AbortController;
+  let lsn: bigint;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'sluice-lane-'));
+    builder = new SegmentBuilder(pipeline, { epoch: 1, from: start });
+    log = await openSegmentLog({ directory, shard: pipeline.name });
+    sink = new RecordingSink();
+    stop = new AbortController();
+    lsn = 100n;
+  });
+  afterEach(() => rm(directory, { recursive: true }));
+
+  async function append(count: number): Promise<void> {
+    const before = builder.segments.length;
+    for (let i = 0; i < count; i++) {
+      lsn += 10n;
+      builder.transaction({ lsn, commitTimeMs: 1e12, events: [{ op: 'insert', row: { id: String(lsn), post_id: '1', viewed_at: '2026-11-21 10:00:00+00' } }] }).cut();
+    }
+    await log.append(builder.segments.slice(before));
+  }
+
+  function run(options: Partial<LaneLoop> = {}) {
+    return runLane({ name: 'test', sink, log, gatherMs: 0, maxRows: 100_000, signal: stop.signal, onFence: () => {}, onApplied: () => {}, ...options });
+  }
+
+  /** Ends the lane once it has applied everything that was appended. */
+  const untilCaughtUp = () => run({ onApplied: (_, fence) => fence === builder.segments.at(-1)!.header.to && stop.abort() });
+
+  test('applies what follows the fence, each time all that has come while it was busy', async () => {
+    await append(2);
+    let busy = true;
+    sink.before = async () => {
+      if (busy) await append(3);
+      busy = false;
+    };
+    expect(await untilCaughtUp()).toBe('asked');
+    expect(sink.applied.map(({ seqs }) => seqs)).toEqual([[1, 2], [3, 4, 5]]);
+  });
+
+  test('I4: begins at the fence of the sink, in the middle of the log', async () => {
+    await append(4);
+    sink.fence = builder.segments[1]!.header.to;
+    await untilCaughtUp();
+    expect(sink.applied.map(({ seqs }) => seqs)).toEqual([[3, 4]]);
+  });
+
+  test('ends at once, and with nothing applied, when it was asked to before', async () => {
+    await append(1);
+    stop.abort();
+    expect(await run()).toBe('asked');
+    expect(sink.applied).toEqual([]);
+  });
+
+  test('E22: is not interrupted in an apply', async () => {
+    await append(1);
+    sink.before = () => stop.abort();
+    expect(await run()).toBe('asked');
+    expect(sink.applied).toHaveLength(1);
+  });
+
+  test('a held lane stops exactly at the position, also in the middle of a segment', async () => {
+    await append(5);
+    const until = position(1, 125n, 0);
+    expect(await run({ until })).toBe('held');
+    expect(sink.fence).toBe(until);
+    expect(sink.applied).toEqual([{ seqs: [1, 2, 3], from: start, to: until }]);
+    expect(await run({ until })).toBe('held');
+    expect(await run({ until: position(1, 120n, 0) })).toBe('past');
+    expect(sink.applied).toHaveLength(1);
+  });
+
+  test('a held lane waits until the stream has come to the position', async () => {
+    await append(1);
+    const until = position(1, 120n, 0);
+    let more: Promise<void> | undefined;
+    expect(await run({ until, onApplied: () => void (more ??= append(1)) })).toBe('held');
+    await more;
+    expect(sink.applied).toHaveLength(2);
+  });
+
+  test('goes on from the new fence when another worker has moved it once', async () => {
+    await append(3);
+    let moved = false;
+    sink.before = () => {
+      if (!moved) sink.fence = builder.segments[1]!.header.to;
+      moved = true;
+    };
+    await untilCaughtUp();
+    expect(sink.applied.map(({ seqs }) => seqs)).toEqual([[3]]);
+  });
+
+  test('leaves the field to a worker that keeps moving the fence', async () => {
+    await append(5);
+    let moves = 0;
+    sink.before = () => void (sink.fence = builder.segments[moves++]!.header.to);
+    expect(await run()).toBe('superseded');
+    expect(sink.applied).toEqual([]);
+  });
+
+  test('gathers while it is live, never when it is behind', async () => {
+    await append(1);
+    sink.before = () => stop.abort();
+    const gathering = run({ gatherMs: 300 });
+    await append(2);
+    await gathering;
+    expect(sink.applied.map(({ seqs }) => seqs)).toEqual([[1, 2, 3]]);
+    stop = new AbortController();
+    sink.before = () => stop.abort();
+    await append(4);
+    const startedAt = performance.now();
+    await run({ gatherMs: 5_000, maxRows: 4 });
+    expect(performance.now() - startedAt).toBeLessThan(2_000);
+  });
+
+  test('an emptied destination is a sentence for a person, or is rebuilt where that is possible', async () => {
+    await append(2);
+    sink.fence = undefined;
+    await expect(run()).rejects.toThrow(ConfigurationError);
+    await expect(run()).rejects.toThrow(/has no fence.*resume/);
+    const rebuild = async () => (sink.fence = builder.segments[0]!.header.to);
+    await run({ rebuild, onApplied: () => stop.abort() });
+    expect(sink.applied.map(({ seqs }) => seqs)).toEqual([[2]]);
+  });
+
+  test('a fence from before the spool is an error that says so', async () => {
+    await append(2);
+    sink.fence = origin;
+    await expect(run()).rejects.toThrow(SpoolTooShort);
+  });
+});

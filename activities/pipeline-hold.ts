@@ -1,0 +1,109 @@
+import { WorkflowUpdateFailedError, type Client, type WorkflowHandle } from '@temporalio/client';
+import type { Hold } from '../connectors/verification/verify-pipeline.ts';
+import { NotComparable } from '../connectors/verification/not-comparable.ts';
+import type { Position } from '../core/position.ts';
+import { pipelineWorkflowId } from '../core/workflow-names.ts';
+
+/** What of a pipeline's workflow is used here; its own types are behind the arrows of the design. */
+type Status = { readonly state: string; readonly capture: PartStatus; readonly lanes: readonly PartStatus[] };
+type PartStatus = { readonly name: string; readonly state: string; readonly error: string | null };
+type HoldReport = { readonly notHeld: Readonly<Record<string, string>> };
+
+export type HoldTimes = {
+  /** For lanes to get there. */
+  readonly reachMs: number;
+  /** From the beginning of the hold to its end, whatever happens. */
+  readonly longestMs: number;
+};
+
+/** What was done to a pipeline and must be undone: kept in heartbeats, for an attempt that follows a crash. */
+export type HoldState = { stopped: boolean; held: boolean };
+
+/**
+ * Brings the lanes of a running pipeline to one position. Only the capture is stopped while the position is chosen, for
+ * a lane cannot pass what was not captured yet; it goes on as soon as no lane runs a step without an end.
+ */
+export class PipelineHold implements Hold {
+  readonly #handle: WorkflowHandle;
+  readonly #pipeline: string;
+  readonly #times: HoldTimes;
+  readonly #signal: AbortSignal;
+  readonly state: HoldState;
+
+  constructor(client: Client, options: { pipeline: string; times: HoldTimes; state: HoldState; signal: AbortSignal }) {
+    this.#handle = client.workflow.getHandle(pipelineWorkflowId(options.pipeline));
+    this.#pipeline = options.pipeline;
+    this.#times = options.times;
+    this.#signal = options.signal;
+    this.state = options.state;
+  }
+
+  async stop(): Promise<void> {
+    this.#assertRuns(await this.#status());
+    this.state.stopped = true;
+    await this.#handle.signal('pauseLane', 'capture');
+    await this.#until('its capture to stop', async () => (await this.#status()).capture.state === 'paused');
+  }
+
+  async at(position: Position): Promise<void> {
+    const { reachMs, longestMs } = this.#times;
+    this.state.held = true;
+    const request = { position, timeoutMs: longestMs };
+    const update = await this.#comparable(() => this.#handle.startUpdate<HoldReport, [typeof request]>('holdAt', { args: [request], waitForStage: 'ACCEPTED' }));
+    // steps that began before know nothing of the hold: the update asked them to end
+    await this.#until('steps to end', async () => !(await this.#isEnding()));
+    await this.#resumeCapture();
+    const late = setTimeout(() => void this.#handle.signal('releaseHold').catch(() => {}), reachMs);
+    const report = await this.#comparable(() => update.result()).finally(() => clearTimeout(late));
+    const notHeld = Object.entries(report.notHeld).map(([lane, why]) => `${lane}: ${why}`);
+    if (notHeld.length > 0) throw new NotComparable(`Not every lane of ${this.#pipeline} could be held at ${position} within ${reachMs / 1000} s (${notHeld.join('; ')}). See ./sluice status, and run verify again.`);
+  }
+
+  async release(): Promise<void> {
+    if (this.state.held) await this.#handle.signal('releaseHold');
+    this.state.held = false;
+    await this.#resumeCapture();
+  }
+
+  async #resumeCapture(): Promise<void> {
+    if (this.state.stopped) await this.#handle.signal('resumeLane', 'capture');
+    this.state.stopped = false;
+  }
+
+  #status(): Promise<Status> {
+    return this.#handle.query<Status>('status');
+  }
+
+  #assertRuns({ state, capture, lanes }: Status): void {
+    if (state !== 'running') throw new NotComparable(`Pipeline ${this.#pipeline} is ${state}, and only a running one can be compared. Type ./sluice resume ${this.#pipeline}, and run verify again.`);
+    const idle = [capture, ...lanes].find((part) => part.state !== 'running');
+    if (idle) throw new NotComparable(`${idle.name === 'capture' ? 'The capture' : `Lane ${idle.name}`} of ${this.#pipeline} is ${idle.state}${idle.error === null ? '' : ` (${idle.error})`}. Type ./sluice resume ${this.#pipeline} --lane ${idle.name}, and run verify again.`);
+  }
+
+  async #isEnding(): Promise<boolean> {
+    const { raw } = await this.#handle.describe();
+    return (raw.pendingActivities ?? []).some(({ state }) => state === cancelRequested);
+  }
+
+  async #until(what: string, isSo: () => Promise<boolean>): Promise<void> {
+    const deadline = performance.now() + this.#times.reachMs;
+    while (!(await isSo())) {
+      this.#signal.throwIfAborted();
+      if (performance.now() > deadline) throw new NotComparable(`Pipeline ${this.#pipeline}: waited ${this.#times.reachMs / 1000} s for ${what}. See ./sluice status, and run verify again.`);
+      await new Promise((resolve) => setTimeout(resolve, pollMs));
+    }
+  }
+
+  async #comparable<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof WorkflowUpdateFailedError)) throw error;
+      throw new NotComparable(`Pipeline ${this.#pipeline} refused to be held: ${error.cause?.message ?? error.message}. Run verify again later.`, { cause: error });
+    }
+  }
+}
+
+const pollMs = 50;
+/** temporal.api.enums.v1.PendingActivityState */
+const cancelRequested = 3;

@@ -1,0 +1,61 @@
+import { CancelledFailure, Context } from '@temporalio/activity';
+import { WorkflowNotFoundError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import { NotComparable } from '../connectors/verification/not-comparable.ts';
+import { verifyPipeline } from '../connectors/verification/verify-pipeline.ts';
+import { notComparable, type Verification } from '../core/verification.ts';
+import { failureOf } from './failures.ts';
+import { PipelineHold, type HoldState } from './pipeline-hold.ts';
+import type { Runtime } from './runtime.ts';
+
+/** What the verify workflow sees. */
+export type VerifyActivities = { verify(input: VerifyInput): Promise<Verification> };
+
+export type VerifyInput = {
+  readonly pipeline: string;
+  /** For lanes to reach the snapshot, and for the source's running write transactions to end. */
+  readonly reachMs: number;
+  /** Lanes are held no longer than this. */
+  readonly longestMs: number;
+};
+
+/** Compares every sink of a pipeline with its source. Fails with `notComparable` and a sentence when that cannot be done. */
+export async function verify(runtime: Pick<Runtime, 'config' | 'definition'>, { pipeline, reachMs, longestMs }: VerifyInput): Promise<Verification> {
+  const context = Context.current();
+  const end = new AbortController();
+  const stop = () => end.abort(new CancelledFailure('verify was asked to stop'));
+  context.cancellationSignal.addEventListener('abort', stop, { once: true });
+  const before = context.info.heartbeatDetails as { state?: HoldState } | undefined;
+  const state: HoldState = { stopped: false, held: false, ...before?.state };
+  let phase = 'beginning';
+  const beat = setInterval(() => context.heartbeat({ phase, state }), 500);
+  const hold = new PipelineHold(context.client, { pipeline, times: { reachMs, longestMs }, state, signal: end.signal });
+  try {
+    // of an attempt whose worker was killed
+    await hold.release();
+    return await verifyPipeline({
+      pipeline: runtime.definition(pipeline).pipeline,
+      addresses: runtime.config,
+      hold,
+      waitMs: reachMs,
+      signal: end.signal,
+      onPhase: (now) => {
+        phase = now;
+        context.heartbeat({ phase, state });
+      },
+    });
+  } catch (error) {
+    throw end.signal.aborted ? end.signal.reason : failure(error, pipeline, phase);
+  } finally {
+    clearInterval(beat);
+    context.cancellationSignal.removeEventListener('abort', stop);
+  }
+}
+
+function failure(error: unknown, pipeline: string, phase: string): Error {
+  if (error instanceof NotComparable) return ApplicationFailure.create({ message: error.message, type: notComparable, nonRetryable: true, cause: error });
+  if (error instanceof WorkflowNotFoundError) return ApplicationFailure.nonRetryable(`Pipeline ${pipeline} does not run: its workflow pipeline/${pipeline} was never started. Type ./sluice up.`, notComparable);
+  const known = failureOf(error);
+  const message = `${phase}: ${known.message}`;
+  return ApplicationFailure.create({ message, type: notComparable, nonRetryable: true, cause: known });
+}

@@ -1,0 +1,115 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { type ClickHouseClient, createClient } from '@clickhouse/client';
+import { Redis } from 'ioredis';
+import { Client } from 'pg';
+import { resolve } from '../core/define/resolve.ts';
+import { lanesOf } from '../core/define/lanes.ts';
+import { type Config, toEnvironment } from '../core/config.ts';
+import type { Pipeline, Text } from '../core/pipeline.ts';
+import { type Lsn, parsePosition, toPosition } from '../core/position.ts';
+import { unreachable } from '../core/unreachable.ts';
+import { fill } from './fill.ts';
+import type { Workload } from './load/workload.ts';
+
+/** The fences of a pipeline's lanes, read where the sinks keep them. */
+export class Fences {
+  readonly pipeline: Pipeline;
+  readonly #state: Client;
+  readonly #redis: Redis;
+  readonly #clickhouse: ClickHouseClient;
+
+  static async open(config: Config, definition: Pipeline<Text>): Promise<Fences> {
+    const fences = new Fences(config, resolve(definition, { ...process.env, ...toEnvironment(config) }));
+    await fences.#state.connect();
+    return fences;
+  }
+
+  private constructor(config: Config, pipeline: Pipeline) {
+    this.pipeline = pipeline;
+    this.#state = new Client({ connectionString: config.stateUrl, application_name: 'sluice bench' });
+    this.#redis = new Redis(config.redisUrl);
+    this.#clickhouse = createClient({ url: config.clickhouseUrl });
+  }
+
+  /**
+   * Resolves when every lane that reads segments has what lies below `lsn`, and every relay what came of that; with the
+   * seconds that each lane took.
+   */
+  async passed(lsn: Lsn, options: { readonly timeoutMs: number; readonly signal: AbortSignal; readonly onLook: () => Promise<void> }): Promise<Readonly<Record<string, number>>> {
+    const waiting = new Set(lanesOf(this.pipeline).filter(({ reads }) => reads === 'segments').map(({ name }) => name));
+    const startedAt = performance.now();
+    const until = startedAt + options.timeoutMs;
+    const took: Record<string, number> = {};
+    for (;;) {
+      await options.onLook();
+      await Promise.all(
+        [...waiting].map(async (lane) => {
+          const fence = await this.#fence(lane);
+          if (fence === undefined || fence < lsn) return;
+          waiting.delete(lane);
+          took[lane] = (performance.now() - startedAt) / 1000;
+        }),
+      );
+      if (waiting.size === 0) break;
+      if (performance.now() > until) throw new Error(`Lane ${[...waiting].join(', ')} did not get through the backlog within ${options.timeoutMs / 1000} s. See the worker's log.`);
+      await wait(lookMs, undefined, { signal: options.signal });
+    }
+    await this.#relaysCaughtUp(until, options.signal);
+    return took;
+  }
+
+  /** Resolves when everything that is committed by now has passed: one event is written to wait for. */
+  async passedNow(client: Client, workload: Workload, signal: AbortSignal): Promise<void> {
+    await this.passed(await fill(client, workload, 1, signal), { timeoutMs: 60_000, signal, onLook: async () => {} });
+  }
+
+  async close(): Promise<void> {
+    this.#redis.disconnect();
+    await Promise.all([this.#state.end(), this.#clickhouse.close()]);
+  }
+
+  async #fence(lane: string): Promise<Lsn | undefined> {
+    const text = await this.#fenceText(lane);
+    return text === undefined ? undefined : parsePosition(toPosition(text)).lsn;
+  }
+
+  async #fenceText(lane: string): Promise<string | undefined> {
+    const definition = this.pipeline.sinks[lane];
+    switch (definition?.kind) {
+      case 'clickhouse': {
+        const result = await this.#clickhouse.query({
+          query: 'SELECT lower(hex(max(position))) AS position FROM sluice_fence WHERE pipeline = {pipeline:String} AND lane = {lane:String}',
+          query_params: { pipeline: this.pipeline.name, lane },
+          format: 'JSONEachRow',
+        });
+        return (await result.json<{ position: string }>())[0]?.position.padStart(32, '0');
+      }
+      case 'redis-live':
+        return (await this.#redis.get(`{${definition.key}}:fence`)) ?? undefined;
+      case undefined:
+      case 'http': {
+        const { rows } = await this.#state.query<{ position: string }>('select position from sluice.fence where pipeline = $1 and lane = $2', [this.pipeline.name, lane]);
+        return rows[0]?.position;
+      }
+      case 'postgres-results':
+      case 'redis-results':
+        return undefined;
+      default:
+        return unreachable(definition);
+    }
+  }
+
+  async #relaysCaughtUp(until: number, signal: AbortSignal): Promise<void> {
+    const relays = lanesOf(this.pipeline).filter(({ reads }) => reads === 'outbox').length;
+    const { rows } = await this.#state.query<{ seq: string }>('select outbox_seq::text as seq from sluice.aggregate where pipeline = $1', [this.pipeline.name]);
+    const behind = async () => {
+      const { rows: done } = await this.#state.query<{ count: string }>('select count(*)::text from sluice.relay_fence where pipeline = $1 and seq >= $2', [this.pipeline.name, rows[0]!.seq]);
+      return Number(done[0]!.count) < relays;
+    };
+    for (; await behind(); await wait(lookMs, undefined, { signal })) {
+      if (performance.now() > until) throw new Error('The relays did not publish what the aggregate lane computed in time. See the worker\'s log.');
+    }
+  }
+}
+
+const lookMs = 50;

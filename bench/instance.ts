@@ -1,0 +1,84 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ensurePipelines, pipelineStatuses } from '../client/pipelines.ts';
+import type { Config } from '../core/config.ts';
+import { postgres } from '../infra/embedded/postgres.ts';
+import { isRunning, readInstance, stopLeftovers } from '../infra/supervisor/instance.ts';
+import { lockDataDir } from '../infra/supervisor/lock.ts';
+import { planInstance, portsOf } from '../infra/supervisor/plan.ts';
+import { checkPorts, portsFrom } from '../infra/supervisor/ports.ts';
+import { productPorts } from '../infra/supervisor/processes.ts';
+import { startProcesses } from '../infra/supervisor/product.ts';
+import { Roster } from '../infra/supervisor/roster.ts';
+import { secretsOf } from '../infra/supervisor/secrets.ts';
+import { fetchPrograms, type Start, startServices } from '../infra/supervisor/services.ts';
+import { waitUntil } from '../infra/supervisor/wait.ts';
+
+export type BenchInstance = {
+  readonly config: Config;
+  /** Of a process by its name in the supervisor, as it runs now. */
+  pidOf(name: string): number | undefined;
+  /** Stops everything and removes its data. */
+  stop(): Promise<void>;
+};
+
+export type InstanceOptions = {
+  readonly dataDir: string;
+  readonly portBase: number;
+  readonly report: (line: string) => void;
+  readonly signal: AbortSignal;
+};
+
+/** A fresh PostgreSQL with the sample tables, and nothing else. */
+export function startSource(options: InstanceOptions): Promise<BenchInstance> {
+  return startFresh(options, { sourceOnly: true });
+}
+
+/** Everything that `./sluice up` starts, without load, and with this pipeline only. */
+export function startProduct(options: InstanceOptions, pipeline: string): Promise<BenchInstance> {
+  return startFresh(options, { sourceOnly: false }, async (start) => {
+    await startProcesses(start);
+    const { config } = start.plan;
+    await ensurePipelines(config, [pipeline]);
+    const running = async () => {
+      const status = (await pipelineStatuses(config)).find(({ name }) => name === pipeline)!;
+      if (status.state !== 'running') throw new Error(`${status.name} is ${status.state}${status.reason ? `: ${status.reason}` : ''}`);
+    };
+    const logFile = join(config.dataDir, 'logs', 'worker.log');
+    await waitUntil(running, { what: `Pipeline ${pipeline}`, timeoutMs: 60_000, everyMs: 200, signal: start.signal, logFile });
+  });
+}
+
+async function startFresh(options: InstanceOptions, { sourceOnly }: { sourceOnly: boolean }, then?: (start: Start) => Promise<void>): Promise<BenchInstance> {
+  const { dataDir, report, signal } = options;
+  if (isRunning(readInstance(dataDir))) throw new Error(`Another benchmark is running on ${dataDir}. Two at once would measure each other: wait for it.`);
+  process.umask(0o022); // what root makes here, PostgreSQL's user must be able to read
+  await stopLeftovers(dataDir);
+  await rm(dataDir, { recursive: true, force: true });
+  await mkdir(join(dataDir, 'logs'), { recursive: true });
+  const unlock = lockDataDir(dataDir);
+  let roster: Roster | undefined;
+  const stop = async () => {
+    await roster?.stop();
+    unlock();
+    await rm(dataDir, { recursive: true, force: true });
+  };
+  try {
+    const ports = portsFrom(options.portBase);
+    const place = { dataDir, ports, secrets: secretsOf(dataDir) };
+    // services of the user's own are not used: they would be filled and measured
+    const whole = planInstance({}, place);
+    const plan = sourceOnly ? { ...whole, embedded: [postgres] } : whole;
+    await checkPorts(ports, [...plan.embedded.flatMap(({ name }) => portsOf[name]), ...(sourceOnly ? [] : productPorts)]);
+    const { programs } = await fetchPrograms(plan, { report, signal });
+    roster = new Roster(plan, report);
+    const start: Start = { plan, place, roster, report, signal };
+    await startServices(start, programs);
+    await then?.(start);
+    const pidOf = (name: string) => readInstance(dataDir)?.processes.find((each) => each.name === name)?.pid;
+    return { config: plan.config, pidOf, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

@@ -1,2 +1,0 @@
-/** The definitions of every pipeline, for programs that stand on the client. */
-export { pipelines } from '../pipelines/index.ts';

@@ -1,0 +1,34 @@
+import { globSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { workflowBundle } from '../../workers/workflow-bundle.ts';
+
+Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { forward: {}, filter: { core: 'OFF' as never, other: 'ERROR' } } } });
+
+const root = join(import.meta.dirname, 'histories');
+const files = globSync('*/*.json', { cwd: root }).sort();
+const historyOf = (file: string) => JSON.parse(readFileSync(join(root, file), 'utf8')) as { events: { activityTaskScheduledEventAttributes?: { activityId: string } }[] };
+
+describe('I10: the workflows can go on from the histories of every release', () => {
+  let bundle: { codePath: string };
+  beforeAll(async () => void (bundle = await workflowBundle(join(tmpdir(), 'sluice-test-workflows'))));
+
+  test('there are some', () => {
+    expect(files.length).toBeGreaterThanOrEqual(5);
+  });
+
+  test.each(files)('%s', async (file) => {
+    await Worker.runReplayHistory({ workflowBundle: bundle }, historyOf(file), 'pipeline/replayed');
+  });
+
+  test('a history that these workflows cannot have made is refused', async () => {
+    const history = historyOf(files[0]!);
+    for (const event of history.events) {
+      const scheduled = event.activityTaskScheduledEventAttributes;
+      if (scheduled?.activityId === 'describe') scheduled.activityId = 'something else';
+    }
+    await expect(Worker.runReplayHistory({ workflowBundle: bundle }, history, 'pipeline/replayed')).rejects.toThrow(/[Nn]ondeterminism|activity id/i);
+  });
+});

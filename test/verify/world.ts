@@ -1,0 +1,162 @@
+import { once } from 'node:events';
+import { readFile, mkdtemp, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createClient } from '@clickhouse/client';
+import fc from 'fast-check';
+import { Redis } from 'ioredis';
+import type { ClickHouseClient } from '@clickhouse/client';
+import { openRelay, openSink } from '../../activities/open-destination.ts';
+import { migrate } from '../../connectors/postgres/state/migrate.ts';
+import { openState, readOutbox, type State } from '../../connectors/postgres/state/state.ts';
+import type { Sink } from '../../connectors/sink.ts';
+import { verifyPipeline } from '../../connectors/verification/verify-pipeline.ts';
+import { parseConfig, type Config } from '../../core/config.ts';
+import { lanesOf } from '../../core/define/lanes.ts';
+import { resolve } from '../../core/define/resolve.ts';
+import type { Pipeline } from '../../core/pipeline.ts';
+import { parsePosition, position, type Position } from '../../core/position.ts';
+import { SegmentBuilder, type PlainEvent, type PlainTransaction, type TextRow } from '../../core/segment-builder.ts';
+import type { Verification } from '../../core/verification.ts';
+import { createReceiver } from '../../infra/receiver/receiver.ts';
+import { ReceiverStore } from '../../infra/receiver/store.ts';
+import engagement from '../../pipelines/engagement.ts';
+import { services, throwAwayClickhouse, throwAwayDatabase, throwAwayRedis } from '../embedded/services.ts';
+import { SourceTable, rows, start, titles, type Intent } from '../sinks/stream.ts';
+
+const secret = `whsec_${Buffer.from('a secret of 24 bytes, ok').toString('base64')}`;
+const zero = position(1, 1n, 0);
+
+/**
+ * A source, and every kind of sink filled by its own connector from the same stream: updates, deletes, moved keys and
+ * times, late and future events, and contents that change. Nothing runs, so tests can spoil one place at a time.
+ */
+export class World implements AsyncDisposable {
+  readonly state: State;
+  readonly redis: Redis;
+  readonly clickhouse: ClickHouseClient;
+  readonly pipeline: Pipeline;
+  readonly receiver: ReceiverStore;
+  readonly #config: Config;
+  readonly #sinks: ReadonlyMap<string, Sink>;
+  readonly #stack: AsyncDisposableStack;
+  #fence: Position = zero;
+
+  static async open(): Promise<World> {
+    const stack = new AsyncDisposableStack();
+    const database = stack.use(await throwAwayDatabase());
+    const [redisDatabase, clickhouse] = [stack.use(await throwAwayRedis()), stack.use(await throwAwayClickhouse())];
+    const directory = await mkdtemp(join(tmpdir(), 'sluice-verify-'));
+    stack.defer(() => rm(directory, { recursive: true }));
+    const store = stack.adopt(new ReceiverStore(join(directory, 'receiver.sqlite')), (each) => each.close());
+    const server = createReceiver(store, secret).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    stack.defer(() => void (server.closeAllConnections(), server.close()));
+    const { port } = server.address() as AddressInfo;
+    const environment = { SLUICE_SOURCE_URL: database.url, SLUICE_STATE_URL: database.url, SLUICE_REDIS_URL: redisDatabase.url, SLUICE_CLICKHOUSE_URL: clickhouse.url, TEMPORAL_ADDRESS: services().temporalAddress, SLUICE_EXTERNAL_URL: `http://127.0.0.1:${port}/events`, SLUICE_RECEIVER_PORT: String(port), SLUICE_EXTERNAL_SECRET: secret };
+    const resolved = resolve(engagement, environment);
+    const pipeline: Pipeline = { ...resolved, sinks: { ...resolved.sinks, table: { kind: 'postgres-results', view: 'leaderboard', table: 'results.leaderboard' } } };
+    const state = stack.adopt(openState(database.url), (pool) => pool.end());
+    await migrate(state);
+    const redis = stack.adopt(new Redis(redisDatabase.url), (each) => each.disconnect());
+    const client = stack.adopt(createClient({ url: clickhouse.url }), (each) => each.close());
+    const config = parseConfig(environment);
+    const sinks = new Map<string, Sink>();
+    for (const { name, reads } of lanesOf(pipeline)) if (reads === 'segments') sinks.set(name, stack.adopt((await openSink(config, state, pipeline, name)).sink, (sink) => sink.close()));
+    const world = new World({ state, redis, clickhouse: client, pipeline, receiver: store, config, sinks, stack });
+    await world.#fill();
+    return world;
+  }
+
+  private constructor(parts: { state: State; redis: Redis; clickhouse: ClickHouseClient; pipeline: Pipeline; receiver: ReceiverStore; config: Config; sinks: ReadonlyMap<string, Sink>; stack: AsyncDisposableStack }) {
+    this.state = parts.state;
+    this.redis = parts.redis;
+    this.clickhouse = parts.clickhouse;
+    this.pipeline = parts.pipeline;
+    this.receiver = parts.receiver;
+    this.#config = parts.config;
+    this.#sinks = parts.sinks;
+    this.#stack = parts.stack;
+  }
+
+  /** Everything is at one place already: a hold is only moving the fences up to the snapshot. */
+  verify({ only, ...addresses }: Partial<Config> & { readonly only?: string } = {}): Promise<Verification> {
+    const sinks = Object.fromEntries(Object.entries(this.pipeline.sinks).filter(([name]) => only === undefined || name === only));
+    const at = async (to: Position) => {
+      const canary: PlainTransaction = { lsn: parsePosition(to).lsn + 8n, commitTimeMs: start, events: [], canaryMs: start };
+      const { segments } = new SegmentBuilder(this.pipeline, { epoch: 1, from: this.#fence }).transaction(canary).cut();
+      for (const sink of this.#sinks.values()) await sink.apply(segments, this.#fence, to);
+      this.#fence = to;
+    };
+    const nothing = async () => {};
+    return verifyPipeline({ pipeline: { ...this.pipeline, sinks }, addresses: { ...this.#config, ...addresses }, hold: { stop: nothing, at, release: nothing }, waitMs: 10_000, signal: new AbortController().signal, onPhase: () => {} });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+
+  async #fill(): Promise<void> {
+    const { table, transactions, dimension } = stream(await this.#samples());
+    const builder = new SegmentBuilder(this.pipeline, { epoch: 1, from: zero });
+    for (const transaction of transactions) builder.transaction(transaction);
+    const { segments } = builder.cut();
+    const to = segments.at(-1)!.header.to;
+    for (const sink of this.#sinks.values()) await sink.finishLoad(zero);
+    for (const sink of this.#sinks.values()) await sink.apply(segments, zero, to);
+    this.#fence = to;
+    for (const { name, reads } of lanesOf(this.pipeline)) {
+      if (reads !== 'outbox') continue;
+      const relay = await openRelay(this.#config, this.state, this.pipeline, name);
+      const messages = await readOutbox(this.state, this.pipeline.name, 0, 10_000);
+      await relay.publish(messages, 0, messages.at(-1)!.seq);
+      await relay.close();
+    }
+    await this.#fillSource(table.rows.values(), dimension);
+  }
+
+  /** Rows with json as Postgres writes it, for that is how it comes in the stream. */
+  async #samples(): Promise<readonly TextRow[]> {
+    const sampled = fc.sample(rows, { seed: 17, numRuns: seconds * 2 });
+    const { rows: payloads } = await this.state.query<{ text: string | null }>('select value::jsonb::text as text from unnest($1::text[]) with ordinality as each (value, place) order by place', [sampled.map((row) => row.raw_payload)]);
+    return sampled.map((row, place) => ({ ...row, raw_payload: payloads[place]!.text }));
+  }
+
+  async #fillSource(events: Iterable<TextRow>, dimension: readonly TextRow[]): Promise<void> {
+    await this.state.query(await readFile(new URL('../../infra/demo/source.sql', import.meta.url), 'utf8'));
+    await this.state.query('alter table engagement_events drop constraint engagement_events_content_id_fkey; alter table content alter slug drop not null, alter publish_ts drop not null');
+    await this.state.query('insert into content select * from jsonb_populate_recordset(null::content, $1)', [JSON.stringify(dimension)]);
+    const columns = Object.keys(this.pipeline.source.events.columns);
+    await this.state.query(`create table texts (${columns.map((name) => `${name} text`).join(', ')})`);
+    await this.state.query('insert into texts select * from json_populate_recordset(null::texts, $1)', [JSON.stringify([...events])]);
+    await this.state.query(`insert into engagement_events (${columns.join(', ')}) select ${columns.map((name) => `${name}::${this.pipeline.source.events.columns[name]!.type}`).join(', ')} from texts; drop table texts`);
+    await this.state.query(`insert into sluice.shard (pipeline, shard, epoch, slot, system_identifier, state, loaded_at, definition_hash) values ($1, $1, 1, 'none', '1', 'streaming', $2, '')`, [this.pipeline.name, zero]);
+  }
+}
+
+/** Ten minutes in which something happens each second; half-way the contents change. */
+function stream(samples: readonly TextRow[]): { table: SourceTable; transactions: readonly PlainTransaction[]; dimension: readonly TextRow[] } {
+  const table = new SourceTable();
+  const transactions: PlainTransaction[] = [{ lsn: 100n, commitTimeMs: start, events: titles }];
+  const first = titles.map((title) => ('row' in title ? title.row : {}));
+  const renamed = { ...first[1]!, title: "renamed: 'it' \\ \t", length_seconds: '0' };
+  for (let second = 1; second <= seconds; second++) {
+    const commitTimeMs = start + second * 1000;
+    const intents: Intent[] = samples.slice(second * 2 - 2, second * 2).map((row, place) => ({ kind: kinds[(second * 3 + place) % kinds.length]!, slot: second * 31 + place, row: { ...row, event_ts: timeOf(second, place, commitTimeMs, row['event_ts']!) } as Intent['row'] }));
+    const events: PlainEvent[] = intents.map((intent) => table.do(intent));
+    if (second === seconds / 2) events.push({ op: 'update', table: 'content', old: first[1]!, row: renamed }, { op: 'delete', table: 'content', old: first[2]! });
+    transactions.push({ lsn: BigInt(100 + second * 10), commitTimeMs, events, ...(second === seconds && { canaryMs: commitTimeMs }) });
+  }
+  return { table, transactions, dimension: [first[0]!, renamed, first[3]!] };
+}
+
+const seconds = 600;
+const kinds = ['insert', 'insert', 'insert', 'insert', 'update', 'insert', 'move', 'insert', 'delete', 'insert', 'rekey'] as const;
+
+/** Mostly now; sometimes long ago, in the future, infinite, or BC. */
+function timeOf(second: number, place: number, commitTimeMs: number, sampled: string): string {
+  if ((second + place) % 13 === 0) return sampled;
+  if ((second + place) % 17 === 0) return new Date(commitTimeMs + 120_000).toISOString();
+  return new Date(commitTimeMs - ((second * 7) % 3_000)).toISOString();
+}

@@ -1,0 +1,45 @@
+import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/common';
+import { ActivityCancellationType, CancellationScope, getExternalWorkflowHandle, proxyActivities, setCurrentDetails } from '@temporalio/workflow';
+import type { VerifyActivities } from '../activities/verify.ts';
+import { notComparable, verificationText, type Verification } from '../core/verification.ts';
+import { pipelineWorkflowId } from '../core/workflow-names.ts';
+import { releaseHold, resumeLane } from './messages.ts';
+
+export type VerifyWorkflowInput = {
+  readonly name: string;
+  /** For lanes to reach the snapshot; 30 s by default. */
+  readonly reachMs?: number;
+};
+
+const longestMs = 10 * 60_000;
+
+const { verify: compare } = proxyActivities<VerifyActivities>({
+  startToCloseTimeout: longestMs + 60_000,
+  heartbeatTimeout: 10_000,
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  // an attempt after a killed worker: it first undoes what that one did to the pipeline
+  retry: { initialInterval: 500, maximumAttempts: 3, nonRetryableErrorTypes: [notComparable] },
+});
+
+/** Compares every sink of a pipeline with its source at one position, while both go on. */
+export async function verify({ name, reachMs = 30_000 }: VerifyWorkflowInput): Promise<Verification> {
+  setCurrentDetails(`# ${name}: comparing\nIts lanes are held at a snapshot of the source, and every sink is compared with it. The source goes on meanwhile.`);
+  try {
+    const verification = await compare({ pipeline: name, reachMs, longestMs });
+    setCurrentDetails(`# ${name}: ${verification.equal ? 'everything is equal' : 'DIFFERENCES'}\n\`\`\`\n${verificationText(verification).replaceAll('```', "'''")}\n\`\`\``);
+    return verification;
+  } catch (error) {
+    const cause = error instanceof ActivityFailure ? error.cause : undefined;
+    if (cause instanceof TimeoutFailure) await CancellationScope.nonCancellable(() => letGo(name));
+    const sentence = cause?.message ?? String(error);
+    setCurrentDetails(`# ${name}: could not be compared\n\`\`\`\n${sentence}\n\`\`\``);
+    throw cause instanceof ApplicationFailure ? cause : error;
+  }
+}
+
+/** The worker that held the pipeline is gone, and no other has tidied up after it. */
+async function letGo(name: string): Promise<void> {
+  const pipeline = getExternalWorkflowHandle(pipelineWorkflowId(name));
+  await pipeline.signal(releaseHold);
+  await pipeline.signal(resumeLane, 'capture');
+}
