@@ -49,14 +49,20 @@ export class PipelineHold implements Hold {
     const { reachMs, longestMs } = this.#times;
     this.state.held = true;
     const request = { position, timeoutMs: longestMs };
-    const update = await this.#comparable(() => this.#handle.startUpdate<HoldReport, [typeof request]>('holdAt', { args: [request], waitForStage: 'ACCEPTED' }));
-    // steps that began before know nothing of the hold: the update asked them to end
-    await this.#until('steps to end', async () => !(await this.#isEnding()));
-    await this.#resumeCapture();
-    const late = setTimeout(() => void this.#handle.signal('releaseHold').catch(() => {}), reachMs);
-    const report = await this.#comparable(() => update.result()).finally(() => clearTimeout(late));
-    const notHeld = Object.entries(report.notHeld).map(([lane, why]) => `${lane}: ${why}`);
+    const { notHeld: report } = await this.#comparable(() => this.#retryingRotation(() => this.#holdAt(request)));
+    const notHeld = Object.entries(report).map(([lane, why]) => `${lane}: ${why}`);
     if (notHeld.length > 0) throw new NotComparable(`Not every lane of ${this.#pipeline} could be held at ${position} within ${reachMs / 1000} s (${notHeld.join('; ')}). See ./sluice status, and run verify again.`);
+  }
+
+  async #holdAt(request: { readonly position: Position; readonly timeoutMs: number }): Promise<HoldReport> {
+    const update = await this.#handle.startUpdate<HoldReport, [typeof request]>('holdAt', { args: [request], waitForStage: 'ACCEPTED' });
+    // a refusal is known at once, before the capture goes on
+    const result = update.result();
+    // steps that began before know nothing of the hold: the update asked them to end
+    await Promise.race([result, this.#until('steps to end', async () => !(await this.#isEnding()))]);
+    await this.#resumeCapture();
+    const late = setTimeout(() => void this.#handle.signal('releaseHold').catch(() => {}), this.#times.reachMs);
+    return result.finally(() => clearTimeout(late));
   }
 
   async release(): Promise<void> {
@@ -82,7 +88,7 @@ export class PipelineHold implements Hold {
 
   async #isEnding(): Promise<boolean> {
     const { raw } = await this.#handle.describe();
-    return (raw.pendingActivities ?? []).some(({ state }) => state === cancelRequested);
+    return (raw.pendingActivities ?? []).some(({ state }) => Number(state) === cancelRequested);
   }
 
   async #until(what: string, isSo: () => Promise<boolean>): Promise<void> {
@@ -94,11 +100,25 @@ export class PipelineHold implements Hold {
     }
   }
 
+  /** A fresh run takes over within a second or two, and answers then. */
+  async #retryingRotation<T>(ask: () => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (!(error instanceof WorkflowUpdateFailedError) || (error.cause as { type?: string } | undefined)?.type !== 'Rotating' || tries === 20) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 250));
+      }
+    }
+  }
+
   async #comparable<T>(ask: () => Promise<T>): Promise<T> {
     try {
       return await ask();
     } catch (error) {
       if (!(error instanceof WorkflowUpdateFailedError)) throw error;
+      // whatever is held now is somebody else's
+      this.state.held = false;
       throw new NotComparable(`Pipeline ${this.#pipeline} refused to be held: ${error.cause?.message ?? error.message}. Run verify again later.`, { cause: error });
     }
   }

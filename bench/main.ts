@@ -36,6 +36,8 @@ process.exit();
 async function main(): Promise<void> {
   const options = parseOptions();
   const say = (line: string) => console.error(line);
+  const minutes = 20 + (options.rounds * options.rows) / 1_000_000;
+  setTimeout(() => stopped.abort(new Error(`The benchmark was not done after ${Math.round(minutes)} minutes and was given up. Is something else busy on this machine?`)), minutes * 60_000).unref();
   warnIfBusy(say);
   const instance = await startProduct({ dataDir: join(checkout, '.sluice', 'bench', String(options.portBase)), portBase: options.portBase, report: say, signal: stopped.signal }, name);
   try {

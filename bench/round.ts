@@ -37,7 +37,8 @@ export type RoundOptions = {
 const bareSlot = 'sluice_bench_bare';
 const toolSlot = 'sluice_bench_tool';
 const marker = 'sluice bench';
-const catchUpMs = 120_000;
+/** A thirtieth of what is aimed at. */
+const slowestPerSecond = 5_000;
 
 /** The same changes, received alone while the pipeline is paused, and then caught up through all of its sinks. */
 export async function measureRound({ instance, fences, client, workload, rows, signal, profile }: RoundOptions): Promise<Round> {
@@ -62,7 +63,7 @@ export async function measureRound({ instance, fences, client, workload, rows, s
   let lanes: Round['lanes'] = {};
   const catchUp = async () => {
     const resuming = resumePipeline(config, name);
-    lanes = await fences.passed(last, { timeoutMs: catchUpMs, signal, onLook: () => cpu.watch(client, slot) });
+    lanes = await fences.passed(last, { timeoutMs: 60_000 + (rows * 1000) / slowestPerSecond, signal, onLook: () => cpu.watch(client, slot) });
     await resuming;
   };
   if (profile === undefined) await catchUp();

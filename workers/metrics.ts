@@ -6,11 +6,11 @@ export function openMetrics(progress: Progress): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   for (const { name, help, of } of gauges) {
-    new Gauge({
+    const gauge = new Gauge({
       name: `sluice_${name}`,
       help,
       labelNames: ['pipeline', 'part'],
-      registers: [registry],
+      registers: [],
       collect() {
         this.reset();
         for (const part of progress.parts()) {
@@ -19,6 +19,7 @@ export function openMetrics(progress: Progress): Registry {
         }
       },
     });
+    registry.registerMetric(gauge);
   }
   return registry;
 }

@@ -39,13 +39,13 @@ export function handleMessages(run: PipelineRun): void {
     run.publish();
   });
   setHandler(releaseHold, () => run.release());
-  setHandler(holdAt, (request) => hold(run, request), { validator: (request) => assertCanHold(run, request) });
+  setHandler(holdAt, (request) => holdLanes(run, request), { validator: (request) => assertCanHold(run, request) });
   setHandler(drain, () => drainAll(run), { validator: () => assertRuns(run, 'drained') });
   setHandler(reload, () => reloadSettings(run), { validator: () => assertNotRotating(run) });
   if (run.hold) void releaseInTime(run, run.hold);
 }
 
-async function hold(run: PipelineRun, { position, lanes, timeoutMs }: HoldRequest): Promise<HoldReport> {
+async function holdLanes(run: PipelineRun, { position, lanes, timeoutMs }: HoldRequest): Promise<HoldReport> {
   const names = lanes ?? run.lanes.map(({ name }) => name);
   return reach(run, beginHold(position, names, Date.now() + timeoutMs));
 }
@@ -80,9 +80,9 @@ async function drainAll(run: PipelineRun): Promise<HoldReport> {
   run.stop();
   await condition(() => run.scopes.size === 0 || !run.draining);
   const position = run.part('capture').fence as Position | undefined;
-  const hold = beginHold(position ?? origin, lanes, deadlineMs);
-  if (!run.draining) return holdReport(hold, 'somebody paused or resumed the pipeline meanwhile');
-  const report = position === undefined ? holdReport(hold, 'nothing was captured yet') : await reach(run, hold);
+  const target = beginHold(position ?? origin, lanes, deadlineMs);
+  if (!run.draining) return holdReport(target, 'somebody paused or resumed the pipeline meanwhile');
+  const report = position === undefined ? holdReport(target, 'nothing was captured yet') : await reach(run, target);
   run.draining = false;
   run.release();
   run.stop();

@@ -129,7 +129,7 @@ export class PipelineRun {
   }
 
   stop(names: Iterable<string> = this.scopes.keys()): void {
-    for (const name of [...names]) this.scopes.get(name)?.cancel();
+    for (const name of Array.from(names)) this.scopes.get(name)?.cancel();
   }
 
   note(text: string): void {

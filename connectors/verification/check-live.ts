@@ -10,7 +10,7 @@ import type { ComparedColumn } from './columns.ts';
 import { quoted } from './columns.ts';
 import { compare } from './compare.ts';
 import { NotComparable } from './not-comparable.ts';
-import { measureSql, notAllZero, paneOf, panesOfSource } from './pane-sql.ts';
+import { measureSql, notAllZero, paneOf, sourcePanes } from './pane-sql.ts';
 import { viewOf } from './windows.ts';
 import { tableOfRows } from './working-database.ts';
 
@@ -96,7 +96,7 @@ async function makeExpected(database: Client, pipeline: Pipeline, set: PaneSet, 
     `create temporary table "live expected" as select * from (
        select key collate "C" as key, ${measureSql(view, view.rankBy)}::float8 as score ${values.join('')} from (
          select key, ${sums} from (
-           select pane_ms, key, ${parts} from (${panesOfSource(pipeline, set)}) source_panes
+           select pane_ms, key, ${parts} from ${sourcePanes(set)}
            union all select pane_ms, key, ${future} from sluice.late where pipeline = ${quoted(pipeline.name)} and pane_set = ${quoted(set.name)} and reason = 'future'
          ) panes where pane_ms <= ${newest} and pane_ms > ${newest} - ${view.window.sizeMs} group by key
        ) totals where ${notAllZero(places)}

@@ -6,7 +6,7 @@ import { paneTable } from '../postgres/aggregate/pane-store.ts';
 import { quote } from '../postgres/source-catalog.ts';
 import { quoted } from './columns.ts';
 import { compare } from './compare.ts';
-import { notAllZero, panesOfSource } from './pane-sql.ts';
+import { notAllZero, sourcePanes } from './pane-sql.ts';
 
 /** I7: per key and pane, panes plus everything set aside equal the view's SQL over the source. */
 export function checkPanes(database: Client, pipeline: Pipeline, set: PaneSet, horizonMs: number): Promise<Check> {
@@ -20,7 +20,7 @@ export function checkPanes(database: Client, pipeline: Pipeline, set: PaneSet, h
     what: `panes of ${set.views.map(({ name }) => name).join(', ')}, with late ones`,
     columns: [{ name: 'pane_ms', type: 'bigint' }, { name: 'key', type: 'text collate "C"' }, ...set.accumulators.map(({ name }) => ({ name, type: 'numeric' }))],
     keys: 2,
-    expected: `select pane_ms, key, ${named} from (${panesOfSource(pipeline, set)}) panes where pane_ms >= ${horizonMs} and ${notAllZero(places)}`,
+    expected: `select pane_ms, key, ${named} from ${sourcePanes(set)} where pane_ms >= ${horizonMs} and ${notAllZero(places)}`,
     actual: `select pane_ms, key, ${named} from (select pane_ms, key, ${sums} from (
         select pane_ms, key, ${kept} from ${paneTable(pipeline.name, set)}
         union all select pane_ms, key, ${aside} from sluice.late where pipeline = ${quoted(pipeline.name)} and pane_set = ${quoted(set.name)}

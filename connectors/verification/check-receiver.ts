@@ -1,12 +1,11 @@
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import type { Client } from 'pg';
-import type { ColumnType } from '../../core/columns/vector.ts';
 import { rowSchema } from '../../core/define/row-schema.ts';
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
 import type { Check } from '../../core/verification.ts';
 import { quote } from '../postgres/source-catalog.ts';
-import { columnDefinitions, quoted } from './columns.ts';
+import { columnDefinitions } from './columns.ts';
 import type { ComparedColumn } from './columns.ts';
 import { compare } from './compare.ts';
 import { enrichedColumns, expectedRows, positionColumn } from './enriched-rows.ts';
@@ -26,10 +25,9 @@ export async function checkReceiver(database: Client, pipeline: Pipeline, sink: 
   const columns = enrichedColumns(pipeline).map((column) => ({ ...column, type: jsonSafe(pipeline, column) }));
   await makeTable(database, 'receiver lines', [{ name: 'line', type: 'jsonb' }]);
   await fillTable(database, 'receiver lines', Readable.fromWeb(response.body as ReadableStream), 'lines', signal);
-  const schema = rowSchema(pipeline);
-  const values = columns.map(({ name, type }) => received(name, schema[name]!.type, type));
   await database.query(`create temporary table "receiver rows" (${columnDefinitions([positionColumn, ...columns])})`);
-  await database.query(`insert into pg_temp."receiver rows" select line ->> 'position', ${values.join(', ')} from pg_temp."receiver lines"`);
+  await database.query(`insert into pg_temp."receiver rows" select line ->> 'position', ${columns.map((column) => received(column)).join(', ')}
+    from pg_temp."receiver lines", jsonb_to_record(line -> 'row') as received (${columnDefinitions(columns.map((column) => ({ ...column, type: textual(column.type) })))})`);
   await database.query('analyze pg_temp."receiver rows"');
   const expected = columns.map(({ name, type }) => (type === 'jsonb' ? `nullif(${quote(name)}::jsonb, 'null') as ${quote(name)}` : quote(name)));
   const key = quote(pipeline.source.events.key);
@@ -54,10 +52,14 @@ function jsonSafe(pipeline: Pipeline, { name, type }: ComparedColumn): string {
 }
 
 /** The form of values is that of json-column.ts. */
-function received(name: string, declared: ColumnType, type: string): string {
-  if (type === 'jsonb') return `nullif(line -> 'row' -> ${quoted(name)}, 'null')`;
-  const text = `(line -> 'row' ->> ${quoted(name)})`;
-  return declared === 'bytea' ? `decode(${text}, 'base64')` : `${text}::${type}`;
+function received({ name, type }: ComparedColumn): string {
+  const value = `received.${quote(name)}`;
+  if (type === 'jsonb') return `nullif(${value}, 'null')`;
+  return type === 'bytea' ? `decode(${value}, 'base64')` : value;
+}
+
+function textual(type: string): string {
+  return type === 'bytea' ? 'text' : type;
 }
 
 function notAsked(sink: string, what: string, note: string): Check {

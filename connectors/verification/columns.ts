@@ -32,13 +32,6 @@ export function comparedType(type: ColumnType): string {
   }
 }
 
-/** Equal values get one text: -0 is 0, and a numeric's zeros at the end do not matter. */
-export function canonical({ name, type }: ComparedColumn, value = quote(name)): string {
-  if (type === 'float4' || type === 'float8') return `(${value} + 0::${type})`;
-  if (type === 'numeric') return `trim_scale(${value})`;
-  return value;
-}
-
 export function columnDefinitions(columns: readonly ComparedColumn[]): string {
   return columns.map(({ name, type }) => `${quote(name)} ${type}`).join(', ');
 }

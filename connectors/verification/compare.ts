@@ -2,7 +2,6 @@ import type { Client } from 'pg';
 import type { Check, Difference, Digest, Texts } from '../../core/verification.ts';
 import { quote } from '../postgres/source-catalog.ts';
 import type { ComparedColumn } from './columns.ts';
-import { canonical } from './columns.ts';
 
 export type Comparison = {
   readonly sink: string;
@@ -10,7 +9,7 @@ export type Comparison = {
   /** All columns of both queries, in order; the first `keys` of them find a row. */
   readonly columns: readonly ComparedColumn[];
   readonly keys: number;
-  /** Queries in the working database. A row's key is never NULL. */
+  /** Queries in the working database. No key is NULL; `expected` has each key once. `actual` is read several times. */
   readonly expected: string;
   readonly actual: string;
   readonly note?: string;
@@ -18,62 +17,68 @@ export type Comparison = {
 
 /** The two sides as sets of rows: full outer join by key, differences listed. */
 export async function compare(database: Client, comparison: Comparison): Promise<Check> {
-  const { sink, what, note } = comparison;
-  await materialize(database, 'expected_rows', comparison.expected, comparison.columns);
-  await materialize(database, 'actual_rows', comparison.actual, comparison.columns);
-  const expected = await digest(database, 'expected_rows', comparison.columns);
-  const actual = await digest(database, 'actual_rows', comparison.columns);
-  const differences = [...(await differing(database, comparison)), ...(await repeated(database, comparison))].slice(0, listed);
-  await database.query('drop table pg_temp.expected_rows; drop table pg_temp.actual_rows');
+  const { sink, what, note, columns } = comparison;
+  const list = columns.map(({ name }) => quote(name)).join(', ');
+  const row = `row(${list})`;
+  await database.query(`create temporary table expected_rows as select ${list}, true as ${present} from (${comparison.expected}) rows`);
+  await database.query('analyze pg_temp.expected_rows');
+  await database.query(`create temporary view actual_rows as select ${list}, true as ${present} from (${comparison.actual}) rows`);
+  const expected = await digest(database, 'expected_rows', row);
+  const actual = await digest(database, 'actual_rows', row);
+  const isSame = expected.rows === actual.rows && expected.checksum === actual.checksum && (await countDifferent(database, comparison)) === 0;
+  const differences = isSame ? [] : [...(await differing(database, comparison)), ...(await repeated(database, comparison))].slice(0, listed);
+  await database.query('drop table pg_temp.expected_rows; drop view pg_temp.actual_rows');
   return { sink, what, expected, actual, equal: differences.length === 0, differences, ...(note === undefined ? {} : { note }) };
 }
 
 const listed = 10;
 
-async function materialize(database: Client, table: string, query: string, columns: readonly ComparedColumn[]): Promise<void> {
-  const values = columns.map((column) => `${canonical(column)} as ${quote(column.name)}`);
-  await database.query(`create temporary table ${table} as select ${values.join(', ')}, true as ${present} from (${query}) rows`);
-  await database.query(`analyze pg_temp.${table}`);
-}
-
 /** No column of a definition can have this name. */
 const present = '" present"';
 
-async function digest(database: Client, table: string, columns: readonly ComparedColumn[]): Promise<Digest> {
-  const row = `row(${columns.map(({ name }) => quote(name)).join(', ')})`;
-  const { rows } = await database.query<{ rows: string; sum: string }>(`select count(*)::text as rows, coalesce(sum(hashtextextended(${row}::text, 0)), 0)::text as sum from pg_temp.${table}`);
+/** Equal rows have equal hashes: -0 is 0 to them, and a numeric's zeros at the end do not matter. */
+async function digest(database: Client, table: string, row: string): Promise<Digest> {
+  const { rows } = await database.query<{ rows: string; sum: string }>(`select count(*)::text as rows, coalesce(sum(hash_record_extended(${row}, 0)), 0)::text as sum from pg_temp.${table}`);
   return { rows: Number(rows[0]!.rows), checksum: BigInt.asUintN(64, BigInt(rows[0]!.sum)).toString(16).padStart(16, '0') };
 }
 
-async function differing(database: Client, { columns, keys }: Comparison): Promise<Difference[]> {
+/** The full join of the two sides, as far as they differ. */
+function joined({ columns, keys }: Comparison): string {
   const side = (alias: string) => columns.map(({ name }) => `${alias}.${quote(name)}`).join(', ');
-  const texts = (alias: string) => `array[${columns.map(({ name }) => `left(${alias}.${quote(name)}::text, ${longest})`).join(', ')}]`;
-  const key = columns.slice(0, keys);
-  const joined = key.map(({ name }) => `e.${quote(name)} = a.${quote(name)}`).join(' and ');
-  const order = key.map(({ name }) => `coalesce(e.${quote(name)}, a.${quote(name)})`).join(', ');
-  const { rows } = await database.query<{ expected: (string | null)[] | null; actual: (string | null)[] | null }>(
-    `select case when e.${present} then ${texts('e')} end as expected, case when a.${present} then ${texts('a')} end as actual
-       from pg_temp.expected_rows e full join pg_temp.actual_rows a on ${joined}
-      where e.${present} is null or a.${present} is null or row(${side('e')}) is distinct from row(${side('a')})
-      order by ${order} limit ${listed}`,
+  const on = columns.slice(0, keys).map(({ name }) => `e.${quote(name)} = a.${quote(name)}`).join(' and ');
+  return `from pg_temp.expected_rows e full join pg_temp.actual_rows a on ${on}
+    where e.${present} is null or a.${present} is null or row(${side('e')}) is distinct from row(${side('a')})`;
+}
+
+async function countDifferent(database: Client, comparison: Comparison): Promise<number> {
+  const { rows } = await database.query<{ count: string }>(`select count(*) as count ${joined(comparison)}`);
+  return Number(rows[0]!.count);
+}
+
+async function differing(database: Client, comparison: Comparison): Promise<Difference[]> {
+  const { columns, keys } = comparison;
+  const texts = (alias: string) => `array[${columns.map(({ name, type }) => `left(${type === 'numeric' ? `trim_scale(${alias}.${quote(name)})` : `${alias}.${quote(name)}`}::text, ${longest})`).join(', ')}]`;
+  const differs = `array[${columns.map(({ name }) => `e.${quote(name)} is distinct from a.${quote(name)}`).join(', ')}]`;
+  const order = columns.slice(0, keys).map(({ name }) => `coalesce(e.${quote(name)}, a.${quote(name)})`).join(', ');
+  const { rows } = await database.query<{ expected: Values; actual: Values; differs: boolean[] }>(
+    `select case when e.${present} then ${texts('e')} end as expected, case when a.${present} then ${texts('a')} end as actual, ${differs} as differs
+     ${joined(comparison)} order by ${order} limit ${listed}`,
   );
-  return rows.map(({ expected, actual }) => difference(columns, keys, expected, actual));
+  return rows.map((row) => difference(columns, keys, row));
 }
 
 /** More of a text is not shown, though compared. */
 const longest = 120;
 
-function difference(columns: readonly ComparedColumn[], keys: number, expected: Values, actual: Values): Difference {
+function difference(columns: readonly ComparedColumn[], keys: number, { expected, actual, differs }: { expected: Values; actual: Values; differs: readonly boolean[] }): Difference {
   const texts = (values: readonly (string | null)[], wanted: (place: number) => boolean): Texts =>
     Object.fromEntries(columns.flatMap(({ name }, place) => (wanted(place) ? [[name, values[place]!] as const] : [])));
   const key = texts((expected ?? actual)!, (place) => place < keys);
   const isValue = (place: number) => place >= keys;
   if (!actual) return { kind: 'missing', key, expected: texts(expected!, isValue) };
   if (!expected) return { kind: 'extra', key, actual: texts(actual, isValue) };
-  const differs = (place: number) => expected[place] !== actual[place];
-  // texts that differ behind what is shown of them
-  const shown = columns.some((_, place) => differs(place)) ? differs : isValue;
-  return { kind: 'changed', key, expected: texts(expected, shown), actual: texts(actual, shown) };
+  const isChanged = (place: number) => differs[place]!;
+  return { kind: 'changed', key, expected: texts(expected, isChanged), actual: texts(actual, isChanged) };
 }
 
 type Values = readonly (string | null)[] | null;

@@ -1,3 +1,4 @@
+import type { Client } from 'pg';
 import { toScaledSql } from '../../core/expressions/scaled-sql.ts';
 import { toSql } from '../../core/expressions/sql.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
@@ -5,8 +6,18 @@ import type { Accumulator, PaneSet, PaneView } from '../../core/views/panes.ts';
 import { quote } from '../postgres/source-catalog.ts';
 import { sourceTable } from './dimensions.ts';
 
-/** Panes by SQL over the source's events: pane_ms, key, and the accumulators a0, a1, ... NULL and infinite times do not count. */
-export function panesOfSource(pipeline: Pipeline, set: PaneSet): string {
+/** The temporary table of a set's panes by SQL over the source's events: pane_ms, key, and the accumulators a0, a1, ... */
+export function sourcePanes(set: PaneSet): string {
+  return `pg_temp.${quote(`source panes of ${set.name}`)}`;
+}
+
+export async function makeSourcePanes(database: Client, pipeline: Pipeline, set: PaneSet): Promise<void> {
+  await database.query(`create temporary table ${sourcePanes(set)} as ${panesOfEvents(pipeline, set)}`);
+  await database.query(`analyze ${sourcePanes(set)}`);
+}
+
+/** NULL keys, and NULL and infinite times, do not count. */
+function panesOfEvents(pipeline: Pipeline, set: PaneSet): string {
   const { events } = pipeline.source;
   const aliases = { events: 'events row' };
   const event = quote(aliases.events);

@@ -15,6 +15,7 @@ import { checkRedisResults } from './check-redis-results.ts';
 import { checkResultsTable } from './check-results-table.ts';
 import { checkDimensions, readVersions, sourceTable } from './dimensions.ts';
 import { NotComparable } from './not-comparable.ts';
+import { makeSourcePanes } from './pane-sql.ts';
 import { SourceSnapshot } from './source-snapshot.ts';
 import type { AggregateNow } from './windows.ts';
 import { makeExpectedWindows, readAggregateNow } from './windows.ts';
@@ -93,7 +94,10 @@ async function checksOf(database: Client, options: VerifyOptions, at: Position, 
     checks.push(...[await reachable(name, work, signal)].flat());
   };
   await add('dimensions', () => checkDimensions(database, pipeline));
-  for (const set of paneSetsOf(pipeline)) await add('panes', () => checkPanes(database, pipeline, set, aggregate.horizonMs));
+  for (const set of paneSetsOf(pipeline)) {
+    await makeSourcePanes(database, pipeline, set);
+    await add('panes', () => checkPanes(database, pipeline, set, aggregate.horizonMs));
+  }
   await add('windows', () => makeExpectedWindows(database, pipeline, aggregate).then(() => []));
   for (const [name, sink] of Object.entries(pipeline.sinks)) await add(name, () => checkSink(database, options, { name, sink, at, loadedAt, aggregate }));
   return checks;

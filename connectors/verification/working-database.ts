@@ -11,8 +11,8 @@ export async function openWorkingDatabase(url: string): Promise<Client> {
   const client = new Client({ connectionString: url, application_name: 'sluice verify', connectionTimeoutMillis: 10_000, keepAlive: true, options: '-c timezone=UTC -c datestyle=ISO -c extra_float_digits=1 -c bytea_output=hex' });
   client.on('error', () => {}); // the next query says it
   await client.connect();
-  // before the first temporary table; a nested loop over the versions of a dimension is what its index is for
-  await client.query(`set temp_buffers = '64MB'; set work_mem = '64MB'; set jit = off`);
+  // temp_buffers only before the first temporary table
+  await client.query(`set temp_buffers = '64MB'; set work_mem = '64MB'; set jit = off; set default_statistics_target = 10`);
   return client;
 }
 
