@@ -1,4 +1,4 @@
-import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
+import { type ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { describe, expect, test } from 'vitest';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { BrokenChain, SpoolTooShort } from '../connectors/spool/segment-log.ts';

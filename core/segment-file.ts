@@ -204,15 +204,19 @@ function pickBytes(dictionary: BytesVector, rows: readonly number[]): BytesVecto
 function assemble(layout: Layout, parts: readonly Uint8Array[], size: number): Uint8Array {
   const header = new TextEncoder().encode(JSON.stringify(layout));
   const base = align(prefix + header.length);
-  const bytes = new Uint8Array(base + size + 4);
+  // not zeroed: every byte is written below, the gaps between parts too
+  const bytes: Uint8Array = Buffer.allocUnsafeSlow(base + size + 4);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, magic, true);
   view.setUint32(4, header.length, true);
   bytes.set(header, prefix);
+  bytes.fill(0, prefix + header.length, base);
   let at = base;
   for (const part of parts) {
     bytes.set(part, at);
-    at += align(part.length);
+    const next = at + align(part.length);
+    bytes.fill(0, at + part.length, next);
+    at = next;
   }
   view.setUint32(bytes.length - 4, crc32c(bytes.subarray(0, bytes.length - 4)), true);
   return bytes;

@@ -13,6 +13,7 @@ import type { Range } from './pending.ts';
 import { PendingRange } from './pending.ts';
 import { Poster } from './post.ts';
 
+type Message = { readonly range: Range; readonly id: string; readonly events: number; readonly body: JsonBuffer };
 type Definition = Extract<SinkDefinition, { kind: 'http' }>;
 
 /** `allowPrivate`: also addresses that are not public, as those of the embedded receiver. */
@@ -29,7 +30,8 @@ export class HttpSink implements Sink {
   readonly #pool: Pool;
   readonly #pending: PendingRange;
   readonly #poster: Poster;
-  readonly #body = new JsonBuffer(1 << 20);
+  /** While one body is being sent, the next one is written. */
+  readonly #bodies = [new JsonBuffer(1 << 20), new JsonBuffer(1 << 20)] as const;
 
   constructor(pipeline: Pipeline, lane: string, definition: Definition, { stateUrl, allowPrivate, timeoutMs = 30_000 }: HttpOptions) {
     this.#pipeline = pipeline;
@@ -54,10 +56,18 @@ export class HttpSink implements Sink {
     const repeats = begun !== undefined && begun.from === from && begun.to <= to;
     const ends = repeats ? [begun.to, ...(begun.to < to ? this.#ends(segments, begun.to, to) : [])] : this.#ends(segments, from, to);
     let events = 0;
-    let at = from;
-    for (const end of ends) {
-      events += await this.#send(segments, { from: at, to: end });
-      at = end;
+    let message = this.#message(segments, from, ends[0]!, 0);
+    await this.#recorded(message);
+    for (let index = 0; index < ends.length; index++) {
+      const { range, id, body } = message;
+      const sent = message.events === 0 ? Promise.resolve() : this.#poster.post(id, body.view());
+      // while that is on its way; an error of it is seen below
+      sent.catch(() => {});
+      const next = index + 1 < ends.length ? this.#message(segments, range.to, ends[index + 1]!, index + 1) : undefined;
+      await sent;
+      if (!(await this.#pending.complete(range, next && { range: next.range, messageId: next.id }))) throw await this.#moved(range.from);
+      events += message.events;
+      if (next) message = next;
     }
     return { events };
   }
@@ -68,18 +78,18 @@ export class HttpSink implements Sink {
     const { maxRows } = this.#definition;
     const snapshot = positionAt(batch.positions, 0);
     for (let start = 0; start < batch.rows; start += maxRows) {
-      this.#body.reset();
-      writeSnapshot(this.#body, this.#pipeline, batch, start, Math.min(batch.rows, start + maxRows));
-      await this.#poster.post(this.#id('load', snapshot, chunkNumber, start / maxRows), this.#body.view());
+      this.#bodies[0].reset();
+      writeSnapshot(this.#bodies[0], this.#pipeline, batch, start, Math.min(batch.rows, start + maxRows));
+      await this.#poster.post(this.#id('load', snapshot, chunkNumber, start / maxRows), this.#bodies[0].view());
     }
   }
 
   async finishLoad(position: Position): Promise<void> {
     // Only an earlier load, which was lost, can have left rows there.
     if (this.#definition.initialLoad && parsePosition(position).epoch > 1) {
-      this.#body.reset();
-      writeTruncate(this.#body, position);
-      await this.#poster.post(this.#id('loaded', position), this.#body.view());
+      this.#bodies[0].reset();
+      writeTruncate(this.#bodies[0], position);
+      await this.#poster.post(this.#id('loaded', position), this.#bodies[0].view());
     }
     await this.#pending.begin(position);
   }
@@ -93,16 +103,15 @@ export class HttpSink implements Sink {
     return piecesOf(segments, from, to, this.#definition.maxRows);
   }
 
-  async #send(segments: readonly Segment[], range: Range): Promise<number> {
-    this.#body.reset();
-    const events = writeMessage(this.#body, this.#pipeline, segments, range.from, range.to);
-    if (events > 0) {
-      const id = this.#id(range.from, range.to);
-      if (!(await this.#pending.record(range, id))) throw await this.#moved(range.from);
-      await this.#poster.post(id, this.#body.view());
-    }
-    if (!(await this.#pending.complete(range))) throw await this.#moved(range.from);
-    return events;
+  #message(segments: readonly Segment[], from: Position, to: Position, index: number): Message {
+    const body = this.#bodies[index % 2]!;
+    body.reset();
+    const events = writeMessage(body, this.#pipeline, segments, from, to);
+    return { range: { from, to }, id: this.#id(from, to), events, body };
+  }
+
+  async #recorded({ range, id, events }: Message): Promise<void> {
+    if (events > 0 && !(await this.#pending.record(range, id))) throw await this.#moved(range.from);
   }
 
   async #moved(expected: Position): Promise<FenceMoved> {

@@ -37,12 +37,20 @@ export class PendingRange {
     return rowCount === 1;
   }
 
-  /** After it was accepted: the fence moves and the record goes, in one statement. False: the fence was not `from`. */
-  async complete({ from, to }: Range): Promise<boolean> {
+  /**
+   * After it was accepted: the fence moves, and the record gives way to that of the range which is sent next, in one
+   * statement. False: the fence was not `from`.
+   */
+  async complete({ from, to }: Range, next?: { readonly range: Range; readonly messageId: string }): Promise<boolean> {
     const { rowCount } = await this.#query(
-      `with sent as (delete from sluice.http_pending where pipeline = $1 and lane = $2 and from_position = $3)
-       update sluice.fence set position = $4, moved_at = now() where pipeline = $1 and lane = $2 and position = $3`,
-      [...this.#lane, from, to],
+      next
+        ? `with moved as (update sluice.fence set position = $4, moved_at = now() where pipeline = $1 and lane = $2 and position = $3 returning pipeline, lane)
+           insert into sluice.http_pending (pipeline, lane, from_position, to_position, message_id) select pipeline, lane, $4, $5, $6 from moved
+           on conflict (pipeline, lane) do update
+             set from_position = excluded.from_position, to_position = excluded.to_position, message_id = excluded.message_id`
+        : `with sent as (delete from sluice.http_pending where pipeline = $1 and lane = $2 and from_position = $3)
+           update sluice.fence set position = $4, moved_at = now() where pipeline = $1 and lane = $2 and position = $3`,
+      [...this.#lane, from, to, ...(next ? [next.range.to, next.messageId] : [])],
     );
     return rowCount === 1;
   }

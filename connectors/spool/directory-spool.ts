@@ -102,7 +102,8 @@ const floorName = 'floor';
 async function writeSynced(path: string, bytes: Uint8Array): Promise<void> {
   const file = await open(path, 'w');
   try {
-    await file.writeFile(bytes);
+    // in one call as a rule; writeFile would go by half a megabyte
+    for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten;
     await file.datasync();
   } finally {
     await file.close();

@@ -1,6 +1,5 @@
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { Context } from '@temporalio/activity';
 import { Reachability } from '../../activities/reachability.ts';
 import { Runtime } from '../../activities/runtime.ts';
 import { runStep } from '../../activities/step.ts';
