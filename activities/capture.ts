@@ -3,10 +3,10 @@ import { capture } from '../connectors/postgres/capture.ts';
 import { dimensionsAt } from '../connectors/postgres/dimensions-at.ts';
 import { readShard } from '../connectors/postgres/shard-state.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
+import { loadAnew } from '../core/load-anew.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import type { Position } from '../core/position.ts';
-import { loadAnew } from './failures.ts';
 import type { Runtime } from './runtime.ts';
 import { runStep } from './step.ts';
 import type { StepInput, StepResult } from './steps.ts';
@@ -16,10 +16,12 @@ export function captureStep(runtime: Runtime, input: StepInput): Promise<StepRes
   return runStep(runtime, 'capture', input, async ({ definition: { pipeline }, signal, progress, count }) => {
     const { state, config } = runtime;
     const shard = await readShard(state, pipeline.name);
-    if (shard?.state !== 'streaming') throw new ConfigurationError(`Pipeline ${pipeline.name} is not loaded, though it was: is the state database another one? ${loadAnew}`);
+    if (shard?.state !== 'streaming') throw new ConfigurationError(`Pipeline ${pipeline.name} is not loaded, though it was: is the state database another one? ${loadAnew(pipeline.name)}`);
     const log = await runtime.log(pipeline.name);
     const lanes = segmentLanes(pipeline);
-    const start = (await log.tail())?.to ?? (await smallestFence(runtime, pipeline, lanes));
+    const tail = (await log.tail())?.to;
+    // a spool from before the last load is continued where that load ended (E28)
+    const start = tail === undefined ? await smallestFence(runtime, pipeline, lanes) : later(tail, shard.loadedAt);
     let before = { events: 0, segments: 0 };
     const result = await capture({
       pipeline,
@@ -54,6 +56,10 @@ function segmentLanes(pipeline: Pipeline): readonly string[] {
 async function smallestFence(runtime: Runtime, pipeline: Pipeline, lanes: readonly string[]): Promise<Position> {
   const fences = await Promise.all(lanes.map(async (lane) => ({ lane, fence: await runtime.destinations.readFence(pipeline, lane) })));
   const without = fences.filter(({ fence }) => fence === undefined).map(({ lane }) => lane);
-  if (without.length > 0) throw new ConfigurationError(`The spool of ${pipeline.name} is empty, and ${without.join(', ')} cannot say how far it is: its destination has no fence. ${loadAnew}`);
+  if (without.length > 0) throw new ConfigurationError(`The spool of ${pipeline.name} is empty, and ${without.join(', ')} cannot say how far it is: its destination has no fence. ${loadAnew(pipeline.name)}`);
   return fences.map(({ fence }) => fence!).toSorted()[0]!;
+}
+
+function later(tail: Position, loadedAt: Position | undefined): Position {
+  return loadedAt !== undefined && loadedAt > tail ? loadedAt : tail;
 }

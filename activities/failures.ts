@@ -4,6 +4,7 @@ import { ConfigurationError } from '../connectors/sink.ts';
 import { BrokenChain, SpoolTooShort } from '../connectors/spool/segment-log.ts';
 import { isNetworkError, TransientError } from '../connectors/transient-error.ts';
 import { MissingVariable } from '../core/define/resolve.ts';
+import { loadAnew } from '../core/load-anew.ts';
 import { bugFailure, configurationFailure } from '../core/failure-types.ts';
 
 /**
@@ -15,13 +16,11 @@ export function failureOf(error: unknown): Error {
   if (!(error instanceof Error)) return new Error(String(error));
   if (error instanceof TransientError) return transient(error);
   if (isNetworkError(error)) return error;
-  if (error instanceof SpoolTooShort) return final(configurationFailure, `${error.message}. ${loadAnew}`, error);
+  if (error instanceof SpoolTooShort) return final(configurationFailure, `${error.message}. ${loadAnew(error.shard)}`, error);
   if (error instanceof ConfigurationError || error instanceof MissingVariable) return final(configurationFailure, error.message, error);
   if (isBug(error)) return final(bugFailure, `${error.name}: ${error.message}${place(error)}`, error);
   return error;
 }
-
-export const loadAnew = "Load the pipeline anew: ./sluice down, delete the pipeline's row in sluice.shard, ./sluice up.";
 
 function transient(error: TransientError): ApplicationFailure {
   return ApplicationFailure.create({

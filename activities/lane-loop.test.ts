@@ -62,7 +62,7 @@ describe('a lane', () => {
   }
 
   function run(options: Partial<LaneLoop> = {}) {
-    return runLane({ name: 'test', sink, log, gatherMs: 0, maxRows: 100_000, signal: stop.signal, onFence: () => {}, onApplied: () => {}, ...options });
+    return runLane({ pipeline: 'test', name: 'test', sink, log, gatherMs: 0, maxRows: 100_000, signal: stop.signal, onFence: () => {}, onApplied: () => {}, ...options });
   }
 
   /** Ends the lane once it has applied everything that was appended. */

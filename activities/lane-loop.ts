@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
 import type { SegmentLog } from '../connectors/spool/segment-log.ts';
+import { loadAnew } from '../core/load-anew.ts';
 import type { Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
 import type { StepEnd } from './steps.ts';
 
 export type LaneLoop = {
+  readonly pipeline: string;
   readonly name: string;
   readonly sink: Sink;
   /** Makes what the destination has lost out of what others keep, and returns the fence it has then. */
@@ -72,10 +74,10 @@ function rowsIn(segments: readonly Segment[]): number {
 }
 
 /** I4: asked of the sink itself. */
-async function readFence({ name, sink, rebuild }: LaneLoop): Promise<Position> {
+async function readFence({ name, pipeline, sink, rebuild }: LaneLoop): Promise<Position> {
   const fence = (await sink.readFence()) ?? (await rebuild?.());
   if (fence !== undefined) return fence;
   throw new ConfigurationError(
-    `Lane ${name}: its destination has no fence, though the pipeline was loaded. Was it emptied or replaced? Restore it and type ./sluice resume, or load the pipeline anew: ./sluice down, delete its row in sluice.shard, ./sluice up.`,
+    `Lane ${name}: its destination has no fence, though the pipeline was loaded. Was it emptied or replaced? Restore it and type ./sluice resume, or start over. ${loadAnew(pipeline)}`,
   );
 }

@@ -13,6 +13,7 @@ export function laneStep(runtime: Runtime, input: LaneStepInput): Promise<StepRe
     const definition = pipeline.sinks[input.lane];
     return runtime.destinations.useSink(pipeline, input.lane, ({ sink, rebuild }) =>
       runLane({
+        pipeline: pipeline.name,
         name: input.lane,
         sink,
         rebuild,

@@ -18,7 +18,8 @@ export function connect(url: string): ClickHouseClient {
     // Errors are thrown, and logged where they are handled.
     log: { level: ClickHouseLogLevel.OFF },
     // An insert is answered when its rows are in the table, not in a buffer (E10).
-    clickhouse_settings: { async_insert: 0 },
+    // Nor does it replace rows within a block first: FINAL and merges do that anyway.
+    clickhouse_settings: { async_insert: 0, optimize_on_insert: 0 },
   });
 }
 

@@ -4,6 +4,7 @@ import { SegmentAssembler, StreamDiverged } from '../../core/capture/assembler.t
 import type { DimensionStore } from '../../core/capture/dimension-store.ts';
 import { beforeColumns } from '../../core/define/before-columns.ts';
 import { definitionHash } from '../../core/define/definition-hash.ts';
+import { loadAnew } from '../../core/load-anew.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Lsn, Position } from '../../core/position.ts';
 import { parseLsn, parsePosition } from '../../core/position.ts';
@@ -12,6 +13,7 @@ import type { Segment } from '../../core/segment.ts';
 import { ConfigurationError } from '../sink.ts';
 import type { Appender, SegmentLog } from '../spool/segment-log.ts';
 import { Acknowledgement } from './acknowledgement.ts';
+import { LanePace } from './lane-pace.ts';
 import { emitCanary } from './canary.ts';
 import { PgoutputDecoder } from './pgoutput/decoder.ts';
 import { ReplicationStream } from './replication-stream.ts';
@@ -24,7 +26,7 @@ export type CaptureOptions = {
   readonly sourceUrl: string;
   readonly captureId: string;
   readonly epoch: number;
-  /** Where the stream begins when the spool is empty or was lost: the smallest fence. */
+  /** Where the stream goes on: the spool's tail; the smallest fence when the spool was lost; the end of a later load. */
   readonly start: Position;
   /** Every dimension's rows as of a place in the stream (E16). */
   readonly dimensionsAt: (position: Position) => Promise<ReadonlyMap<string, DimensionStore>>;
@@ -79,6 +81,7 @@ class Capture {
   readonly #source: Client;
   readonly #outcome = Promise.withResolvers<CaptureResult['reason']>();
   readonly #acknowledgement: Acknowledgement;
+  readonly #pace: LanePace;
   readonly #writer: SegmentWriter;
   #assembler!: SegmentAssembler;
   #decoder!: PgoutputDecoder;
@@ -92,6 +95,7 @@ class Capture {
   #serverEndLow = 0;
   #spoolBytes = 0;
   #held = false;
+  #again: NodeJS.Timeout | undefined;
   readonly #endLsns = new Map<number, Lsn>();
 
   constructor(options: CaptureOptions, source: Client) {
@@ -99,6 +103,7 @@ class Capture {
     this.#source = source;
     this.#position = options.start;
     this.#acknowledgement = new Acknowledgement(options.pipeline.settings.maxSlotLagBytes);
+    this.#pace = new LanePace((position) => options.log.bytesAfter(position));
     this.#writer = new SegmentWriter(options.log, {
       onAppended: (segments) => this.#appended(segments),
       onLost: () => this.#outcome.resolve('superseded'),
@@ -113,6 +118,7 @@ class Capture {
     if (!(await this.#claim(catalog.systemIdentifier, catalog.timeline, catalog.binary))) return this.#result('superseded');
     const tail = (await log.tail())!;
     this.#position = tail.to;
+    const lastEvents = await log.lastEvents();
     const dimensions = await this.#options.dimensionsAt(tail.to);
 
     this.#assembler = new SegmentAssembler({
@@ -124,7 +130,7 @@ class Capture {
       seq: tail.seq + 1,
       beforeColumns: beforeColumns(pipeline),
       dimensions,
-      tailEventLsn: (await log.lastEvents())?.lastEventLsn,
+      tailEventLsn: lastEvents?.to === tail.to ? lastEvents.lastEventLsn : undefined,
     });
     this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: catalog.typeOf, emit: (segment) => this.#emit(segment) });
     await this.#takeOverSlot();
@@ -158,6 +164,7 @@ class Capture {
     } finally {
       for (const timer of timers) clearInterval(timer);
       clearTimeout(this.#linger);
+      clearTimeout(this.#again);
       signal.removeEventListener('abort', stop);
       this.#stream.close();
       await this.#writer.drained();
@@ -168,10 +175,9 @@ class Capture {
   async #claim(systemIdentifier: string, timeline: number, binary: boolean): Promise<boolean> {
     const { log, captureId, epoch, pipeline, start } = this.#options;
     const tail = await log.tail();
-    const at = tail?.to ?? start;
     const claim = { definitionHash: definitionHash(pipeline), systemIdentifier, timeline, epoch, slot: sourceNames(pipeline.name).slot, binary };
     const bytes = encodeSegment({
-      header: { shard: log.shard, seq: (tail?.seq ?? 0) + 1, kind: 'claim', captureId, from: at, to: at, claim },
+      header: { shard: log.shard, seq: (tail?.seq ?? 0) + 1, kind: 'claim', captureId, from: tail?.to ?? start, to: start, claim },
       transactions: { count: 0, lsns: new Uint32Array(0), commitTimes: new Float64Array(0), lastOrdinals: new Uint32Array(0), complete: new Uint8Array(0), clocks: new Float64Array(0) },
       truncates: [],
       batches: [],
@@ -230,9 +236,18 @@ class Capture {
     this.#report();
   }
 
-  /** Back-pressure: when the disk is slower than the source, or the spool is full, the slot keeps the rest. */
+  /** Back-pressure: when disk or lanes are slower than the source, or the spool is full, the slot keeps the rest. */
   #balance(): void {
-    const hold = this.#writer.queuedBytes > maxQueuedBytes || this.#spoolBytes > this.#options.pipeline.settings.spoolBudgetBytes;
+    const hold =
+      this.#writer.queuedBytes > maxQueuedBytes ||
+      this.#spoolBytes > this.#options.pipeline.settings.spoolBudgetBytes ||
+      this.#pace.isAhead(this.#greatestFence(), performance.now());
+    if (hold && this.#again === undefined) {
+      this.#again = setTimeout(() => {
+        this.#again = undefined;
+        this.#balance();
+      }, balanceMs);
+    }
     if (hold === this.#held) return;
     this.#held = hold;
     if (hold) this.#stream?.hold();
@@ -267,6 +282,12 @@ class Capture {
     return smallest;
   }
 
+  #greatestFence(): Position | undefined {
+    let greatest: Position | undefined;
+    for (const fence of this.#options.fences().values()) if (fence !== undefined && (greatest === undefined || fence > greatest)) greatest = fence;
+    return greatest;
+  }
+
   #serverEnd(): Lsn {
     return (BigInt(this.#serverEndHigh) << 32n) | BigInt(this.#serverEndLow);
   }
@@ -295,16 +316,17 @@ class Capture {
 }
 
 const maxQueuedBytes = 32 << 20;
+const balanceMs = 10;
 
 function slotLost(pipeline: string, slot: string, what: string): ConfigurationError {
   return new ConfigurationError(
-    `The replication slot ${slot} of pipeline ${pipeline} ${what}: changes since its last confirmed position are not in the stream any more. Load the pipeline anew with a new slot: ./sluice down, delete the pipeline's rows in sluice.shard, ./sluice up.`,
+    `The replication slot ${slot} of pipeline ${pipeline} ${what}: changes since its last confirmed position are not in the stream any more. ${loadAnew(pipeline)}`,
   );
 }
 
 function explain(error: unknown, pipeline: string): unknown {
   if (error instanceof StreamDiverged) {
-    return new ConfigurationError(`The source of pipeline ${pipeline} is not the one its spool was written from: ${error.message}. Was it restored or failed over? Load the pipeline anew.`);
+    return new ConfigurationError(`The source of pipeline ${pipeline} is not the one its spool was written from: ${error.message}. Was it restored or failed over? ${loadAnew(pipeline)}`);
   }
   return error;
 }

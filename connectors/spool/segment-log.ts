@@ -30,12 +30,16 @@ export interface Appender {
   /** Forgets segments that end at or below `position` and are older than `keepMs`. */
   trim(position: Position, keepMs: number, now: number): Promise<void>;
   size(): Promise<number>;
+  /** Bytes of the segments behind `position`: how far a reader that is there is behind. */
+  bytesAfter(position: Position): number;
 }
 
 export class SpoolTooShort extends Error {
   override readonly name = 'SpoolTooShort';
+  readonly shard: string;
   constructor(shard: string, after: Position, oldest: Position) {
     super(`the spool of ${shard} begins at ${oldest}, and what follows ${after} was trimmed: this sink must be rebuilt`);
+    this.shard = shard;
   }
 }
 
@@ -62,6 +66,8 @@ class Log implements SegmentLog, Appender {
   /** Every stored segment's header, ascending without gaps. */
   #headers: SegmentHeader[] = [];
   #appendedAt: number[] = [];
+  /** Of each header: bytes of all segments up to and including its own, since this log was opened. */
+  #bytesUpTo: number[] = [];
   readonly #cache = new Map<number, Segment>();
   #cached = 0;
   #appending: Promise<unknown> = Promise.resolve();
@@ -113,6 +119,13 @@ class Log implements SegmentLog, Appender {
     await this.#spool.trim(this.#headers[count]!.seq);
     for (const header of this.#headers.splice(0, count)) this.#uncache(header.seq);
     this.#appendedAt.splice(0, count);
+    this.#bytesUpTo.splice(0, count);
+  }
+
+  bytesAfter(position: Position): number {
+    const index = this.#firstAfter(position);
+    const upTo = (place: number) => this.#bytesUpTo[place] ?? 0;
+    return index === this.#headers.length ? 0 : upTo(this.#headers.length - 1) - upTo(index - 1);
   }
 
   size(): Promise<number> {
@@ -127,7 +140,7 @@ class Log implements SegmentLog, Appender {
       if (seq <= known) continue;
       const header = segmentHeader(await this.#spool.read(seq, 1 << 16)) ?? (await this.#open(seq)).header;
       // an append of this process may have come in between
-      if (seq > (this.#headers.at(-1)?.seq ?? -1)) this.#push(header);
+      if (seq > (this.#headers.at(-1)?.seq ?? -1)) this.#push(header, 0);
     }
   }
 
@@ -142,14 +155,15 @@ class Log implements SegmentLog, Appender {
     for (const segment of segments) {
       if (segment.header.seq <= (this.#headers.at(-1)?.seq ?? -1)) continue;
       this.#keep(segment);
-      this.#push(segment.header);
+      this.#push(segment.header, segment.bytes.length);
     }
     return 'appended';
   }
 
-  #push(header: SegmentHeader): void {
+  #push(header: SegmentHeader, bytes: number): void {
     this.#assertContinues(header);
     this.#headers.push(header);
+    this.#bytesUpTo.push((this.#bytesUpTo.at(-1) ?? 0) + bytes);
     this.#appendedAt.push(Date.now());
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
@@ -180,12 +194,20 @@ class Log implements SegmentLog, Appender {
     const segments: Segment[] = [];
     let rows = 0;
     for (const { seq } of headers) {
-      const segment = this.#cache.get(seq) ?? (await this.#open(seq));
-      segments.push(segment);
-      for (const batch of segment.batches) if (batch.image === 'after') rows += batch.rows;
+      segments.push(await this.#segment(seq));
+      for (const batch of segments.at(-1)!.batches) if (batch.image === 'after') rows += batch.rows;
       if (rows >= maxRows) break;
     }
     return segments;
+  }
+
+  /** Lanes that are behind follow each other: what one has read, the next one finds. */
+  async #segment(seq: number): Promise<Segment> {
+    const cached = this.#cache.get(seq);
+    if (cached) return cached;
+    const segment = await this.#open(seq);
+    this.#keep(segment);
+    return segment;
   }
 
   async #open(seq: number): Promise<Segment> {
@@ -195,6 +217,7 @@ class Log implements SegmentLog, Appender {
   }
 
   #keep(segment: Segment): void {
+    this.#uncache(segment.header.seq);
     this.#cache.set(segment.header.seq, segment);
     this.#cached += segment.bytes.length;
     for (const seq of this.#cache.keys()) {

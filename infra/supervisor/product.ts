@@ -83,7 +83,7 @@ function commandOf({ entry, args = [] }: ProductProcess, config: Config): Comman
  * Segments and messages are buffers of megabytes that come and go. The C library would map each anew, and the kernel
  * would clear its pages; this way it keeps them (a quarter of the capture's time).
  */
-const memorySettings = { MALLOC_MMAP_THRESHOLD_: String(64 << 20), MALLOC_TRIM_THRESHOLD_: String(128 << 20), MALLOC_ARENA_MAX: '2' };
+const memorySettings = { MALLOC_MMAP_THRESHOLD_: String(64 << 20), MALLOC_TRIM_THRESHOLD_: String(32 << 20), MALLOC_ARENA_MAX: '2' };
 
 /**
  * The user's environment, as a pipeline may refer to variables of any name; but not what would silently change the

@@ -1,0 +1,33 @@
+import type { Position } from '../../core/position.ts';
+
+/**
+ * Keeps a capture from running away from its lanes while they catch up: as long as the foremost lane moves, there is no
+ * use in being further ahead of it than memory holds, for all lanes would have to read from disk what was just written
+ * there. Lanes that stand still (paused, their sinks down) hold up nothing: then the spool takes everything.
+ */
+export class LanePace {
+  readonly #bytesAfter: (position: Position) => number;
+  #foremost: Position | undefined;
+  #movedAt = Number.NEGATIVE_INFINITY;
+  #ahead = false;
+
+  constructor(bytesAfter: (position: Position) => number) {
+    this.#bytesAfter = bytesAfter;
+  }
+
+  /** `nowMs`: of a clock that does not jump. */
+  isAhead(foremost: Position | undefined, nowMs: number): boolean {
+    if (foremost !== this.#foremost) {
+      this.#foremost = foremost;
+      this.#movedAt = nowMs;
+    }
+    if (foremost === undefined || nowMs - this.#movedAt > standsStillMs) return (this.#ahead = false);
+    const bytes = this.#bytesAfter(foremost);
+    this.#ahead = bytes > (this.#ahead ? goOnBytes : waitBytes);
+    return this.#ahead;
+  }
+}
+
+const waitBytes = 32 << 20;
+const goOnBytes = 20 << 20;
+const standsStillMs = 2_000;
