@@ -2,7 +2,7 @@ import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, type Clien
 import type { Config } from '../core/config.ts';
 import { pipelineWorkflowId, taskQueue } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
-import type { HoldReport, HoldRequest, WorkflowStatus } from '../workflows/messages.ts';
+import type { WorkflowStatus } from '../workflows/messages.ts';
 import { pipelineStatus, type PipelineStatus } from './pipeline-status.ts';
 import { readProgress, type ProgressByPart } from './progress.ts';
 import { registerSearchAttributes, startAttributes } from './search-attributes.ts';
@@ -10,7 +10,7 @@ import { withTemporal } from './temporal-connection.ts';
 
 /** Every pipeline's definition, by name. */
 export { pipelines };
-export type { LaneStatus, PipelineStatus } from './pipeline-status.ts';
+export type { PipelineStatus } from './pipeline-status.ts';
 
 /** How long a worker may take to answer a query. */
 const queryMs = 3_000;
@@ -40,20 +40,6 @@ export function pausePipeline(config: Config, name: string, lane?: string): Prom
 /** Resolves when it runs again. Throws with the sentence if it is parked at once. */
 export function resumePipeline(config: Config, name: string, lane?: string): Promise<number> {
   return signalled(config, name, lane, { signal: lane === undefined ? 'resume' : 'resumeLane', reached: (state) => state === 'running' || state === 'loading' || state === 'held' });
-}
-
-/** Brings lanes to exactly one position; they go on after `releaseHold`, or when the request's time is over. */
-export async function holdAt(config: Config, name: string, request: HoldRequest): Promise<HoldReport> {
-  assertPipeline(name);
-  return withTemporal(config, async (client) => {
-    const handle = client.workflow.getHandle(pipelineWorkflowId(name));
-    return retryingRotation(() => handle.executeUpdate<HoldReport, [HoldRequest]>('holdAt', { args: [request] }));
-  });
-}
-
-export async function releaseHold(config: Config, name: string): Promise<void> {
-  assertPipeline(name);
-  await withTemporal(config, (client) => client.workflow.getHandle(pipelineWorkflowId(name)).signal('releaseHold'));
 }
 
 async function ensure(client: Client, name: string): Promise<void> {

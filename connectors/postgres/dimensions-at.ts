@@ -3,6 +3,7 @@ import { DimensionStore, keyFromText } from '../../core/capture/dimension-store.
 import type { DimensionTable, Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import type { SegmentLog } from '../spool/segment-log.ts';
+import { readDimensions } from './aggregate/dimension-versions.ts';
 import type { Queryable } from './state/state.ts';
 import { readFence } from './state/state.ts';
 
@@ -31,12 +32,8 @@ export async function dimensionsAt(state: Queryable, log: SegmentLog, pipeline: 
 const readMs = 10_000;
 
 async function storeAt(state: Queryable, pipeline: string, name: string, table: DimensionTable, at: Position): Promise<DimensionStore> {
-  const { rows } = await state.query<{ key: string; row: Record<string, string | null> | null }>(
-    `select distinct on (key) key, row from sluice.dimension_version where pipeline = $1 and dimension = $2 and position <= $3 order by key, position desc`,
-    [pipeline, name, at],
-  );
   const store = new DimensionStore(table);
-  const type = table.columns[table.key]!.type;
-  for (const { key, row } of rows) if (row) store.putValues(keyFromText(type, key), (column) => row[column] ?? null);
+  const { type } = table.columns[table.key]!;
+  for (const [key, row] of await readDimensions(state, pipeline, name, at)) store.putValues(keyFromText(type, key), (column) => row[column] ?? null);
   return store;
 }
