@@ -6,7 +6,8 @@ const exclude = ['**/node_modules/**', '.sluice/**', 'web/dist/**'];
 /** `unit` runs alone; `integration` shares one instance of the real services (test/embedded/setup.ts). */
 export default defineConfig({
   test: {
-    maxWorkers: 2,
+    // one file at a time: the services and the product that they test want the other core
+    maxWorkers: 1,
     projects: [
       {
         test: {

@@ -8,7 +8,7 @@ import { batchOf } from '../../core/segment.ts';
 import type { Applied, Sink } from '../sink.ts';
 import { FenceMoved } from '../sink.ts';
 import { JsonBuffer } from './json-buffer.ts';
-import { piecesOf, writeMessage, writeSnapshot, writeTruncate } from './message.ts';
+import { MessageWriter } from './message.ts';
 import type { Range } from './pending.ts';
 import { PendingRange } from './pending.ts';
 import { Poster } from './post.ts';
@@ -25,6 +25,7 @@ export type HttpOptions = { readonly stateUrl: string; readonly allowPrivate: bo
  */
 export class HttpSink implements Sink {
   readonly #pipeline: Pipeline;
+  readonly #writer: MessageWriter;
   readonly #lane: string;
   readonly #definition: Definition;
   readonly #pool: Pool;
@@ -35,6 +36,7 @@ export class HttpSink implements Sink {
 
   constructor(pipeline: Pipeline, lane: string, definition: Definition, { stateUrl, allowPrivate, timeoutMs = 30_000 }: HttpOptions) {
     this.#pipeline = pipeline;
+    this.#writer = new MessageWriter(pipeline);
     this.#lane = lane;
     this.#definition = definition;
     this.#pool = new Pool({ connectionString: stateUrl, max: 2 });
@@ -78,8 +80,7 @@ export class HttpSink implements Sink {
     const { maxRows } = this.#definition;
     const snapshot = positionAt(batch.positions, 0);
     for (let start = 0; start < batch.rows; start += maxRows) {
-      this.#bodies[0].reset();
-      writeSnapshot(this.#bodies[0], this.#pipeline, batch, start, Math.min(batch.rows, start + maxRows));
+      this.#writer.snapshot(this.#bodies[0], batch, start, Math.min(batch.rows, start + maxRows));
       await this.#poster.post(this.#id('load', snapshot, chunkNumber, start / maxRows), this.#bodies[0].view());
     }
   }
@@ -87,8 +88,7 @@ export class HttpSink implements Sink {
   async finishLoad(position: Position): Promise<void> {
     // Only an earlier load, which was lost, can have left rows there.
     if (this.#definition.initialLoad && parsePosition(position).epoch > 1) {
-      this.#bodies[0].reset();
-      writeTruncate(this.#bodies[0], position);
+      this.#writer.truncate(this.#bodies[0], position);
       await this.#poster.post(this.#id('loaded', position), this.#bodies[0].view());
     }
     await this.#pending.begin(position);
@@ -100,13 +100,12 @@ export class HttpSink implements Sink {
   }
 
   #ends(segments: readonly Segment[], from: Position, to: Position): readonly Position[] {
-    return piecesOf(segments, from, to, this.#definition.maxRows);
+    return this.#writer.pieces(segments, from, to, this.#definition.maxRows);
   }
 
   #message(segments: readonly Segment[], from: Position, to: Position, index: number): Message {
     const body = this.#bodies[index % 2]!;
-    body.reset();
-    const events = writeMessage(body, this.#pipeline, segments, from, to);
+    const events = this.#writer.events(body, segments, from, to);
     return { range: { from, to }, id: this.#id(from, to), events, body };
   }
 

@@ -175,9 +175,10 @@ class Capture {
   async #claim(systemIdentifier: string, timeline: number, binary: boolean): Promise<boolean> {
     const { log, captureId, epoch, pipeline, start } = this.#options;
     const tail = await log.tail();
+    const from = tail?.to ?? start;
     const claim = { definitionHash: definitionHash(pipeline), systemIdentifier, timeline, epoch, slot: sourceNames(pipeline.name).slot, binary };
     const bytes = encodeSegment({
-      header: { shard: log.shard, seq: (tail?.seq ?? 0) + 1, kind: 'claim', captureId, from: tail?.to ?? start, to: start, claim },
+      header: { shard: log.shard, seq: (tail?.seq ?? 0) + 1, kind: 'claim', captureId, from, to: start > from ? start : from, claim },
       transactions: { count: 0, lsns: new Uint32Array(0), commitTimes: new Float64Array(0), lastOrdinals: new Uint32Array(0), complete: new Uint8Array(0), clocks: new Float64Array(0) },
       truncates: [],
       batches: [],

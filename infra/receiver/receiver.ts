@@ -1,10 +1,9 @@
 import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
-import { verifiedId } from './signature.ts';
+import { TooLarge, withBody } from './body.ts';
+import { SignatureCheck } from './signature.ts';
 import type { ReceiverStore } from './store.ts';
-
-const maxBodyBytes = 64 << 20;
 
 /**
  * A sample external system: takes signed messages at POST /events, each once. GET / shows counts, /counts and /health
@@ -41,23 +40,18 @@ async function answer(store: ReceiverStore, key: Buffer, request: IncomingMessag
 }
 
 async function accept(store: ReceiverStore, key: Buffer, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const body = await bodyOf(request);
-  if (!body) return send(response, 413, { error: `more than ${maxBodyBytes} bytes` });
-  const id = verifiedId(request.headers, body, key, Date.now());
-  if (id === undefined) return send(response, 401, { error: 'the signature does not fit' });
-  if (body[0] !== openBracket || body.at(-1) !== closeBracket) return send(response, 400, { error: 'the body is not a list' });
-  return send(response, 200, { accepted: store.accept(id, body) });
-}
-
-async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBodyBytes) return undefined;
-    chunks.push(chunk);
+  const signature = new SignatureCheck(request.headers, key, Date.now());
+  try {
+    await withBody(request, (chunk) => signature.update(chunk), (body) => {
+      const id = signature.verifiedId();
+      if (id === undefined) return send(response, 401, { error: 'the signature does not fit' });
+      if (body[0] !== openBracket || body.at(-1) !== closeBracket) return send(response, 400, { error: 'the body is not a list' });
+      return send(response, 200, { accepted: store.accept(id, body) });
+    });
+  } catch (error) {
+    if (!(error instanceof TooLarge)) throw error;
+    send(response, 413, { error: error.message });
   }
-  return Buffer.concat(chunks);
 }
 
 function page(store: ReceiverStore, response: ServerResponse): void {

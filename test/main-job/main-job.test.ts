@@ -50,6 +50,12 @@ describe('the main job', { timeout: 240_000 }, () => {
     }
   }
 
+  /** What one would look at if something stands still. */
+  async function picture(): Promise<string> {
+    const log = await readFile(join(dataDir, 'logs', 'worker.log'), 'utf8').catch(() => '');
+    return `${(await sluice('status', '--json')).output}\n${log.split('\n').slice(-20).join('\n')}`;
+  }
+
   function load(pipeline: string, rate: number, seconds: number): Promise<{ code: number; output: string }> {
     return sluice('load', '--pipeline', pipeline, '--rate', String(rate), '--updates', '5%', '--deletes', '2%', '--late', '3%', '--duration', `${seconds}s`);
   }
@@ -105,7 +111,10 @@ describe('the main job', { timeout: 240_000 }, () => {
       // what was applied between the look and the kill does not count as moved again
       for (const { name, fence } of await lanes()) before.set(name, fence);
       const segmentLanes = ['aggregate', 'enriched', 'live', 'external'];
-      await expect.poll(async () => (await lanes()).filter(({ name, fence }) => segmentLanes.includes(name) && fence > before.get(name)!).length, { timeout: 25_000, interval: 200 }).toBe(segmentLanes.length);
+      const standing = async () => (await lanes()).filter(({ name, fence }) => segmentLanes.includes(name) && !(fence > before.get(name)!));
+      await expect.poll(standing, { timeout: 25_000, interval: 200 }).toEqual([]).catch(async (error: unknown) => {
+        throw new Error(await picture(), { cause: error });
+      });
       expect(performance.now() - killedAt).toBeLessThan(20_000);
     }
     await loading;
