@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { capture } from '../connectors/postgres/capture.ts';
 import { dimensionsAt } from '../connectors/postgres/dimensions-at.ts';
-import { readShard } from '../connectors/postgres/shard-state.ts';
+import { readShard, recordConfirmed } from '../connectors/postgres/shard-state.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import { lanesOf } from '../core/define/lanes.ts';
@@ -28,7 +28,8 @@ export function captureStep(runtime: Runtime, input: StepInput): Promise<StepRes
       log,
       sourceUrl: config.sourceUrl,
       captureId: randomUUID(),
-      epoch: shard.epoch,
+      shard,
+      recordConfirmed: (confirmed) => recordConfirmed(state, pipeline.name, shard.epoch, confirmed),
       start,
       dimensionsAt: (at) => dimensionsAt(state, log, pipeline, at),
       fences: () => runtime.progress.fences(pipeline.name, lanes),
@@ -54,7 +55,9 @@ function segmentLanes(pipeline: Pipeline): readonly string[] {
 
 /** The spool is empty, or was lost: the stream begins again where the sink that is furthest behind is. */
 async function smallestFence(runtime: Runtime, pipeline: Pipeline, lanes: readonly string[]): Promise<Position> {
-  const fences = await Promise.all(lanes.map(async (lane) => ({ lane, fence: await runtime.destinations.readFence(pipeline, lane) })));
+  // a live structure that was lost is made anew from the panes: it holds up nothing
+  const needed = lanes.filter((lane) => pipeline.sinks[lane]?.kind !== 'redis-live');
+  const fences = await Promise.all(needed.map(async (lane) => ({ lane, fence: await runtime.destinations.readFence(pipeline, lane) })));
   const without = fences.filter(({ fence }) => fence === undefined).map(({ lane }) => lane);
   if (without.length > 0) throw new ConfigurationError(`The spool of ${pipeline.name} is empty, and ${without.join(', ')} cannot say how far it is: its destination has no fence. ${loadAnew(pipeline.name)}`);
   return fences.map(({ fence }) => fence!).toSorted()[0]!;

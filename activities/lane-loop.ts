@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
-import type { SegmentLog } from '../connectors/spool/segment-log.ts';
+import { SpoolTooShort, type SegmentLog } from '../connectors/spool/segment-log.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import type { Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
@@ -39,6 +39,10 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
     loop.onFence(fence);
     if (until !== undefined && fence >= until) return fence === until ? 'held' : 'past';
     const segments = signal.aborted ? [] : await nextSegments(loop, fence);
+    if (segments === undefined) {
+      fence = await loop.rebuild!();
+      continue;
+    }
     if (segments.length === 0) return 'asked';
     const last = segments.at(-1)!.header.to;
     const to = until !== undefined && until < last ? until : last;
@@ -55,9 +59,15 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
   }
 }
 
-/** Empty when the signal aborts first. */
-async function nextSegments({ log, until, gatherMs, maxRows, signal }: LaneLoop, fence: Position): Promise<readonly Segment[]> {
-  let segments = await log.read(fence, { maxRows }, signal);
+/** Empty when the signal aborts first; undefined when they are gone, and the destination can be rebuilt without them (I4). */
+async function nextSegments({ log, until, gatherMs, maxRows, signal, rebuild }: LaneLoop, fence: Position): Promise<readonly Segment[] | undefined> {
+  let segments: readonly Segment[];
+  try {
+    segments = await log.read(fence, { maxRows }, signal);
+  } catch (error) {
+    if (error instanceof SpoolTooShort && rebuild) return undefined;
+    throw error;
+  }
   const isBehind = rowsIn(segments) >= maxRows / 2;
   if (segments.length > 0 && gatherMs > 0 && !isBehind && until === undefined) {
     await sleep(gatherMs, undefined, { signal }).catch(() => {});

@@ -5,6 +5,7 @@ import { sourceNames } from '../connectors/postgres/source-catalog.ts';
 import type { Sink } from '../connectors/sink.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import type { Pipeline } from '../core/pipeline.ts';
+import { parsePosition } from '../core/position.ts';
 import { failureOf } from './failures.ts';
 import type { Runtime } from './runtime.ts';
 import { assertSame } from './step.ts';
@@ -25,18 +26,19 @@ export async function load(runtime: Runtime, input: LoadInput): Promise<LoadResu
     const { pipeline, hash } = assertSame(runtime.definition(input.pipeline), input.definitionHash);
     const shard = await readShard(runtime.state, pipeline.name);
     if (shard?.state === 'streaming' && shard.loadedAt) return { position: shard.loadedAt, rows: 0 };
-    const epoch = await beginLoad(runtime.state, pipeline.name, sourceNames(pipeline.name).slot, hash);
-    const { position, rows, systemIdentifier } = await firstLoad({
+    const sinks = await sinksOf(runtime, pipeline);
+    const epoch = await beginLoad(runtime.state, pipeline.name, sourceNames(pipeline.name).slot, hash, await usedEpoch(runtime, pipeline, sinks));
+    const { rows, ...loaded } = await firstLoad({
       pipeline,
       sourceUrl: runtime.config.sourceUrl,
       epoch,
       assertCurrent: () => assertLoading(runtime.state, pipeline.name, epoch),
-      sinks: await sinksOf(runtime, pipeline),
+      sinks,
       signal: end.signal,
       onProgress: (now) => Object.assign(progress, now),
     });
-    await endLoad(runtime.state, pipeline.name, epoch, position, systemIdentifier);
-    return { position, rows };
+    await endLoad(runtime.state, pipeline.name, epoch, loaded);
+    return { position: loaded.position, rows };
   } catch (error) {
     if (context.cancellationDetails?.cancelRequested) throw new CancelledFailure('the first load was asked to stop; it will begin anew');
     // a worker that shuts down: the next attempt is somebody else's
@@ -46,6 +48,13 @@ export async function load(runtime: Runtime, input: LoadInput): Promise<LoadResu
     context.cancellationSignal.removeEventListener('abort', stop);
     leave();
   }
+}
+
+/** Sinks and spool may be older than the state database: the greatest epoch that any of them has seen (E1). */
+async function usedEpoch(runtime: Runtime, pipeline: Pipeline, sinks: ReadonlyMap<string, Sink>): Promise<number> {
+  const tail = await (await runtime.log(pipeline.name)).tail();
+  const fences = await Promise.all([...sinks.values()].map((sink) => sink.readFence()));
+  return Math.max(0, ...[tail?.to, ...fences].map((position) => (position === undefined ? 0 : parsePosition(position).epoch)));
 }
 
 /** In the order of the lanes: the aggregate lane first. */

@@ -26,7 +26,9 @@ export async function verify(runtime: Pick<Runtime, 'config' | 'definition'>, { 
   const stop = () => end.abort(new CancelledFailure('verify was asked to stop'));
   context.cancellationSignal.addEventListener('abort', stop, { once: true });
   const before = context.info.heartbeatDetails as { state?: HoldState } | undefined;
-  const state: HoldState = { stopped: false, held: false, ...before?.state };
+  // heartbeats are late: an attempt whose worker was killed may have stopped more than the last of them told
+  const again = context.info.attempt > 1;
+  const state: HoldState = { ...before?.state, stopped: again, held: again };
   let phase = 'beginning';
   const beat = setInterval(() => context.heartbeat({ phase, state }), 500);
   const hold = new PipelineHold(context.client, { pipeline, times: { reachMs, longestMs }, state, signal: end.signal });

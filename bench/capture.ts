@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';
 import { capture } from '../connectors/postgres/capture.ts';
-import { ensurePublication, quoteRelation, sourceNames } from '../connectors/postgres/source-catalog.ts';
+import { ensurePublication, quoteRelation, readSourceCatalog, sourceNames } from '../connectors/postgres/source-catalog.ts';
 import { openSegmentLog } from '../connectors/spool/segment-log.ts';
 import { DimensionStore } from '../core/capture/dimension-store.ts';
 import { resolve } from '../core/define/resolve.ts';
@@ -98,7 +98,8 @@ async function captureAll(directory: string, from: bigint): Promise<void> {
     log: await openSegmentLog({ directory, shard: pipeline.name }),
     sourceUrl: url,
     captureId: crypto.randomUUID(),
-    epoch: 1,
+    shard: { epoch: 1, systemIdentifier: (await readSourceCatalog(client, pipeline)).systemIdentifier, confirmed: undefined, tables: undefined },
+    recordConfirmed: async () => {},
     start,
     dimensionsAt: () => dimensionsNow(pipeline),
     fences: () => new Map([['none', start]]),

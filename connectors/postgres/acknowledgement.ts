@@ -1,4 +1,5 @@
 import type { Lsn, Position } from '../../core/position.ts';
+import { origin } from '../../core/position.ts';
 
 /**
  * What may be confirmed to the source (E6, E7). A commit's end LSN is confirmed once every lane's fence has passed the
@@ -10,6 +11,8 @@ export class Acknowledgement {
   #ends: { readonly to: Position; readonly endLsn: Lsn }[] = [];
   /** What was confirmed last; 0: nothing yet. */
   confirmed: Lsn = 0n;
+  /** All events up to here are behind it. */
+  confirmedTo: Position = origin;
 
   constructor(maxSlotLagBytes: number) {
     this.#maxSlotLag = BigInt(maxSlotLagBytes);
@@ -30,7 +33,7 @@ export class Acknowledgement {
     let count = 0;
     while (count < this.#ends.length && has(this.#ends[count]!)) count++;
     if (count === 0) return;
-    this.confirmed = this.#ends[count - 1]!.endLsn;
+    ({ endLsn: this.confirmed, to: this.confirmedTo } = this.#ends[count - 1]!);
     this.#ends.splice(0, count);
   }
 }

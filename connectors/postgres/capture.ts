@@ -7,7 +7,7 @@ import { definitionHash } from '../../core/define/definition-hash.ts';
 import { loadAnew } from '../../core/load-anew.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Lsn, Position } from '../../core/position.ts';
-import { parseLsn, parsePosition } from '../../core/position.ts';
+import { lsnText, parseLsn, parsePosition } from '../../core/position.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { Segment } from '../../core/segment.ts';
 import { ConfigurationError } from '../sink.ts';
@@ -18,14 +18,18 @@ import { emitCanary } from './canary.ts';
 import { PgoutputDecoder } from './pgoutput/decoder.ts';
 import { ReplicationStream } from './replication-stream.ts';
 import { SegmentWriter } from './segment-writer.ts';
-import { readSourceCatalog, sourceNames } from './source-catalog.ts';
+import type { Confirmed, ShardState } from './shard-state.ts';
+import type { SourceCatalog } from './source-catalog.ts';
+import { assertPublication, readSourceCatalog, sourceNames } from './source-catalog.ts';
 
 export type CaptureOptions = {
   readonly pipeline: Pipeline;
   readonly log: SegmentLog & Appender;
   readonly sourceUrl: string;
   readonly captureId: string;
-  readonly epoch: number;
+  readonly shard: Pick<ShardState, 'epoch' | 'systemIdentifier' | 'confirmed' | 'tables'>;
+  /** Keeps on record what the source is about to be told it may forget. */
+  readonly recordConfirmed: (confirmed: Confirmed) => Promise<void>;
   /** Where the stream goes on: the spool's tail; the smallest fence when the spool was lost; the end of a later load. */
   readonly start: Position;
   /** Every dimension's rows as of a place in the stream (E16). */
@@ -61,7 +65,7 @@ export type CaptureResult = {
  * ConfigurationError for what a person must mend, and the connection's error for everything that another attempt may.
  */
 export async function capture(options: CaptureOptions): Promise<CaptureResult> {
-  const source = new Client({ connectionString: options.sourceUrl, application_name: `sluice ${options.pipeline.name}`, connectionTimeoutMillis: 10_000, keepAlive: true });
+  const source = new Client({ connectionString: options.sourceUrl, application_name: `sluice ${options.pipeline.name}`, connectionTimeoutMillis: 10_000, query_timeout: 30_000, keepAlive: true });
   // E7: when the server lets our ordinary connection go, the replication connection must not keep it from stopping
   const gone = Promise.withResolvers<never>();
   gone.promise.catch(() => {});
@@ -95,6 +99,7 @@ class Capture {
   #serverEndLow = 0;
   #spoolBytes = 0;
   #held = false;
+  #finishing = false;
   #again: NodeJS.Timeout | undefined;
   readonly #endLsns = new Map<number, Lsn>();
 
@@ -115,6 +120,8 @@ class Capture {
   async run(gone: Promise<never>): Promise<CaptureResult> {
     const { pipeline, log, signal } = this.#options;
     const catalog = await readSourceCatalog(this.#source, pipeline);
+    this.#assertSameSource(catalog);
+    await assertPublication(this.#source, pipeline, this.#options.shard.tables);
     if (!(await this.#claim(catalog.systemIdentifier, catalog.timeline, catalog.binary))) return this.#result('superseded');
     const tail = (await log.tail())!;
     this.#position = tail.to;
@@ -125,7 +132,7 @@ class Capture {
       pipeline,
       shard: log.shard,
       captureId: this.#options.captureId,
-      epoch: this.#options.epoch,
+      epoch: this.#options.shard.epoch,
       from: tail.to,
       seq: tail.seq + 1,
       beforeColumns: beforeColumns(pipeline),
@@ -173,7 +180,7 @@ class Capture {
 
   /** E3: whoever appends the claim owns the shard; what it reads with is on record. */
   async #claim(systemIdentifier: string, timeline: number, binary: boolean): Promise<boolean> {
-    const { log, captureId, epoch, pipeline, start } = this.#options;
+    const { log, captureId, shard: { epoch }, pipeline, start } = this.#options;
     const tail = await log.tail();
     const from = tail?.to ?? start;
     const claim = { definitionHash: definitionHash(pipeline), systemIdentifier, timeline, epoch, slot: sourceNames(pipeline.name).slot, binary };
@@ -197,8 +204,33 @@ class Capture {
     if (!found) throw slotLost(this.#options.pipeline.name, slot, 'is gone');
     if (found.wal_status === 'lost') throw slotLost(this.#options.pipeline.name, slot, 'was invalidated, because it held back more WAL than max_slot_wal_keep_size');
     if (found.confirmed !== null) this.#acknowledgement.confirmed = parseLsn(found.confirmed);
+    this.#assertNoGap(this.#acknowledgement.confirmed);
     if (found.active_pid === null) return;
     await this.#source.query('select pg_terminate_backend($1, 5000)', [found.active_pid]);
+  }
+
+  /** E1: positions of another server, or of a past that it no longer has, say nothing about its stream. */
+  #assertSameSource({ systemIdentifier, walEnd }: SourceCatalog): void {
+    const { pipeline, shard, start } = this.#options;
+    if (systemIdentifier !== shard.systemIdentifier) {
+      throw new ConfigurationError(`The source of pipeline ${pipeline.name} is another server than the one it was loaded from (system identifier ${systemIdentifier}, not ${shard.systemIdentifier}). Set SLUICE_SOURCE_URL to that one. ${loadAnew(pipeline.name)}`);
+    }
+    const { lsn } = parsePosition(start);
+    if (lsn > walEnd) {
+      throw new ConfigurationError(`The source of pipeline ${pipeline.name} was set back: its WAL ends at ${lsnText(walEnd)}, and changes up to ${lsnText(lsn)} were already taken from it. ${loadAnew(pipeline.name)}`);
+    }
+  }
+
+  /** E6: a slot begins where it was confirmed, whatever it is asked for, and does not say so. */
+  #assertNoGap(slotConfirmed: Lsn): void {
+    const { pipeline, shard: { confirmed } } = this.#options;
+    if (!confirmed) return;
+    if (slotConfirmed > confirmed.lsn) {
+      throw new ConfigurationError(`The replication slot of pipeline ${pipeline.name} stands at ${lsnText(slotConfirmed)}, and only ${lsnText(confirmed.lsn)} was confirmed to it: somebody advanced it or made it again, and what is between is not in the stream. ${loadAnew(pipeline.name)}`);
+    }
+    if (this.#position < confirmed.to) {
+      throw new ConfigurationError(`The stream of pipeline ${pipeline.name} would go on at ${this.#position}, and the source was already told to forget everything up to ${confirmed.to}: the spool was lost, or a sink was set back, and what is between is gone. ${loadAnew(pipeline.name)}`);
+    }
   }
 
   #message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {
@@ -237,8 +269,9 @@ class Capture {
     this.#report();
   }
 
-  /** Back-pressure: when disk or lanes are slower than the source, or the spool is full, the slot keeps the rest. */
+  /** Back-pressure; not any more once the capture ends. When disk or lanes are slower than the source, or the spool is full, the slot keeps the rest. */
   #balance(): void {
+    if (this.#finishing) return;
     const hold =
       this.#writer.queuedBytes > maxQueuedBytes ||
       this.#spoolBytes > this.#options.pipeline.settings.spoolBudgetBytes ||
@@ -261,17 +294,27 @@ class Capture {
     const canary = () => void emitCanary(this.#source, pipeline.name).catch(fail);
     canary();
     const acknowledge = () => {
-      const lsn = this.#acknowledgement.confirm(this.#smallestFence(), this.#serverEnd());
-      this.#stream!.confirm(lsn);
+      void this.#confirm().catch(fail);
       this.#report();
     };
     const tidy = async () => {
+      await assertPublication(this.#source, pipeline, this.#options.shard.tables);
+      const { spoolKeepMs, spoolBudgetBytes } = pipeline.settings;
       const smallest = this.#smallestFence();
-      if (smallest !== undefined) await log.trim(smallest, pipeline.settings.spoolKeepMs, Date.now());
+      // what every lane has may go early when room is short: better than no stream
+      if (smallest !== undefined) await log.trim(smallest, this.#spoolBytes > spoolBudgetBytes * 0.8 ? 0 : spoolKeepMs, Date.now());
       this.#spoolBytes = await log.size();
       this.#balance();
     };
     return [setInterval(canary, pipeline.settings.canaryMs), setInterval(acknowledge, 1_000), setInterval(() => void tidy().catch(fail), 10_000)];
+  }
+
+  /** On record first, then to the source. */
+  async #confirm(): Promise<void> {
+    const { confirmed: before } = this.#acknowledgement;
+    const lsn = this.#acknowledgement.confirm(this.#smallestFence(), this.#serverEnd());
+    if (lsn > before) await this.#options.recordConfirmed({ lsn, to: this.#acknowledgement.confirmedTo });
+    this.#stream!.confirm(lsn);
   }
 
   #smallestFence(): Position | undefined {
@@ -294,10 +337,11 @@ class Capture {
   }
 
   async #finish(): Promise<void> {
+    this.#finishing = true;
     this.#stream!.hold();
     if (this.#assembler.ready) this.#emit(this.#assembler.cut());
     await this.#writer.drained();
-    this.#stream!.confirm(this.#acknowledgement.confirm(this.#smallestFence(), this.#serverEnd()));
+    await this.#confirm();
   }
 
   #report(): void {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import type { AssembledSegment, TableWriters } from '../../core/capture/assembler.ts';
@@ -5,11 +6,12 @@ import { SegmentAssembler, eventsTable } from '../../core/capture/assembler.ts';
 import { DimensionStore } from '../../core/capture/dimension-store.ts';
 import { beforeColumns } from '../../core/define/before-columns.ts';
 import type { Pipeline, Table } from '../../core/pipeline.ts';
-import type { Position } from '../../core/position.ts';
 import { position } from '../../core/position.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { Sink } from '../sink.ts';
+import { TransientError, isNetworkError } from '../transient-error.ts';
 import { copyTuples } from './copy-reader.ts';
+import type { Loaded } from './shard-state.ts';
 import type { SnapshotSlot } from './snapshot-slot.ts';
 import { createSnapshotSlot } from './snapshot-slot.ts';
 import { ensurePublication, quote, quoteRelation, readSourceCatalog, sourceNames } from './source-catalog.ts';
@@ -32,7 +34,7 @@ export type FirstLoadOptions = {
  * sink, at position (epoch, S, 0); streaming then begins exactly there. Nothing of it survives a crash but an epoch that
  * is used up: the next attempt drops the slot and starts over.
  */
-export async function firstLoad(options: FirstLoadOptions): Promise<{ position: Position; rows: number; systemIdentifier: string }> {
+export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { rows: number }> {
   const { pipeline, sourceUrl, epoch, sinks, onProgress } = options;
   const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} load`, connectionTimeoutMillis: 10_000, keepAlive: true });
   source.on('error', () => {});
@@ -45,21 +47,43 @@ export async function firstLoad(options: FirstLoadOptions): Promise<{ position: 
     await dropSlot(source, sourceNames(pipeline.name).slot);
     onProgress({ phase: 'waiting for running write transactions of the source', rows: 0 });
     const before = await fileNodes(source, pipeline);
-    slot = await createSnapshotSlot({ url: sourceUrl, slot: sourceNames(pipeline.name).slot, temporary: false, applicationName: snapshotName(pipeline.name) });
-    const loader = new Loader(options, source, slot, before);
+    slot = await createSnapshotSlot({ url: sourceUrl, slot: sourceNames(pipeline.name).slot, temporary: false, applicationName: snapshotName(pipeline.name), signal: options.signal, timeoutMs: waitForWritersMs });
+    const loader = new Loader(options, source, slot, before, await sourceClockUs(source));
     const rows = await Promise.race([loader.run(), slot.lost]);
     const at = position(epoch, slot.consistentPoint, 0);
     for (const [name, sink] of sinks) {
       onProgress({ phase: `finishing ${name}`, rows });
       await options.assertCurrent();
-      await sink.finishLoad(at);
+      await untilItPasses(options, () => sink.finishLoad(at));
     }
-    return { position: at, rows, systemIdentifier: catalog.systemIdentifier };
+    return { position: at, rows, systemIdentifier: catalog.systemIdentifier, tables: catalog.tables };
   } finally {
     await slot?.close();
     await source.end().catch(() => {});
   }
 }
+
+/** Snapshot rows stand at the source's present, not at the worker's. */
+async function sourceClockUs(source: Client): Promise<number> {
+  const { rows } = await source.query<{ us: string }>('select (extract(epoch from clock_timestamp()) * 1000000)::bigint::text as us');
+  return Number(rows[0]!.us);
+}
+
+/** A sink that is away for a moment must not cost the whole load: what it is given may be given again. */
+async function untilItPasses({ signal, assertCurrent }: FirstLoadOptions, work: () => Promise<void>): Promise<void> {
+  for (let waitMs = 100; ; waitMs = Math.min(waitMs * 2, 5_000)) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof TransientError) && !isNetworkError(error)) throw error;
+      await sleep(Math.max(waitMs, (error as TransientError).retryAfterMs ?? 0), undefined, { signal });
+      await assertCurrent();
+    }
+  }
+}
+
+/** How long the slot may wait for write transactions of the source that are still running (E17). */
+const waitForWritersMs = 300_000;
 
 class Loader {
   readonly #options: FirstLoadOptions;
@@ -67,12 +91,13 @@ class Loader {
   readonly #slot: SnapshotSlot;
   readonly #fileNodes: ReadonlyMap<string, string>;
   readonly #assembler: SegmentAssembler;
-  readonly #commitTimeUs = Date.now() * 1000;
+  readonly #commitTimeUs: number;
   #chunk = 0;
   #rows = 0;
 
-  constructor(options: FirstLoadOptions, source: Client, slot: SnapshotSlot, nodes: ReadonlyMap<string, string>) {
+  constructor(options: FirstLoadOptions, source: Client, slot: SnapshotSlot, nodes: ReadonlyMap<string, string>, commitTimeUs: number) {
     const { pipeline, epoch } = options;
+    this.#commitTimeUs = commitTimeUs;
     this.#options = options;
     this.#source = source;
     this.#slot = slot;
@@ -139,7 +164,8 @@ class Loader {
       await this.#give();
       await source.query('commit');
     } catch (error) {
-      await source.query('rollback').catch(() => {});
+      // not a ROLLBACK: a COPY that no one reads any more would never let it come to its turn
+      void source.end();
       throw error;
     }
     this.#options.onProgress({ phase: `reading ${table.relation}`, rows: this.#rows });
@@ -156,9 +182,10 @@ class Loader {
     const assembled: AssembledSegment = this.#assembler.cut();
     const segment = openSegment(encodeSegment(assembled), { verify: false });
     this.#assembler.release();
+    if (this.#options.signal.aborted) throw this.#options.signal.reason;
     const chunk = this.#chunk++;
     await this.#options.assertCurrent();
-    for (const sink of this.#options.sinks.values()) await sink.load(segment, chunk);
+    for (const sink of this.#options.sinks.values()) await untilItPasses(this.#options, () => sink.load(segment, chunk));
   }
 
   async #assertSameFile(relation: string): Promise<void> {

@@ -46,6 +46,8 @@ export class FrameReader {
   #held = false;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
+  /** Counts reads: a connection that gives none any more may be dead. */
+  reads = 0;
 
   constructor(socket: Duplex, target: FrameTarget, onError: (error: unknown) => void) {
     this.#socket = socket;
@@ -53,6 +55,10 @@ export class FrameReader {
     this.#onError = onError;
     if (socket instanceof ReusedBufferSocket) socket.onBytes = (bytes, length) => this.#read(bytes, length);
     else socket.on('data', (bytes: Buffer) => this.#read(bytes, bytes.length));
+  }
+
+  get held(): boolean {
+    return this.#held;
   }
 
   /** Stops reading: the server's own buffers fill, and the slot keeps the rest. */
@@ -74,6 +80,7 @@ export class FrameReader {
 
   #read(bytes: Buffer, length: number): boolean {
     if (this.#stopped) return false;
+    this.reads++;
     try {
       this.#split(bytes, length);
     } catch (error) {

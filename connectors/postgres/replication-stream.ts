@@ -36,6 +36,8 @@ export class ReplicationStream {
   readonly #timer: NodeJS.Timeout;
   #confirmed: Lsn;
   #ended = false;
+  #readsSeen = 0;
+  #silentMs = 0;
   /** Settles when the connection ends: rejects with the reason unless `close` was called. */
   readonly ended: Promise<void>;
   readonly #end: PromiseWithResolvers<void>;
@@ -100,7 +102,7 @@ export class ReplicationStream {
     this.#socket.once('close', () => lost());
     this.#socket.once('error', lost);
     client.on('error', lost);
-    this.#timer = setInterval(() => this.#sendStatus(false), 3_000);
+    this.#timer = setInterval(() => this.#tick(), statusMs);
     this.#query(startCommand(options));
   }
 
@@ -154,6 +156,15 @@ export class ReplicationStream {
     }
   }
 
+  /** A status with a request to answer: a network that swallows everything would else never show. */
+  #tick(): void {
+    this.#sendStatus(true);
+    const alive = this.#reader.held || this.#reader.reads !== this.#readsSeen;
+    this.#readsSeen = this.#reader.reads;
+    this.#silentMs = alive ? 0 : this.#silentMs + statusMs;
+    if (this.#silentMs >= silenceMs) this.#fail(new Error(`the source has sent nothing for ${silenceMs / 1000} s, though it was asked to: the connection is dead`));
+  }
+
   #sendStatus(wantReply: boolean): void {
     const status = Buffer.alloc(5 + 34);
     status[0] = Frame.copyData;
@@ -179,6 +190,9 @@ function startCommand({ slot, publication, from, binary }: ReplicationOptions): 
   const quoted = `"${slot.replaceAll('"', '""')}"`;
   return `START_REPLICATION SLOT ${quoted} LOGICAL ${lsnText(from)} (proto_version '1', publication_names '${`"${publication}"`.replaceAll("'", "''")}', messages 'true'${binary ? ", binary 'true'" : ''})`;
 }
+
+const statusMs = 3_000;
+const silenceMs = 30_000;
 
 const Frame = { copyData: 0x64, copyDone: 0x63, copyBoth: 0x57, error: 0x45, ready: 0x5a } as const;
 

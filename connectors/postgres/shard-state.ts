@@ -1,4 +1,5 @@
-import type { Position } from '../../core/position.ts';
+import type { Lsn, Position } from '../../core/position.ts';
+import { lsnText, parseLsn, parsePosition } from '../../core/position.ts';
 import type { Queryable } from './state/state.ts';
 
 /** How a pipeline's stream began (E1, E28). A pipeline has one shard, named as the pipeline. */
@@ -8,25 +9,42 @@ export type ShardState = {
   readonly systemIdentifier: string;
   readonly state: 'loading' | 'streaming';
   readonly loadedAt: Position | undefined;
+  readonly confirmed: Confirmed | undefined;
+  readonly tables: TableIds | undefined;
 };
 
+/** What the source may forget: up to this LSN, which is behind all events up to this position. */
+export type Confirmed = { readonly lsn: Lsn; readonly to: Position };
+
+/** OIDs of the pipeline's tables by their names. */
+export type TableIds = Readonly<Record<string, number>>;
+
 export async function readShard(state: Queryable, pipeline: string): Promise<ShardState | undefined> {
-  const { rows } = await state.query<{ epoch: string; slot: string; system_identifier: string; state: ShardState['state']; loaded_at: Position | null }>(
-    'select epoch, slot, system_identifier, state, loaded_at from sluice.shard where pipeline = $1 and shard = $1',
+  const { rows } = await state.query<{ epoch: string; slot: string; system_identifier: string; state: ShardState['state']; loaded_at: Position | null; confirmed_lsn: string | null; confirmed_to: Position | null; tables: TableIds | null }>(
+    'select epoch, slot, system_identifier, state, loaded_at, confirmed_lsn::text, confirmed_to, tables from sluice.shard where pipeline = $1 and shard = $1',
     [pipeline],
   );
   const row = rows[0];
-  return row && { epoch: Number(row.epoch), slot: row.slot, systemIdentifier: row.system_identifier, state: row.state, loadedAt: row.loaded_at ?? undefined };
+  if (!row) return undefined;
+  return {
+    epoch: Number(row.epoch),
+    slot: row.slot,
+    systemIdentifier: row.system_identifier,
+    state: row.state,
+    loadedAt: row.loaded_at ?? undefined,
+    confirmed: row.confirmed_lsn !== null && row.confirmed_to !== null ? { lsn: parseLsn(row.confirmed_lsn), to: row.confirmed_to } : undefined,
+    tables: row.tables ?? undefined,
+  };
 }
 
-/** Takes the next epoch for a load: whatever an earlier one left counts no more (E28). */
-export async function beginLoad(state: Queryable, pipeline: string, slot: string, definitionHash: string): Promise<number> {
+/** Takes the next epoch for a load, above `usedEpoch`, the greatest that any sink or spool has: what was before counts no more (E1, E28). */
+export async function beginLoad(state: Queryable, pipeline: string, slot: string, definitionHash: string, usedEpoch: number): Promise<number> {
   const { rows } = await state.query<{ epoch: string }>(
-    `insert into sluice.shard (pipeline, shard, epoch, slot, system_identifier, state, definition_hash) values ($1, $1, 1, $2, '', 'loading', $3)
-     on conflict (pipeline, shard) do update set epoch = shard.epoch + 1, slot = excluded.slot, state = 'loading', loaded_at = null,
+    `insert into sluice.shard (pipeline, shard, epoch, slot, system_identifier, state, definition_hash) values ($1, $1, $4::bigint + 1, $2, '', 'loading', $3)
+     on conflict (pipeline, shard) do update set epoch = greatest(shard.epoch, $4) + 1, slot = excluded.slot, state = 'loading', loaded_at = null, confirmed_lsn = null, confirmed_to = null, tables = null,
        definition_hash = excluded.definition_hash, changed_at = now()
      returning epoch`,
-    [pipeline, slot, definitionHash],
+    [pipeline, slot, definitionHash, usedEpoch],
   );
   return Number(rows[0]!.epoch);
 }
@@ -37,12 +55,23 @@ export async function assertLoading(state: Queryable, pipeline: string, epoch: n
   if (shard?.epoch !== epoch || shard.state !== 'loading') throw new LoadSuperseded(pipeline, epoch);
 }
 
-export async function endLoad(state: Queryable, pipeline: string, epoch: number, position: Position, systemIdentifier: string): Promise<void> {
+export async function endLoad(state: Queryable, pipeline: string, epoch: number, { position, systemIdentifier, tables }: Loaded): Promise<void> {
   const { rowCount } = await state.query(
-    "update sluice.shard set state = 'streaming', loaded_at = $3, system_identifier = $4, changed_at = now() where pipeline = $1 and shard = $1 and epoch = $2 and state = 'loading'",
-    [pipeline, epoch, position, systemIdentifier],
+    "update sluice.shard set state = 'streaming', loaded_at = $3, confirmed_to = $3, confirmed_lsn = $5, tables = $6, system_identifier = $4, changed_at = now() where pipeline = $1 and shard = $1 and epoch = $2 and state = 'loading'",
+    [pipeline, epoch, position, systemIdentifier, lsnText(parsePosition(position).lsn), JSON.stringify(tables)],
   );
   if (rowCount !== 1) throw new LoadSuperseded(pipeline, epoch);
+}
+
+export type Loaded = { readonly position: Position; readonly systemIdentifier: string; readonly tables: TableIds };
+
+/** To be called before the source is told. */
+export async function recordConfirmed(state: Queryable, pipeline: string, epoch: number, { lsn, to }: Confirmed): Promise<void> {
+  await state.query(
+    `update sluice.shard set confirmed_lsn = greatest(confirmed_lsn, $3::pg_lsn), confirmed_to = greatest(confirmed_to, $4)
+      where pipeline = $1 and shard = $1 and epoch = $2`,
+    [pipeline, epoch, lsnText(lsn), to],
+  );
 }
 
 export class LoadSuperseded extends Error {

@@ -16,7 +16,7 @@ export type SnapshotSlot = {
   close(): Promise<void>;
 };
 
-export async function createSnapshotSlot(options: { url: string; slot: string; temporary: boolean; applicationName: string }): Promise<SnapshotSlot> {
+export async function createSnapshotSlot(options: { url: string; slot: string; temporary: boolean; applicationName: string; signal?: AbortSignal; timeoutMs?: number }): Promise<SnapshotSlot> {
   const client = new Client({
     connectionString: options.url,
     application_name: options.applicationName,
@@ -29,10 +29,13 @@ export async function createSnapshotSlot(options: { url: string; slot: string; t
   client.on('error', (error) => lost.reject(error));
   client.on('end', () => lost.reject(new Error('the source closed the connection that holds the snapshot')));
   await client.connect();
+  const stopped = stopOf(options);
   try {
-    const { rows } = await client.query<{ consistent_point: string; snapshot_name: string }>(
+    const creation = client.query<{ consistent_point: string; snapshot_name: string }>(
       `CREATE_REPLICATION_SLOT ${quote(options.slot)} ${options.temporary ? 'TEMPORARY ' : ''}LOGICAL pgoutput (SNAPSHOT 'export')`,
     );
+    creation.catch(() => {});
+    const { rows } = await Promise.race([creation, stopped.promise]);
     return {
       consistentPoint: parseLsn(rows[0]!.consistent_point),
       snapshot: rows[0]!.snapshot_name,
@@ -40,7 +43,27 @@ export async function createSnapshotSlot(options: { url: string; slot: string; t
       close: () => client.end().catch(() => {}),
     };
   } catch (error) {
-    await client.end().catch(() => {});
+    void client.end().catch(() => {});
     throw error;
+  } finally {
+    stopped.clear();
   }
+}
+
+/** Rejects when the signal aborts or the time is over. */
+function stopOf({ signal, timeoutMs }: { signal?: AbortSignal; timeoutMs?: number }): { promise: Promise<never>; clear: () => void } {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => {});
+  const abort = () => reject(signal!.reason);
+  signal?.addEventListener('abort', abort, { once: true });
+  if (signal?.aborted) abort();
+  const late = () => reject(new Error(`the slot was not there after ${timeoutMs! / 1000} s: a transaction that has written something is still open in the source. See: select pid, xact_start, query from pg_stat_activity where backend_xid is not null;`));
+  const timer = timeoutMs === undefined ? undefined : setTimeout(late, timeoutMs);
+  return {
+    promise,
+    clear: () => {
+      signal?.removeEventListener('abort', abort);
+      clearTimeout(timer);
+    },
+  };
 }

@@ -1,14 +1,21 @@
 import type { Client } from 'pg';
 import type { ColumnType } from '../../core/columns/vector.ts';
+import { loadAnew } from '../../core/load-anew.ts';
 import type { Pipeline, Table } from '../../core/pipeline.ts';
+import type { Lsn } from '../../core/position.ts';
+import { parseLsn } from '../../core/position.ts';
 import { ConfigurationError } from '../sink.ts';
 import { replicaIdentityMissing } from './pgoutput/relation.ts';
+import type { TableIds } from './shard-state.ts';
 
 export type SourceCatalog = {
   readonly systemIdentifier: string;
   readonly timeline: number;
   /** A type by its OID, domains resolved to their base (COLUMNS.md). */
   readonly typeOf: (oid: number) => ColumnType;
+  /** Flushed WAL ends here. */
+  readonly walEnd: Lsn;
+  readonly tables: TableIds;
   /** Every column of the pipeline has a binary format that Sluice is sure of. */
   readonly binary: boolean;
 };
@@ -24,8 +31,8 @@ export function sourceNames(pipeline: string): { slot: string; publication: stri
  * ConfigurationError with what to type.
  */
 export async function readSourceCatalog(client: Client, pipeline: Pipeline): Promise<SourceCatalog> {
-  const { rows: [server] } = await client.query<{ wal_level: string; system_identifier: string; timeline: number }>(
-    `select current_setting('wal_level') as wal_level, (select system_identifier::text from pg_control_system()) as system_identifier,
+  const { rows: [server] } = await client.query<{ wal_level: string; system_identifier: string; timeline: number; wal_end: string }>(
+    `select current_setting('wal_level') as wal_level, pg_current_wal_flush_lsn()::text as wal_end, (select system_identifier::text from pg_control_system()) as system_identifier,
             (select timeline_id from pg_control_checkpoint()) as timeline`,
   );
   if (server!.wal_level !== 'logical') {
@@ -35,9 +42,11 @@ export async function readSourceCatalog(client: Client, pipeline: Pipeline): Pro
   }
   const { events, dimensions } = pipeline.source;
   const types = new Map<number, ColumnType>();
+  const tables: Record<string, number> = {};
   for (const table of [events, ...Object.values(dimensions)]) {
     const found = await readTable(client, table, pipeline.name);
     for (const { oid, type } of found.columns.values()) types.set(oid, type);
+    tables[table.relation] = found.oid;
     checkColumns(table, found.columns);
     if (found.replicaIdentity !== 'f' && !('appendOnly' in table && table.appendOnly)) throw replicaIdentityMissing(table.relation);
   }
@@ -45,9 +54,33 @@ export async function readSourceCatalog(client: Client, pipeline: Pipeline): Pro
   return {
     systemIdentifier: server!.system_identifier,
     timeline: server!.timeline,
+    walEnd: parseLsn(server!.wal_end),
+    tables,
     typeOf: (oid) => types.get(oid) ?? 'other',
     binary: declared.every(({ type }) => type !== 'other'),
   };
+}
+
+/**
+ * The publication must have every table of the pipeline whole: what it leaves out is not in the stream, and canaries
+ * would let the slot pass it by. Throws a ConfigurationError.
+ */
+export async function assertPublication(client: Client, pipeline: Pipeline, loaded: TableIds | undefined): Promise<void> {
+  const { publication } = sourceNames(pipeline.name);
+  const { rows } = await client.query<{ relation: string; oid: string; whole: boolean }>(
+    `select n.nspname || '.' || c.relname as relation, c.oid::text as oid,
+            r.prqual is null and r.prattrs is null and p.pubinsert and p.pubupdate and p.pubdelete and p.pubtruncate and p.pubviaroot as whole
+       from pg_publication p join pg_publication_rel r on r.prpubid = p.oid join pg_class c on c.oid = r.prrelid join pg_namespace n on n.oid = c.relnamespace
+      where p.pubname = $1`,
+    [publication],
+  );
+  const { events, dimensions } = pipeline.source;
+  for (const { relation } of [events, ...Object.values(dimensions)]) {
+    const found = rows.find((row) => row.relation === relation);
+    const what = !found ? `does not have table ${relation}` : !found.whole ? `leaves out a part of table ${relation}` : undefined;
+    if (what) throw new ConfigurationError(`The publication ${publication} ${what}: changes of it may be missing in the stream. ${loadAnew(pipeline.name)}`);
+    if (loaded && loaded[relation] !== Number(found!.oid)) throw new ConfigurationError(`Table ${relation} is not the one that was loaded (it was dropped or renamed, and made again): its changes were not in the stream. ${loadAnew(pipeline.name)}`);
+  }
 }
 
 /** Makes the publication if it is missing, and gives it the pipeline's tables if it has others. */
@@ -79,17 +112,17 @@ export function quoteRelation(relation: string): string {
 
 type FoundColumn = { readonly oid: number; readonly type: ColumnType };
 
-async function readTable(client: Client, table: Table, pipeline: string): Promise<{ replicaIdentity: string; columns: Map<string, FoundColumn> }> {
-  const { rows } = await client.query<{ replica_identity: string; column: string; oid: string; base: string; kind: string }>(
+async function readTable(client: Client, table: Table, pipeline: string): Promise<{ oid: number; replicaIdentity: string; columns: Map<string, FoundColumn> }> {
+  const { rows } = await client.query<{ table_oid: string; replica_identity: string; column: string; oid: string; base: string; kind: string }>(
     `with recursive base as (
-       select a.attname, a.attnum, a.atttypid, a.atttypid as typid, c.relreplident
+       select a.attname, a.attnum, a.atttypid, a.atttypid as typid, c.relreplident, c.oid as table_oid
          from pg_class c join pg_attribute a on a.attrelid = c.oid
         where c.oid = to_regclass($1) and a.attnum > 0 and not a.attisdropped
        union all
-       select b.attname, b.attnum, b.atttypid, t.typbasetype, b.relreplident
+       select b.attname, b.attnum, b.atttypid, t.typbasetype, b.relreplident, b.table_oid
          from base b join pg_type t on t.oid = b.typid and t.typtype = 'd'
      )
-     select b.relreplident::text as replica_identity, b.attname as column, b.atttypid::text as oid, t.typname as base, t.typtype::text as kind
+     select b.table_oid::text, b.relreplident::text as replica_identity, b.attname as column, b.atttypid::text as oid, t.typname as base, t.typtype::text as kind
        from base b join pg_type t on t.oid = b.typid where t.typtype <> 'd' order by b.attnum`,
     [quoteRelation(table.relation)],
   );
@@ -99,6 +132,7 @@ async function readTable(client: Client, table: Table, pipeline: string): Promis
     );
   }
   return {
+    oid: Number(rows[0]!.table_oid),
     replicaIdentity: rows[0]!.replica_identity,
     columns: new Map(rows.map(({ column, oid, base, kind }) => [column, { oid: Number(oid), type: kind === 'e' ? 'text' : (byName[base] ?? 'other') }])),
   };

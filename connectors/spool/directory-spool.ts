@@ -17,8 +17,10 @@ class DirectorySpool implements Spool {
   }
 
   async list(): Promise<number[]> {
-    const floor = await this.#floor();
+    await mkdir(this.#directory, { recursive: true });
     const names = await readdir(this.#directory);
+    // after the names: what is trimmed in between is then left out as a whole
+    const floor = await this.#floor();
     return names
       .filter((name) => name.endsWith(suffix))
       .map((name) => Number.parseInt(name, 10))
@@ -46,6 +48,7 @@ class DirectorySpool implements Spool {
 
   /** Files first, then names in order, then the directory: a name that is durable has its whole content (E4). */
   async append(seq: number, segments: readonly Uint8Array[]): Promise<'appended' | 'lost'> {
+    await mkdir(this.#directory, { recursive: true });
     const temporary = segments.map((_, index) => join(this.#directory, `${process.pid}-${crypto.randomUUID()}-${index}.tmp`));
     try {
       await Promise.all(segments.map((bytes, index) => writeSynced(temporary[index]!, bytes)));
@@ -66,18 +69,31 @@ class DirectorySpool implements Spool {
     return (await this.#floor()) <= seq ? 'appended' : 'lost';
   }
 
-  async trim(floor: number): Promise<void> {
-    const path = join(this.#directory, floorName);
-    await writeSynced(`${path}.tmp`, new TextEncoder().encode(String(floor)));
-    await rename(`${path}.tmp`, path);
+  async trim(wanted: number): Promise<void> {
+    // a zombie that wakes up must not lower it
+    const floor = Math.max(wanted, await this.#floor());
+    const temporary = join(this.#directory, `${process.pid}-${crypto.randomUUID()}-floor.tmp`);
+    await writeSynced(temporary, new TextEncoder().encode(String(floor)));
+    await rename(temporary, join(this.#directory, floorName));
     await syncDirectory(this.#directory);
     for (const name of await readdir(this.#directory)) {
-      if (name.endsWith(suffix) && Number.parseInt(name, 10) < floor) await unlink(join(this.#directory, name));
+      const path = join(this.#directory, name);
+      if (name.endsWith(suffix) ? Number.parseInt(name, 10) < floor : name.endsWith('.tmp') && (await isOld(path))) await unlink(path).catch(() => {});
     }
   }
 
+  async has(seq: number): Promise<boolean> {
+    return stat(this.#path(seq)).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return false;
+        throw error;
+      },
+    );
+  }
+
   async size(): Promise<number> {
-    const names = await readdir(this.#directory);
+    const names = (await readdir(this.#directory)).filter((name) => name.endsWith(suffix));
     const sizes = await Promise.all(names.map((name) => stat(join(this.#directory, name)).then((file) => file.size, () => 0)));
     return sizes.reduce((sum, size) => sum + size, 0);
   }
@@ -98,6 +114,12 @@ class DirectorySpool implements Spool {
 
 const suffix = '.segment';
 const floorName = 'floor';
+
+/** Left by a worker that was killed. */
+async function isOld(path: string): Promise<boolean> {
+  const file = await stat(path).catch(() => undefined);
+  return file !== undefined && Date.now() - file.mtimeMs > 600_000;
+}
 
 async function writeSynced(path: string, bytes: Uint8Array): Promise<void> {
   const file = await open(path, 'w');

@@ -68,6 +68,7 @@ class Log implements SegmentLog, Appender {
   #appendedAt: number[] = [];
   /** Of each header: bytes of all segments up to and including its own, since this log was opened. */
   #bytesUpTo: number[] = [];
+  #size: number | undefined;
   readonly #cache = new Map<number, Segment>();
   #cached = 0;
   #appending: Promise<unknown> = Promise.resolve();
@@ -117,6 +118,7 @@ class Log implements SegmentLog, Appender {
     while (count < this.#headers.length - 1 && this.#headers[count]!.to <= position && this.#appendedAt[count]! < now - keepMs) count++;
     if (count === 0) return;
     await this.#spool.trim(this.#headers[count]!.seq);
+    this.#size = undefined;
     for (const header of this.#headers.splice(0, count)) this.#uncache(header.seq);
     this.#appendedAt.splice(0, count);
     this.#bytesUpTo.splice(0, count);
@@ -128,20 +130,38 @@ class Log implements SegmentLog, Appender {
     return index === this.#headers.length ? 0 : upTo(this.#headers.length - 1) - upTo(index - 1);
   }
 
-  size(): Promise<number> {
-    return this.#spool.size();
+  /** Counted once, then kept: with an hour of small segments, counting takes a second. */
+  async size(): Promise<number> {
+    this.#size ??= await this.#spool.size();
+    return this.#size;
   }
 
-  /** Takes notice of what the spool has: at the start, and of what other processes append. */
+  /** Takes notice of what the spool has: at the start, of what other processes append, and of its loss. */
   async refresh(): Promise<void> {
-    const stored = await this.#spool.list();
+    const tail = this.#headers.at(-1);
+    if (tail && !(await this.#spool.has(tail.seq))) this.#forget();
+    else if (tail && !(await this.#spool.has(tail.seq + 1))) return;
     const known = this.#headers.at(-1)?.seq ?? -1;
-    for (const seq of stored) {
-      if (seq <= known) continue;
-      const header = segmentHeader(await this.#spool.read(seq, 1 << 16)) ?? (await this.#open(seq)).header;
+    const news = (await this.#spool.list()).filter((seq) => seq > known);
+    for (let at = 0; at < news.length; at += headersAtOnce) {
+      const headers = await Promise.all(news.slice(at, at + headersAtOnce).map((seq) => this.#header(seq)));
       // an append of this process may have come in between
-      if (seq > (this.#headers.at(-1)?.seq ?? -1)) this.#push(header, 0);
+      for (const header of headers) if (header.seq > (this.#headers.at(-1)?.seq ?? -1)) this.#push(header, 0);
     }
+  }
+
+  /** Somebody deleted the files: the log begins anew, where the sinks are. */
+  #forget(): void {
+    this.#headers = [];
+    this.#appendedAt = [];
+    this.#bytesUpTo = [];
+    this.#cache.clear();
+    this.#cached = 0;
+    this.#size = undefined;
+  }
+
+  async #header(seq: number): Promise<SegmentHeader> {
+    return segmentHeader(await this.#spool.read(seq, usualHeaderBytes)) ?? segmentHeader(await this.#spool.read(seq, 1 << 16)) ?? (await this.#open(seq)).header;
   }
 
   async #append(segments: readonly Segment[]): Promise<'appended' | 'lost'> {
@@ -152,6 +172,7 @@ class Log implements SegmentLog, Appender {
     const outcome = await this.#spool.append(first.seq, segments.map((segment) => segment.bytes));
     if (outcome === 'lost') return 'lost';
     this.#lastAppend = performance.now();
+    if (this.#size !== undefined) for (const { bytes } of segments) this.#size += bytes.length;
     for (const segment of segments) {
       if (segment.header.seq <= (this.#headers.at(-1)?.seq ?? -1)) continue;
       this.#keep(segment);
@@ -248,3 +269,5 @@ class Log implements SegmentLog, Appender {
 }
 
 const maxSegments = 64;
+const headersAtOnce = 32;
+const usualHeaderBytes = 8_192;

@@ -12,6 +12,8 @@ export interface Spool {
   append(seq: number, segments: readonly Uint8Array[]): Promise<'appended' | 'lost'>;
   /** Forgets segments below `floor`. The floor is made durable first: numbers below it are never valid again. */
   trim(floor: number): Promise<void>;
+  /** Whether a segment is stored under this number: cheaper than a list. */
+  has(seq: number): Promise<boolean>;
   /** Bytes stored. */
   size(): Promise<number>;
 }

@@ -10,14 +10,14 @@ export class TooLarge extends Error {
 }
 
 /** Memory that held a body and waits for the next: fresh megabytes cost as much as filling them. */
-let spare = Buffer.alloc(0);
+let spare: Buffer = Buffer.alloc(0);
 
 /**
  * Reads a request's body, shows each chunk to `arriving`, and hands the whole to `use`, which must not keep it. Throws
  * TooLarge.
  */
 export async function withBody<T>(request: IncomingMessage, arriving: (chunk: Buffer) => void, use: (body: Buffer) => T): Promise<T> {
-  let memory = takeSpare(Math.min(Number(request.headers['content-length'] ?? 65_536) || 0, maxBodyBytes));
+  let memory: Buffer = takeSpare(Math.min(Number(request.headers['content-length'] ?? 65_536) || 0, maxBodyBytes));
   let length = 0;
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const take = (chunk: Buffer) => {

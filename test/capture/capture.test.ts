@@ -9,11 +9,11 @@ import { replayDimension } from '../../core/capture/dimension-replay.ts';
 import { postgresText } from '../../core/columns/postgres-text.ts';
 import { resolve } from '../../core/define/resolve.ts';
 import type { Position } from '../../core/position.ts';
-import { origin, positionAt } from '../../core/position.ts';
+import { origin, parsePosition, positionAt } from '../../core/position.ts';
 import { Operation } from '../../core/segment.ts';
 import type { Segment } from '../../core/segment.ts';
 import { capture } from '../../connectors/postgres/capture.ts';
-import type { CaptureResult } from '../../connectors/postgres/capture.ts';
+import type { CaptureOptions, CaptureResult } from '../../connectors/postgres/capture.ts';
 import { firstLoad } from '../../connectors/postgres/first-load.ts';
 import { ConfigurationError } from '../../connectors/sink.ts';
 import type { Sink } from '../../connectors/sink.ts';
@@ -57,6 +57,7 @@ describe('capture', () => {
   let directory: string;
   let log: SegmentLog & Appender;
   let start: Position;
+  let shard: CaptureOptions['shard'];
   const fold = new Fold();
   let fence: Position = origin;
 
@@ -97,7 +98,7 @@ describe('capture', () => {
       return stores;
     };
     const running = capture({
-      pipeline, log, sourceUrl: database.url, captureId: crypto.randomUUID(), epoch: 1, start,
+      pipeline, log, sourceUrl: database.url, captureId: crypto.randomUUID(), shard, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start,
       dimensionsAt: dimensions, fences: () => new Map([['fold', fence]]), signal: controller.signal, onProgress: () => {},
     });
     const reading = readUntilMarker();
@@ -151,10 +152,11 @@ describe('capture', () => {
       finishLoad: async () => {},
       close: async () => {},
     };
-    const { position, rows } = await firstLoad({ pipeline, sourceUrl: database.url, epoch: 1, sinks: new Map([['fold', recorder]]), assertCurrent: async () => {}, signal: new AbortController().signal, onProgress: () => {} });
+    const { position, rows, systemIdentifier, tables } = await firstLoad({ pipeline, sourceUrl: database.url, epoch: 1, sinks: new Map([['fold', recorder]]), assertCurrent: async () => {}, signal: new AbortController().signal, onProgress: () => {} });
     expect(rows).toBe(520);
     for (const chunk of loaded) fold.take(chunk, origin);
     start = position;
+    shard = { epoch: 1, systemIdentifier, tables, confirmed: { lsn: parsePosition(position).lsn, to: position } };
     fence = position;
     for (const { position: at } of fold.rows.values()) expect(at).toBe(position);
     await expectEqual();
@@ -227,7 +229,7 @@ describe('capture', () => {
     const stop = new AbortController();
     const first = await captureDuring(async () => {
       second = capture({
-        pipeline, log: await openSegmentLog({ directory, shard: pipeline.name }), sourceUrl: database.url, captureId: crypto.randomUUID(), epoch: 1, start,
+        pipeline, log: await openSegmentLog({ directory, shard: pipeline.name }), sourceUrl: database.url, captureId: crypto.randomUUID(), shard, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start,
         dimensionsAt: async () => new Map(Object.entries(pipeline.source.dimensions).map(([name, table]) => [name, new DimensionStore(table)])),
         fences: () => new Map(), signal: stop.signal, onProgress: () => {},
       });
@@ -255,9 +257,9 @@ describe('capture', () => {
   });
 
   test('a definition that does not fit the source parks with what to type', async () => {
-    const attempt = () =>
+    const attempt = async (more: Partial<CaptureOptions['shard']> = {}) =>
       capture({
-        pipeline, log, sourceUrl: database.url, captureId: crypto.randomUUID(), epoch: 1, start,
+        pipeline, log, sourceUrl: database.url, captureId: crypto.randomUUID(), shard: { ...shard, ...more }, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start,
         dimensionsAt: async () => new Map(), fences: () => new Map(), signal: AbortSignal.timeout(10_000), onProgress: () => {},
       });
     await source.query('alter table engagement_events rename column device to gadget');
@@ -268,6 +270,18 @@ describe('capture', () => {
     await source.query('alter table engagement_events replica identity default');
     await expect(attempt()).rejects.toThrow(/ALTER TABLE .*engagement_events REPLICA IDENTITY FULL/);
     await source.query('alter table engagement_events replica identity full');
+    // E1: another server, or a past that it no longer has
+    await expect(attempt({ systemIdentifier: '1' })).rejects.toThrow(/another server/);
+    // E6: the slot was moved by somebody else; the spool that had what was confirmed is gone
+    await expect(attempt({ confirmed: { lsn: 1n, to: start } })).rejects.toThrow(/advanced it or made it again/);
+    await expect(attempt({ confirmed: { lsn: 1n << 60n, to: 'f'.repeat(32) as Position } })).rejects.toThrow(/the spool was lost/);
+    // what the publication leaves out never comes
+    await source.query('alter publication sluice_engagement drop table engagement_events');
+    await expect(attempt()).rejects.toThrow(/publication sluice_engagement does not have table public.engagement_events/);
+    await source.query("alter publication sluice_engagement add table engagement_events where (id > 0)");
+    await expect(attempt()).rejects.toThrow(/leaves out a part/);
+    await source.query('alter publication sluice_engagement set table engagement_events, content');
+    await expect(attempt({ tables: { ...shard.tables, 'public.content': 1 } })).rejects.toThrow(/not the one that was loaded/);
     await source.query('select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1', ['sluice_engagement']);
     await expect(attempt()).rejects.toThrow(/slot sluice_engagement .* is gone/);
   });

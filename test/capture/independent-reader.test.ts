@@ -12,7 +12,7 @@ import { position, positionAt } from '../../core/position.ts';
 import { Operation } from '../../core/segment.ts';
 import { capture } from '../../connectors/postgres/capture.ts';
 import { createSnapshotSlot } from '../../connectors/postgres/snapshot-slot.ts';
-import { ensurePublication, sourceNames } from '../../connectors/postgres/source-catalog.ts';
+import { ensurePublication, readSourceCatalog, sourceNames } from '../../connectors/postgres/source-catalog.ts';
 import { openSegmentLog } from '../../connectors/spool/segment-log.ts';
 import definition from '../../pipelines/engagement.ts';
 import { throwAwayDatabase } from '../embedded/services.ts';
@@ -54,8 +54,9 @@ test('the capture tells what pg-logical-replication tells', async () => {
 
     const log = await openSegmentLog({ directory, shard: pipeline.name });
     const start = position(1, consistentPoint, 0);
+    const { systemIdentifier } = await readSourceCatalog(source, pipeline);
     const running = capture({
-      pipeline, log, sourceUrl: database.url, captureId: 'ours', epoch: 1, start,
+      pipeline, log, sourceUrl: database.url, captureId: 'ours', shard: { epoch: 1, systemIdentifier, confirmed: undefined, tables: undefined }, recordConfirmed: async () => {}, start,
       dimensionsAt: async () => new Map(Object.entries(pipeline.source.dimensions).map(([name, table]) => [name, new DimensionStore(table)])),
       fences: () => new Map(), signal: controller.signal, onProgress: () => {},
     });

@@ -1,13 +1,19 @@
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { Client } from 'pg';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, test } from 'vitest';
 import { HttpSink } from '../../connectors/http/http-sink.ts';
+import { JsonBuffer } from '../../connectors/http/json-buffer.ts';
+import { MessageWriter } from '../../connectors/http/message.ts';
 import { ConfigurationError, FenceMoved } from '../../connectors/sink.ts';
 import { TransientError } from '../../connectors/transient-error.ts';
 import type { Position } from '../../core/position.ts';
@@ -78,6 +84,29 @@ function shown(time: string): string {
 const insert = (device = 'x'): Intent => ({ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21T10:00:00.000Z', device } });
 
 describe('HTTP', () => {
+  test('a message is the same in memory that must grow and in memory that was used before, and its pieces are the whole', () => {
+    const used = new JsonBuffer(1 << 20);
+    used.buffer.fill('}');
+    fc.assert(
+      fc.property(intents, fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 12 }), (list, size, maxRows) => {
+        const { segments } = streamOf(list, size, new Set());
+        const writer = new MessageWriter(pipeline);
+        const message = (out: JsonBuffer, from: Position, to: Position) => {
+          const events = writer.events(out, segments, from, to);
+          const text = out.view().toString();
+          expect(JSON.parse(text)).toHaveLength(events);
+          return text;
+        };
+        const whole = message(used, zero, endOf(segments));
+        expect(message(new JsonBuffer(0), zero, endOf(segments))).toBe(whole);
+        const ends = writer.pieces(segments, zero, endOf(segments), maxRows);
+        const pieces = ends.map((end, index) => message(used, ends[index - 1] ?? zero, end));
+        expect(`[${pieces.map((piece) => piece.slice(1, -1)).filter(Boolean).join(',')}]`).toBe(whole);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
   test('E12: the receiver folds to the rows of the source, in any pieces, sent once or again', async () => {
     await using state = await stateDatabase();
     const cuts = fc.uniqueArray(fc.nat(70), { maxLength: 6 }).map((list) => new Set(list));
@@ -232,6 +261,52 @@ describe('the receiver', () => {
     expect((await fetch(`${receiver.address}/health`)).status).toBe(200);
     expect(await (await fetch(receiver.address)).text()).toContain('1 events in 1 messages');
     expect(await (await fetch(`${receiver.address}/folded`)).text()).toBe('{"key":"1","position":"01","row":{"a":12345678901234567890}}\n');
+  });
+
+  test('takes a body of unknown length', async () => {
+    const store = new ReceiverStore(':memory:');
+    await using receiver = await listen(createReceiver(store, secret));
+    const body = JSON.stringify(Array.from({ length: 20_000 }, (_, index) => ({ position: String(index), op: 'insert', key: index, row: {} })));
+    const stream = new Blob([body]).stream();
+    const { status } = await fetch(`${receiver.address}/events`, { method: 'POST', body: stream, duplex: 'half', headers: signed('a', body) } as RequestInit);
+    expect(status).toBe(200);
+    expect(store.counts()).toEqual({ messages: 1, events: 20_000, duplicates: 0 });
+  });
+
+  test('what it accepted survives kill -9', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'receiver-'));
+    const free = createServer();
+    const { address } = await listen(free);
+    await new Promise((resolve) => free.close(resolve));
+    const start = async (): Promise<ChildProcess> => {
+      const child = spawn(process.execPath, [new URL('../../infra/receiver/main.ts', import.meta.url).pathname], {
+        env: { ...process.env, SLUICE_DATA: directory, SLUICE_RECEIVER_PORT: new URL(address).port, SLUICE_EXTERNAL_SECRET: secret },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      await Promise.race([once(child.stdout!, 'data'), once(child, 'exit').then(() => Promise.reject(new Error('the receiver did not start')))]);
+      return child;
+    };
+    let child = await start();
+    try {
+      let accepted = 0;
+      const body = `[{"position":"01","op":"insert","key":1,"row":{"a":"${'x'.repeat(1 << 20)}"}}]`;
+      const sending = (async () => {
+        for (;;) {
+          if ((await post(address, body, signed(`m${accepted}`, body))) !== 200) throw new Error('not accepted');
+          if (++accepted === 20) child.kill('SIGKILL');
+        }
+      })();
+      await expect(sending).rejects.toThrow('fetch failed');
+      if (child.signalCode === null) await once(child, 'exit');
+      child = await start();
+      const { messages } = (await (await fetch(`${address}/counts`)).json()) as { messages: number };
+      expect(messages).toBeGreaterThanOrEqual(accepted);
+      expect(messages).toBeLessThanOrEqual(accepted + 1);
+      expect((await foldedAt(address)).map(({ key }) => key)).toEqual(['1']);
+    } finally {
+      child.kill('SIGKILL');
+      rmSync(directory, { recursive: true });
+    }
   });
 });
 

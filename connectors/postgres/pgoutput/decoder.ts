@@ -137,7 +137,7 @@ export class PgoutputDecoder {
   #relation(bytes: Buffer, start: number): void {
     const { id, relation } = readRelation(bytes, start);
     const table = this.#tables.get(relation.name);
-    this.#relations.set(id, table && planRelation(relation, this.#schema(table), table, this.#options.typeOf));
+    this.#relations.set(id, table && planRelation(this.#options.pipeline.name, relation, this.#schema(table), table, this.#options.typeOf));
   }
 
   #truncate(bytes: Buffer, start: number): void {

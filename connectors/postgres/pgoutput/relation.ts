@@ -2,6 +2,7 @@ import { tuplePlan } from '../../../core/capture/tuple-plan.ts';
 import type { TuplePlan } from '../../../core/capture/tuple-plan.ts';
 import type { TableWriters } from '../../../core/capture/assembler.ts';
 import type { ColumnType } from '../../../core/columns/vector.ts';
+import { loadAnew } from '../../../core/load-anew.ts';
 import type { EventTable, Table } from '../../../core/pipeline.ts';
 import { ConfigurationError } from '../../sink.ts';
 
@@ -17,7 +18,6 @@ export type RelationPlan = {
   readonly table: TableWriters;
   readonly after: TuplePlan;
   readonly before: TuplePlan;
-  readonly full: boolean;
   /** Field number of each declared column. */
   readonly fieldOf: ReadonlyMap<string, number>;
 };
@@ -51,19 +51,17 @@ export function readRelation(bytes: Buffer, start: number): { id: number; relati
  * Checks a relation against the definition and compiles its plans. Columns that the definition does not name are passed
  * over, so new ones do no harm. Throws a ConfigurationError for what a migration must settle.
  */
-export function planRelation(relation: Relation, schema: Table | EventTable, table: TableWriters, typeOf: (oid: number) => ColumnType): RelationPlan {
+export function planRelation(pipeline: string, relation: Relation, schema: Table | EventTable, table: TableWriters, typeOf: (oid: number) => ColumnType): RelationPlan {
   const fieldOf = new Map<string, number>();
   for (const [name, column] of Object.entries(schema.columns)) {
     const field = relation.columns.findIndex((candidate) => candidate.name === name);
-    if (field < 0) throw schemaChanged(relation, `column ${name} is gone from the source, and the pipeline's definition uses it`);
+    if (field < 0) throw schemaChanged(pipeline, relation, `column ${name} is gone from the source, and the pipeline's definition uses it`);
     const found = typeOf(relation.columns[field]!.typeOid);
-    if (found !== column.type) throw schemaChanged(relation, `column ${name} is ${found} in the source, and the pipeline's definition says ${column.type}`);
+    if (found !== column.type) throw schemaChanged(pipeline, relation, `column ${name} is ${found} in the source, and the pipeline's definition says ${column.type}`);
     fieldOf.set(name, field);
   }
-  const full = relation.replicaIdentity === 'full';
-  if (!full && !('appendOnly' in schema && schema.appendOnly)) throw replicaIdentityMissing(relation.name);
   const fields = (columns: TableWriters['after']['columns']) => relation.columns.map(({ name }) => (fieldOf.has(name) ? columns.get(name) : undefined));
-  return { table, full, fieldOf, after: tuplePlan(fields(table.after.columns)), before: tuplePlan(fields(table.before.columns)) };
+  return { table, fieldOf, after: tuplePlan(fields(table.after.columns)), before: tuplePlan(fields(table.before.columns)) };
 }
 
 export function replicaIdentityMissing(table: string): ConfigurationError {
@@ -72,8 +70,8 @@ export function replicaIdentityMissing(table: string): ConfigurationError {
   );
 }
 
-function schemaChanged(relation: Relation, what: string): ConfigurationError {
-  return new ConfigurationError(`Table ${relation.name} changed: ${what}. Change the column back, or change the definition in pipelines/, then type: ./sluice resume <pipeline>`);
+function schemaChanged(pipeline: string, relation: Relation, what: string): ConfigurationError {
+  return new ConfigurationError(`Table ${relation.name} changed: ${what}. The rows that were written since have the new form, so changing it back is not enough. ${loadAnew(pipeline)}`);
 }
 
 const identities: Record<string, Relation['replicaIdentity']> = { d: 'default', n: 'nothing', f: 'full', i: 'index' };

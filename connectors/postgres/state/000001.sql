@@ -13,6 +13,12 @@ create table sluice.shard (
   -- 'loading' until every sink has the snapshot, then 'streaming'
   state text not null check (state in ('loading', 'streaming')),
   loaded_at text collate "C",
+  -- what the source was told it may forget, written before it was told: a slot that is ahead of it was moved by others,
+  -- and a stream that would begin before it has a gap (E6)
+  confirmed_lsn pg_lsn,
+  confirmed_to text collate "C",
+  -- the tables' OIDs at the load: another table under the old name has changes that this stream never saw
+  tables jsonb,
   definition_hash text not null,
   changed_at timestamptz not null default now(),
   primary key (pipeline, shard)
