@@ -46,7 +46,7 @@ export default definePipeline({
       'content',
       {
         id: uuid(),
-        title: text().nullable(),
+        title: text().nullable().interned(),
         content_type: text().nullable().interned(),
         length_seconds: integer().nullable(),
       },
