@@ -54,14 +54,28 @@ async function pipelinesOf(config: Config): Promise<Pipelines> {
 
 function print(config: Config, services: Services, pipelines: Pipelines): void {
   for (const [name, { url, pid, healthy }] of Object.entries(services)) {
-    console.log(
-      `${name.padEnd(12)} ${(url === null ? 'unknown' : healthy ? 'healthy' : 'DOWN').padEnd(8)} ${String(pid ?? '').padEnd(8)} ${url ?? ''}`,
-    );
+    const health = url === null ? 'unknown' : healthy ? 'healthy' : 'DOWN';
+    console.log(`${name.padEnd(12)} ${health.padEnd(8)} ${String(pid ?? '').padEnd(8)} ${url === null ? '' : withoutPassword(url)}`);
   }
   if (pipelines.problem) console.log(`\npipelines could not be asked: ${pipelines.problem}`);
-  for (const pipeline of pipelines.list) {
-    console.log(`\n${pipeline.name.padEnd(12)} ${pipeline.state}`);
-    const pause = `temporal workflow signal --address ${config.temporalAddress} --namespace ${config.temporalNamespace}`;
-    console.log(`  pause by hand: ${pause} --workflow-id pipeline/${pipeline.name} --name pause`);
+  for (const pipeline of pipelines.list) printPipeline(config, pipeline);
+}
+
+function printPipeline(config: Config, { name, state, reason, eventsPerSecond, watermark, capture, lanes, workflowUrl }: PipelineStatus): void {
+  console.log(`\n${name}: ${state}, ${eventsPerSecond} events/s${watermark === null ? '' : `, watermark ${watermark}`}${reason === null ? '' : `\n  ${reason}`}`);
+  for (const lane of [...(capture ? [capture] : []), ...lanes]) {
+    const lag = lane.lagMs === null ? '' : `${lane.lagMs} ms behind`;
+    console.log(`  ${lane.name.padEnd(12)} ${lane.kind.padEnd(16)} ${lane.state.padEnd(8)} ${lag.padEnd(16)} ${lane.fence ?? ''}${lane.error === null ? '' : `\n    ${lane.error}`}`);
   }
+  if (workflowUrl !== null) console.log(`  run: ${workflowUrl}`);
+  const pause = `temporal workflow signal --address ${config.temporalAddress} --namespace ${config.temporalNamespace}`;
+  console.log(`  pause by hand: ${pause} --workflow-id pipeline/${name} --name pause`);
+}
+
+/** Whoever looks over a shoulder needs no password; `--json` has the whole URL. */
+function withoutPassword(url: string): string {
+  if (!URL.canParse(url) || !url.includes('://')) return url;
+  const shown = new URL(url);
+  shown.password = '';
+  return shown.href.replace(/\/$/, '');
 }

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { PipelineStatus } from '../../client/pipelines.ts';
 import type { Config } from '../../core/config.ts';
 import { checkout } from './checkout.ts';
 
@@ -8,7 +9,7 @@ export type PipelinesClient = {
   ensurePipelines(config: Config, names?: string[]): Promise<void>;
   pipelineStatuses(config: Config): Promise<PipelineStatus[]>;
 };
-export type PipelineStatus = { readonly name: string; readonly state: string; readonly reason: string | null };
+export type { PipelineStatus };
 
 export async function pipelinesClient(): Promise<PipelinesClient | undefined> {
   const file = join(checkout, 'client/pipelines.ts');
