@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CommandDef, defineCommand, runCommand, runMain } from 'citty';
 import { strict } from './strict.ts';
@@ -9,10 +8,7 @@ const commands = ['up', 'down', 'status', 'logs', 'pause', 'resume', 'load', 've
 const main = defineCommand({
   meta: { name: 'sluice', description: 'Postgres change streams into windows and rows, run by Temporal' },
   subCommands: Object.fromEntries(
-    commands
-      .map((name) => [name, join(import.meta.dirname, `${name}.ts`)] as const)
-      .filter(([, file]) => existsSync(file))
-      .map(([name, file]) => [name, async () => strict(((await import(file)) as { default: CommandDef }).default)]),
+    commands.map((name) => [name, async () => strict(((await import(join(import.meta.dirname, `${name}.ts`))) as { default: CommandDef }).default)]),
   ),
 });
 

@@ -3,7 +3,7 @@ import { pausePipeline } from '../client/pipelines.ts';
 import { dataArg, instanceConfig } from './instance.ts';
 
 export default defineCommand({
-  meta: { name: 'sluice pause', description: 'Stops a pipeline, or one of its lanes, at the next segment; nothing is lost' },
+  meta: { name: 'pause', description: 'Stops a pipeline, or one of its lanes, at the next segment; nothing is lost' },
   args: {
     name: { type: 'positional', description: 'The pipeline', required: true },
     lane: { type: 'string', valueHint: 'LANE', description: 'Only this lane (or capture); the others go on' },

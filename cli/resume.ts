@@ -3,7 +3,7 @@ import { resumePipeline } from '../client/pipelines.ts';
 import { dataArg, instanceConfig } from './instance.ts';
 
 export default defineCommand({
-  meta: { name: 'sluice resume', description: 'Lets a paused or parked pipeline, or one of its lanes, go on from its fence' },
+  meta: { name: 'resume', description: 'Lets a paused or parked pipeline, or one of its lanes, go on from its fence' },
   args: {
     name: { type: 'positional', description: 'The pipeline', required: true },
     lane: { type: 'string', valueHint: 'LANE', description: 'Only this lane (or capture)' },

@@ -1,5 +1,7 @@
 import { defineCommand } from 'citty';
 import { type Config, parseConfig } from '../core/config.ts';
+import { temporalCommand } from '../infra/embedded/temporal.ts';
+import { partsFolder } from '../infra/supervisor/checkout.ts';
 import { type EndpointName, endpoints } from '../infra/supervisor/endpoints.ts';
 import { type Instance, isRunning, NotRunning, readInstance } from '../infra/supervisor/instance.ts';
 import { type PipelineStatus, pipelinesClient } from '../infra/supervisor/pipelines.ts';
@@ -46,7 +48,7 @@ async function serviceStatuses(instance: Instance, config: Config): Promise<Serv
 
 async function pipelinesOf(config: Config): Promise<Pipelines> {
   try {
-    return { list: (await (await pipelinesClient())?.pipelineStatuses(config)) ?? [] };
+    return { list: await (await pipelinesClient()).pipelineStatuses(config) };
   } catch (error) {
     return { list: [], problem: (error as Error).message };
   }
@@ -68,8 +70,8 @@ function printPipeline(config: Config, { name, state, reason, eventsPerSecond, w
     console.log(`  ${lane.name.padEnd(12)} ${lane.kind.padEnd(16)} ${lane.state.padEnd(8)} ${lag.padEnd(16)} ${lane.fence ?? ''}${lane.error === null ? '' : `\n    ${lane.error}`}`);
   }
   if (workflowUrl !== null) console.log(`  run: ${workflowUrl}`);
-  const pause = `temporal workflow signal --address ${config.temporalAddress} --namespace ${config.temporalNamespace}`;
-  console.log(`  pause by hand: ${pause} --workflow-id pipeline/${name} --name pause`);
+  const signal = state === 'paused' ? 'resume' : 'pause';
+  console.log(`  ${signal} by hand: ${temporalCommand(partsFolder)} workflow signal --address ${config.temporalAddress} --namespace ${config.temporalNamespace} --workflow-id pipeline/${name} --name ${signal}`);
 }
 
 /** Whoever looks over a shoulder needs no password; `--json` has the whole URL. */

@@ -4,7 +4,7 @@ import { verificationText } from '../core/verification.ts';
 import { dataArg, instanceConfig } from './instance.ts';
 
 export default defineCommand({
-  meta: { name: 'sluice verify', description: 'Compare every sink of a pipeline with its source; exit code 0 equal, 1 unequal, 2 could not compare' },
+  meta: { name: 'verify', description: 'Compare every sink of a pipeline with its source; exit code 0 equal, 1 unequal, 2 could not compare' },
   args: {
     name: { type: 'positional', description: 'The pipeline', required: true },
     json: { type: 'boolean', description: 'As JSON' },

@@ -100,7 +100,9 @@ async function signalled(config: Config, name: string, lane: string | undefined,
       queryStatus(client, name).catch((error: unknown) => {
         throw new Error(`Pipeline ${name}: ${unreachableReason(error, name)}`, { cause: error });
       });
-    assertLane(name, lane, await status());
+    const present = await status();
+    assertLane(name, lane, present);
+    if (signal === 'resumeLane' && present.state === 'paused') throw new Error(`Pipeline ${name} is paused as a whole, so its lane ${lane} cannot go on by itself. Type: ./sluice resume ${name}`);
     await client.workflow.getHandle(pipelineWorkflowId(name)).signal(signal, ...(lane === undefined ? [] : [lane]));
     for (;;) {
       const now = await status();

@@ -7,15 +7,19 @@ export function detailsPage(status: WorkflowStatus): string {
   return [
     `# ${escaped(status.name)}: ${status.state}`,
     ...sentences(status),
+    '',
     '## Capture',
     `- ${partLine(capture)}`,
+    '',
     '## Lanes',
     ...lanes.map((lane) => `- ${partLine(lane)}`),
+    '',
     '## Fences',
     '```',
     ...[capture, ...lanes].map(({ name, fence }) => `${name.padEnd(16)} ${fence ?? 'not known yet'}`),
     '```',
-    ...(status.notes.length > 0 ? ['## Notes', ...status.notes.map((note) => `- ${escaped(note)}`)] : []),
+    ...(status.notes.length > 0 ? ['', '## Notes', ...status.notes.map((note) => `- ${escaped(note)}`)] : []),
+    '',
     '## What to do next',
     '```',
     ...(troubled.length > 0 ? troubled.map(({ name }) => `sluice resume ${status.name} --lane ${name}`) : []),
@@ -41,9 +45,9 @@ function sentences({ state, error }: WorkflowStatus): string[] {
 
 function partLine({ name, kind, state, last, error }: PartStatus): string {
   const label = name === kind ? `**${escaped(name)}**` : `**${escaped(name)}** (${kind})`;
-  const did = last ? `, last step: ${last.events} events in ${last.segments} segments` : '';
-  const windows = last?.windowsClosed ? `, ${last.windowsClosed} windows closed` : '';
-  const late = last?.late ? `, ${last.late} late` : '';
+  const did = last ? `, last step: events ${last.events}, segments ${last.segments}` : '';
+  const windows = last?.windowsClosed ? `, windows closed ${last.windowsClosed}` : '';
+  const late = last?.late ? `, late ${last.late}` : '';
   const watermark = last?.watermark ? `, watermark ${last.watermark}` : '';
   return `${label} ${state}${did}${windows}${late}${watermark}${error === null ? '' : `: ${escaped(error)}`}`;
 }

@@ -1,6 +1,4 @@
 import { defineSearchAttributeKey } from '@temporalio/common';
 
-/** By what runs are found in the Web UI; `sluice up` registers them. An upsert costs an event: state on change only. */
-export const pipelineAttribute = defineSearchAttributeKey('SluicePipeline', 'KEYWORD');
-export const kindAttribute = defineSearchAttributeKey('SluiceKind', 'KEYWORD');
+/** By what runs are found in the Web UI; the client registers it and sets the others at the start. An upsert costs an event: on change only. */
 export const stateAttribute = defineSearchAttributeKey('SluiceState', 'KEYWORD');

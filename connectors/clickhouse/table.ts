@@ -41,7 +41,7 @@ export async function tableIdentity(client: ClickHouseClient, table: SinkTable):
 
 async function checkTable(client: ClickHouseClient, table: SinkTable): Promise<void> {
   const [row] = await describe(client, table);
-  if (row?.engine_full.replace(/^(Replicated|Shared)/, '').includes('ReplacingMergeTree') !== true || !/_position, _deleted\)/.test(row.engine_full)) {
+  if (!row || !row.engine_full.includes('ReplacingMergeTree') || !/_position, _deleted\)/.test(row.engine_full)) {
     throw new ConfigurationError(`ClickHouse table ${table.name} is there already, as ${row?.engine_full.split(' ')[0]}, not as ReplacingMergeTree(_position, _deleted): it is not Sluice's. Choose another table name in the pipeline's definition, or rename that table.`);
   }
   const wanted = table.orderBy.join(', ');

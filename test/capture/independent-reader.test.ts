@@ -92,7 +92,7 @@ test('the capture tells what pg-logical-replication tells', async () => {
 
 function tellTheirs(message: Pgoutput.Message): string[] {
   const columns = ['event_type', 'duration_ms', 'device', 'user_id', 'event_ts'];
-  const text = (value: unknown) => (value === null || value === undefined ? null : value instanceof Date ? value.toISOString() : String(value));
+  const text = (value: unknown) => (value === null || value === undefined ? null : value instanceof Date ? value.toISOString() : String(value as string | number));
   const whole = (row: Record<string, unknown>) => `+${row['id']} ${JSON.stringify(columns.map((name) => text(row[name])))}`;
   if (message.tag === 'insert') return [whole(message.new)];
   if (message.tag === 'delete') return [`-${message.old!['id']}`];
