@@ -1,24 +1,25 @@
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { globSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { bundleWorkflowCode, type Logger } from '@temporalio/worker';
+import { promisify } from 'node:util';
 
+const run = promisify(execFile);
 const root = join(import.meta.dirname, '..');
 
 /**
  * The workflows as one file, which the worker loads into its sandbox. Webpack needs seconds for it, so it is kept under
  * the hash of everything that goes into it.
  */
-export async function workflowBundle(directory: string, logger?: Logger): Promise<{ codePath: string }> {
+export async function workflowBundle(directory: string): Promise<{ codePath: string }> {
   const codePath = join(directory, `workflows-${await sourceHash()}.cjs`);
   if (await exists(codePath)) return { codePath };
-  const { code } = await bundleWorkflowCode({ workflowsPath: join(root, 'workflows/index.ts'), ...(logger ? { logger } : {}) });
   await mkdir(directory, { recursive: true });
   for (const old of globSync('workflows-*.cjs', { cwd: directory })) await rm(join(directory, old), { force: true });
   const temporary = `${codePath}.${process.pid}`;
-  await writeFile(temporary, code);
+  await run(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'bundle-workflows.ts'), temporary]);
   await rename(temporary, codePath);
   return { codePath };
 }
