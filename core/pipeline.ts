@@ -76,7 +76,7 @@ export type SinkDefinition<Address = string> =
       readonly hash: Readonly<Record<string, string>>;
       readonly gatherMs: number;
     }
-  | { readonly kind: 'http'; readonly url: Address; readonly secret: Address; readonly initialLoad: boolean; readonly maxRows: number; readonly gatherMs: number }
+  | { readonly kind: 'http'; readonly url: Address; readonly secret: Address; readonly initialLoad: boolean; readonly maxRows: number; readonly inFlight: number; readonly gatherMs: number }
   /** Relays read the outbox that the aggregate lane writes, not the segments. */
   | { readonly kind: 'postgres-results'; readonly view: string; readonly table: string }
   | { readonly kind: 'redis-results'; readonly view: string; readonly key: Address };

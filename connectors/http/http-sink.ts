@@ -9,11 +9,11 @@ import type { Applied, Sink } from '../sink.ts';
 import { FenceMoved } from '../sink.ts';
 import { JsonBuffer } from './json-buffer.ts';
 import { MessageWriter } from './message.ts';
-import type { Range } from './pending.ts';
 import { PendingRange } from './pending.ts';
+import type { Content } from './post.ts';
 import { Poster } from './post.ts';
 
-type Message = { readonly range: Range; readonly id: string; readonly events: number; readonly body: JsonBuffer };
+type Message = { readonly id: string; readonly events: number; readonly content: Content };
 type Definition = Extract<SinkDefinition, { kind: 'http' }>;
 
 /** `allowPrivate`: also addresses that are not public, as those of the embedded receiver. */
@@ -31,14 +31,15 @@ export class HttpSink implements Sink {
   readonly #pool: Pool;
   readonly #pending: PendingRange;
   readonly #poster: Poster;
-  /** While one body is being sent, the next one is written. */
-  readonly #bodies = [new JsonBuffer(1 << 20), new JsonBuffer(1 << 20)] as const;
+  /** Of messages that are on their way, and of the next. */
+  readonly #bodies: readonly JsonBuffer[];
 
   constructor(pipeline: Pipeline, lane: string, definition: Definition, { stateUrl, allowPrivate, timeoutMs = 30_000 }: HttpOptions) {
     this.#pipeline = pipeline;
     this.#writer = new MessageWriter(pipeline);
     this.#lane = lane;
     this.#definition = definition;
+    this.#bodies = Array.from({ length: definition.inFlight + 1 }, () => new JsonBuffer());
     this.#pool = new Pool({ connectionString: stateUrl, max: 2 });
     this.#pool.on('error', () => {}); // an idle connection broke: the next call says it
     this.#pending = new PendingRange(this.#pool, pipeline.name, lane);
@@ -50,28 +51,54 @@ export class HttpSink implements Sink {
   }
 
   /**
-   * A message that was recorded and not seen accepted is sent again as it was, if the segments reach its end. If they do
-   * not (a lane is held below it), its events go out in other messages, and the receiver sees them twice.
+   * Up to `inFlight` messages are on their way at once; the fence follows the first of them. What was recorded and not
+   * seen accepted is sent again in the same messages, if the segments reach its end. If they do not (a lane is held below
+   * it), its events go out in other messages, and the receiver sees them twice.
    */
   async apply(segments: readonly Segment[], from: Position, to: Position): Promise<Applied> {
     const begun = await this.#pending.read();
-    const repeats = begun !== undefined && begun.from === from && begun.to <= to;
-    const ends = repeats ? [begun.to, ...(begun.to < to ? this.#ends(segments, begun.to, to) : [])] : this.#ends(segments, from, to);
-    let events = 0;
-    let message = this.#message(segments, from, ends[0]!, 0);
-    await this.#recorded(message);
-    for (let index = 0; index < ends.length; index++) {
-      const { range, id, body } = message;
-      const sent = message.events === 0 ? Promise.resolve() : this.#poster.post(id, body.view());
-      // while that is on its way; an error of it is seen below
-      sent.catch(() => {});
-      const next = index + 1 < ends.length ? this.#message(segments, range.to, ends[index + 1]!, index + 1) : undefined;
-      await sent;
-      if (!(await this.#pending.complete(range, next && { range: next.range, messageId: next.id }))) throw await this.#moved(range.from);
-      events += message.events;
-      if (next) message = next;
+    const repeats = begun !== undefined && begun.from === from && begun.to < to;
+    if (!repeats) return { events: await this.#send(segments, from, to) };
+    // each on its own, so that no record spans both: within one, the pieces follow from where it begins and ends
+    return { events: (await this.#send(segments, from, begun.to)) + (await this.#send(segments, begun.to, to)) };
+  }
+
+  /** Returns how many events there were. */
+  async #send(segments: readonly Segment[], from: Position, to: Position): Promise<number> {
+    const ends = this.#writer.pieces(segments, from, to, this.#definition.maxRows);
+    const { inFlight } = this.#definition;
+    const startOf = (index: number) => ends[index - 1] ?? from;
+    const farthest = (index: number) => ends[Math.min(index, ends.length) - 1]!;
+    const prepared: Promise<Message>[] = [];
+    const sent: Promise<number>[] = [];
+    const prepare = (index: number) => {
+      if (index >= ends.length) return;
+      prepared[index] = this.#message(segments, startOf(index), ends[index]!, index);
+      prepared[index].catch(() => {}); // seen when it is sent
+    };
+    const send = (index: number) => {
+      if (index >= ends.length) return;
+      sent[index] = this.#post(prepared[index]!);
+      sent[index].catch(() => {}); // seen when its turn comes
+    };
+    for (let index = 0; index < inFlight; index++) prepare(index);
+    if (!(await this.#pending.record({ from, to: farthest(inFlight) }, this.#id(from, ends[0]!)))) throw await this.#moved(from);
+    for (let index = 0; index < inFlight; index++) send(index);
+    try {
+      for (let index = 0; index < ends.length; index++) {
+        // the next is written and compressed while these are on their way
+        prepare(index + inFlight);
+        await sent[index];
+        const range = { from: startOf(index), to: ends[index]! };
+        const next = index + 1 < ends.length ? { to: farthest(index + 1 + inFlight), messageId: this.#id(range.to, ends[index + 1]!) } : undefined;
+        if (!(await this.#pending.complete(range, next))) throw await this.#moved(range.from);
+        send(index + inFlight);
+      }
+    } finally {
+      // their bodies are used again
+      await Promise.allSettled(sent);
     }
-    return { events };
+    return (await Promise.all(sent)).reduce((sum, events) => sum + events, 0);
   }
 
   async load(chunk: Segment, chunkNumber: number): Promise<void> {
@@ -79,17 +106,19 @@ export class HttpSink implements Sink {
     if (!this.#definition.initialLoad || !batch || batch.rows === 0) return;
     const { maxRows } = this.#definition;
     const snapshot = positionAt(batch.positions, 0);
+    const body = this.#bodies[0]!;
     for (let start = 0; start < batch.rows; start += maxRows) {
-      this.#writer.snapshot(this.#bodies[0], batch, start, Math.min(batch.rows, start + maxRows));
-      await this.#poster.post(this.#id('load', snapshot, chunkNumber, start / maxRows), this.#bodies[0].view());
+      this.#writer.snapshot(body, batch, start, Math.min(batch.rows, start + maxRows));
+      await this.#poster.post(this.#id('load', snapshot, chunkNumber, start / maxRows), await this.#poster.content(body.view()));
     }
   }
 
   async finishLoad(position: Position): Promise<void> {
     // Only an earlier load, which was lost, can have left rows there.
     if (this.#definition.initialLoad && parsePosition(position).epoch > 1) {
-      this.#writer.truncate(this.#bodies[0], position);
-      await this.#poster.post(this.#id('loaded', position), this.#bodies[0].view());
+      const body = this.#bodies[0]!;
+      this.#writer.truncate(body, position);
+      await this.#poster.post(this.#id('loaded', position), { bytes: body.view() });
     }
     await this.#pending.begin(position);
   }
@@ -99,18 +128,17 @@ export class HttpSink implements Sink {
     await this.#pool.end();
   }
 
-  #ends(segments: readonly Segment[], from: Position, to: Position): readonly Position[] {
-    return this.#writer.pieces(segments, from, to, this.#definition.maxRows);
+  /** Returns how many events it had. */
+  async #post(prepared: Promise<Message>): Promise<number> {
+    const { id, events, content } = await prepared;
+    if (events > 0) await this.#poster.post(id, content);
+    return events;
   }
 
-  #message(segments: readonly Segment[], from: Position, to: Position, index: number): Message {
-    const body = this.#bodies[index % 2]!;
+  async #message(segments: readonly Segment[], from: Position, to: Position, index: number): Promise<Message> {
+    const body = this.#bodies[index % this.#bodies.length]!;
     const events = this.#writer.events(body, segments, from, to);
-    return { range: { from, to }, id: this.#id(from, to), events, body };
-  }
-
-  async #recorded({ range, id, events }: Message): Promise<void> {
-    if (events > 0 && !(await this.#pending.record(range, id))) throw await this.#moved(range.from);
+    return { id: this.#id(from, to), events, content: await this.#poster.content(body.view()) };
   }
 
   async #moved(expected: Position): Promise<FenceMoved> {

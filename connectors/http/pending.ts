@@ -5,7 +5,10 @@ import { classified } from '../postgres/errors.ts';
 
 export type Range = { readonly from: Position; readonly to: Position };
 
-/** The lane's fence and the range that is being sent, in the state database: HTTP has no store of its own (E12). */
+/**
+ * The lane's fence, and the range behind it that is being sent and has perhaps arrived, in the state database: HTTP has no
+ * store of its own (E12).
+ */
 export class PendingRange {
   readonly #pool: Pool;
   readonly #lane: readonly [pipeline: string, lane: string];
@@ -25,7 +28,7 @@ export class PendingRange {
     return rows[0] && { from: toPosition(rows[0].from_position), to: toPosition(rows[0].to_position) };
   }
 
-  /** Before sending. False: the fence is not `from`. */
+  /** Before sending; `messageId` is the first message's. False: the fence is not `from`. */
   async record({ from, to }: Range, messageId: string): Promise<boolean> {
     const { rowCount } = await this.#query(
       `insert into sluice.http_pending (pipeline, lane, from_position, to_position, message_id)
@@ -38,10 +41,10 @@ export class PendingRange {
   }
 
   /**
-   * After it was accepted: the fence moves, and the record gives way to that of the range which is sent next, in one
+   * After a message was accepted: the fence moves behind it, and what is being sent is from there to `next.to`, in one
    * statement. False: the fence was not `from`.
    */
-  async complete({ from, to }: Range, next?: { readonly range: Range; readonly messageId: string }): Promise<boolean> {
+  async complete({ from, to }: Range, next?: { readonly to: Position; readonly messageId: string }): Promise<boolean> {
     const { rowCount } = await this.#query(
       next
         ? `with moved as (update sluice.fence set position = $4, moved_at = now() where pipeline = $1 and lane = $2 and position = $3 returning pipeline, lane)
@@ -50,7 +53,7 @@ export class PendingRange {
              set from_position = excluded.from_position, to_position = excluded.to_position, message_id = excluded.message_id`
         : `with sent as (delete from sluice.http_pending where pipeline = $1 and lane = $2 and from_position = $3)
            update sluice.fence set position = $4, moved_at = now() where pipeline = $1 and lane = $2 and position = $3`,
-      [...this.#lane, from, to, ...(next ? [next.range.to, next.messageId] : [])],
+      [...this.#lane, from, to, ...(next ? [next.to, next.messageId] : [])],
     );
     return rowCount === 1;
   }

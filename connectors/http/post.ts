@@ -4,19 +4,26 @@ import type { IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { ConfigurationError } from '../sink.ts';
 import { TransientError, isNetworkError } from '../transient-error.ts';
+import { Compressor } from './compressor.ts';
 import { PrivateAddress, demandPublic, publicLookup } from './public-address.ts';
 
 export type PostOptions = { readonly url: string; readonly secret: string; readonly allowPrivate: boolean; readonly timeoutMs: number };
 
+/** A body as it goes out, and as it is signed. */
+export type Content = { readonly bytes: Uint8Array; readonly encoding?: 'zstd' };
+
 /**
  * Posts messages to one address, signed by Standard Webhooks (HMAC-SHA256 over `id.timestamp.body`, see
- * https://github.com/standard-webhooks/standard-webhooks). Connections are kept; redirects are not followed.
+ * https://github.com/standard-webhooks/standard-webhooks). Connections are kept; redirects are not followed. Bodies are
+ * compressed once the other side has said that it takes it, by `Accept-Encoding: zstd` in an answer (RFC 9110, 12.5.3).
  */
 export class Poster {
   readonly #url: URL;
   readonly #key: Buffer;
   readonly #options: PostOptions;
   readonly #agent: HttpAgent | HttpsAgent;
+  readonly #compressor = new Compressor();
+  #takesZstd = false;
 
   constructor(options: PostOptions) {
     this.#url = new URL(options.url);
@@ -25,29 +32,37 @@ export class Poster {
     this.#agent = this.#url.protocol === 'https:' ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
   }
 
+  /** `body` must not change until this returns, nor after it until the content was posted. */
+  async content(body: Uint8Array): Promise<Content> {
+    return this.#takesZstd && body.length >= worthCompressing ? { bytes: await this.#compressor.compress(body), encoding: 'zstd' } : { bytes: body };
+  }
+
   /** Returns when the other side has accepted the message. Throws TransientError or ConfigurationError. */
-  async post(id: string, body: Uint8Array): Promise<void> {
+  async post(id: string, content: Content): Promise<void> {
     const { url } = this.#options;
-    let response: { status: number; retryAfter: string | undefined };
+    let response: Answer;
     try {
       if (!this.#options.allowPrivate) demandPublic(this.#url.hostname);
-      response = await this.#send(id, body);
+      response = await this.#send(id, content);
     } catch (error) {
       if (error instanceof PrivateAddress) throw new ConfigurationError(`${url}: ${error.message}. Rows are posted to public addresses only, unless private ones are allowed.`, { cause: error });
       if (isNetworkError(error) || (error as Error).name === 'TimeoutError') throw new TransientError(`${url}: ${(error as Error).message}`, { cause: error });
       throw error;
     }
+    this.#takesZstd = /\bzstd\b/.test(response.acceptEncoding ?? '');
+    if (response.status === 415 && content.encoding && !this.#takesZstd) throw new TransientError(`${url} takes no ${content.encoding} any more`);
     judge(url, response);
   }
 
   close(): void {
     this.#agent.destroy();
+    this.#compressor.close();
   }
 
-  #send(id: string, body: Uint8Array): Promise<{ status: number; retryAfter: string | undefined }> {
+  #send(id: string, { bytes, encoding }: Content): Promise<Answer> {
     const timestamp = String(Math.floor(Date.now() / 1000));
-    const signature = createHmac('sha256', this.#key).update(`${id}.${timestamp}.`).update(body).digest('base64');
-    const { promise, resolve, reject } = Promise.withResolvers<{ status: number; retryAfter: string | undefined }>();
+    const signature = createHmac('sha256', this.#key).update(`${id}.${timestamp}.`).update(bytes).digest('base64');
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const request = (this.#url.protocol === 'https:' ? httpsRequest : httpRequest)(this.#url, {
       method: 'POST',
       agent: this.#agent,
@@ -55,7 +70,8 @@ export class Poster {
       ...(!this.#options.allowPrivate && { lookup: publicLookup }),
       headers: {
         'content-type': 'application/json',
-        'content-length': body.length,
+        'content-length': bytes.length,
+        ...(encoding && { 'content-encoding': encoding }),
         'webhook-id': id,
         'webhook-timestamp': timestamp,
         'webhook-signature': `v1,${signature}`,
@@ -64,15 +80,18 @@ export class Poster {
     request.on('error', (error) => reject(error.name === 'AbortError' ? (error.cause ?? error) : error));
     request.on('response', (answer: IncomingMessage) => {
       answer.on('error', reject);
-      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, retryAfter: answer.headers['retry-after'] }));
+      const { statusCode: status = 0, headers } = answer;
+      answer.on('end', () => resolve({ status, retryAfter: headers['retry-after'], acceptEncoding: headers['accept-encoding'] }));
       answer.resume();
     });
-    request.end(body);
+    request.end(bytes);
     return promise;
   }
 }
 
-function judge(url: string, { status, retryAfter }: { status: number; retryAfter: string | undefined }): void {
+type Answer = { readonly status: number; readonly retryAfter: string | undefined; readonly acceptEncoding: string | undefined };
+
+function judge(url: string, { status, retryAfter }: Answer): void {
   if (status >= 200 && status < 300) return;
   if (status === 408 || status === 425 || status === 429 || status >= 500) throw new TransientError(`${url} answered ${status}`, { retryAfterMs: parseRetryAfter(retryAfter) });
   if (status >= 300 && status < 400) throw new ConfigurationError(`${url} answered ${status}, a redirect, which is not followed: signed rows go only where the definition says. Set the final address.`);
@@ -87,3 +106,5 @@ function parseRetryAfter(value: string | undefined): number | undefined {
   const milliseconds = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
   return Number.isFinite(milliseconds) ? Math.max(0, milliseconds) : undefined;
 }
+
+const worthCompressing = 1024;

@@ -19,9 +19,9 @@ function sinkProblems(sink: SinkDefinition<Text>, pipeline: Pipeline<Text>): str
     case 'clickhouse':
       return clickhouseProblems(sink, pipeline);
     case 'http':
-      return Number.isInteger(sink.maxRows) && sink.maxRows > 0
-        ? []
-        : [`maxRows ${sink.maxRows} is not a positive whole number`];
+      return (['maxRows', 'inFlight'] as const)
+        .filter((option) => !(Number.isInteger(sink[option]) && sink[option] > 0))
+        .map((option) => `${option} ${sink[option]} is not a positive whole number`);
     case 'postgres-results':
       return [...viewProblems(sink.view, pipeline), ...tableProblems(sink.table, 'results.top')];
     case 'redis-results':

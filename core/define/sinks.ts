@@ -33,17 +33,21 @@ export function redis<const V extends string, const M extends string = never>(
   return { kind: 'redis-live', view, key, hash, gatherMs: gatherMs(options, 0) } as const;
 }
 
-/** Every enriched row, posted in signed batches. `initialLoad`: rows that were there before the pipeline are posted too. */
+/**
+ * Every enriched row, posted in signed batches of at most `maxRows`. `initialLoad`: rows that were there before the
+ * pipeline are posted too. `inFlight`: how many batches may be on their way at once; 1 keeps them in order.
+ */
 export function http(
   options: Gathering & {
     readonly url: Text;
     readonly secret: Text;
     readonly initialLoad?: boolean;
     readonly maxRows?: number;
+    readonly inFlight?: number;
   },
 ) {
-  const { url, secret, initialLoad = false, maxRows = 5_000 } = options;
-  return { kind: 'http', url, secret, initialLoad, maxRows, gatherMs: gatherMs(options, 250) } as const;
+  const { url, secret, initialLoad = false, maxRows = 5_000, inFlight = 1 } = options;
+  return { kind: 'http', url, secret, initialLoad, maxRows, inFlight, gatherMs: gatherMs(options, 250) } as const;
 }
 
 /** A view's published windows as rows of a Postgres table in the state database. */

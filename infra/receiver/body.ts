@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 
-const maxBodyBytes = 64 << 20;
+export const maxBodyBytes = 64 << 20;
 
 export class TooLarge extends Error {
   override readonly name = 'TooLarge';

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import { TooLarge, withBody } from './body.ts';
+import { eventsIn, isList, unpack } from './message.ts';
 import { SignatureCheck } from './signature.ts';
 import type { ReceiverStore } from './store.ts';
 
@@ -45,12 +46,21 @@ async function accept(store: ReceiverStore, key: Buffer, request: IncomingMessag
     await withBody(request, (chunk) => signature.update(chunk), (body) => {
       const id = signature.verifiedId();
       if (id === undefined) return send(response, 401, { error: 'the signature does not fit' });
-      if (body[0] !== openBracket || body.at(-1) !== closeBracket) return send(response, 400, { error: 'the body is not a list' });
-      return send(response, 200, { accepted: store.accept(id, body) });
+      const json = unpacked(body);
+      if (!json || !isList(json)) return send(response, 400, { error: 'the body is not a list' });
+      return send(response, 200, { accepted: store.accept(id, body, eventsIn(json)) });
     });
   } catch (error) {
     if (!(error instanceof TooLarge)) throw error;
     send(response, 413, { error: error.message });
+  }
+}
+
+function unpacked(body: Buffer): Buffer | undefined {
+  try {
+    return unpack(body);
+  } catch {
+    return undefined;
   }
 }
 
@@ -75,9 +85,7 @@ async function folded(store: ReceiverStore, since: string, response: ServerRespo
 }
 
 function send(response: ServerResponse, status: number, body: object): void {
-  response.writeHead(status, { 'content-type': 'application/json' });
+  // bodies may come compressed so (RFC 9110, 12.5.3)
+  response.writeHead(status, { 'content-type': 'application/json', 'accept-encoding': 'zstd' });
   response.end(JSON.stringify(body));
 }
-
-const openBracket = 0x5b;
-const closeBracket = 0x5d;

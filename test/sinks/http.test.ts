@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { Client } from 'pg';
 import { Webhook } from 'standardwebhooks';
+import { zstdDecompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { HttpSink } from '../../connectors/http/http-sink.ts';
 import { JsonBuffer } from '../../connectors/http/json-buffer.ts';
@@ -19,6 +20,7 @@ import { TransientError } from '../../connectors/transient-error.ts';
 import type { Position } from '../../core/position.ts';
 import { position } from '../../core/position.ts';
 import type { TextRow } from '../../core/segment-builder.ts';
+import { SignatureCheck } from '../../infra/receiver/signature.ts';
 import { createReceiver } from '../../infra/receiver/receiver.ts';
 import { ReceiverStore } from '../../infra/receiver/store.ts';
 import { throwAwayDatabase } from '../embedded/services.ts';
@@ -50,9 +52,9 @@ async function listen(server: Server) {
   return { address, [Symbol.asyncDispose]: async () => void (server.closeAllConnections(), server.close()) };
 }
 
-function sinkTo(address: string, stateUrl: string, options: { maxRows?: number; allowPrivate?: boolean; secret?: string } = {}) {
-  const { maxRows = 7, allowPrivate = true } = options;
-  const definition = { kind: 'http', url: `${address}/events`, secret: options.secret ?? secret, initialLoad: true, maxRows, gatherMs: 0 } as const;
+function sinkTo(address: string, stateUrl: string, options: { maxRows?: number; inFlight?: number; allowPrivate?: boolean; secret?: string } = {}) {
+  const { maxRows = 7, inFlight = 1, allowPrivate = true } = options;
+  const definition = { kind: 'http', url: `${address}/events`, secret: options.secret ?? secret, initialLoad: true, maxRows, inFlight, gatherMs: 0 } as const;
   return new HttpSink(pipeline, 'external', definition, { stateUrl, allowPrivate });
 }
 
@@ -111,10 +113,10 @@ describe('HTTP', () => {
     await using state = await stateDatabase();
     const cuts = fc.uniqueArray(fc.nat(70), { maxLength: 6 }).map((list) => new Set(list));
     await fc.assert(
-      fc.asyncProperty(intents, fc.integer({ min: 1, max: 9 }), cuts, cuts, fc.integer({ min: 1, max: 12 }), async (list, size, cutsA, cutsB, maxRows) => {
+      fc.asyncProperty(intents, fc.integer({ min: 1, max: 9 }), cuts, cuts, fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 3 }), async (list, size, cutsA, cutsB, maxRows, inFlight) => {
         const store = new ReceiverStore(':memory:');
         await using receiver = await listen(createReceiver(store, secret));
-        const sink = sinkTo(receiver.address, state.url, { maxRows });
+        const sink = sinkTo(receiver.address, state.url, { maxRows, inFlight });
         const { segments, table, transactions } = streamOf(list, size, cutsA);
         await sink.finishLoad(zero);
         let fence: Position = zero;
@@ -175,6 +177,71 @@ describe('HTTP', () => {
     expect(positions).toHaveLength(20);
     expect((await state.client.query('select from sluice.http_pending')).rowCount).toBe(0);
     await next.close();
+  });
+
+  test('E12: with several on their way, what may have arrived is sent again in the same messages, and also a second time', async () => {
+    await using state = await stateDatabase();
+    const { segments } = streamOf(Array.from({ length: 40 }, () => insert()), 3, new Set([4, 17]));
+    const seen = new Map<string, string>();
+    let accepted = 0;
+    let arrived = 0;
+    const server = createServer(async (request, response) => {
+      let body = '';
+      for await (const chunk of request) body += chunk;
+      const id = request.headers['webhook-id'] as string;
+      expect(body).toBe(seen.get(id) ?? body);
+      seen.set(id, body);
+      // also one whose successors are accepted
+      const status = arrived++ % 4 === 0 ? 503 : 200;
+      if (status === 200) accepted++;
+      response.writeHead(status).end();
+    });
+    await using receiver = await listen(server);
+    const options = { maxRows: 4, inFlight: 3 };
+    const begin = sinkTo(receiver.address, state.url, options);
+    await begin.finishLoad(zero);
+    await begin.close();
+    let gathered = 1;
+    for (;;) {
+      const sink = sinkTo(receiver.address, state.url, options);
+      const fence = (await sink.readFence())!;
+      const to = segments[Math.min(gathered++, segments.length) - 1]!.header.to;
+      if (fence < to) await sink.apply(segments, fence, to).catch((error: unknown) => void expect(error).toBeInstanceOf(TransientError));
+      await sink.close();
+      if (fence === endOf(segments)) break;
+    }
+    const positions = [...seen.values()].flatMap((body) => (JSON.parse(body) as { position: string }[]).map((event) => event.position));
+    expect(new Set(positions).size).toBe(40);
+    expect(positions).toHaveLength(40);
+    expect(accepted).toBeGreaterThan(seen.size);
+    expect((await state.client.query('select from sluice.http_pending')).rowCount).toBe(0);
+  });
+
+  test('bodies are compressed for a receiver that says it takes that, as long as it says so', async () => {
+    await using state = await stateDatabase();
+    const seen: { encoding: string | undefined; events: number }[] = [];
+    const answers: [number, string | undefined][] = [[200, undefined], [200, 'gzip, zstd'], [200, 'zstd'], [415, 'gzip'], [200, undefined], [200, undefined]];
+    const server = createServer(async (request, response) => {
+      const bytes = Buffer.concat(await request.toArray());
+      // as sent; the library takes texts only
+      const check = new SignatureCheck(request.headers, Buffer.from(secret.slice('whsec_'.length), 'base64'), Date.now());
+      check.update(bytes);
+      expect(check.verifiedId()).toBeDefined();
+      const encoding = request.headers['content-encoding'];
+      const body = (encoding === 'zstd' ? zstdDecompressSync(bytes) : bytes).toString();
+      seen.push({ encoding, events: (JSON.parse(body) as unknown[]).length });
+      const [status, takes] = answers.shift()!;
+      response.writeHead(status, takes === undefined ? {} : { 'accept-encoding': takes }).end();
+    });
+    await using receiver = await listen(server);
+    const { segments } = streamOf(Array.from({ length: 50 }, () => insert('d'.repeat(100))), 5, new Set());
+    const sink = sinkTo(receiver.address, state.url, { maxRows: 10 });
+    await sink.finishLoad(zero);
+    await expect(sink.apply(segments, zero, endOf(segments))).rejects.toThrow(TransientError);
+    // not taken any more: it goes again as it is
+    await sink.apply(segments, (await sink.readFence())!, endOf(segments));
+    expect(seen).toEqual([undefined, undefined, undefined, 'zstd', undefined, undefined].map((encoding) => ({ encoding, events: 10 })));
+    await sink.close();
   });
 
   test('I3: a worker whose fence was overtaken is told', async () => {
