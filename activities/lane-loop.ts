@@ -12,7 +12,7 @@ export type LaneLoop = {
   readonly sink: Sink;
   /** Makes what the destination has lost out of what others keep, and returns the fence it has then. */
   readonly rebuild?: (() => Promise<Position>) | undefined;
-  readonly log: Pick<SegmentLog, 'read'>;
+  readonly log: Pick<SegmentLog, 'read' | 'release'>;
   /** Apply nothing above this, and end there. */
   readonly until?: Position | undefined;
   /** How long to let segments come together while the stream is live. */
@@ -51,6 +51,8 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
       fence = to;
       moves = 0;
       loop.onApplied(segments, fence, applied);
+      // only now: what an apply that failed has left behind may still look at them
+      loop.log.release(segments);
     } catch (error) {
       if (!(error instanceof FenceMoved)) throw error;
       if (++moves === movesUntilSuperseded) return 'superseded';
@@ -72,6 +74,7 @@ async function nextSegments({ log, until, gatherMs, maxRows, signal, rebuild }: 
   if (segments.length > 0 && gatherMs > 0 && !isBehind && until === undefined) {
     await sleep(gatherMs, undefined, { signal }).catch(() => {});
     if (signal.aborted) return [];
+    log.release(segments);
     segments = await log.read(fence, { maxRows }, signal);
   }
   return until === undefined ? segments : segments.filter(({ header }) => header.from < until);

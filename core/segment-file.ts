@@ -8,7 +8,7 @@ import type { Batch, Segment, SegmentHeader, Transactions, Truncate } from './se
  * CRC-32C of everything before it. A part is the body of a ClickHouse Native column, or a typed array in the machine's
  * order (little-endian). Interned columns carry only the values that the segment uses.
  */
-export function encodeSegment(content: Omit<Segment, 'bytes'>): Uint8Array {
+export function encodeSegment(content: Omit<Segment, 'bytes'>, allocate: Allocate = Buffer.allocUnsafeSlow): Uint8Array {
   const parts: Uint8Array[] = [];
   let size = 0;
   const add = (array: ArrayBufferView): Part => {
@@ -41,8 +41,11 @@ export function encodeSegment(content: Omit<Segment, 'bytes'>): Uint8Array {
       columns: [...batch.columns].map(([name, vector]) => columnLayout(name, vector, add)),
     })),
   };
-  return assemble(layout, parts, size);
+  return assemble(layout, parts, size, allocate);
 }
+
+/** Memory of any content, beginning at a multiple of 8. */
+export type Allocate = (size: number) => Uint8Array;
 
 /** The segment as views of `bytes`, which must begin at a multiple of 8. Throws CorruptSegment. */
 export function openSegment(bytes: Uint8Array, options: { verify: boolean }): Segment {
@@ -201,12 +204,12 @@ function pickBytes(dictionary: BytesVector, rows: readonly number[]): BytesVecto
   return { ...dictionary, length: rows.length, states: undefined, bytes, ends };
 }
 
-function assemble(layout: Layout, parts: readonly Uint8Array[], size: number): Uint8Array {
+function assemble(layout: Layout, parts: readonly Uint8Array[], size: number, allocate: Allocate): Uint8Array {
   const header = new TextEncoder().encode(JSON.stringify(layout));
   const base = align(prefix + header.length);
   // not zeroed: every byte is written below, the gaps between parts too
-  const bytes: Uint8Array = Buffer.allocUnsafeSlow(base + size + 4);
-  const view = new DataView(bytes.buffer);
+  const bytes = allocate(base + size + 4);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   view.setUint32(0, magic, true);
   view.setUint32(4, header.length, true);
   bytes.set(header, prefix);

@@ -245,7 +245,7 @@ class Capture {
   }
 
   #emit(assembled: AssembledSegment): void {
-    const segment = openSegment(encodeSegment(assembled), { verify: false });
+    const segment = openSegment(encodeSegment(assembled, (size) => this.#options.log.allocate(size)), { verify: false });
     this.#assembler.release();
     this.#decoder.cutDone();
     clearTimeout(this.#linger);

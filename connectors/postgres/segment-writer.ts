@@ -1,5 +1,5 @@
 import type { Segment } from '../../core/segment.ts';
-import type { Appender } from '../spool/segment-log.ts';
+import type { Appender, SegmentLog } from '../spool/segment-log.ts';
 
 /**
  * The one ordered way from a capture into its spool: what queued while an append was under way goes into the next one
@@ -7,14 +7,14 @@ import type { Appender } from '../spool/segment-log.ts';
  * (LIMITS.md, 6).
  */
 export class SegmentWriter {
-  readonly #log: Appender;
+  readonly #log: SegmentLog & Appender;
   readonly #options: SegmentWriterOptions;
   #queue: Segment[] = [];
   #queuedBytes = 0;
   #running: Promise<void> | undefined;
   #stopped = false;
 
-  constructor(log: Appender, options: SegmentWriterOptions) {
+  constructor(log: SegmentLog & Appender, options: SegmentWriterOptions) {
     this.#log = log;
     this.#options = options;
   }
@@ -43,7 +43,10 @@ export class SegmentWriter {
         if (outcome === 'lost') {
           this.#stop();
           this.#options.onLost();
-        } else this.#options.onAppended(group);
+        } else {
+          this.#options.onAppended(group);
+          this.#log.release(group);
+        }
       }
     } catch (error) {
       this.#stop();

@@ -1,5 +1,6 @@
 import { mkdir, open, readFile, readdir, rename, stat, unlink, link } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Allocate } from '../../core/segment-file.ts';
 import type { Spool } from './spool.ts';
 
 /** A spool in a local directory: a file a segment, named by its number. */
@@ -28,12 +29,11 @@ class DirectorySpool implements Spool {
       .sort((a, b) => a - b);
   }
 
-  async read(seq: number, length = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
+  async read(seq: number, { length = Number.POSITIVE_INFINITY, allocate = (size: number) => new Uint8Array(size) }: { length?: number; allocate?: Allocate } = {}): Promise<Uint8Array> {
     const file = await open(this.#path(seq), 'r');
     try {
       const size = Math.min(length, (await file.stat()).size);
-      // a buffer of its own, because a segment must begin at a multiple of 8
-      const bytes = new Uint8Array(size);
+      const bytes = allocate(size);
       let at = 0;
       while (at < size) {
         const { bytesRead } = await file.read(bytes, at, size - at, at);

@@ -1,10 +1,13 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { resolve } from '../../core/define/resolve.ts';
 import { position } from '../../core/position.ts';
 import { SegmentBuilder } from '../../core/segment-builder.ts';
+import { openSegment } from '../../core/segment-file.ts';
+import type { Segment } from '../../core/segment.ts';
 import definition from '../../pipelines/trending.ts';
 import { openDirectorySpool } from './directory-spool.ts';
 import { BrokenChain, SpoolTooShort, openSegmentLog } from './segment-log.ts';
@@ -71,6 +74,48 @@ describe('the log of segments', () => {
     const later = await open();
     await expect(later.read(start, { maxRows: 10 }, never)).rejects.toThrow(SpoolTooShort);
     expect((await later.read(list[2]!.header.to, { maxRows: 10 }, never)).map(({ header }) => header.seq)).toEqual([4]);
+  });
+
+  test('memory is used again, but never that of a segment which somebody looks at', async () => {
+    const rows = Array.from({ length: 6_000 }, (_, row) => ({ op: 'insert' as const, row: { id: String(row), post_id: '1', viewed_at: '2026-11-21 10:00:00+00' } }));
+    const builder = new SegmentBuilder(pipeline, { epoch: 1, from: start });
+    for (let i = 1; i <= 12; i++) builder.transaction({ lsn: BigInt(100 + i), commitTimeMs: 1e12 + i, events: rows }).cut();
+    const made = builder.segments;
+    let reused = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.tuple(fc.constantFrom('append', 'read', 'release'), fc.nat(3), fc.nat(11)), { minLength: 20, maxLength: 60 }), async (acts) => {
+        await rm(join(directory, 'trending'), { recursive: true, force: true });
+        const log = await openSegmentLog({ directory, shard: 'trending', cacheBytes: made[0]!.bytes.length * 2 });
+        const seen = new Set<ArrayBufferLike>();
+        let appended = 0;
+        const append = async () => {
+          const { bytes } = made[appended++]!;
+          const memory = log.allocate(bytes.length);
+          if (seen.has(memory.buffer)) reused++;
+          seen.add(memory.buffer);
+          memory.set(bytes);
+          const segment = openSegment(memory, { verify: true });
+          expect(await log.append([segment])).toBe('appended');
+          log.release([segment]);
+        };
+        const looking: (readonly Segment[])[] = [[], [], [], []];
+        const check = (list: readonly Segment[]) => {
+          for (const { bytes, header } of list) expect(Buffer.compare(bytes, made[header.seq - 1]!.bytes)).toBe(0);
+        };
+        await append();
+        for (const [act, looker, place] of acts) {
+          if (act === 'append' && appended < made.length) await append();
+          if (act !== 'append') {
+            check(looking[looker]!);
+            log.release(looking[looker]!);
+            looking[looker] = act === 'read' ? await log.read(place % appended === 0 ? start : made[(place % appended) - 1]!.header.to, { maxRows: 12_000 }, never) : [];
+          }
+          looking.forEach(check);
+        }
+      }),
+      { numRuns: 40 },
+    );
+    expect(reused).toBeGreaterThan(0);
   });
 
   test('E4: segments younger than spoolKeep stay, and so does the tail', async () => {

@@ -3,6 +3,7 @@ import type { Position } from '../../core/position.ts';
 import { openSegment, segmentHeader } from '../../core/segment-file.ts';
 import type { Segment, SegmentHeader } from '../../core/segment.ts';
 import { openDirectorySpool } from './directory-spool.ts';
+import { SegmentMemory } from './segment-memory.ts';
 import type { Spool } from './spool.ts';
 
 /**
@@ -22,10 +23,17 @@ export interface SegmentLog {
    * until there is one; [] when the signal aborts first. Throws SpoolTooShort if the segment behind `after` was trimmed.
    */
   read(after: Position, limits: { maxRows: number }, signal: AbortSignal): Promise<readonly Segment[]>;
+  /**
+   * The caller will not look at these segments again: their memory may be used for others. Those that are never released
+   * are left to the garbage collector, as is right when an error leaves it open who still looks.
+   */
+  release(segments: readonly Segment[]): void;
 }
 
 export interface Appender {
-  /** Appends segments that continue the tail. 'lost': another capture was first. */
+  /** Memory for a segment that will be appended. */
+  allocate(size: number): Uint8Array;
+  /** Appends segments that continue the tail, which the caller releases when it has looked at them. 'lost': another capture was first. */
   append(segments: readonly Segment[]): Promise<'appended' | 'lost'>;
   /** Forgets segments that end at or below `position` and are older than `keepMs`. */
   trim(position: Position, keepMs: number, now: number): Promise<void>;
@@ -70,6 +78,9 @@ class Log implements SegmentLog, Appender {
   #bytesUpTo: number[] = [];
   #size: number | undefined;
   readonly #cache = new Map<number, Segment>();
+  readonly #memory = new SegmentMemory();
+  /** How many look at a segment, until they release it. */
+  readonly #lookers = new WeakMap<Segment, number>();
   #cached = 0;
   #appending: Promise<unknown> = Promise.resolve();
   #changed = Promise.withResolvers<void>();
@@ -103,6 +114,21 @@ class Log implements SegmentLog, Appender {
       if (signal.aborted) return [];
       await this.#waitForMore(signal);
       if (this.#firstAfter(after) === this.#headers.length) await this.refresh();
+    }
+  }
+
+  allocate(size: number): Uint8Array {
+    return this.#memory.take(size);
+  }
+
+  release(segments: readonly Segment[]): void {
+    for (const segment of segments) {
+      const lookers = this.#lookers.get(segment)! - 1;
+      if (lookers > 0) this.#lookers.set(segment, lookers);
+      else {
+        this.#lookers.delete(segment);
+        this.#reuse(segment);
+      }
     }
   }
 
@@ -161,7 +187,7 @@ class Log implements SegmentLog, Appender {
   }
 
   async #header(seq: number): Promise<SegmentHeader> {
-    return segmentHeader(await this.#spool.read(seq, usualHeaderBytes)) ?? segmentHeader(await this.#spool.read(seq, 1 << 16)) ?? (await this.#open(seq)).header;
+    return segmentHeader(await this.#spool.read(seq, { length: usualHeaderBytes })) ?? segmentHeader(await this.#spool.read(seq, { length: 1 << 16 })) ?? (await this.#open(seq)).header;
   }
 
   async #append(segments: readonly Segment[]): Promise<'appended' | 'lost'> {
@@ -174,6 +200,7 @@ class Log implements SegmentLog, Appender {
     this.#lastAppend = performance.now();
     if (this.#size !== undefined) for (const { bytes } of segments) this.#size += bytes.length;
     for (const segment of segments) {
+      this.#look(segment);
       if (segment.header.seq <= (this.#headers.at(-1)?.seq ?? -1)) continue;
       this.#keep(segment);
       this.#push(segment.header, segment.bytes.length);
@@ -222,17 +249,26 @@ class Log implements SegmentLog, Appender {
     return segments;
   }
 
-  /** Lanes that are behind follow each other: what one has read, the next one finds. */
+  /** Lanes that are behind follow each other: what one has read, the next one finds. The caller looks at it from here on. */
   async #segment(seq: number): Promise<Segment> {
     const cached = this.#cache.get(seq);
-    if (cached) return cached;
-    const segment = await this.#open(seq);
+    if (cached) return this.#look(cached);
+    const segment = this.#look(await this.#open(seq));
     this.#keep(segment);
     return segment;
   }
 
+  #look(segment: Segment): Segment {
+    this.#lookers.set(segment, (this.#lookers.get(segment) ?? 0) + 1);
+    return segment;
+  }
+
+  #reuse(segment: Segment): void {
+    if (!this.#lookers.has(segment) && this.#cache.get(segment.header.seq) !== segment) this.#memory.give(segment.bytes);
+  }
+
   async #open(seq: number): Promise<Segment> {
-    const segment = openSegment(await this.#spool.read(seq), { verify: true });
+    const segment = openSegment(await this.#spool.read(seq, { allocate: (size) => this.#memory.take(size) }), { verify: true });
     if (segment.header.seq !== seq || segment.header.shard !== this.shard) throw new BrokenChain(`file ${seq} of ${this.shard} holds segment ${segment.header.seq} of ${segment.header.shard}`);
     return segment;
   }
@@ -252,6 +288,7 @@ class Log implements SegmentLog, Appender {
     if (!segment) return;
     this.#cache.delete(seq);
     this.#cached -= segment.bytes.length;
+    this.#reuse(segment);
   }
 
   async #waitForMore(signal: AbortSignal): Promise<void> {

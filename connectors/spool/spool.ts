@@ -1,3 +1,5 @@
+import type { Allocate } from '../../core/segment-file.ts';
+
 /**
  * The ordered log of a shard's segments. An append is conditional on its number, so it needs no lock and no leader: of
  * two captures that race, one wins (E3). Durable means durable: a number that `append` returned 'appended' for survives
@@ -6,8 +8,8 @@
 export interface Spool {
   /** Numbers of the stored segments, ascending and without gaps. */
   list(): Promise<number[]>;
-  /** The whole segment, or its first `length` bytes if it has more. */
-  read(seq: number, length?: number): Promise<Uint8Array>;
+  /** The whole segment, or its first `length` bytes if it has more, in memory of their own or of `allocate`. */
+  read(seq: number, options?: { readonly length?: number; readonly allocate?: Allocate }): Promise<Uint8Array>;
   /** Appends consecutive segments beginning with `seq`. 'lost': the number was taken; nothing from there on was appended. */
   append(seq: number, segments: readonly Uint8Array[]): Promise<'appended' | 'lost'>;
   /** Forgets segments below `floor`. The floor is made durable first: numbers below it are never valid again. */

@@ -15,6 +15,9 @@ import { TransactionLog } from './transaction-log.ts';
 
 export const eventsTable = 'events';
 
+/** What a writer has room for at first: it grows, and keeps what it grew to. */
+const firstRows = 256;
+
 /** The two batches of a table. */
 export type TableWriters = { readonly name: string; readonly key: string; readonly after: RowWriter; readonly before: RowWriter };
 
@@ -65,12 +68,12 @@ export class SegmentAssembler {
     this.#from = options.from;
     this.#to = options.from;
     this.#seq = options.seq;
-    const { source, settings } = options.pipeline;
+    const { source } = options.pipeline;
     const writers = (name: string, schema: typeof source.events | (typeof source.dimensions)[string], before: readonly string[]): TableWriters => ({
       name,
       key: schema.key,
-      after: new RowWriter(name, 'after', schema, Object.keys(schema.columns), settings.segmentRows),
-      before: new RowWriter(name, 'before', schema, before, name === eventsTable ? settings.segmentRows : 64),
+      after: new RowWriter(name, 'after', schema, Object.keys(schema.columns), firstRows),
+      before: new RowWriter(name, 'before', schema, before, firstRows),
     });
     this.#events = writers(eventsTable, source.events, options.beforeColumns);
     this.tables = new Map([
