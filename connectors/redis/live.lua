@@ -22,8 +22,8 @@ local function memberKey(member) return prefix .. ':' .. shape.memberWord .. ':'
 local function integer(value) return value == 0 and '0' or string.format('%.0f', value) end
 
 -- The accumulators of a member, packed as integers with spaces between: exact below 2^53.
-local function read(key, member)
-  local values, packed = {}, redis.call('HGET', key, member)
+local function unpacked(packed)
+  local values = {}
   if packed then
     for value in string.gmatch(packed, '%S+') do values[#values + 1] = tonumber(value) end
   else
@@ -32,33 +32,52 @@ local function read(key, member)
   return values
 end
 
-local function write(key, member, values)
-  local texts, empty = {}, true
-  for i = 1, width do
-    texts[i] = integer(values[i])
-    if values[i] ~= 0 then empty = false end
-  end
-  if empty then redis.call('HDEL', key, member)
-  else redis.call('HSET', key, member, table.concat(texts, ' ')) end
+local function add(sums, values, sign)
+  for i = 1, width do sums[i] = sums[i] + sign * values[i] end
 end
 
+-- One call for many members instead of one for each: a call costs more than what it does.
+local many = 1000
+local function inChunks(list, work)
+  for first = 1, #list, many do work(first, math.min(first + many - 1, #list)) end
+end
+
+-- Adds to the members of a hash what `changes` has for them (member -> sums), and keeps the new sums there.
+local function addToHash(key, changes)
+  local members = {}
+  for member in pairs(changes) do members[#members + 1] = member end
+  inChunks(members, function(first, last)
+    local packed = redis.call('HMGET', key, unpack(members, first, last))
+    local fields, emptied = {}, {}
+    for i = first, last do
+      local member = members[i]
+      local sums, texts, empty = changes[member], {}, true
+      add(sums, unpacked(packed[i - first + 1]), 1)
+      for a = 1, width do
+        texts[a] = integer(sums[a])
+        if sums[a] ~= 0 then empty = false end
+      end
+      if empty then emptied[#emptied + 1] = member
+      else
+        fields[#fields + 1] = member
+        fields[#fields + 1] = table.concat(texts, ' ')
+      end
+    end
+    if #fields > 0 then redis.call('HSET', key, unpack(fields)) end
+    if #emptied > 0 then redis.call('HDEL', key, unpack(emptied)) end
+  end)
+end
+
+-- What the total gains: member -> sums.
 local touched = {}
 local function addToTotal(member, values, sign)
-  local sums = touched[member]
-  if not sums then
-    sums = read(total, member)
-    touched[member] = sums
-  end
-  for i = 1, width do sums[i] = sums[i] + sign * values[i] end
+  if not touched[member] then touched[member] = unpacked(false) end
+  add(touched[member], values, sign)
 end
 
 local function addPaneToTotal(start, sign)
   local flat = redis.call('HGETALL', paneKey(start))
-  for i = 1, #flat, 2 do
-    local values = {}
-    for value in string.gmatch(flat[i + 1], '%S+') do values[#values + 1] = tonumber(value) end
-    addToTotal(flat[i], values, sign)
-  end
+  for i = 1, #flat, 2 do addToTotal(flat[i], unpacked(flat[i + 1]), sign) end
 end
 
 local endText = redis.call('GET', prefix .. ':end')
@@ -102,20 +121,20 @@ local function move()
   local newFloor = endText and floorOf(endText) or -math.huge
   local oldest = newFloor - shape.sizeMs -- panes that start here or before are over
 
-  local known = {}
+  local changed = {}
   for i, start in ipairs(change.panes) do
     if start > oldest then
-      local member, name, values = change.keys[i], integer(start), {}
+      local member, values = change.keys[i], {}
       for a = 1, width do values[a] = change.values[a][i] end
-      local sums = read(paneKey(name), member)
-      for a = 1, width do sums[a] = sums[a] + values[a] end
-      write(paneKey(name), member, sums)
-      if not known[name] then
-        redis.call('ZADD', panes, name, name)
-        known[name] = true
-      end
       if start <= oldFloor then addToTotal(member, values, 1) end
+      if not changed[start] then changed[start] = {} end
+      if changed[start][member] then add(changed[start][member], values, 1) else changed[start][member] = values end
     end
+  end
+  for start, changes in pairs(changed) do
+    local name = integer(start)
+    addToHash(paneKey(name), changes)
+    redis.call('ZADD', panes, name, name)
   end
 
   if newFloor > oldFloor then
@@ -130,14 +149,16 @@ local function move()
     end
   end
 
+  addToHash(total, touched)
+  local scores, gone = {}, {}
   for member, values in pairs(touched) do
-    write(total, member, values)
     local score = measured(shape.score, values)
     if tonumber(score) == 0 then
-      redis.call('ZREM', zset, member)
+      gone[#gone + 1] = member
       redis.call('DEL', memberKey(member))
     else
-      redis.call('ZADD', zset, score, member)
+      scores[#scores + 1] = score
+      scores[#scores + 1] = member
       if #shape.hash > 0 then
         local fields = {}
         for _, measure in ipairs(shape.hash) do
@@ -149,6 +170,8 @@ local function move()
       end
     end
   end
+  inChunks(scores, function(first, last) redis.call('ZADD', zset, unpack(scores, first, last)) end)
+  inChunks(gone, function(first, last) redis.call('ZREM', zset, unpack(gone, first, last)) end)
 
   if endText then redis.call('SET', prefix .. ':end', endText) end
   if mode == 'swap' then
