@@ -63,7 +63,8 @@ async function measure(instance: BenchInstance, options: Options, say: (line: st
       const round = await measureRound({ instance, fences, client, workload, rows: options.rows, signal });
       rounds.push(round);
       const lanes = Object.entries(round.lanes).map(([lane, seconds]) => `${lane} ${seconds.toFixed(1)} s`).join(', ');
-      say(`round ${number}: received ${Math.round(round.receive).toLocaleString('en')}/s, pipeline ${Math.round(round.pipeline).toLocaleString('en')}/s, ratio ${round.ratio.toFixed(2)} (${lanes})`);
+      const cpu = Object.entries(round.cpu).map(([process, seconds]) => `${process} ${seconds.toFixed(1)}`).join(', ');
+      say(`round ${number}: received ${Math.round(round.receive).toLocaleString('en')}/s, pipeline ${Math.round(round.pipeline).toLocaleString('en')}/s, ratio ${round.ratio.toFixed(2)} (${lanes}; CPU seconds: ${cpu})`);
     }
     if (options.profile) await measureRound({ instance, fences, client, workload, rows: options.rows, signal, profile: options.profile });
     const latency: Latency[] = options.latency ? await measureLatency({ config, pipeline: fences.pipeline, marks: latencyMarks, runs: latencyRuns, rate: latencyRate, signal, say }) : [];
