@@ -2,7 +2,7 @@ import type { ClickHouseClient } from '@clickhouse/client';
 import { rowSchema } from '../../core/define/row-schema.ts';
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
-import { origin } from '../../core/position.ts';
+import { origin, parsePosition, position } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
 import { eventsWithin, truncatesWithin } from '../events-within.ts';
 import type { Applied, Sink } from '../sink.ts';
@@ -55,22 +55,32 @@ export class ClickHouseSink implements Sink {
     return this.#classified(async () => {
       const pieces = segments.flatMap((segment) => piecesOf(segment, this.#table, from, to));
       const [found] = await Promise.all([this.#fence.read(await this.#identity()), this.#insert(pieces)]);
-      if (found !== from) throw new FenceMoved(this.#lane, from, found);
+      if (found !== from) {
+        await this.#buryOlderThan(found, from);
+        throw new FenceMoved(this.#lane, from, found);
+      }
       // Rows above a truncate are there already, and it does not concern them: it buries what is below its position.
-      for (const { position } of truncatesWithin(segments, from, to)) await this.#bury(position);
+      for (const truncate of truncatesWithin(segments, from, to)) await this.#bury(truncate.position);
       await this.#fence.write(await this.#identity(), to);
       return { events: eventsWithin(segments, from, to) };
     });
   }
 
   load(chunk: Segment): Promise<void> {
-    return this.#classified(() => this.#insert(piecesOf(chunk, this.#table, origin, last)));
+    return this.#classified(async () => {
+      await this.#insert(piecesOf(chunk, this.#table, origin, last));
+      const { to } = chunk.header;
+      const found = await this.#fence.read(await this.#identity());
+      if (await this.#buryOlderThan(found, to)) throw new FenceMoved(this.#lane, to, found);
+    });
   }
 
-  finishLoad(position: Position): Promise<void> {
+  finishLoad(loadedAt: Position): Promise<void> {
     return this.#classified(async () => {
-      await this.#bury(position);
-      await this.#fence.write(await this.#identity(), position);
+      await this.#bury(loadedAt);
+      await this.#fence.write(await this.#identity(), loadedAt);
+      // who wrote between these two saw no fence that would have told them
+      await this.#bury(loadedAt);
     });
   }
 
@@ -82,13 +92,25 @@ export class ClickHouseSink implements Sink {
     for (const insert of planInserts(pieces, this.#table.partitionBy)) await insertPieces(this.#client, this.#table, insert);
   }
 
-  /** Tombstones at `position` for the rows below it (E8, E28). Never the server's TRUNCATE: a late insert would rise again. */
-  async #bury(position: Position): Promise<void> {
+  /**
+   * After rows at `written` were inserted: if a later load has finished meanwhile (the worker stood still), they may have
+   * brought back what that load did not find any more. Every row that lives has a position of the fence's epoch.
+   */
+  async #buryOlderThan(fence: Position | undefined, written: Position): Promise<boolean> {
+    if (fence === undefined) return false;
+    const { epoch } = parsePosition(fence);
+    if (epoch <= parsePosition(written).epoch) return false;
+    await this.#bury(position(epoch, 0n, 0));
+    return true;
+  }
+
+  /** Tombstones at that position for the rows below it (E8, E28). Never the server's TRUNCATE: a late insert would rise again. */
+  async #bury(at: Position): Promise<void> {
     const key = this.#table.orderBy.map(quoted).join(', ');
     await this.#client.command({
       query: `INSERT INTO ${tableName(this.#table)} (${key}, _position, _deleted)
         SELECT ${key}, {position:UInt128}, 1 FROM ${tableName(this.#table)} FINAL WHERE _position < {position:UInt128}`,
-      query_params: { position: BigInt(`0x${position}`).toString() },
+      query_params: { position: BigInt(`0x${at}`).toString() },
       clickhouse_settings: { max_partitions_per_insert_block: '0', optimize_move_to_prewhere_if_final: 0 },
     });
   }

@@ -1,6 +1,7 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { Position } from '../../core/position.ts';
 import { toPosition } from '../../core/position.ts';
+import { durable } from './table.ts';
 
 /**
  * Fences are rows, written after the rows they speak of were acknowledged: a fence may lag its effects, never lead. The
@@ -20,7 +21,7 @@ export class ClickHouseFence {
     await this.#client.command({
       query: `CREATE TABLE IF NOT EXISTS sluice_fence
         (pipeline String, lane String, target String, position UInt128, moved_at DateTime64(3, 'UTC') DEFAULT now64(3))
-        ENGINE = ReplacingMergeTree(position) ORDER BY (pipeline, lane, target)`,
+        ENGINE = ReplacingMergeTree(position) ORDER BY (pipeline, lane, target) ${durable}`,
     });
   }
 

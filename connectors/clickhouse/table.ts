@@ -24,10 +24,14 @@ export async function createTable(client: ClickHouseClient, table: SinkTable): P
       ENGINE = ReplacingMergeTree(_position, _deleted)
       PARTITION BY toYYYYMMDD(${quoted(table.partitionBy)})
       ORDER BY (${table.orderBy.map(quoted).join(', ')})
+      ${durable}
       COMMENT 'Sluice ${randomUUID()}'`,
   });
   await checkTable(client, table);
 }
+
+/** What was answered is on disk: a fence that survived a power failure without its rows would lead them (E10). */
+export const durable = 'SETTINGS fsync_after_insert = 1, fsync_part_directory = 1';
 
 /**
  * The identity of the table itself: another one after DROP and CREATE, so that a fence is never taken for another's. Not

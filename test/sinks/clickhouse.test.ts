@@ -142,6 +142,20 @@ describe('ClickHouse', () => {
     expect(await sink.readFence()).toBe(position(2, 50n, 0));
   });
 
+  test('E28: a worker that stood still during a later load brings nothing back, neither of its load nor of its lane', async () => {
+    await using place = await open();
+    await place.make().create();
+    const sink = place.make();
+    const { segments } = streamOf([{ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21T10:00:00.000Z' } }], 1, new Set());
+    await sink.finishLoad(zero);
+    // the row was deleted between the two loads
+    await place.make().finishLoad(position(2, 50n, 0));
+    await expect(place.make().load(segments[0]!)).rejects.toThrow(FenceMoved);
+    expect(await place.rows()).toEqual([]);
+    await expect(sink.apply(segments, zero, endOf(segments))).rejects.toThrow(FenceMoved);
+    expect(await place.rows()).toEqual([]);
+  });
+
   test('I4: a fence is not taken for that of another table of the same name', async () => {
     await using place = await open();
     const sink = place.make();
