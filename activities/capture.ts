@@ -15,6 +15,7 @@ import type { StepInput, StepResult } from './steps.ts';
 export function captureStep(runtime: Runtime, input: StepInput): Promise<StepResult> {
   return runStep(runtime, 'capture', input, async ({ definition: { pipeline }, signal, progress, count }) => {
     const { state, config } = runtime;
+    const { spoolBudgetBytes } = pipeline.settings;
     const shard = await readShard(state, pipeline.name);
     if (shard?.state !== 'streaming') throw new ConfigurationError(`Pipeline ${pipeline.name} is not loaded, though it was: is the state database another one? ${loadAnew(pipeline.name)}`);
     const log = await runtime.log(pipeline.name);
@@ -39,6 +40,7 @@ export function captureStep(runtime: Runtime, input: StepInput): Promise<StepRes
         progress.moved(position, events - before.events, moved && commitTimeUs > 0 ? commitTimeUs : undefined);
         progress.slotLagBytes = slotLagBytes;
         progress.spoolBytes = spoolBytes;
+        progress.error = spoolBytes > spoolBudgetBytes ? `the spool is full (${spoolBytes} bytes, spoolBudget ${spoolBudgetBytes}): nothing is read until lanes have taken what is in it, and the source keeps the rest` : undefined;
         count({ events: events - before.events, segments: segments - before.segments });
         before = { events, segments };
       },

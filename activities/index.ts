@@ -4,6 +4,7 @@ import { laneStep } from './lane-step.ts';
 import { load } from './load.ts';
 import { relayStep } from './relay-step.ts';
 import type { Runtime } from './runtime.ts';
+import { slotLag } from './slot-lag.ts';
 import type { Activities } from './steps.ts';
 import { verify, type VerifyActivities } from './verify.ts';
 
@@ -13,6 +14,7 @@ export function createActivities(runtime: Runtime): Activities & VerifyActivitie
     describe: (input) => describe(runtime, input),
     firstLoad: (input) => load(runtime, input),
     capture: (input) => captureStep(runtime, input),
+    slotLag: (input) => slotLag(runtime, input),
     aggregate: (input) => laneStep(runtime, input),
     clickhouse: (input) => laneStep(runtime, input),
     'redis-live': (input) => laneStep(runtime, input),

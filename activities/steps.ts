@@ -6,6 +6,8 @@ export type Activities = {
   describe(input: { readonly pipeline: string }): Promise<Description>;
   firstLoad(input: LoadInput): Promise<LoadResult>;
   capture(input: StepInput): Promise<StepResult>;
+  /** What the source keeps for the pipeline, and how much it may become. */
+  slotLag(input: { readonly pipeline: string }): Promise<SlotLag>;
 } & { readonly [Kind in LaneKind]: (input: LaneStepInput) => Promise<StepResult> };
 
 /** What the workflow must know of a definition; it imports none, so that a change of one cannot break its replay. */
@@ -16,6 +18,8 @@ export type Description = {
   readonly heartbeatMs: number;
   readonly loaded: boolean;
 };
+
+export type SlotLag = { readonly bytes: number; readonly most: number };
 
 export type StepInput = {
   readonly pipeline: string;

@@ -28,7 +28,7 @@ export function detailsPage(status: WorkflowStatus): string {
   ].join('\n');
 }
 
-function sentences({ state, error }: WorkflowStatus): string[] {
+function sentences({ state, error, capture }: WorkflowStatus): string[] {
   if (error !== null) return [escaped(error)];
   switch (state) {
     case 'loading':
@@ -36,7 +36,11 @@ function sentences({ state, error }: WorkflowStatus): string[] {
     case 'draining':
       return ['Its steps are coming to their end.'];
     case 'paused':
-      return ['Nothing is read or written. What the source writes waits in its replication slot.'];
+      return [
+        capture.state === 'running'
+          ? 'Nothing is written. The replication slot had kept too much, so the capture goes on into the spool.'
+          : 'Nothing is read or written. What the source writes waits in its replication slot.',
+      ];
     case 'running':
     case 'parked':
       return [];

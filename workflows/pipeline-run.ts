@@ -17,6 +17,7 @@ export type Memory = {
   readonly notes: readonly string[];
   readonly error?: string | undefined;
   readonly startedMs: number;
+  readonly spooling?: boolean;
 };
 export type PartMemory = { state: LaneState; fence?: string; last?: StepResult; error?: string };
 
@@ -36,6 +37,8 @@ export class PipelineRun {
   rotating = false;
   /** An update drains: lanes go on to the capture's last position before the pipeline is paused. */
   draining = false;
+  /** Paused, but its slot kept more than maxSlotLag: the capture goes on without its lanes (design 7). */
+  spooling = false;
   #published: PipelineState | undefined;
 
   constructor(name: string, memory: Memory | undefined, nowMs: number) {
@@ -47,12 +50,13 @@ export class PipelineRun {
     this.hold = memory?.hold;
     this.error = memory?.error;
     this.notes = memory?.notes ?? [];
+    this.spooling = memory?.spooling ?? false;
     this.#parts = new Map(Object.entries(memory?.parts ?? {}));
   }
 
   memory(): Memory {
-    const { state, description, hold, notes, error } = this;
-    return { state, description, hold, notes, error, parts: Object.fromEntries(this.#parts), startedMs: this.#startedMs };
+    const { state, description, hold, notes, error, spooling } = this;
+    return { state, description, hold, notes, error, spooling, parts: Object.fromEntries(this.#parts), startedMs: this.#startedMs };
   }
 
   get lanes(): readonly Part[] {
@@ -73,11 +77,13 @@ export class PipelineRun {
   mayRun(name: string): boolean {
     if (this.rotating || this.part(name).state !== 'running') return false;
     if (this.state === 'draining') return this.draining && this.hold !== undefined && name in this.hold.waiting;
+    if (this.state === 'paused') return this.spooling && name === 'capture';
     return this.state === 'running' || (this.state === 'parked' && this.description?.loaded === true);
   }
 
   move(event: PipelineEvent): void {
     this.state = pipelineStates[this.state][event];
+    this.spooling = false;
     if (this.state !== 'parked') this.error = undefined;
     if (this.state === 'loading' && this.description?.loaded) this.state = pipelineStates[this.state].loaded;
     this.publish();
@@ -162,7 +168,7 @@ export class PipelineRun {
 
   #partStatus({ name, kind }: Part): PartStatus {
     const { state, fence = null, last = null, error = null } = this.part(name);
-    const shown = state === 'running' && this.state === 'paused' ? 'paused' : state === 'paused' && this.scopes.has(name) ? 'running' : state;
+    const shown = state === 'running' && this.state === 'paused' && !this.mayRun(name) ? 'paused' : state === 'paused' && this.scopes.has(name) ? 'running' : state;
     return { name, kind, state: shown, fence, last, error };
   }
 }

@@ -1,14 +1,16 @@
-import { CancellationScope, allHandlersFinished, condition, continueAsNew, isCancellation, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, allHandlersFinished, condition, continueAsNew, isCancellation, patched, workflowInfo } from '@temporalio/workflow';
 import { handleMessages } from './handle-messages.ts';
 import type { Part } from './messages.ts';
 import { PipelineRun, type Memory } from './pipeline-run.ts';
 import { refusal } from './refusal.ts';
-import { describe, firstLoad, step } from './steps.ts';
+import { describe, firstLoad, slotLag, step } from './steps.ts';
 
 export type PipelineInput = {
   readonly name: string;
   /** A fresh run begins at this many events of history, if the server does not suggest it earlier. */
   readonly rotateAtEvents?: number;
+  /** How often the slot of a paused pipeline is looked at; a minute if it is missing. */
+  readonly watchMs?: number;
   /** Of the run before. */
   readonly memory?: Memory;
 };
@@ -23,7 +25,7 @@ export async function pipeline(input: PipelineInput): Promise<void> {
   handleMessages(run);
   run.publish();
   await prepare(run);
-  const loops = [{ name: 'capture', kind: 'capture' } as Part, ...run.lanes].map((part) => loop(run, part, input.rotateAtEvents));
+  const loops = [{ name: 'capture', kind: 'capture' } as Part, ...run.lanes].map((part) => loop(run, part, input));
   // even when the workflow is cancelled, every step ends before the workflow does
   const ends = await Promise.allSettled(loops);
   for (const end of ends) if (end.status === 'rejected') throw end.reason;
@@ -53,15 +55,37 @@ async function prepare(run: PipelineRun): Promise<void> {
   run.move('loaded');
 }
 
-async function loop(run: PipelineRun, part: Part, rotateAtEvents: number | undefined): Promise<void> {
+async function loop(run: PipelineRun, part: Part, { rotateAtEvents, watchMs = 60_000 }: PipelineInput): Promise<void> {
   for (;;) {
-    await condition(() => run.rotating || run.mayRun(part.name));
+    const may = () => run.rotating || run.mayRun(part.name);
+    while (part.kind === 'capture' && !may() && patched('paused slots are watched') && !(await condition(may, watchMs))) {
+      await watchSlot(run);
+      rotateIfDue(run, rotateAtEvents);
+    }
+    await condition(may);
     if (run.rotating) return;
     const superseded = await oneStep(run, part);
     run.publish();
     rotateIfDue(run, rotateAtEvents);
     // whoever took over is at work: do not race it
     if (superseded) await condition(() => run.rotating || !run.mayRun(part.name), 1_000);
+  }
+}
+
+/**
+ * A pause must not endanger the source: beyond `maxSlotLag` the capture goes on alone, into the spool, until the pipeline
+ * is resumed or paused again.
+ */
+async function watchSlot(run: PipelineRun): Promise<void> {
+  if (run.state !== 'paused') return;
+  try {
+    const { bytes, most } = await slotLag(run.name);
+    if (bytes <= most || run.state !== 'paused') return;
+    run.spooling = true;
+    run.note(`paused, and the replication slot kept ${bytes} bytes, more than maxSlotLag (${most}): the capture goes on alone, into the spool`);
+    run.publish();
+  } catch (error) {
+    if (CancellationScope.current().consideredCancelled) throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 import { ActivityCancellationType, proxyActivities, type ActivityOptions } from '@temporalio/workflow';
-import type { Activities, Description, LaneStepInput, LoadResult, StepResult } from '../activities/steps.ts';
+import type { Activities, Description, LaneStepInput, LoadResult, SlotLag, StepResult } from '../activities/steps.ts';
 import { bugFailure, configurationFailure } from '../core/failure-types.ts';
 import type { Position } from '../core/position.ts';
 import { stepWindow, windowText } from '../core/step-window.ts';
@@ -28,6 +28,12 @@ export function firstLoad(pipeline: string, { definitionHash, heartbeatMs, lanes
     { ...options, activityId: 'first load', summary, startToCloseTimeout: untilDone, heartbeatTimeout: heartbeatTimeoutMs(heartbeatMs) },
     [{ pipeline, definitionHash, heartbeatMs }],
   );
+}
+
+/** One look: the next one comes soon enough. */
+export function slotLag(pipeline: string): Promise<SlotLag> {
+  const once: ActivityOptions = { ...options, activityId: 'slot lag', summary: 'what the paused slot keeps', startToCloseTimeout: '30 seconds', retry: { maximumAttempts: 1 } };
+  return activities.slotLag.executeWithOptions(once, [{ pipeline }]);
 }
 
 /** To begin a capture costs a connection, a claim and the dimensions: its steps are longer. */

@@ -39,6 +39,27 @@ describe('pause and resume', () => {
     expect((await pipeline.status()).lanes[1]?.last?.events).toBe(10);
   });
 
+  test('a paused slot that keeps too much is captured into the spool, alone, until resume', async () => {
+    const stage = new Stage();
+    await using pipeline = await start(stage, { watchMs: 300 });
+    await pipeline.until(() => stage.running.size === 4);
+    await pipeline.handle.signal('pause');
+    await pipeline.until(({ state }) => state === 'paused' && stage.running.size === 0);
+    const looks = stage.looks;
+    await pipeline.until(() => stage.looks > looks + 1);
+    expect(stage.running.size).toBe(0);
+    stage.slotLag = { bytes: 1001, most: 1000 };
+    await pipeline.until(({ state, capture }) => state === 'paused' && capture.state === 'running' && stage.running.size === 1);
+    expect([...stage.running]).toEqual(['capture']);
+    expect((await pipeline.status()).notes.at(-1)).toMatch(/kept 1001 bytes, more than maxSlotLag/);
+    expect((await pipeline.status()).lanes.map(({ state }) => state)).toEqual(['paused', 'paused', 'paused']);
+    await pipeline.handle.signal('resume');
+    await pipeline.until(({ state }) => state === 'running' && stage.running.size === 4);
+    stage.slotLag = { bytes: 0, most: 1000 };
+    await pipeline.handle.signal('pause');
+    await pipeline.until(({ state, capture }) => state === 'paused' && capture.state === 'paused' && stage.running.size === 0);
+  });
+
   test('a lane is paused alone; a lane that does not exist leaves a note', async () => {
     await using pipeline = await start(new Stage());
     await pipeline.until(() => pipeline.stage.running.size === 4);

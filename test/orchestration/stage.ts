@@ -5,7 +5,7 @@ import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import type { Activities, LaneStepInput, StepInput, StepResult } from '../../activities/steps.ts';
+import type { Activities, LaneStepInput, SlotLag, StepInput, StepResult } from '../../activities/steps.ts';
 import type { Lane } from '../../core/define/lanes.ts';
 import { position, type Position } from '../../core/position.ts';
 import { workerOptions } from '../../workers/worker-options.ts';
@@ -35,6 +35,9 @@ export class Stage {
   readonly running = new Set<string>();
   /** How far the fences are. */
   lsn = 100;
+  slotLag: SlotLag = { bytes: 0, most: 1000 };
+  /** How often the slot was looked at. */
+  looks = 0;
   loads = 0;
   loaded = true;
   stepMs = 10_000;
@@ -52,6 +55,10 @@ export class Stage {
         return { position: at(this.lsn), rows: 3 };
       },
       capture: (input) => this.#step(input, 'capture'),
+      slotLag: async () => {
+        this.looks++;
+        return this.slotLag;
+      },
       aggregate: lane,
       clickhouse: lane,
       'redis-live': lane,

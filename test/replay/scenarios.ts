@@ -4,7 +4,7 @@ import { at, laneState, refused, RunningPipeline, Stage, waited } from '../orche
 /** What a recorded history contains. Each returns the run ids whose histories are kept. */
 export type Scenario = (address: string) => Promise<readonly unknown[]>;
 
-export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'fresh-run': freshRun };
+export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'fresh-run': freshRun, 'paused-slot': pausedSlot };
 
 async function pauseAndLanes(address: string): Promise<readonly unknown[]> {
   const stage = quick();
@@ -79,4 +79,17 @@ function quick(): Stage {
   const stage = new Stage();
   stage.stepMs = 500;
   return stage;
+}
+
+async function pausedSlot(address: string): Promise<readonly unknown[]> {
+  const stage = quick();
+  await using pipeline = await RunningPipeline.start(stage, address, { watchMs: 300 });
+  await pipeline.until(() => stage.running.size === 4);
+  await pipeline.handle.signal('pause');
+  await pipeline.until(() => stage.looks > 1);
+  stage.slotLag = { bytes: 2, most: 1 };
+  await pipeline.until(({ state, capture }) => state === 'paused' && capture.state === 'running');
+  await pipeline.handle.signal('resume');
+  await pipeline.until(({ state }) => state === 'running' && stage.running.size === 4);
+  return [await pipeline.handle.fetchHistory()];
 }

@@ -1,0 +1,14 @@
+import { readSlotLag } from '../connectors/postgres/slot-lag.ts';
+import { failureOf } from './failures.ts';
+import type { Runtime } from './runtime.ts';
+import type { SlotLag } from './steps.ts';
+
+/** Asked while a pipeline is paused: a slot that nobody reads keeps the source's WAL. */
+export async function slotLag(runtime: Runtime, { pipeline: name }: { readonly pipeline: string }): Promise<SlotLag> {
+  try {
+    const { pipeline } = runtime.definition(name);
+    return { bytes: await readSlotLag(runtime.config.sourceUrl, pipeline.name), most: pipeline.settings.maxSlotLagBytes };
+  } catch (error) {
+    throw failureOf(error);
+  }
+}
