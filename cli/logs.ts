@@ -19,11 +19,13 @@ export default defineCommand({
     ...dataArg,
   },
   async run({ args }) {
+    const lines = Number(args.lines);
+    if (!Number.isInteger(lines) || lines < 1) throw new Error(`--lines ${args.lines} is not a positive whole number`);
     const files = logFiles(join(dataDirOf(args), 'logs'), args.service);
     const ends = files.map((file) => statSync(file).size);
     for (const file of files) {
       if (files.length > 1) console.log(`==> ${basename(file, '.log')}`);
-      console.log(tail(file, Number(args.lines) || 50, ''));
+      console.log(tail(file, lines, ''));
     }
     if (!args.follow) return;
     process.stdout.once('error', () => process.exit()); // nobody reads any more
