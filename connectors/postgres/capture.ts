@@ -7,7 +7,7 @@ import { definitionHash } from '../../core/define/definition-hash.ts';
 import { loadAnew } from '../../core/load-anew.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Lsn, Position } from '../../core/position.ts';
-import { lsnText, parseLsn, parsePosition } from '../../core/position.ts';
+import { parsePosition } from '../../core/position.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { Segment } from '../../core/segment.ts';
 import { ConfigurationError } from '../sink.ts';
@@ -18,8 +18,8 @@ import { emitCanary } from './canary.ts';
 import { PgoutputDecoder } from './pgoutput/decoder.ts';
 import { ReplicationStream } from './replication-stream.ts';
 import { SegmentWriter } from './segment-writer.ts';
+import { assertNoGap, assertSameSource, takeOverSlot } from './same-stream.ts';
 import type { Confirmed, ShardState } from './shard-state.ts';
-import type { SourceCatalog } from './source-catalog.ts';
 import { assertPublication, readSourceCatalog, sourceNames } from './source-catalog.ts';
 
 export type CaptureOptions = {
@@ -120,7 +120,7 @@ class Capture {
   async run(gone: Promise<never>): Promise<CaptureResult> {
     const { pipeline, log, signal } = this.#options;
     const catalog = await readSourceCatalog(this.#source, pipeline);
-    this.#assertSameSource(catalog);
+    assertSameSource(pipeline.name, this.#options.shard, this.#options.start, catalog);
     await assertPublication(this.#source, pipeline, this.#options.shard.tables);
     if (!(await this.#claim(catalog.systemIdentifier, catalog.timeline, catalog.binary))) return this.#result('superseded');
     const tail = (await log.tail())!;
@@ -140,7 +140,7 @@ class Capture {
       tailEventLsn: lastEvents?.to === tail.to ? lastEvents.lastEventLsn : undefined,
     });
     this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: catalog.typeOf, emit: (segment) => this.#emit(segment) });
-    await this.#takeOverSlot();
+    this.#acknowledgement.confirmed = await takeOverSlot(this.#source, pipeline.name, (confirmed) => assertNoGap(pipeline.name, this.#options.shard.confirmed, confirmed, tail.to));
     const { slot, publication } = sourceNames(pipeline.name);
     this.#stream = await ReplicationStream.start({
       url: this.#options.sourceUrl,
@@ -191,46 +191,6 @@ class Capture {
       batches: [],
     });
     return (await log.append([openSegment(bytes, { verify: false })])) === 'appended';
-  }
-
-  /** A slot may still be held by a connection that no one reads any more (E6). */
-  async #takeOverSlot(): Promise<void> {
-    const { slot } = sourceNames(this.#options.pipeline.name);
-    const { rows } = await this.#source.query<{ active_pid: number | null; wal_status: string | null; confirmed: string | null }>(
-      'select active_pid, wal_status, confirmed_flush_lsn::text as confirmed from pg_replication_slots where slot_name = $1',
-      [slot],
-    );
-    const found = rows[0];
-    if (!found) throw slotLost(this.#options.pipeline.name, slot, 'is gone');
-    if (found.wal_status === 'lost') throw slotLost(this.#options.pipeline.name, slot, 'was invalidated, because it held back more WAL than max_slot_wal_keep_size');
-    if (found.confirmed !== null) this.#acknowledgement.confirmed = parseLsn(found.confirmed);
-    this.#assertNoGap(this.#acknowledgement.confirmed);
-    if (found.active_pid === null) return;
-    await this.#source.query('select pg_terminate_backend($1, 5000)', [found.active_pid]);
-  }
-
-  /** E1: positions of another server, or of a past that it no longer has, say nothing about its stream. */
-  #assertSameSource({ systemIdentifier, walEnd }: SourceCatalog): void {
-    const { pipeline, shard, start } = this.#options;
-    if (systemIdentifier !== shard.systemIdentifier) {
-      throw new ConfigurationError(`The source of pipeline ${pipeline.name} is another server than the one it was loaded from (system identifier ${systemIdentifier}, not ${shard.systemIdentifier}). Set SLUICE_SOURCE_URL to that one. ${loadAnew(pipeline.name)}`);
-    }
-    const { lsn } = parsePosition(start);
-    if (lsn > walEnd) {
-      throw new ConfigurationError(`The source of pipeline ${pipeline.name} was set back: its WAL ends at ${lsnText(walEnd)}, and changes up to ${lsnText(lsn)} were already taken from it. ${loadAnew(pipeline.name)}`);
-    }
-  }
-
-  /** E6: a slot begins where it was confirmed, whatever it is asked for, and does not say so. */
-  #assertNoGap(slotConfirmed: Lsn): void {
-    const { pipeline, shard: { confirmed } } = this.#options;
-    if (!confirmed) return;
-    if (slotConfirmed > confirmed.lsn) {
-      throw new ConfigurationError(`The replication slot of pipeline ${pipeline.name} stands at ${lsnText(slotConfirmed)}, and only ${lsnText(confirmed.lsn)} was confirmed to it: somebody advanced it or made it again, and what is between is not in the stream. ${loadAnew(pipeline.name)}`);
-    }
-    if (this.#position < confirmed.to) {
-      throw new ConfigurationError(`The stream of pipeline ${pipeline.name} would go on at ${this.#position}, and the source was already told to forget everything up to ${confirmed.to}: the spool was lost, or a sink was set back, and what is between is gone. ${loadAnew(pipeline.name)}`);
-    }
   }
 
   #message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {
@@ -362,12 +322,6 @@ class Capture {
 
 const maxQueuedBytes = 32 << 20;
 const balanceMs = 10;
-
-function slotLost(pipeline: string, slot: string, what: string): ConfigurationError {
-  return new ConfigurationError(
-    `The replication slot ${slot} of pipeline ${pipeline} ${what}: changes since its last confirmed position are not in the stream any more. ${loadAnew(pipeline)}`,
-  );
-}
 
 function explain(error: unknown, pipeline: string): unknown {
   if (error instanceof StreamDiverged) {

@@ -1,16 +1,9 @@
-import type { ChildProcess } from 'node:child_process';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { zstdDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { Client } from 'pg';
 import { Webhook } from 'standardwebhooks';
-import { zstdDecompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { HttpSink } from '../../connectors/http/http-sink.ts';
 import { JsonBuffer } from '../../connectors/http/json-buffer.ts';
@@ -24,10 +17,10 @@ import { SignatureCheck } from '../../infra/receiver/signature.ts';
 import { createReceiver } from '../../infra/receiver/receiver.ts';
 import { ReceiverStore } from '../../infra/receiver/store.ts';
 import { throwAwayDatabase } from '../embedded/services.ts';
+import { foldedAt, listen, secret } from './servers.ts';
 import type { Intent } from './stream.ts';
 import { contents, endOf, intents, pipeline, segmentsOf, streamOf } from './stream.ts';
 
-const secret = `whsec_${Buffer.from('a secret of 24 bytes, ok').toString('base64')}`;
 const zero = position(1, 0n, 0);
 
 async function stateDatabase() {
@@ -45,23 +38,10 @@ async function stateDatabase() {
   };
 }
 
-async function listen(server: Server) {
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return { address, [Symbol.asyncDispose]: async () => void (server.closeAllConnections(), server.close()) };
-}
-
 function sinkTo(address: string, stateUrl: string, options: { maxRows?: number; inFlight?: number; allowPrivate?: boolean; secret?: string } = {}) {
   const { maxRows = 7, inFlight = 1, allowPrivate = true } = options;
   const definition = { kind: 'http', url: `${address}/events`, secret: options.secret ?? secret, initialLoad: true, maxRows, inFlight, gatherMs: 0 } as const;
   return new HttpSink(pipeline, 'external', definition, { stateUrl, allowPrivate });
-}
-
-type Line = { key: string; position: string; row: Record<string, unknown> };
-async function foldedAt(address: string): Promise<Line[]> {
-  const text = await (await fetch(`${address}/folded`)).text();
-  return text.split('\n').filter(Boolean).map((line) => JSON.parse(line) as Line);
 }
 
 function expected(rows: Iterable<TextRow>) {
@@ -303,77 +283,3 @@ describe('HTTP', () => {
     await sink.close();
   });
 });
-
-describe('the receiver', () => {
-  async function post(address: string, body: string, headers: Record<string, string>) {
-    return (await fetch(`${address}/events`, { method: 'POST', body, headers })).status;
-  }
-  function signed(id: string, body: string, time = new Date(), key = secret): Record<string, string> {
-    return { 'webhook-id': id, 'webhook-timestamp': String(Math.floor(time.getTime() / 1000)), 'webhook-signature': new Webhook(key).sign(id, time, body) };
-  }
-
-  test('takes a message once, refuses a wrong signature, an old one, and what is no list', async () => {
-    const store = new ReceiverStore(':memory:');
-    await using receiver = await listen(createReceiver(store, secret));
-    const body = '[{"position":"01","op":"insert","key":1,"row":{"a":12345678901234567890}}]';
-    expect(await post(receiver.address, body, signed('a', body))).toBe(200);
-    expect(await post(receiver.address, body, signed('a', body))).toBe(200);
-    expect(await post(receiver.address, body, {})).toBe(401);
-    expect(await post(receiver.address, `${body} `, signed('b', body))).toBe(401);
-    expect(await post(receiver.address, body, signed('b', body, new Date(), `whsec_${Buffer.from('another').toString('base64')}`))).toBe(401);
-    expect(await post(receiver.address, body, signed('b', body, new Date(Date.now() - 3_600_000)))).toBe(401);
-    expect(await post(receiver.address, '[{"no', signed('b', '[{"no'))).toBe(400);
-    expect(await post(receiver.address, '{}', signed('b', '{}'))).toBe(400);
-    expect(await (await fetch(`${receiver.address}/counts`)).json()).toEqual({ messages: 1, events: 1, duplicates: 1 });
-    expect((await fetch(`${receiver.address}/health`)).status).toBe(200);
-    expect(await (await fetch(receiver.address)).text()).toContain('1 events in 1 messages');
-    expect(await (await fetch(`${receiver.address}/folded`)).text()).toBe('{"key":"1","position":"01","row":{"a":12345678901234567890}}\n');
-  });
-
-  test('takes a body of unknown length', async () => {
-    const store = new ReceiverStore(':memory:');
-    await using receiver = await listen(createReceiver(store, secret));
-    const body = JSON.stringify(Array.from({ length: 20_000 }, (_, index) => ({ position: String(index), op: 'insert', key: index, row: {} })));
-    const stream = new Blob([body]).stream();
-    const { status } = await fetch(`${receiver.address}/events`, { method: 'POST', body: stream, duplex: 'half', headers: signed('a', body) } as RequestInit);
-    expect(status).toBe(200);
-    expect(store.counts()).toEqual({ messages: 1, events: 20_000, duplicates: 0 });
-  });
-
-  test('what it accepted survives kill -9', async () => {
-    const directory = mkdtempSync(join(tmpdir(), 'receiver-'));
-    const free = createServer();
-    const { address } = await listen(free);
-    await new Promise((resolve) => free.close(resolve));
-    const start = async (): Promise<ChildProcess> => {
-      const child = spawn(process.execPath, [new URL('../../infra/receiver/main.ts', import.meta.url).pathname], {
-        env: { ...process.env, SLUICE_DATA: directory, SLUICE_RECEIVER_PORT: new URL(address).port, SLUICE_EXTERNAL_SECRET: secret },
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      await Promise.race([once(child.stdout!, 'data'), once(child, 'exit').then(() => Promise.reject(new Error('the receiver did not start')))]);
-      return child;
-    };
-    let child = await start();
-    try {
-      let accepted = 0;
-      const body = `[{"position":"01","op":"insert","key":1,"row":{"a":"${'x'.repeat(1 << 20)}"}}]`;
-      const sending = (async () => {
-        for (;;) {
-          if ((await post(address, body, signed(`m${accepted}`, body))) !== 200) throw new Error('not accepted');
-          if (++accepted === 20) child.kill('SIGKILL');
-        }
-      })();
-      await expect(sending).rejects.toThrow('fetch failed');
-      if (child.signalCode === null) await once(child, 'exit');
-      child = await start();
-      const { messages } = (await (await fetch(`${address}/counts`)).json()) as { messages: number };
-      expect(messages).toBeGreaterThanOrEqual(accepted);
-      expect(messages).toBeLessThanOrEqual(accepted + 1);
-      expect((await foldedAt(address)).map(({ key }) => key)).toEqual(['1']);
-    } finally {
-      child.kill('SIGKILL');
-      rmSync(directory, { recursive: true });
-    }
-  });
-});
-

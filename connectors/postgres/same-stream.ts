@@ -1,0 +1,60 @@
+import type { Client } from 'pg';
+import { loadAnew } from '../../core/load-anew.ts';
+import type { Lsn, Position } from '../../core/position.ts';
+import { lsnText, parseLsn, parsePosition } from '../../core/position.ts';
+import { ConfigurationError } from '../sink.ts';
+import type { Confirmed, ShardState } from './shard-state.ts';
+import type { SourceCatalog } from './source-catalog.ts';
+import { sourceNames } from './source-catalog.ts';
+
+/*
+ * Whether the stream that a capture is about to read goes on where the last one ended. A slot does not say when it does
+ * not, so everything is held against what was put on record. Each throws ConfigurationError.
+ */
+
+/** E1: positions of another server, or of a past that it no longer has, say nothing about its stream. */
+export function assertSameSource(pipeline: string, shard: Pick<ShardState, 'systemIdentifier'>, start: Position, { systemIdentifier, walEnd }: SourceCatalog): void {
+  if (systemIdentifier !== shard.systemIdentifier) {
+    throw new ConfigurationError(`The source of pipeline ${pipeline} is another server than the one it was loaded from (system identifier ${systemIdentifier}, not ${shard.systemIdentifier}). Set SLUICE_SOURCE_URL to that one. ${loadAnew(pipeline)}`);
+  }
+  const { lsn } = parsePosition(start);
+  if (lsn > walEnd) {
+    throw new ConfigurationError(`The source of pipeline ${pipeline} was set back: its WAL ends at ${lsnText(walEnd)}, and changes up to ${lsnText(lsn)} were already taken from it. ${loadAnew(pipeline)}`);
+  }
+}
+
+/**
+ * Ends the connection that still holds the slot: perhaps no one reads it any more (E6). Returns what was confirmed to the
+ * slot, after `check` has seen it.
+ */
+export async function takeOverSlot(source: Client, pipeline: string, check: (confirmed: Lsn) => void): Promise<Lsn> {
+  const { slot } = sourceNames(pipeline);
+  const { rows } = await source.query<{ active_pid: number | null; wal_status: string | null; confirmed: string | null }>(
+    'select active_pid, wal_status, confirmed_flush_lsn::text as confirmed from pg_replication_slots where slot_name = $1',
+    [slot],
+  );
+  const found = rows[0];
+  if (!found) throw slotLost(pipeline, slot, 'is gone');
+  if (found.wal_status === 'lost') throw slotLost(pipeline, slot, 'was invalidated, because it held back more WAL than max_slot_wal_keep_size');
+  const confirmed = found.confirmed === null ? 0n : parseLsn(found.confirmed);
+  check(confirmed);
+  if (found.active_pid !== null) await source.query('select pg_terminate_backend($1, 5000)', [found.active_pid]);
+  return confirmed;
+}
+
+/** E6: a slot begins where it was confirmed, whatever it is asked for, and does not say so. `next`: where the chain ends. */
+export function assertNoGap(pipeline: string, recorded: Confirmed | undefined, slotConfirmed: Lsn, next: Position): void {
+  if (!recorded) return;
+  if (slotConfirmed > recorded.lsn) {
+    throw new ConfigurationError(`The replication slot of pipeline ${pipeline} stands at ${lsnText(slotConfirmed)}, and only ${lsnText(recorded.lsn)} was confirmed to it: somebody advanced it or made it again, and what is between is not in the stream. ${loadAnew(pipeline)}`);
+  }
+  if (next < recorded.to) {
+    throw new ConfigurationError(`The stream of pipeline ${pipeline} would go on at ${next}, and the source was already told to forget everything up to ${recorded.to}: the spool was lost, or a sink was set back, and what is between is gone. ${loadAnew(pipeline)}`);
+  }
+}
+
+function slotLost(pipeline: string, slot: string, what: string): ConfigurationError {
+  return new ConfigurationError(
+    `The replication slot ${slot} of pipeline ${pipeline} ${what}: changes since its last confirmed position are not in the stream any more. ${loadAnew(pipeline)}`,
+  );
+}

@@ -1,0 +1,109 @@
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { zstdCompressSync } from 'node:zlib';
+import { Webhook } from 'standardwebhooks';
+import { describe, expect, test } from 'vitest';
+import { createReceiver } from '../../infra/receiver/receiver.ts';
+import { ReceiverStore } from '../../infra/receiver/store.ts';
+import { foldedAt, listen, secret } from './servers.ts';
+
+describe('the receiver', () => {
+  async function post(address: string, body: string, headers: Record<string, string>) {
+    return (await fetch(`${address}/events`, { method: 'POST', body, headers })).status;
+  }
+  function signed(id: string, body: string, time = new Date(), key = secret): Record<string, string> {
+    return { 'webhook-id': id, 'webhook-timestamp': String(Math.floor(time.getTime() / 1000)), 'webhook-signature': new Webhook(key).sign(id, time, body) };
+  }
+
+  test('takes a message once, refuses a wrong signature, an old one, and what is no list', async () => {
+    const store = new ReceiverStore(':memory:');
+    await using receiver = await listen(createReceiver(store, secret));
+    const body = '[{"position":"01","op":"insert","key":1,"row":{"a":12345678901234567890}}]';
+    expect(await post(receiver.address, body, signed('a', body))).toBe(200);
+    expect(await post(receiver.address, body, signed('a', body))).toBe(200);
+    expect(await post(receiver.address, body, {})).toBe(401);
+    expect(await post(receiver.address, `${body} `, signed('b', body))).toBe(401);
+    expect(await post(receiver.address, body, signed('b', body, new Date(), `whsec_${Buffer.from('another').toString('base64')}`))).toBe(401);
+    expect(await post(receiver.address, body, signed('b', body, new Date(Date.now() - 3_600_000)))).toBe(401);
+    expect(await post(receiver.address, '[{"no', signed('b', '[{"no'))).toBe(400);
+    expect(await post(receiver.address, '{}', signed('b', '{}'))).toBe(400);
+    expect(await (await fetch(`${receiver.address}/counts`)).json()).toEqual({ messages: 1, events: 1, duplicates: 1 });
+    expect((await fetch(`${receiver.address}/health`)).status).toBe(200);
+    expect(await (await fetch(receiver.address)).text()).toContain('1 events in 1 messages');
+    expect(await (await fetch(`${receiver.address}/folded`)).text()).toBe('{"key":"1","position":"01","row":{"a":12345678901234567890}}\n');
+  });
+
+  test('takes compressed bodies, and refuses what does not unpack to a list', async () => {
+    const store = new ReceiverStore(':memory:');
+    await using receiver = await listen(createReceiver(store, secret));
+    const send = async (id: string, body: Buffer) => {
+      const seconds = Math.floor(Date.now() / 1000);
+      const signature = createHmac('sha256', Buffer.from(secret.slice('whsec_'.length), 'base64')).update(`${id}.${seconds}.`).update(body).digest('base64');
+      const headers = { 'webhook-id': id, 'webhook-timestamp': String(seconds), 'webhook-signature': `v1,${signature}`, 'content-encoding': 'zstd' };
+      const { status, headers: answer } = await fetch(`${receiver.address}/events`, { method: 'POST', body: new Uint8Array(body), headers });
+      expect(answer.get('accept-encoding')).toBe('zstd');
+      return status;
+    };
+    const row = '{"text":"{\\"position\\":\\"","amount":12345678901234567890}';
+    const body = zstdCompressSync(`[{"position":"02","op":"update","key":"a","row":${row}},{"position":"01","op":"insert","key":"a","row":{}},{"position":"03","op":"delete","key":"b","row":null}]`);
+    expect(await send('a', body)).toBe(200);
+    expect(await send('b', body.subarray(0, 40))).toBe(400);
+    expect(await send('c', zstdCompressSync('{}'))).toBe(400);
+    expect(await send('d', zstdCompressSync(Buffer.alloc(65 << 20, '[')))).toBe(400);
+    expect(store.counts()).toEqual({ messages: 1, events: 3, duplicates: 0 });
+    expect(await (await fetch(`${receiver.address}/folded`)).text()).toBe(`{"key":"a","position":"02","row":${row}}\n`);
+  });
+
+  test('takes a body of unknown length', async () => {
+    const store = new ReceiverStore(':memory:');
+    await using receiver = await listen(createReceiver(store, secret));
+    const body = JSON.stringify(Array.from({ length: 20_000 }, (_, index) => ({ position: String(index), op: 'insert', key: index, row: {} })));
+    const stream = new Blob([body]).stream();
+    const { status } = await fetch(`${receiver.address}/events`, { method: 'POST', body: stream, duplex: 'half', headers: signed('a', body) } as RequestInit);
+    expect(status).toBe(200);
+    expect(store.counts()).toEqual({ messages: 1, events: 20_000, duplicates: 0 });
+  });
+
+  test('what it accepted survives kill -9', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'receiver-'));
+    const free = createServer();
+    const { address } = await listen(free);
+    await new Promise((resolve) => free.close(resolve));
+    const start = async (): Promise<ChildProcess> => {
+      const child = spawn(process.execPath, [new URL('../../infra/receiver/main.ts', import.meta.url).pathname], {
+        env: { ...process.env, SLUICE_DATA: directory, SLUICE_RECEIVER_PORT: new URL(address).port, SLUICE_EXTERNAL_SECRET: secret },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      await Promise.race([once(child.stdout!, 'data'), once(child, 'exit').then(() => Promise.reject(new Error('the receiver did not start')))]);
+      return child;
+    };
+    let child = await start();
+    try {
+      let accepted = 0;
+      const body = `[{"position":"01","op":"insert","key":1,"row":{"a":"${'x'.repeat(1 << 20)}"}}]`;
+      const sending = (async () => {
+        for (;;) {
+          if ((await post(address, body, signed(`m${accepted}`, body))) !== 200) throw new Error('not accepted');
+          if (++accepted === 20) child.kill('SIGKILL');
+        }
+      })();
+      await expect(sending).rejects.toThrow('fetch failed');
+      if (child.signalCode === null) await once(child, 'exit');
+      child = await start();
+      const { messages } = (await (await fetch(`${address}/counts`)).json()) as { messages: number };
+      expect(messages).toBeGreaterThanOrEqual(accepted);
+      expect(messages).toBeLessThanOrEqual(accepted + 1);
+      expect((await foldedAt(address)).map(({ key }) => key)).toEqual(['1']);
+    } finally {
+      child.kill('SIGKILL');
+      rmSync(directory, { recursive: true });
+    }
+  });
+});
+
