@@ -18,7 +18,7 @@ import { emitCanary } from './canary.ts';
 import { PgoutputDecoder } from './pgoutput/decoder.ts';
 import { ReplicationStream } from './replication-stream.ts';
 import { SegmentWriter } from './segment-writer.ts';
-import { assertNoGap, assertSameSource, takeOverSlot } from './same-stream.ts';
+import { assertNoGap, assertNoPhantoms, assertSameSource, takeOverSlot } from './same-stream.ts';
 import type { Confirmed, ShardState } from './shard-state.ts';
 import { assertPublication, readSourceCatalog, sourceNames } from './source-catalog.ts';
 
@@ -122,7 +122,9 @@ class Capture {
     const catalog = await readSourceCatalog(this.#source, pipeline);
     assertSameSource(pipeline.name, this.#options.shard, this.#options.start, catalog);
     await assertPublication(this.#source, pipeline, this.#options.shard.tables);
-    if (!(await this.#claim(catalog.systemIdentifier, catalog.timeline, catalog.binary))) return this.#result('superseded');
+    const { sourceUrl, start } = this.#options;
+    const timeline = await assertNoPhantoms(sourceUrl, pipeline.name, (await log.lastClaim())?.claim?.timeline, start);
+    if (!(await this.#claim(catalog.systemIdentifier, timeline, catalog.binary))) return this.#result('superseded');
     const tail = (await log.tail())!;
     this.#position = tail.to;
     const lastEvents = await log.lastEvents();

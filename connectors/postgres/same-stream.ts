@@ -1,8 +1,10 @@
-import type { Client } from 'pg';
+import type { ClientConfig } from 'pg';
+import { Client } from 'pg';
 import { loadAnew } from '../../core/load-anew.ts';
 import type { Lsn, Position } from '../../core/position.ts';
 import { lsnText, parseLsn, parsePosition } from '../../core/position.ts';
 import { ConfigurationError } from '../sink.ts';
+import { switchPoint } from '../../core/timeline-history.ts';
 import type { Confirmed, ShardState } from './shard-state.ts';
 import type { SourceCatalog } from './source-catalog.ts';
 import { sourceNames } from './source-catalog.ts';
@@ -20,6 +22,34 @@ export function assertSameSource(pipeline: string, shard: Pick<ShardState, 'syst
   const { lsn } = parsePosition(start);
   if (lsn > walEnd) {
     throw new ConfigurationError(`The source of pipeline ${pipeline} was set back: its WAL ends at ${lsnText(walEnd)}, and changes up to ${lsnText(lsn)} were already taken from it. ${loadAnew(pipeline)}`);
+  }
+}
+
+/**
+ * E1: after a promotion, what was taken from the old timeline beyond the place where the new one begins never happened
+ * there. `claimed`: the timeline that the chain was read from, undefined if no claim of it is left. Returns the present.
+ */
+export async function assertNoPhantoms(sourceUrl: string, pipeline: string, claimed: number | undefined, tail: Position): Promise<number> {
+  const client = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline} timeline`, replication: 'database', connectionTimeoutMillis: 10_000, query_timeout: 10_000 } as unknown as ClientConfig);
+  client.on('error', () => {}); // the query says it
+  try {
+    await client.connect();
+    // the catalogue tells the timeline of the last checkpoint, which a promotion may not have reached yet
+    const { rows: [system] } = await client.query<{ timeline: number | string }>('IDENTIFY_SYSTEM');
+    const timeline = Number(system!.timeline); // eight bytes wide from PostgreSQL 16 on
+    if (claimed === undefined || timeline === claimed) return timeline;
+    const { rows: [file] } = await client.query<{ content: Buffer }>(`TIMELINE_HISTORY ${timeline}`);
+    const left = switchPoint(file!.content.toString('utf8'), claimed);
+    const { lsn } = parsePosition(tail);
+    if (left === undefined) {
+      throw new ConfigurationError(`The source of pipeline ${pipeline} is on timeline ${timeline}, which does not come from timeline ${claimed} that it was read on. Was it restored? ${loadAnew(pipeline)}`);
+    }
+    if (lsn >= left) {
+      throw new ConfigurationError(`The source of pipeline ${pipeline} was promoted: its timeline ${timeline} left timeline ${claimed} at ${lsnText(left)}, and changes up to ${lsnText(lsn)} had been taken from the old one. Those beyond never happened here. ${loadAnew(pipeline)}`);
+    }
+    return timeline;
+  } finally {
+    await client.end().catch(() => {});
   }
 }
 

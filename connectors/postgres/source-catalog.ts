@@ -10,7 +10,6 @@ import type { TableIds } from './shard-state.ts';
 
 export type SourceCatalog = {
   readonly systemIdentifier: string;
-  readonly timeline: number;
   /** A type by its OID, domains resolved to their base (COLUMNS.md). */
   readonly typeOf: (oid: number) => ColumnType;
   /** Flushed WAL ends here. */
@@ -31,9 +30,8 @@ export function sourceNames(pipeline: string): { slot: string; publication: stri
  * ConfigurationError with what to type.
  */
 export async function readSourceCatalog(client: Client, pipeline: Pipeline): Promise<SourceCatalog> {
-  const { rows: [server] } = await client.query<{ wal_level: string; system_identifier: string; timeline: number; wal_end: string }>(
-    `select current_setting('wal_level') as wal_level, pg_current_wal_flush_lsn()::text as wal_end, (select system_identifier::text from pg_control_system()) as system_identifier,
-            (select timeline_id from pg_control_checkpoint()) as timeline`,
+  const { rows: [server] } = await client.query<{ wal_level: string; system_identifier: string; wal_end: string }>(
+    `select current_setting('wal_level') as wal_level, pg_current_wal_flush_lsn()::text as wal_end, (select system_identifier::text from pg_control_system()) as system_identifier`,
   );
   if (server!.wal_level !== 'logical') {
     throw new ConfigurationError(
@@ -53,7 +51,6 @@ export async function readSourceCatalog(client: Client, pipeline: Pipeline): Pro
   const declared = [events, ...Object.values(dimensions)].flatMap((table) => Object.values(table.columns));
   return {
     systemIdentifier: server!.system_identifier,
-    timeline: server!.timeline,
     walEnd: parseLsn(server!.wal_end),
     tables,
     typeOf: (oid) => types.get(oid) ?? 'other',

@@ -16,6 +16,8 @@ export interface SegmentLog {
   tail(): Promise<SegmentHeader | undefined>;
   /** Header of the newest segment that has events. */
   lastEvents(): Promise<SegmentHeader | undefined>;
+  /** Header of the newest claim. */
+  lastClaim(): Promise<SegmentHeader | undefined>;
   /** Header of the oldest segment that the spool still has. */
   oldest(): Promise<SegmentHeader | undefined>;
   /**
@@ -100,6 +102,11 @@ class Log implements SegmentLog, Appender {
   async lastEvents(): Promise<SegmentHeader | undefined> {
     await this.refresh();
     return this.#headers.findLast(({ kind }) => kind === 'events');
+  }
+
+  async lastClaim(): Promise<SegmentHeader | undefined> {
+    await this.refresh();
+    return this.#headers.findLast(({ kind }) => kind === 'claim');
   }
 
   async oldest(): Promise<SegmentHeader | undefined> {
