@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { globSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -17,8 +17,9 @@ export async function workflowBundle(directory: string): Promise<{ codePath: str
   const codePath = join(directory, `workflows-${await sourceHash()}.cjs`);
   if (await exists(codePath)) return { codePath };
   await mkdir(directory, { recursive: true });
-  for (const old of globSync('workflows-*.cjs', { cwd: directory })) await rm(join(directory, old), { force: true });
-  const temporary = `${codePath}.${process.pid}`;
+  // of other sources; another worker may be at work on this one
+  for (const old of globSync('workflows-*', { cwd: directory })) if (!codePath.endsWith(old) && !old.startsWith(`${basename(codePath)}.`)) await rm(join(directory, old), { force: true });
+  const temporary = `${codePath}.${randomUUID()}`;
   await run(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'bundle-workflows.ts'), temporary]);
   await rename(temporary, codePath);
   return { codePath };

@@ -83,7 +83,7 @@ export class PipelineRun {
 
   move(event: PipelineEvent): void {
     this.state = pipelineStates[this.state][event];
-    this.spooling = false;
+    if (event === 'pause' || event === 'resume') this.spooling = false;
     if (this.state !== 'parked') this.error = undefined;
     if (this.state === 'loading' && this.description?.loaded) this.state = pipelineStates[this.state].loaded;
     this.publish();
@@ -136,6 +136,11 @@ export class PipelineRun {
 
   stop(names: Iterable<string> = this.scopes.keys()): void {
     for (const name of Array.from(names)) this.scopes.get(name)?.cancel();
+  }
+
+  /** Once: while the newest note begins with the same words, it stays. */
+  noteOnce(beginning: string, rest: string): void {
+    if (!this.notes.at(-1)?.startsWith(beginning)) this.note(beginning + rest);
   }
 
   note(text: string): void {

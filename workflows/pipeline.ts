@@ -59,7 +59,12 @@ async function loop(run: PipelineRun, part: Part, { rotateAtEvents, watchMs = 60
   for (;;) {
     const may = () => run.rotating || run.mayRun(part.name);
     while (part.kind === 'capture' && !may() && patched('paused slots are watched') && !(await condition(may, watchMs))) {
-      await watchSlot(run);
+      const look = new CancellationScope();
+      const looked = look.run(() => watchSlot(run));
+      looked.catch(() => {});
+      // whoever resumes does not wait for a source that does not answer
+      await Promise.race([looked, condition(may)]);
+      look.cancel();
       rotateIfDue(run, rotateAtEvents);
     }
     await condition(may);
@@ -81,11 +86,16 @@ async function watchSlot(run: PipelineRun): Promise<void> {
   try {
     const { bytes, most } = await slotLag(run.name);
     if (bytes <= most || run.state !== 'paused') return;
-    run.spooling = true;
-    run.note(`paused, and the replication slot kept ${bytes} bytes, more than maxSlotLag (${most}): the capture goes on alone, into the spool`);
+    const kept = `the replication slot kept ${bytes} bytes, more than maxSlotLag (${most})`;
+    const { state } = run.part('capture');
+    run.spooling = state === 'running';
+    if (run.spooling) run.note(`paused, and ${kept}: the capture goes on alone, into the spool`);
+    else run.noteOnce(`the capture is ${state} and must be resumed: `, `${kept}, and the source keeps all of it until then`);
     run.publish();
   } catch (error) {
     if (CancellationScope.current().consideredCancelled) throw error;
+    run.noteOnce('the replication slot of the paused pipeline could not be looked at: ', refusal(error)?.sentence ?? String(error));
+    run.publish();
   }
 }
 

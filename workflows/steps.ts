@@ -32,7 +32,7 @@ export function firstLoad(pipeline: string, { definitionHash, heartbeatMs, lanes
 
 /** One look: the next one comes soon enough. */
 export function slotLag(pipeline: string): Promise<SlotLag> {
-  const once: ActivityOptions = { ...options, activityId: 'slot lag', summary: 'what the paused slot keeps', startToCloseTimeout: '30 seconds', retry: { maximumAttempts: 1 } };
+  const once: ActivityOptions = { ...options, activityId: 'slot lag', summary: 'what the paused slot keeps', startToCloseTimeout: '15 seconds', retry: { maximumAttempts: 1 }, cancellationType: ActivityCancellationType.TRY_CANCEL };
   return activities.slotLag.executeWithOptions(once, [{ pipeline }]);
 }
 

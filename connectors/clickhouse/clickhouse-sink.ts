@@ -45,20 +45,14 @@ export class ClickHouseSink implements Sink {
   }
 
   readFence(): Promise<Position | undefined> {
-    return this.#classified(async () => {
-      this.#target = await tableIdentity(this.#client, this.#table);
-      return this.#fence.read(this.#target);
-    });
+    return this.#classified(() => this.#presentFence());
   }
 
   apply(segments: readonly Segment[], from: Position, to: Position): Promise<Applied> {
     return this.#classified(async () => {
       const pieces = segments.flatMap((segment) => piecesOf(segment, this.#table, from, to));
-      const [found] = await Promise.all([this.#fence.read(await this.#identity()), this.#insert(pieces)]);
-      if (found !== from) {
-        await this.#buryOlderThan(found, from);
-        throw new FenceMoved(this.#lane, from, found);
-      }
+      const found = await this.#insertAt(from, pieces);
+      if (found !== from) throw new FenceMoved(this.#lane, from, found);
       // Rows above a truncate are there already, and it does not concern them: it buries what is below its position.
       for (const truncate of truncatesWithin(segments, from, to)) await this.#bury(truncate.position);
       await this.#fence.write(await this.#identity(), to);
@@ -68,10 +62,9 @@ export class ClickHouseSink implements Sink {
 
   load(chunk: Segment): Promise<void> {
     return this.#classified(async () => {
-      await this.#insert(piecesOf(chunk, this.#table, origin, last));
       const { to } = chunk.header;
-      const found = await this.#fence.read(await this.#identity());
-      if (await this.#buryOlderThan(found, to)) throw new FenceMoved(this.#lane, to, found);
+      const found = await this.#insertAt(to, piecesOf(chunk, this.#table, origin, last));
+      if (found !== undefined && parsePosition(found).epoch > parsePosition(to).epoch) throw new FenceMoved(this.#lane, to, found);
     });
   }
 
@@ -88,20 +81,34 @@ export class ClickHouseSink implements Sink {
     await this.#client.close();
   }
 
-  async #insert(pieces: readonly Piece[]): Promise<void> {
-    for (const insert of planInserts(pieces, this.#table.partitionBy)) await insertPieces(this.#client, this.#table, insert);
+  /** Returns the fence as it is afterwards: a later load may have come and gone while the rows were on their way. */
+  async #insertAt(written: Position, pieces: readonly Piece[]): Promise<Position | undefined> {
+    try {
+      for (const insert of planInserts(pieces, this.#table.partitionBy)) await insertPieces(this.#client, this.#table, insert);
+    } catch (error) {
+      // some of them may have landed
+      await this.#buryOlderThan(await this.#presentFence(), written);
+      throw error;
+    }
+    const found = await this.#presentFence();
+    await this.#buryOlderThan(found, written);
+    return found;
+  }
+
+  /** Of the table that has the name now: it may have been dropped and made again. */
+  async #presentFence(): Promise<Position | undefined> {
+    this.#target = await tableIdentity(this.#client, this.#table);
+    return this.#fence.read(this.#target);
   }
 
   /**
    * After rows at `written` were inserted: if a later load has finished meanwhile (the worker stood still), they may have
    * brought back what that load did not find any more. Every row that lives has a position of the fence's epoch.
    */
-  async #buryOlderThan(fence: Position | undefined, written: Position): Promise<boolean> {
-    if (fence === undefined) return false;
+  async #buryOlderThan(fence: Position | undefined, written: Position): Promise<void> {
+    if (fence === undefined) return;
     const { epoch } = parsePosition(fence);
-    if (epoch <= parsePosition(written).epoch) return false;
-    await this.#bury(position(epoch, 0n, 0));
-    return true;
+    if (epoch > parsePosition(written).epoch) await this.#bury(position(epoch, 0n, 0));
   }
 
   /** Tombstones at that position for the rows below it (E8, E28). Never the server's TRUNCATE: a late insert would rise again. */

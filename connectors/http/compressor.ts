@@ -12,6 +12,7 @@ export class Compressor {
   #last: Promise<unknown> = Promise.resolve();
 
   constructor() {
+    this.#stream.on('error', () => {}); // the call that waits says it
     this.#stream.on('data', (part: Buffer) => this.#parts.push(part));
   }
 

@@ -53,7 +53,8 @@ export class HttpSink implements Sink {
   /**
    * Up to `inFlight` messages are on their way at once; the fence follows the first of them. What was recorded and not
    * seen accepted is sent again in the same messages, if the segments reach its end. If they do not (a lane is held below
-   * it), its events go out in other messages, and the receiver sees them twice.
+   * it, or a new worker does not know of the newest segments yet), some of its events go out in other messages as well,
+   * and the receiver sees them twice.
    */
   async apply(segments: readonly Segment[], from: Position, to: Position): Promise<Applied> {
     const begun = await this.#pending.read();

@@ -24,6 +24,8 @@ export class Poster {
   readonly #agent: HttpAgent | HttpsAgent;
   readonly #compressor = new Compressor();
   #takesZstd = false;
+  /** It said that it takes it, and did not. */
+  #refusedZstd = false;
 
   constructor(options: PostOptions) {
     this.#url = new URL(options.url);
@@ -49,8 +51,9 @@ export class Poster {
       if (isNetworkError(error) || (error as Error).name === 'TimeoutError') throw new TransientError(`${url}: ${(error as Error).message}`, { cause: error });
       throw error;
     }
-    this.#takesZstd = /\bzstd\b/.test(response.acceptEncoding ?? '');
-    if (response.status === 415 && content.encoding && !this.#takesZstd) throw new TransientError(`${url} takes no ${content.encoding} any more`);
+    if (response.status === 415 && content.encoding) this.#refusedZstd = true;
+    this.#takesZstd = !this.#refusedZstd && takesZstd(response.acceptEncoding ?? '');
+    if (response.status === 415 && content.encoding) throw new TransientError(`${url} takes no ${content.encoding} any more`);
     judge(url, response);
   }
 
@@ -98,6 +101,11 @@ function judge(url: string, { status, retryAfter }: Answer): void {
   if (status === 410) throw new ConfigurationError(`${url} answered 410: the receiver wants no more messages. Remove the sink, or set another address.`);
   if (status === 401 || status === 403) throw new ConfigurationError(`${url} answered ${status}: it does not accept our signature. Compare its secret with SLUICE_EXTERNAL_SECRET, and its clock with ours.`);
   throw new ConfigurationError(`${url} answered ${status}: it refuses the message. See its log, then resume the lane.`);
+}
+
+/** A quality of 0 is a refusal. */
+function takesZstd(acceptEncoding: string): boolean {
+  return acceptEncoding.split(',').some((coding) => /^\s*zstd\s*(;\s*q=(?!0(\.0*)?\s*$).*)?$/i.test(coding));
 }
 
 /** Seconds, or a date. */

@@ -122,8 +122,7 @@ class Capture {
     const catalog = await readSourceCatalog(this.#source, pipeline);
     assertSameSource(pipeline.name, this.#options.shard, this.#options.start, catalog);
     await assertPublication(this.#source, pipeline, this.#options.shard.tables);
-    const { sourceUrl, start } = this.#options;
-    const timeline = await assertNoPhantoms(sourceUrl, pipeline.name, (await log.lastClaim())?.claim?.timeline, start);
+    const timeline = await assertNoPhantoms(this.#options.sourceUrl, pipeline.name, (await log.lastClaim())?.claim?.timeline, this.#options.start);
     if (!(await this.#claim(catalog.systemIdentifier, timeline, catalog.binary))) return this.#result('superseded');
     const tail = (await log.tail())!;
     this.#position = tail.to;

@@ -130,7 +130,9 @@ class Log implements SegmentLog, Appender {
 
   release(segments: readonly Segment[]): void {
     for (const segment of segments) {
-      const lookers = this.#lookers.get(segment)! - 1;
+      const looking = this.#lookers.get(segment);
+      if (looking === undefined) throw new RangeError(`segment ${segment.header.seq} of ${this.shard} was released by somebody who did not look at it`);
+      const lookers = looking - 1;
       if (lookers > 0) this.#lookers.set(segment, lookers);
       else {
         this.#lookers.delete(segment);
@@ -283,7 +285,7 @@ class Log implements SegmentLog, Appender {
   #keep(segment: Segment): void {
     this.#uncache(segment.header.seq);
     this.#cache.set(segment.header.seq, segment);
-    this.#cached += segment.bytes.length;
+    this.#cached += segment.bytes.buffer.byteLength;
     for (const seq of this.#cache.keys()) {
       if (this.#cached <= this.#cacheBytes) return;
       this.#uncache(seq);
@@ -294,7 +296,7 @@ class Log implements SegmentLog, Appender {
     const segment = this.#cache.get(seq);
     if (!segment) return;
     this.#cache.delete(seq);
-    this.#cached -= segment.bytes.length;
+    this.#cached -= segment.bytes.buffer.byteLength;
     this.#reuse(segment);
   }
 

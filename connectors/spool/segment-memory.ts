@@ -18,7 +18,7 @@ export class SegmentMemory {
   /** Nobody may look at these bytes any more. */
   give(bytes: Uint8Array): void {
     const { buffer } = bytes;
-    if (buffer.byteLength < worthKeeping || this.#freeBytes + buffer.byteLength > mostFree) return;
+    if (bytes.byteOffset !== 0 || buffer.byteLength < worthKeeping || this.#freeBytes + buffer.byteLength > mostFree) return;
     this.#free.push(buffer as ArrayBuffer);
     this.#freeBytes += buffer.byteLength;
   }

@@ -1,4 +1,5 @@
 import { DatabaseSync } from 'node:sqlite';
+import type { Event } from './message.ts';
 import { eventsOf, unpack } from './message.ts';
 
 export type Counts = { readonly messages: number; readonly events: number; readonly duplicates: number };
@@ -45,13 +46,13 @@ export class ReceiverStore {
     const database = this.#database;
     database.exec('begin immediate');
     try {
-      const news = database.prepare('select body from message where seq > (select folded_up_to from counter) order by seq');
+      const news = database.prepare('select id, body from message where seq > (select folded_up_to from counter) order by seq');
       const fold = database.prepare(
         'insert into folded (key, position, row) values (?, ?, ?) on conflict (key) do update set position = excluded.position, row = excluded.row where excluded.position > folded.position',
       );
       const truncate = database.prepare('update truncated set position = max(position, ?)');
-      for (const { body } of news.iterate()) {
-        for (const { position, op, key, row } of eventsOf(unpack(body as Uint8Array))) {
+      for (const { id, body } of news.iterate()) {
+        for (const { position, op, key, row } of readable(String(id), body as Uint8Array)) {
           if (op === 'truncate') truncate.run(position);
           else fold.run(key, position, row);
         }
@@ -62,6 +63,16 @@ export class ReceiverStore {
       database.exec('rollback');
       throw error;
     }
+  }
+}
+
+/** What was signed and is no list of events, whoever sent it, must not keep all else from being folded. */
+function readable(id: string, body: Uint8Array): Event[] {
+  try {
+    return [...eventsOf(unpack(body))];
+  } catch (error) {
+    console.error(`message ${id} cannot be read and is left out: ${String(error)}`);
+    return [];
   }
 }
 

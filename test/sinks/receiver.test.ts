@@ -13,6 +13,8 @@ import { createReceiver } from '../../infra/receiver/receiver.ts';
 import { ReceiverStore } from '../../infra/receiver/store.ts';
 import { foldedAt, listen, secret } from './servers.ts';
 
+const at = (place: number) => place.toString(16).padStart(32, '0');
+
 describe('the receiver', () => {
   async function post(address: string, body: string, headers: Record<string, string>) {
     return (await fetch(`${address}/events`, { method: 'POST', body, headers })).status;
@@ -24,7 +26,7 @@ describe('the receiver', () => {
   test('takes a message once, refuses a wrong signature, an old one, and what is no list', async () => {
     const store = new ReceiverStore(':memory:');
     await using receiver = await listen(createReceiver(store, secret));
-    const body = '[{"position":"01","op":"insert","key":1,"row":{"a":12345678901234567890}}]';
+    const body = `[{"position":"${at(1)}","op":"insert","key":1,"row":{"a":12345678901234567890}}]`;
     expect(await post(receiver.address, body, signed('a', body))).toBe(200);
     expect(await post(receiver.address, body, signed('a', body))).toBe(200);
     expect(await post(receiver.address, body, {})).toBe(401);
@@ -36,7 +38,7 @@ describe('the receiver', () => {
     expect(await (await fetch(`${receiver.address}/counts`)).json()).toEqual({ messages: 1, events: 1, duplicates: 1 });
     expect((await fetch(`${receiver.address}/health`)).status).toBe(200);
     expect(await (await fetch(receiver.address)).text()).toContain('1 events in 1 messages');
-    expect(await (await fetch(`${receiver.address}/folded`)).text()).toBe('{"key":"1","position":"01","row":{"a":12345678901234567890}}\n');
+    expect(await (await fetch(`${receiver.address}/folded`)).text()).toBe(`{"key":"1","position":"${at(1)}","row":{"a":12345678901234567890}}\n`);
   });
 
   test('takes compressed bodies, and refuses what does not unpack to a list', async () => {
@@ -51,19 +53,32 @@ describe('the receiver', () => {
       return status;
     };
     const row = '{"text":"{\\"position\\":\\"","amount":12345678901234567890}';
-    const body = zstdCompressSync(`[{"position":"02","op":"update","key":"a","row":${row}},{"position":"01","op":"insert","key":"a","row":{}},{"position":"03","op":"delete","key":"b","row":null}]`);
+    const body = zstdCompressSync(`[{"position":"${at(2)}","op":"update","key":"a","row":${row}},{"position":"${at(1)}","op":"insert","key":"a","row":{}},{"position":"${at(3)}","op":"delete","key":"b","row":null}]`);
     expect(await send('a', body)).toBe(200);
     expect(await send('b', body.subarray(0, 40))).toBe(400);
     expect(await send('c', zstdCompressSync('{}'))).toBe(400);
     expect(await send('d', zstdCompressSync(Buffer.alloc(65 << 20, '[')))).toBe(400);
     expect(store.counts()).toEqual({ messages: 1, events: 3, duplicates: 0 });
-    expect(await (await fetch(`${receiver.address}/folded`)).text()).toBe(`{"key":"a","position":"02","row":${row}}\n`);
+    expect(await (await fetch(`${receiver.address}/folded`)).text()).toBe(`{"key":"a","position":"${at(2)}","row":${row}}\n`);
+  });
+
+  test('json values that look like events, or have line breaks, are values; a list that is none is left out', async () => {
+    const store = new ReceiverStore(':memory:');
+    await using receiver = await listen(createReceiver(store, secret));
+    const row = `{"a":[{"position":"left"},\n {"position":"${at(9)}","op":"delete","key":1,"row":null}],"b":"\\\\"}`;
+    store.accept('a', Buffer.from(`[{"position":"${at(1)}","op":"insert","key":1,"row":${row}}]`), 1);
+    store.accept('b', Buffer.from('[{"position": nothing}]'), 1);
+    store.accept('c', Buffer.from(`[{"position":"${at(2)}","op":"insert","key":2,"row":{}}]`), 1);
+    expect(await foldedAt(receiver.address)).toEqual([
+      { key: '1', position: at(1), row: JSON.parse(row) as object },
+      { key: '2', position: at(2), row: {} },
+    ]);
   });
 
   test('takes a body of unknown length', async () => {
     const store = new ReceiverStore(':memory:');
     await using receiver = await listen(createReceiver(store, secret));
-    const body = JSON.stringify(Array.from({ length: 20_000 }, (_, index) => ({ position: String(index), op: 'insert', key: index, row: {} })));
+    const body = JSON.stringify(Array.from({ length: 20_000 }, (_, index) => ({ position: at(index), op: 'insert', key: index, row: {} })));
     const stream = new Blob([body]).stream();
     const { status } = await fetch(`${receiver.address}/events`, { method: 'POST', body: stream, duplex: 'half', headers: signed('a', body) } as RequestInit);
     expect(status).toBe(200);
