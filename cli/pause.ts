@@ -1,6 +1,7 @@
 import { defineCommand } from 'citty';
 import { pausePipeline } from '../client/pipelines.ts';
-import { dataArg, instanceConfig } from './instance.ts';
+import { typed } from '../infra/supervisor/checkout.ts';
+import { dataArg, dataDirOf, instanceConfig } from './instance.ts';
 
 export default defineCommand({
   meta: { name: 'pause', description: 'Stops a pipeline, or one of its lanes, at the next segment; nothing is lost' },
@@ -11,6 +12,6 @@ export default defineCommand({
   },
   async run({ args: { name, lane, ...args } }) {
     const ms = await pausePipeline(instanceConfig(args), name, lane);
-    console.log(`${name}${lane === undefined ? '' : `, lane ${lane}`} paused after ${(ms / 1000).toFixed(2)} s. Go on with: ./sluice resume ${name}${lane === undefined ? '' : ` --lane ${lane}`}`);
+    console.log(`${name}${lane === undefined ? '' : `, lane ${lane}`} paused after ${(ms / 1000).toFixed(2)} s. Go on with: ${typed(`resume ${name}${lane === undefined ? '' : ` --lane ${lane}`}`, dataDirOf(args))}`);
   },
 });

@@ -8,7 +8,7 @@ import { type PipelineStatus, pipelinesClient } from '../infra/supervisor/pipeli
 import { dataArg, dataDirOf } from './instance.ts';
 
 export default defineCommand({
-  meta: { name: 'status', description: 'Pipelines and services, asked now; exit code 0 if all are healthy' },
+  meta: { name: 'status', description: 'Pipelines and services, asked now; exit code 0 if all are healthy, or paused on purpose' },
   args: { json: { type: 'boolean', description: 'As JSON; URLs as one connects by them, with passwords' }, ...dataArg },
   async run({ args }) {
     const dataDir = dataDirOf(args);
@@ -18,10 +18,16 @@ export default defineCommand({
     const [services, pipelines] = await Promise.all([serviceStatuses(instance, config), pipelinesOf(config)]);
     if (args.json) console.log(JSON.stringify({ pipelines: pipelines.list, services }, undefined, 2));
     else print(config, services, pipelines);
-    const healthy = !pipelines.problem && Object.values(services).every((each) => each.healthy || each.url === null);
+    const healthy = !pipelines.problem && pipelines.list.every(isHealthy) && Object.values(services).every((each) => each.healthy || each.url === null);
     process.exit(healthy ? 0 : 1);
   },
 });
+
+/** What was paused on purpose is. */
+function isHealthy({ state, capture, lanes }: PipelineStatus): boolean {
+  const stuck = [capture, ...lanes].some((part) => part?.state === 'parked' || part?.state === 'broken');
+  return state !== 'parked' && state !== 'unreachable' && !stuck;
+}
 
 type ServiceStatus = { readonly url: string | null; readonly pid: number | null; readonly healthy: boolean };
 type Services = Readonly<Record<string, ServiceStatus>>;

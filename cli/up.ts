@@ -3,7 +3,7 @@ import { mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { defineCommand } from 'citty';
 import { settings } from '../core/config.ts';
-import { checkout } from '../infra/supervisor/checkout.ts';
+import { checkout, typed } from '../infra/supervisor/checkout.ts';
 import { type Message, runSupervisor } from '../infra/supervisor/run.ts';
 import { tail } from '../infra/supervisor/wait.ts';
 import { dataArg, dataDirOf } from './instance.ts';
@@ -57,7 +57,7 @@ async function upDetached({ dataDir, portBase, rate }: UpOptions): Promise<void>
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => supervisor.kill('SIGTERM'));
   const outcome = await outcomeOf(supervisor);
   if (outcome.tag === 'ready') {
-    console.log(`${outcome.summary}\n  Stop             ./sluice down`);
+    console.log(`${outcome.summary}\n  Stop             ${typed('down', dataDir)}`);
     return;
   }
   process.exitCode = 1;

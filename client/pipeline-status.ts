@@ -45,7 +45,9 @@ const staleMs = 10_000;
 export function pipelineStatus(config: Config, name: string, answer: WorkflowStatus | string, progress: ProgressByPart, nowMs: number): PipelineStatus {
   const workflow = typeof answer === 'string' ? undefined : answer;
   const report = (part: string) => progress.get(`${name}/${part}`);
-  const captured = report('capture');
+  // without a capture nobody knows what the source has written since; while Temporal is away it may well run (E25)
+  const captures = workflow === undefined || workflow.capture.state === 'running';
+  const captured = captures ? report('capture') : undefined;
   const lane = (part: PartStatus) => laneStatus(part, report(part.name), captured, nowMs, pipelines[name]?.settings.canaryMs ?? 0);
   const workflowId = pipelineWorkflowId(name);
   const watermarkMs = report('aggregate')?.watermarkMs ?? null;
@@ -58,7 +60,7 @@ export function pipelineStatus(config: Config, name: string, answer: WorkflowSta
     watermark: watermarkMs === null ? null : new Date(watermarkMs).toISOString(),
     eventsPerSecond: rate(captured, nowMs),
     slotLagBytes: captured?.slotLagBytes ?? null,
-    spoolBytes: captured?.spoolBytes ?? null,
+    spoolBytes: report('capture')?.spoolBytes ?? null,
     notes: workflow?.notes ?? [],
     started: workflow?.started ?? null,
     workflowId,
@@ -71,10 +73,10 @@ function laneStatus({ name, kind, state, fence, error }: PartStatus, report: Par
     name,
     kind,
     state,
-    lagMs: lagMs(report, captured, nowMs, canaryMs),
+    lagMs: captured ? lagMs(report, captured, nowMs, canaryMs) : null,
     // the report is fresher than the last step's result
     fence: report?.fence ?? fence,
-    eventsPerSecond: rate(report, nowMs),
+    eventsPerSecond: state === 'running' ? rate(report, nowMs) : 0,
     error: error ?? report?.error ?? null,
   };
 }
@@ -83,9 +85,9 @@ function laneStatus({ name, kind, state, fence, error }: PartStatus, report: Par
  * At the captured position: how long its newest transaction took. Behind it: how old the oldest one that is missing is
  * at least, for after the newest applied one comes another within the canary's time.
  */
-function lagMs(report: PartReport | undefined, captured: PartReport | undefined, nowMs: number, canaryMs: number): number | null {
+function lagMs(report: PartReport | undefined, captured: PartReport, nowMs: number, canaryMs: number): number | null {
   if (!report || report.lagMs === null || report.commitTimeMs === null) return null;
-  const isBehind = captured?.fence != null && report.fence !== null && report.fence < captured.fence && captured.commitTimeMs !== report.commitTimeMs;
+  const isBehind = captured.fence !== null && report.fence !== null && report.fence < captured.fence && captured.commitTimeMs !== report.commitTimeMs;
   return isBehind ? Math.max(report.lagMs, Math.round(Math.min(nowMs, captured.reportedAtMs) - report.commitTimeMs - canaryMs)) : report.lagMs;
 }
 

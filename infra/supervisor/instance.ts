@@ -2,6 +2,7 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Config, parseConfig } from '../../core/config.ts';
 import type { StopStep } from '../embedded/service.ts';
+import { typed } from './checkout.ts';
 import type { EndpointName } from './endpoints.ts';
 import { type Identity, isAlive, stopProcess } from './identity.ts';
 
@@ -58,7 +59,7 @@ export function configOf(dataDir: string): Config {
 export class NotRunning extends Error {
   override readonly name = 'NotRunning';
   constructor(dataDir: string) {
-    super(`No instance is running on ${dataDir}. Start it with: ./sluice up`);
+    super(`No instance is running on ${dataDir}. Start it with: ${typed('up', dataDir)}`);
   }
 }
 

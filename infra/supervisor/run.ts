@@ -1,3 +1,4 @@
+import { typed } from './checkout.ts';
 import { type RunningInstance, startInstance } from './start.ts';
 
 /** What a supervisor says to whoever started it. */
@@ -56,6 +57,6 @@ function summaryOf({ config, startSeconds, downloadSeconds }: RunningInstance): 
     `Ready in ${startSeconds.toFixed(1)} s${downloads}.`,
     `  Dashboard        http://127.0.0.1:${config.apiPort}`,
     ...(config.temporalUiUrl ? [`  Temporal Web UI  ${config.temporalUiUrl}`] : []),
-    '  Addresses        ./sluice status',
+    `  Addresses        ${typed('status', config.dataDir)}`,
   ].join('\n');
 }
