@@ -141,16 +141,25 @@ describe('a lane', () => {
 
   test('gathers while it is live, never when it is behind', async () => {
     await append(1);
-    sink.before = () => stop.abort();
-    const gathering = run({ gatherMs: 300 });
-    await append(2);
+    // the first at once, and what comes soon after it together
+    sink.before = () => {
+      if (sink.applied.length === 1) stop.abort();
+    };
+    const first = Promise.withResolvers<void>();
+    const gathering = run({ gatherMs: 300, onApplied: () => first.resolve() });
+    await first.promise;
+    await append(1);
+    await append(1);
     await gathering;
-    expect(sink.applied.map(({ seqs }) => seqs)).toEqual([[1, 2, 3]]);
+    expect(sink.applied.map(({ seqs }) => seqs)).toEqual([[1], [2, 3]]);
     stop = new AbortController();
-    sink.before = () => stop.abort();
-    await append(4);
+    sink.before = () => {
+      if (sink.applied.length === 3) stop.abort();
+    };
+    await append(8);
     const startedAt = performance.now();
     await run({ gatherMs: 5_000, maxRows: 4 });
+    expect(sink.applied).toHaveLength(4);
     expect(performance.now() - startedAt).toBeLessThan(2_000);
   });
 

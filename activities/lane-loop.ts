@@ -15,7 +15,7 @@ export type LaneLoop = {
   readonly log: Pick<SegmentLog, 'read' | 'release'>;
   /** Apply nothing above this, and end there. */
   readonly until?: Position | undefined;
-  /** How long to let segments come together while the stream is live. */
+  /** The shortest time from one apply's beginning to the next one's while the stream is live: segments come together in it. */
   readonly gatherMs: number;
   /** About how many rows one apply takes. */
   readonly maxRows: number;
@@ -35,10 +35,11 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
   const { sink, until, signal } = loop;
   let fence = await readFence(loop);
   let moves = 0;
+  let begunMs = Number.NEGATIVE_INFINITY;
   for (;;) {
     loop.onFence(fence);
     if (until !== undefined && fence >= until) return fence === until ? 'held' : 'past';
-    const segments = signal.aborted ? [] : await nextSegments(loop, fence);
+    const segments = signal.aborted ? [] : await nextSegments(loop, fence, begunMs + loop.gatherMs);
     if (segments === undefined) {
       fence = await loop.rebuild!();
       continue;
@@ -46,6 +47,7 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
     if (segments.length === 0) return 'asked';
     const last = segments.at(-1)!.header.to;
     const to = until !== undefined && until < last ? until : last;
+    begunMs = performance.now();
     try {
       const applied = await sink.apply(segments, fence, to);
       fence = to;
@@ -62,7 +64,7 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
 }
 
 /** Empty when the signal aborts first; undefined when they are gone, and the destination can be rebuilt without them (I4). */
-async function nextSegments({ log, until, gatherMs, maxRows, signal, rebuild }: LaneLoop, fence: Position): Promise<readonly Segment[] | undefined> {
+async function nextSegments({ log, until, maxRows, signal, rebuild }: LaneLoop, fence: Position, gatherUntilMs: number): Promise<readonly Segment[] | undefined> {
   let segments: readonly Segment[];
   try {
     segments = await log.read(fence, { maxRows }, signal);
@@ -71,6 +73,7 @@ async function nextSegments({ log, until, gatherMs, maxRows, signal, rebuild }: 
     throw error;
   }
   const isBehind = rowsIn(segments) >= maxRows / 2;
+  const gatherMs = gatherUntilMs - performance.now();
   if (segments.length > 0 && gatherMs > 0 && !isBehind && until === undefined) {
     await sleep(gatherMs, undefined, { signal }).catch(() => {});
     if (signal.aborted) return [];
