@@ -3,7 +3,7 @@ import type { Position } from '../../core/position.ts';
 import { openSegment, segmentHeader } from '../../core/segment-file.ts';
 import type { Segment, SegmentHeader } from '../../core/segment.ts';
 import { openDirectorySpool } from './directory-spool.ts';
-import { SegmentMemory } from './segment-memory.ts';
+import { SegmentCache } from './segment-cache.ts';
 import type { Spool } from './spool.ts';
 
 /**
@@ -72,18 +72,13 @@ const recentMs = 10_000;
 class Log implements SegmentLog, Appender {
   readonly shard: string;
   readonly #spool: Spool;
-  readonly #cacheBytes: number;
   /** Every stored segment's header, ascending without gaps. */
   #headers: SegmentHeader[] = [];
   #appendedAt: number[] = [];
   /** Of each header: bytes of all segments up to and including its own, since this log was opened. */
   #bytesUpTo: number[] = [];
   #size: number | undefined;
-  readonly #cache = new Map<number, Segment>();
-  readonly #memory = new SegmentMemory();
-  /** How many look at a segment, until they release it. */
-  readonly #lookers = new WeakMap<Segment, number>();
-  #cached = 0;
+  readonly #cache: SegmentCache;
   #appending: Promise<unknown> = Promise.resolve();
   #changed = Promise.withResolvers<void>();
   #lastAppend = Number.NEGATIVE_INFINITY;
@@ -91,7 +86,7 @@ class Log implements SegmentLog, Appender {
   constructor(shard: string, spool: Spool, cacheBytes: number) {
     this.shard = shard;
     this.#spool = spool;
-    this.#cacheBytes = cacheBytes;
+    this.#cache = new SegmentCache(cacheBytes);
   }
 
   async tail(): Promise<SegmentHeader | undefined> {
@@ -125,20 +120,11 @@ class Log implements SegmentLog, Appender {
   }
 
   allocate(size: number): Uint8Array {
-    return this.#memory.take(size);
+    return this.#cache.allocate(size);
   }
 
   release(segments: readonly Segment[]): void {
-    for (const segment of segments) {
-      const looking = this.#lookers.get(segment);
-      if (looking === undefined) throw new RangeError(`segment ${segment.header.seq} of ${this.shard} was released by somebody who did not look at it`);
-      const lookers = looking - 1;
-      if (lookers > 0) this.#lookers.set(segment, lookers);
-      else {
-        this.#lookers.delete(segment);
-        this.#reuse(segment);
-      }
-    }
+    for (const segment of segments) this.#cache.release(segment);
   }
 
   async append(segments: readonly Segment[]): Promise<'appended' | 'lost'> {
@@ -154,7 +140,7 @@ class Log implements SegmentLog, Appender {
     if (count === 0) return;
     await this.#spool.trim(this.#headers[count]!.seq);
     this.#size = undefined;
-    for (const header of this.#headers.splice(0, count)) this.#uncache(header.seq);
+    for (const header of this.#headers.splice(0, count)) this.#cache.forget(header.seq);
     this.#appendedAt.splice(0, count);
     this.#bytesUpTo.splice(0, count);
   }
@@ -190,8 +176,7 @@ class Log implements SegmentLog, Appender {
     this.#headers = [];
     this.#appendedAt = [];
     this.#bytesUpTo = [];
-    this.#cache.clear();
-    this.#cached = 0;
+    this.#cache.forgetAll();
     this.#size = undefined;
   }
 
@@ -209,9 +194,9 @@ class Log implements SegmentLog, Appender {
     this.#lastAppend = performance.now();
     if (this.#size !== undefined) for (const { bytes } of segments) this.#size += bytes.length;
     for (const segment of segments) {
-      this.#look(segment);
+      this.#cache.look(segment);
       if (segment.header.seq <= (this.#headers.at(-1)?.seq ?? -1)) continue;
-      this.#keep(segment);
+      this.#cache.keep(segment);
       this.#push(segment.header, segment.bytes.length);
     }
     return 'appended';
@@ -261,43 +246,16 @@ class Log implements SegmentLog, Appender {
   /** Lanes that are behind follow each other: what one has read, the next one finds. The caller looks at it from here on. */
   async #segment(seq: number): Promise<Segment> {
     const cached = this.#cache.get(seq);
-    if (cached) return this.#look(cached);
-    const segment = this.#look(await this.#open(seq));
-    this.#keep(segment);
+    if (cached) return cached;
+    const segment = this.#cache.look(await this.#open(seq));
+    this.#cache.keep(segment);
     return segment;
-  }
-
-  #look(segment: Segment): Segment {
-    this.#lookers.set(segment, (this.#lookers.get(segment) ?? 0) + 1);
-    return segment;
-  }
-
-  #reuse(segment: Segment): void {
-    if (!this.#lookers.has(segment) && this.#cache.get(segment.header.seq) !== segment) this.#memory.give(segment.bytes);
   }
 
   async #open(seq: number): Promise<Segment> {
-    const segment = openSegment(await this.#spool.read(seq, { allocate: (size) => this.#memory.take(size) }), { verify: true });
+    const segment = openSegment(await this.#spool.read(seq, { allocate: (size) => this.#cache.allocate(size) }), { verify: true });
     if (segment.header.seq !== seq || segment.header.shard !== this.shard) throw new BrokenChain(`file ${seq} of ${this.shard} holds segment ${segment.header.seq} of ${segment.header.shard}`);
     return segment;
-  }
-
-  #keep(segment: Segment): void {
-    this.#uncache(segment.header.seq);
-    this.#cache.set(segment.header.seq, segment);
-    this.#cached += segment.bytes.buffer.byteLength;
-    for (const seq of this.#cache.keys()) {
-      if (this.#cached <= this.#cacheBytes) return;
-      this.#uncache(seq);
-    }
-  }
-
-  #uncache(seq: number): void {
-    const segment = this.#cache.get(seq);
-    if (!segment) return;
-    this.#cache.delete(seq);
-    this.#cached -= segment.bytes.buffer.byteLength;
-    this.#reuse(segment);
   }
 
   async #waitForMore(signal: AbortSignal): Promise<void> {

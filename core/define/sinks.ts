@@ -9,7 +9,7 @@ export function env(variable: string, byDefault?: string): Text {
 }
 
 type Gathering = {
-  /** How long to gather rows for one write: larger writes cost less, and come later. */
+  /** The shortest time from one write's beginning to the next's: larger writes cost less, and come later. */
   readonly gather?: Duration | '0ms';
 };
 
