@@ -1,3 +1,4 @@
+import { createServer, request } from 'node:http';
 import { createClient } from '@clickhouse/client';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -7,6 +8,7 @@ import type { Position } from '../../core/position.ts';
 import { origin, parsePosition, position } from '../../core/position.ts';
 import type { TextRow } from '../../core/segment-builder.ts';
 import { throwAwayClickhouse } from '../embedded/services.ts';
+import { listen } from './servers.ts';
 import type { Intent } from './stream.ts';
 import { contents, endOf, intents, pipeline, segmentsOf, start, streamOf, titles } from './stream.ts';
 
@@ -17,13 +19,14 @@ async function open() {
   const database = await throwAwayClickhouse();
   const client = createClient({ url: database.url });
   const sinks: ClickHouseSink[] = [];
-  const make = (table = 'enriched') => {
-    const sink = new ClickHouseSink(pipeline, 'enriched', { ...definition, table }, database.url);
+  const make = (table = 'enriched', url = database.url) => {
+    const sink = new ClickHouseSink(pipeline, 'enriched', { ...definition, table }, url);
     sinks.push(sink);
     return sink;
   };
   const query = async (sql: string) => (await client.query({ query: sql, format: 'JSONEachRow' })).json<Record<string, unknown>>();
   return {
+    url: database.url,
     make,
     query,
     command: (sql: string) => client.command({ query: sql }),
@@ -154,6 +157,35 @@ describe('ClickHouse', () => {
     expect(await place.rows()).toEqual([]);
     await expect(sink.apply(segments, zero, endOf(segments))).rejects.toThrow(FenceMoved);
     expect(await place.rows()).toEqual([]);
+  });
+
+  test('E28: nor does one whose insert was on its way meanwhile', async () => {
+    await using place = await open();
+    await place.make().create();
+    await place.make().finishLoad(zero);
+    const [arrived, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const real = new URL(place.url);
+    await using slow = await listen(createServer(async (incoming, outgoing) => {
+      if (decodeURIComponent(incoming.url!).includes('Native')) {
+        arrived.resolve();
+        await goOn.promise;
+      }
+      const upstream = request({ host: real.hostname, port: real.port, path: incoming.url, method: incoming.method, headers: incoming.headers }, (answer) => {
+        outgoing.writeHead(answer.statusCode!, answer.headers);
+        answer.pipe(outgoing);
+      });
+      incoming.pipe(upstream);
+    }));
+    const { segments } = streamOf([{ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21T10:00:00.000Z' } }], 1, new Set());
+    const through = Object.assign(new URL(place.url), { host: new URL(slow.address).host }).href;
+    const applying = place.make('enriched', through).apply(segments, zero, endOf(segments));
+    const refused = expect(applying).rejects.toThrow(FenceMoved);
+    await arrived.promise;
+    await place.make().finishLoad(position(2, 50n, 0));
+    goOn.resolve();
+    await refused;
+    expect(await place.rows()).toEqual([]);
+    expect(await place.query('SELECT count() AS rows FROM enriched WHERE _deleted = 0')).toMatchObject([{ rows: 1 }]);
   });
 
   test('I4: a fence is not taken for that of another table of the same name', async () => {
