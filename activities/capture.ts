@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { capture } from '../connectors/postgres/capture.ts';
+import { connectSource } from '../connectors/postgres/postgres-source.ts';
 import { dimensionsAt } from '../connectors/postgres/dimensions-at.ts';
 import { readShard, recordConfirmed } from '../connectors/postgres/shard-state.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
+import { systemClock } from '../connectors/system-clock.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import type { Pipeline } from '../core/pipeline.ts';
@@ -27,7 +29,8 @@ export function captureStep(runtime: Runtime, input: StepInput): Promise<StepRes
     const result = await capture({
       pipeline,
       log,
-      sourceUrl: config.sourceUrl,
+      connect: () => connectSource(config.sourceUrl, pipeline, shard.tables),
+      clock: systemClock,
       captureId: randomUUID(),
       shard,
       recordConfirmed: (confirmed) => recordConfirmed(state, pipeline.name, shard.epoch, confirmed),

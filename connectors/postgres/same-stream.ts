@@ -1,11 +1,10 @@
-import type { ClientConfig } from 'pg';
-import { Client } from 'pg';
 import { loadAnew } from '../../core/load-anew.ts';
 import type { Lsn, Position } from '../../core/position.ts';
-import { lsnText, parseLsn, parsePosition } from '../../core/position.ts';
+import { lsnText, parsePosition } from '../../core/position.ts';
 import { ConfigurationError } from '../sink.ts';
 import { switchPoint } from '../../core/timeline-history.ts';
 import type { Confirmed, ShardState } from './shard-state.ts';
+import type { Slot, Timeline } from './source.ts';
 import type { SourceCatalog } from './source-catalog.ts';
 import { sourceNames } from './source-catalog.ts';
 
@@ -27,49 +26,24 @@ export function assertSameSource(pipeline: string, shard: Pick<ShardState, 'syst
 
 /**
  * E1: after a promotion, what was taken from the old timeline beyond the place where the new one begins never happened
- * there. `claimed`: the timeline that the chain was read from, undefined if no claim of it is left. Returns the present.
+ * there. `claimed`: the timeline that the chain was read from, undefined if no claim of it is left.
  */
-export async function assertNoPhantoms(sourceUrl: string, pipeline: string, claimed: number | undefined, tail: Position): Promise<number> {
-  const client = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline} timeline`, replication: 'database', connectionTimeoutMillis: 10_000, query_timeout: 10_000 } as unknown as ClientConfig);
-  client.on('error', () => {}); // the query says it
-  try {
-    await client.connect();
-    // the catalogue tells the timeline of the last checkpoint, which a promotion may not have reached yet
-    const { rows: [system] } = await client.query<{ timeline: number | string }>('IDENTIFY_SYSTEM');
-    const timeline = Number(system!.timeline); // eight bytes wide from PostgreSQL 16 on
-    if (claimed === undefined || timeline === claimed) return timeline;
-    const { rows: [file] } = await client.query<{ content: Buffer }>(`TIMELINE_HISTORY ${timeline}`);
-    const left = switchPoint(file!.content.toString('utf8'), claimed);
-    const { lsn } = parsePosition(tail);
-    if (left === undefined) {
-      throw new ConfigurationError(`The source of pipeline ${pipeline} is on timeline ${timeline}, which does not come from timeline ${claimed} that it was read on. Was it restored? ${loadAnew(pipeline)}`);
-    }
-    if (lsn >= left) {
-      throw new ConfigurationError(`The source of pipeline ${pipeline} was promoted: its timeline ${timeline} left timeline ${claimed} at ${lsnText(left)}, and changes up to ${lsnText(lsn)} had been taken from the old one. Those beyond never happened here. ${loadAnew(pipeline)}`);
-    }
-    return timeline;
-  } finally {
-    await client.end().catch(() => {});
+export function assertNoPhantoms(pipeline: string, claimed: number | undefined, { timeline, history }: Timeline, tail: Position): void {
+  if (claimed === undefined || timeline === claimed) return;
+  const left = switchPoint(history, claimed);
+  const { lsn } = parsePosition(tail);
+  if (left === undefined) {
+    throw new ConfigurationError(`The source of pipeline ${pipeline} is on timeline ${timeline}, which does not come from timeline ${claimed} that it was read on. Was it restored? ${loadAnew(pipeline)}`);
+  }
+  if (lsn >= left) {
+    throw new ConfigurationError(`The source of pipeline ${pipeline} was promoted: its timeline ${timeline} left timeline ${claimed} at ${lsnText(left)}, and changes up to ${lsnText(lsn)} had been taken from the old one. Those beyond never happened here. ${loadAnew(pipeline)}`);
   }
 }
 
-/**
- * Ends the connection that still holds the slot: perhaps no one reads it any more (E6). Returns what was confirmed to the
- * slot, after `check` has seen it.
- */
-export async function takeOverSlot(source: Client, pipeline: string, check: (confirmed: Lsn) => void): Promise<Lsn> {
-  const { slot } = sourceNames(pipeline);
-  const { rows } = await source.query<{ active_pid: number | null; wal_status: string | null; confirmed: string | null }>(
-    'select active_pid, wal_status, confirmed_flush_lsn::text as confirmed from pg_replication_slots where slot_name = $1',
-    [slot],
-  );
-  const found = rows[0];
-  if (!found) throw slotLost(pipeline, slot, 'is gone');
-  if (found.wal_status === 'lost') throw slotLost(pipeline, slot, 'was invalidated, because it held back more WAL than max_slot_wal_keep_size');
-  const confirmed = found.confirmed === null ? 0n : parseLsn(found.confirmed);
-  check(confirmed);
-  if (found.active_pid !== null) await source.query('select pg_terminate_backend($1, 5000)', [found.active_pid]);
-  return confirmed;
+/** There is a slot, and it still has what follows its confirmed position. */
+export function assertSlot(pipeline: string, slot: Slot | undefined): asserts slot is Slot {
+  if (!slot) throw slotLost(pipeline, 'is gone');
+  if (slot.status === 'lost') throw slotLost(pipeline, 'was invalidated, because it held back more WAL than max_slot_wal_keep_size');
 }
 
 /** E6: a slot begins where it was confirmed, whatever it is asked for, and does not say so. `next`: where the chain ends. */
@@ -83,8 +57,8 @@ export function assertNoGap(pipeline: string, recorded: Confirmed | undefined, s
   }
 }
 
-function slotLost(pipeline: string, slot: string, what: string): ConfigurationError {
+function slotLost(pipeline: string, what: string): ConfigurationError {
   return new ConfigurationError(
-    `The replication slot ${slot} of pipeline ${pipeline} ${what}: changes since its last confirmed position are not in the stream any more. ${loadAnew(pipeline)}`,
+    `The replication slot ${sourceNames(pipeline).slot} of pipeline ${pipeline} ${what}: changes since its last confirmed position are not in the stream any more. ${loadAnew(pipeline)}`,
   );
 }
