@@ -1,6 +1,7 @@
 import { ClickHouseSink } from '../connectors/clickhouse/clickhouse-sink.ts';
 import { HttpSink } from '../connectors/http/http-sink.ts';
-import { AggregateSink } from '../connectors/postgres/aggregate/aggregate-sink.ts';
+import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
+import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
 import { PostgresResultsRelay } from '../connectors/postgres/results-relay.ts';
 import type { State } from '../connectors/postgres/state/state.ts';
 import { RedisLiveSink } from '../connectors/redis/live.ts';
@@ -21,7 +22,7 @@ export type OpenSink = {
 
 /** Makes the sink of a lane that reads segments, and what it needs on the other side. */
 export async function openSink(config: Config, state: State, pipeline: Pipeline, lane: string): Promise<OpenSink> {
-  if (lane === 'aggregate') return { sink: await AggregateSink.open(state, pipeline) };
+  if (lane === 'aggregate') return { sink: new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline) };
   const definition = pipeline.sinks[lane]!;
   switch (definition.kind) {
     case 'clickhouse': {

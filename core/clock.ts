@@ -11,10 +11,13 @@ export interface Clock {
 }
 
 /** Resolves after the time, or as soon as the signal aborts. */
-export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+export async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const cancel = clock.after(ms, resolve);
-  signal.addEventListener('abort', () => resolve(), { once: true });
-  if (signal.aborted) resolve();
-  return promise.finally(cancel);
+  const wake = () => resolve();
+  const cancel = clock.after(ms, wake);
+  signal.addEventListener('abort', wake, { once: true });
+  if (signal.aborted) wake();
+  await promise;
+  cancel();
+  signal.removeEventListener('abort', wake);
 }
