@@ -19,22 +19,25 @@ export type CaptureStart = {
 /**
  * Where a capture goes on: at the spool's tail; a spool from before the last load is continued where that load ended
  * (E28). If the spool is empty, or was lost, where the sink that is furthest behind is (E5). So it is too if the spool
- * begins above that sink, and the source still has what is between.
+ * begins above that sink, and the source still has what is between. `reached` is the greatest position that the spool or
+ * any sink has.
  */
-export async function captureStart({ pipeline, log, loadedAt, confirmedTo, readFence }: CaptureStart): Promise<Position> {
+export async function captureStart({ pipeline, log, loadedAt, confirmedTo, readFence }: CaptureStart): Promise<{ start: Position; reached: Position }> {
   const fences = await neededFences(pipeline, readFence);
-  const smallest = fences.every(({ fence }) => fence !== undefined) ? fences.map(({ fence }) => fence!).toSorted()[0] : undefined;
+  const known = fences.flatMap(({ fence }) => fence ?? []).toSorted();
+  const smallest = known.length === fences.length ? known[0] : undefined;
   const tail = (await log.tail())?.to;
   if (tail === undefined) {
     const without = fences.filter(({ fence }) => fence === undefined).map(({ lane }) => lane);
-    if (without.length > 0) throw new ConfigurationError(`The spool of ${pipeline.name} is empty, and ${without.join(', ')} cannot say how far it is: its destination has no fence. ${loadAnew(pipeline.name)}`);
-    return smallest!;
+    if (smallest === undefined) throw new ConfigurationError(`The spool of ${pipeline.name} is empty, and ${without.join(', ')} cannot say how far it is: its destination has no fence. ${loadAnew(pipeline.name)}`);
+    return { start: smallest, reached: known.at(-1)! };
   }
-  if (loadedAt !== undefined && loadedAt > tail) return loadedAt;
+  if (loadedAt !== undefined && loadedAt > tail) return { start: loadedAt, reached: loadedAt };
+  const reached = [...known, tail].toSorted().at(-1)!;
   const oldest = (await log.oldest())!.from;
-  if (smallest === undefined || smallest >= oldest || confirmedTo === undefined || confirmedTo > smallest) return tail;
+  if (smallest === undefined || smallest >= oldest || confirmedTo === undefined || confirmedTo > smallest) return { start: tail, reached };
   await log.startOver();
-  return smallest;
+  return { start: smallest, reached };
 }
 
 export function segmentLanes(pipeline: Pipeline): readonly string[] {

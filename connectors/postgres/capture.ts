@@ -34,6 +34,8 @@ export type CaptureOptions = {
   readonly recordConfirmed: (confirmed: Confirmed) => Promise<void>;
   /** Where the stream goes on: the spool's tail; the smallest fence when the spool was lost; the end of a later load. */
   readonly start: Position;
+  /** The greatest position that the spool or any sink has. */
+  readonly reached: Position;
   /** Every dimension's rows as of a place in the stream (E16). */
   readonly dimensionsAt: (position: Position) => Promise<ReadonlyMap<string, DimensionStore>>;
   /** Fences of all lanes that read segments; undefined: not known yet. */
@@ -91,6 +93,7 @@ class Capture {
   #segments = 0;
   #position: Position;
   #commitTimeUs = 0;
+  #timeline: number | undefined;
   #serverEndHigh = 0;
   #serverEndLow = 0;
   #spoolBytes = 0;
@@ -118,9 +121,10 @@ class Capture {
     const catalog = await this.#source.catalog();
     assertSameSource(pipeline.name, this.#options.shard, this.#options.start, catalog);
     await this.#source.assertPublication();
-    const claimed = (await log.lastClaim())?.claim?.timeline;
+    const claimed = (await log.lastClaim())?.claim?.timeline ?? (await this.#options.readConfirmed())?.timeline;
     const present = await this.#source.timeline(claimed);
-    assertNoPhantoms(pipeline.name, claimed, present, this.#options.start);
+    assertNoPhantoms(pipeline.name, claimed, present, this.#options.reached);
+    this.#timeline = present.timeline;
     const tail = await this.#claim(catalog.systemIdentifier, present.timeline, catalog.binary);
     if (!tail) return this.#result('superseded');
     this.#position = tail.to;
@@ -276,7 +280,7 @@ class Capture {
   async #confirm(): Promise<void> {
     const { confirmed: before } = this.#acknowledgement;
     const lsn = this.#acknowledgement.confirm(this.#smallestFence(), this.#serverEnd());
-    if (lsn > before) await this.#options.recordConfirmed({ lsn, to: this.#acknowledgement.confirmedTo });
+    if (lsn > before) await this.#options.recordConfirmed({ lsn, to: this.#acknowledgement.confirmedTo, timeline: this.#timeline });
     this.#stream!.confirm(lsn);
   }
 

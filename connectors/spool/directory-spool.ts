@@ -39,7 +39,10 @@ class DirectorySpool implements Spool {
     return this.#files.read(this.#path(seq), length, allocate);
   }
 
-  /** Files first, then names in order, then the directory: a name that is durable has its whole content (E4). */
+  /**
+   * Files first, then names in order, the directory synced after each: a name that is durable has its whole content (E4)
+   * and all names before it. Synced together, a power failure could keep the second of three names and lose the first.
+   */
   async append(seq: number, segments: readonly Uint8Array[]): Promise<'appended' | 'lost'> {
     await this.#files.makeDirectory(this.#directory);
     const temporary = segments.map((_, index) => temporaryIn(this.#directory, String(index)));
@@ -47,11 +50,9 @@ class DirectorySpool implements Spool {
       await Promise.all(segments.map((bytes, index) => this.#files.write(temporary[index]!, bytes)));
       for (let index = 0; index < segments.length; index++) {
         const outcome = await this.#files.link(temporary[index]!, this.#path(seq + index));
-        if (outcome === 'linked') continue;
         await this.#files.syncDirectory(this.#directory);
-        return 'lost';
+        if (outcome === 'taken') return 'lost';
       }
-      await this.#files.syncDirectory(this.#directory);
     } finally {
       await Promise.all(temporary.map((path) => this.#files.remove(path).catch(() => {})));
     }

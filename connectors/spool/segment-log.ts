@@ -261,6 +261,8 @@ class Log implements SegmentLog, Appender {
       throw new SpoolLost(this.shard, first.seq);
     }
     this.#lastAppend = this.#clock.steady();
+    // what was known was forgotten meanwhile: what stands before these is read again
+    if (this.#headers.at(-1)?.seq !== first.seq - 1) await this.refresh();
     if (this.#size !== undefined) for (const { bytes } of segments) this.#size += bytes.length;
     for (const segment of segments) {
       this.#cache.look(segment);

@@ -1,4 +1,5 @@
 import { simulate } from './simulate.ts';
+import type { Item } from './plan.ts';
 import { planOf } from './plan.ts';
 import { shrunk } from './shrink.ts';
 
@@ -17,8 +18,13 @@ for (let seed = from; seed < from + count; seed++) {
     console.log(`seed ${seed}: ${error instanceof Error ? error.stack : String(error)}`);
     console.log(`again: node test/simulation/main.ts ${seed} 1`);
     const { plan, runs, error: smaller } = await shrunk(planOf(seed));
-    console.log(`shrunk to ${plan.items.length} items in ${runs} runs, which end with ${String(smaller)}: ${JSON.stringify(plan, undefined, 1)}`);
+    console.log(`shrunk to ${plan.items.length} items in ${runs} runs, which end with ${String(smaller)}:\n${JSON.stringify(plan.knobs)}\n${plan.items.map(shown).join('\n')}`);
     process.exit(1);
   }
 }
-console.log(JSON.stringify({ from, count, ...kinds, steps, seconds: Math.round((performance.now() - began) / 100) / 10 }));
+console.log(JSON.stringify({ from, count, ...kinds, steps, cpuSeconds: Math.round(process.cpuUsage().user / 1e5) / 10, seconds: Math.round((performance.now() - began) / 100) / 10 }));
+
+function shown(item: Item): string {
+  if (item.kind !== 'transaction') return JSON.stringify(item);
+  return `{"atMs":${item.atMs},"kind":"transaction","openMs":${item.openMs}} of ${item.changes.map(({ kind }) => kind).join(', ')}`;
+}

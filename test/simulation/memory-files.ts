@@ -13,6 +13,7 @@ export class MemoryDisk {
   #names = new Map<string, File>();
   #durable = new Map<string, File>();
   readonly #random: Random;
+  wasDeleted = false;
 
   constructor(random: Random) {
     this.#random = random;
@@ -30,6 +31,7 @@ export class MemoryDisk {
 
   /** Somebody deletes everything. */
   deleteAll(): void {
+    this.wasDeleted = true;
     this.#names.clear();
     this.#durable.clear();
   }

@@ -19,10 +19,13 @@ export class VersionedTable {
   /** By sort key; row null: a tombstone. */
   rows = new Map<string, StoredRow>();
   fence: Position;
+  /** The fence before a backup was put back counts still: what was confirmed by it was rightly confirmed. */
+  greatestFence: Position;
 
   constructor(trouble: Trouble, fence: Position) {
     this.#trouble = trouble;
     this.fence = fence;
+    this.greatestFence = fence;
   }
 
   /** Returns what puts a backup of this moment back. */
@@ -54,6 +57,7 @@ export class VersionedTable {
       writeFence: (_, position) =>
         call(() => {
           if (position > this.fence) this.fence = position;
+          if (position > this.greatestFence) this.greatestFence = position;
         }),
       close: async () => {},
     };

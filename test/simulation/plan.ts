@@ -49,8 +49,8 @@ export type Change = {
   readonly points: string | null;
 };
 
-export const lastMs = 12_000;
-export const longestOpenMs = 3_000;
+export const lastMs = 7_000;
+export const longestOpenMs = 1_500;
 
 /** What a seed stands for. */
 export function planOf(seed: number): Plan {
@@ -100,7 +100,7 @@ function change(random: Random): Change {
 }
 
 function faultAt(random: Random, atMs: number): Item {
-  const forMs = random.below(4_000);
+  const forMs = random.below(3_000);
   const sink = random.pick<SinkName>(['state', 'enriched', 'live', 'external']);
   return weighted<() => Item>(random, [
     [6, () => ({ atMs, kind: 'kill' })],

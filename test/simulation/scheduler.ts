@@ -151,9 +151,9 @@ function isAfter(one: Timer, other: Timer): boolean {
   return one.dueMs > other.dueMs || (one.dueMs === other.dueMs && one.order > other.order);
 }
 
-/** All promises that can settle have: setImmediate comes behind every microtask. */
+/** All promises that can settle have: a tick comes when no microtask is left, and without a turn of the event loop. */
 function settled(): Promise<void> {
   return new Promise((resolve) => {
-    setImmediate(resolve);
+    process.nextTick(resolve);
   });
 }

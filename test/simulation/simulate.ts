@@ -75,7 +75,10 @@ function schedule(world: World, orchestrator: Orchestrator, item: Item): void {
   if (item.kind === 'sink set back') {
     let restore = () => {};
     at(item.atMs - item.byMs, () => (restore = (item.sink === 'live' ? live : rows).backup()));
-    at(item.atMs, () => restore());
+    at(item.atMs, () => {
+      trouble.restart(item.sink);
+      restore();
+    });
     return;
   }
   at(item.atMs, () => {
@@ -140,8 +143,8 @@ function schedule(world: World, orchestrator: Orchestrator, item: Item): void {
 function isRight(world: World, part: (typeof parts)[number], sentence: string): boolean {
   const has = (kind: Item['kind']) => world.plan.items.some((item) => item.kind === kind);
   if (part === 'capture') {
-    if (/slot .* is gone/.test(sentence)) return has('slot dropped');
-    if (/was promoted|was set back|is not the one its spool was written from/.test(sentence)) return hasPhantoms(world);
+    if (/^The replication slot .* is gone/.test(sentence)) return has('slot dropped');
+    if (/^The source .* (was promoted|was set back|is not the one its spool was written from)/.test(sentence)) return hasPhantoms(world);
     if (/already told to forget/.test(sentence)) return has('spool deleted');
     return false;
   }

@@ -61,7 +61,7 @@ export class Worker {
     const confirmed = await state.call(this.process, () => state.confirmed);
     const log = await this.#segments();
     const lanes = segmentLanes(this.#pipeline);
-    const start = await captureStart({ pipeline: this.#pipeline, log, loadedAt: this.#world.start, confirmedTo: confirmed?.to, readFence: (lane) => this.#open(lane).sink.readFence() });
+    const { start, reached } = await captureStart({ pipeline: this.#pipeline, log, loadedAt: this.#world.start, confirmedTo: confirmed?.to, readFence: (lane) => this.#open(lane).sink.readFence() });
     const { reason } = await capture({
       pipeline: this.#pipeline,
       log,
@@ -73,9 +73,10 @@ export class Worker {
       recordConfirmed: (confirmed) =>
         state.call(this.process, () => {
           const before = state.confirmed;
-          state.confirmed = { lsn: before && before.lsn > confirmed.lsn ? before.lsn : confirmed.lsn, to: before && before.to > confirmed.to ? before.to : confirmed.to };
+          state.confirmed = { lsn: before && before.lsn > confirmed.lsn ? before.lsn : confirmed.lsn, to: before && before.to > confirmed.to ? before.to : confirmed.to, timeline: confirmed.timeline };
         }),
       start,
+      reached,
       dimensionsAt: (at) => dimensionsAt(state.versionsFor(this.process), log, this.#pipeline, at),
       fences: () => new Map(lanes.map((lane) => [lane, this.#fences.get(lane) ?? this.#world.reported.get(lane)])),
       signal,
@@ -116,7 +117,7 @@ export class Worker {
       readOutbox: (after, limit) => state.call(this.process, () => state.outbox.filter(({ seq }) => seq > after).slice(0, limit)),
       newest: () => state.call(this.process, () => state.aggregate.outboxSeq),
       reached: async () => undefined,
-      wait: (waitSignal) => pause(this.process.clock, 300, waitSignal),
+      wait: (waitSignal) => pause(this.process.clock, 700, waitSignal),
       signal,
       onPublished: () => {},
     });

@@ -39,7 +39,7 @@ export class World {
     this.state.fences.set('aggregate', this.start);
     this.state.fences.set('external', this.start);
     this.state.aggregate = { ...this.state.aggregate, loadEpoch: 1 };
-    this.state.confirmed = { lsn: 1_000n, to: this.start };
+    this.state.confirmed = { lsn: 1_000n, to: this.start, timeline: undefined };
     this.rows = new VersionedTable(this.trouble, this.start);
     this.live = new LiveStore(this.trouble, this.start);
     this.receiver = new Receiver(this.trouble);
