@@ -3,12 +3,20 @@ import { defineConfig } from 'vitest/config';
 const needsServices = '**/*.{pg,redis,clickhouse,temporal}.test.ts';
 const exclude = ['**/node_modules/**', '.sluice/**', 'web/dist/**'];
 
-/** `unit` runs alone; `integration` shares one instance of the real services (test/embedded/setup.ts). */
+/** `simulation` and `unit` run alone; `integration` shares one instance of the real services (test/embedded/setup.ts). */
 export default defineConfig({
   test: {
     // one file at a time: the services and the product that they test want the other core
     maxWorkers: 1,
     projects: [
+      {
+        test: {
+          name: 'simulation',
+          include: ['test/simulation/*.test.ts'],
+          exclude,
+          maxConcurrency: 2,
+        },
+      },
       {
         test: {
           name: 'unit',
@@ -21,7 +29,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/**/*.test.ts', needsServices],
-          exclude: [...exclude, 'test/arrows.test.ts'],
+          exclude: [...exclude, 'test/arrows.test.ts', 'test/simulation/**'],
           globalSetup: 'test/embedded/setup.ts',
           testTimeout: 60_000,
           hookTimeout: 60_000,

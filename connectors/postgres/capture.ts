@@ -96,6 +96,7 @@ class Capture {
   #segments = 0;
   #position: Position;
   #commitTimeUs = 0;
+  #confirming: Promise<unknown> = Promise.resolve();
   #timeline: number | undefined;
   #serverEndHigh = 0;
   #serverEndLow = 0;
@@ -283,8 +284,14 @@ class Capture {
     return [clock.every(pipeline.settings.canaryMs, canary), clock.every(1_000, acknowledge), clock.every(10_000, () => void tidy().catch(fail))];
   }
 
-  /** On record first, then to the source. */
-  async #confirm(): Promise<void> {
+  /** On record first, then to the source; one after another, or the second would tell what the first has not yet recorded. */
+  #confirm(): Promise<void> {
+    const run = this.#confirming.then(() => this.#recordAndConfirm());
+    this.#confirming = run.catch(() => {});
+    return run;
+  }
+
+  async #recordAndConfirm(): Promise<void> {
     const { confirmed: before } = this.#acknowledgement;
     const lsn = this.#acknowledgement.confirm(this.#smallestFence(), this.#serverEnd());
     if (lsn > before) await this.#options.recordConfirmed({ lsn, to: this.#acknowledgement.confirmedTo, timeline: this.#timeline });

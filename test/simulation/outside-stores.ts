@@ -171,7 +171,9 @@ export class Receiver {
   readonly #trouble: Trouble;
   readonly #bodies = new Map<string, string>();
   readonly events = new Map<string, ReceivedEvent>();
-  /** What no sender may do: another body under an id, another event at a position. */
+  /** The message that an event came in. */
+  readonly #messageOf = new Map<string, string>();
+  /** What no sender may do: another body under an id, another event at a position, an event in two messages. */
   readonly wrongs: string[] = [];
 
   constructor(trouble: Trouble) {
@@ -193,6 +195,9 @@ export class Receiver {
     for (const event of JSON.parse(body) as ReceivedEvent[]) {
       const known = this.events.get(event.position);
       if (known && JSON.stringify(known) !== JSON.stringify(event)) this.wrongs.push(`the event at ${event.position} came as ${JSON.stringify(known)} and as ${JSON.stringify(event)}`);
+      const message = this.#messageOf.get(event.position) ?? id;
+      if (message !== id) this.wrongs.push(`the event at ${event.position} came in ${message} and in ${id}`);
+      this.#messageOf.set(event.position, message);
       this.events.set(event.position, event);
     }
   }

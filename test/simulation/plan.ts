@@ -53,8 +53,8 @@ export type Change = {
   readonly points: string | null;
 };
 
-export const lastMs = 7_000;
-export const longestOpenMs = 1_500;
+export const lastMs = 5_000;
+export const longestOpenMs = 1_200;
 
 /** What a seed stands for. `only`: nothing goes wrong but what is like one of these. */
 export function planOf(seed: number, { only, knobs: fixed }: { readonly only?: readonly Fault[] | undefined; readonly knobs?: Partial<Knobs> | undefined } = {}): Plan {
@@ -70,7 +70,7 @@ export function planOf(seed: number, { only, knobs: fixed }: { readonly only?: r
     ...fixed,
   };
   const items: Item[] = [];
-  const transactions = 10 + random.below(40);
+  const transactions = 8 + random.below(32);
   for (let count = 0; count < transactions; count++) items.push(transactionAt(random, random.below(lastMs)));
   const faults = random.below(7);
   for (let count = 0; count < faults; count++) items.push(faultAt(random, random.below(lastMs), only));
@@ -105,9 +105,16 @@ function change(random: Random): Change {
 }
 
 function faultAt(random: Random, atMs: number, only: readonly Fault[] | undefined): Item {
-  const forMs = random.below(3_000);
+  for (;;) {
+    const fault = anyFault(random, atMs);
+    if (!only || only.some((wanted) => Object.entries(wanted).every(([name, value]) => fault[name as keyof Item] === value))) return fault;
+  }
+}
+
+function anyFault(random: Random, atMs: number): Item {
+  const forMs = random.below(2_500);
   const sink = random.pick<SinkName>(['state', 'enriched', 'live', 'external']);
-  const faults: readonly (readonly [weight: number, make: () => Item])[] = [
+  return weighted<() => Item>(random, [
     [6, () => ({ atMs, kind: 'kill' })],
     [3, () => ({ atMs, kind: 'power failure' })],
     [4, () => ({ atMs, kind: 'stop', forMs: 500 + forMs * 2 })],
@@ -126,11 +133,7 @@ function faultAt(random: Random, atMs: number, only: readonly Fault[] | undefine
     [8, () => ({ atMs, kind: 'sink fails', sink, how: random.pick<SinkFailure>(['refuse', 'lost reply', 'half', 'slow']), forMs })],
     [1.5, () => ({ atMs, kind: 'sink set back', sink: random.pick(['enriched', 'live'] as const), byMs: random.below(3_000) })],
     [1.5, () => ({ atMs, kind: 'redis emptied', structuresOnly: random.next() < 0.5 })],
-  ];
-  for (;;) {
-    const fault = weighted(random, faults)();
-    if (!only || only.some((wanted) => Object.entries(wanted).every(([name, value]) => fault[name as keyof Item] === value))) return fault;
-  }
+  ])();
 }
 
 function weighted<T>(random: Random, choices: readonly (readonly [weight: number, value: T])[]): T {

@@ -44,7 +44,9 @@ export class SourceServer {
   #walEnd: Lsn = 1_000n;
   #tables = new SourceTables();
   #timeline = 1;
-  #history = '';
+  #nextTimeline = 2;
+  /** Where each timeline that led here was left. */
+  #history: readonly { readonly timeline: number; readonly left: Lsn }[] = [];
   #up = true;
   #open: { readonly sinceMs: number }[] = [];
   slot: { confirmed: Lsn } | undefined = { confirmed: 1_000n };
@@ -100,8 +102,10 @@ export class SourceServer {
   promote(lost: number): void {
     const kept = this.wal.slice(0, Math.max(0, this.wal.length - lost));
     const left = kept.at(-1)?.endLsn ?? 1_000n;
-    this.#history += `${this.#timeline}\t${lsnText(left)}\tno recovery target specified\n`;
-    this.#timeline++;
+    // a standby that lags may still be on an earlier timeline
+    const parent = this.#history.find((step) => step.left > left)?.timeline ?? this.#timeline;
+    this.#history = [...this.#history.filter((step) => step.left <= left && step.timeline !== parent), { timeline: parent, left }];
+    this.#timeline = this.#nextTimeline++;
     this.promotions.push({ left });
     this.#tables = kept.at(-1)?.after.copy() ?? new SourceTables();
     this.wal = kept;
@@ -131,7 +135,7 @@ export class SourceServer {
   }
 
   timeline() {
-    return { timeline: this.#timeline, history: this.#history };
+    return { timeline: this.#timeline, history: this.#history.map(({ timeline, left }) => `${timeline}\t${lsnText(left)}\tno recovery target specified\n`).join('') };
   }
 
   describeSlot() {

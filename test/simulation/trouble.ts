@@ -44,5 +44,5 @@ export class Trouble {
   }
 }
 
-const slowMs = 150;
+const slowMs = 400;
 const never = new AbortController().signal;

@@ -204,6 +204,12 @@ export const plantedBugs: readonly PlantedBug[] = [
     only: [{ kind: 'redis emptied' }],
   },
   {
+    name: 'what is being sent is not recorded',
+    rule: 'E12',
+    edits: [{ file: 'connectors/http/http-sink.ts', find: 'const repeats = begun !== undefined &&', replace: "const repeats = begun !== undefined && this.#lane === '' &&" }],
+    only: [{ kind: 'sink fails', sink: 'external', how: 'lost reply' }],
+  },
+  {
     name: 'the end of a commit is confirmed while its last events are missing',
     rule: 'E6',
     edits: [{ file: assembler, find: '      this.#endTransaction(false);\n      this.#endLsn = undefined;', replace: '      this.#endTransaction(false);\n      this.#endLsn = ((BigInt(this.#lsnHigh) << 32n) | BigInt(this.#lsnLow)) + 48n;' }],
@@ -220,6 +226,12 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [{ file: 'connectors/postgres/same-stream.ts', find: '  if (!recorded) return;', replace: '  if (!recorded || pipeline !== "") return;' }],
     only: [{ kind: 'spool deleted' }, { kind: 'sink fails', sink: 'enriched', how: 'refuse' }],
     knobs: { maxSlotLagBytes: 1_000 },
+  },
+  {
+    name: 'one confirmation overtakes the record of another',
+    rule: 'E6',
+    edits: [{ file: capture, find: 'const run = this.#confirming.then(() => this.#recordAndConfirm());', replace: 'const run = this.#recordAndConfirm();' }],
+    only: [{ kind: 'sink fails', sink: 'state', how: 'slow' }, { kind: 'power failure' }],
   },
   {
     name: 'what was confirmed is read before the slot',
