@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { applyAround, type ApplyAround } from './apply-around.ts';
 import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
 import { SpoolTooShort, type SegmentLog } from '../connectors/spool/segment-log.ts';
 import { loadAnew } from '../core/load-anew.ts';
@@ -6,9 +7,8 @@ import type { Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
 import type { StepEnd } from './steps.ts';
 
-export type LaneLoop = {
+export type LaneLoop = ApplyAround & {
   readonly pipeline: string;
-  readonly name: string;
   readonly sink: Sink;
   /** Makes what the destination has lost out of what others keep, and returns the fence it has then. */
   readonly rebuild?: (() => Promise<Position>) | undefined;
@@ -19,7 +19,6 @@ export type LaneLoop = {
   readonly gatherMs: number;
   /** About how many rows one apply takes. */
   readonly maxRows: number;
-  readonly signal: AbortSignal;
   readonly onFence: (fence: Position) => void;
   readonly onApplied: (segments: readonly Segment[], fence: Position, applied: Applied) => void;
 };
@@ -49,8 +48,8 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
     const to = until !== undefined && until < last ? until : last;
     begunMs = performance.now();
     try {
-      const applied = await sink.apply(segments, fence, to);
-      fence = to;
+      const { fence: reached, applied } = await applyAround(loop, segments, fence, to);
+      fence = reached;
       moves = 0;
       loop.onApplied(segments, fence, applied);
       // only now: what an apply that failed has left behind may still look at them

@@ -2,13 +2,14 @@ import type { PoolClient } from 'pg';
 import type { Pipeline } from '../../../core/pipeline.ts';
 import type { Position } from '../../../core/position.ts';
 import type { Segment } from '../../../core/segment.ts';
-import type { Folded } from '../../../core/views/fold.ts';
+import { Folder, type Folded } from '../../../core/views/fold.ts';
 import { paneSetsOf } from '../../../core/views/pane-sets.ts';
 import { Walk } from '../../../core/views/walk.ts';
 import type { Step } from '../../../core/views/walk.ts';
 import { boundsAt, noClock } from '../../../core/views/watermark.ts';
 import { eventsWithin } from '../../events-within.ts';
 import type { Applied, Sink } from '../../sink.ts';
+import { poisonIfTooLarge } from '../../sum-poison.ts';
 import { classified } from '../errors.ts';
 import type { State } from '../state/state.ts';
 import { inTransaction, lockFence, readFence } from '../state/state.ts';
@@ -60,6 +61,23 @@ export class AggregateSink implements Sink {
     return classified(database, () => inTransaction(this.#state, (client) => this.#apply(client, segments, from, to)));
   }
 
+  /**
+   * Folds an event that the fence has passed already, within the transaction that settles its letter: so it counts once.
+   * What belongs to panes that are closed for good goes to the late output, as if it came only now.
+   */
+  replay(client: PoolClient, event: Segment): Promise<void> {
+    return classified(database, async () => {
+      const progress = await Progress.lock(client, this.#pipeline.name);
+      for (const store of this.#stores) {
+        const folder = new Folder(this.#pipeline.source.events, store.set, this.#pipeline.settings.maxFutureMs);
+        const { closedBeforeMs } = boundsAt(progress.clocks, store.set.paneMs, this.#pipeline.settings);
+        folder.add(event, { fromTransaction: 0, toTransaction: 1, closedBeforeMs });
+        await this.#fold(client, progress, store, poisonIfTooLarge(() => folder.take()));
+      }
+      await progress.finish(client, undefined);
+    });
+  }
+
   load(chunk: Segment, chunkNumber: number): Promise<void> {
     return classified(database, () => inTransaction(this.#state, (client) => this.#load.add(client, chunk, chunkNumber)));
   }
@@ -79,7 +97,7 @@ export class AggregateSink implements Sink {
 
     const walk = new Walk(this.#pipeline, this.#stores.map(({ set }) => set));
     const steps = walk.steps(segments, from, to, progress.clocks);
-    for (let next = steps.next(); ; next = steps.next()) {
+    for (let next = poisonIfTooLarge(() => steps.next()); ; next = poisonIfTooLarge(() => steps.next())) {
       if (next.done) {
         progress.clocks = next.value;
         break;
