@@ -31,7 +31,7 @@ const movesUntilSuperseded = 3;
  * aborts or `until` is reached. Only the waits are interruptible: an apply always ends (E22).
  */
 export async function runLane(loop: LaneLoop): Promise<StepEnd> {
-  const { sink, until, signal } = loop;
+  const { until, signal } = loop;
   let fence = await readFence(loop);
   let moves = 0;
   let begunMs = Number.NEGATIVE_INFINITY;

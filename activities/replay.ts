@@ -1,6 +1,7 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
 import { waitingLetters, withLetter } from '../connectors/postgres/replayed-letters.ts';
 import { letterSegment } from '../core/dead-letters/letter-segment.ts';
+import type { LaneReplay } from '../core/dead-letters/replay-report.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import { failureOf } from './failures.ts';
 import { openSink, type OpenSink } from './open-destination.ts';
@@ -11,7 +12,7 @@ export type ReplayActivities = {
   /** The lanes that have letters to replay, in the order in which it must be done. */
   lanesToReplay(input: ReplayInput): Promise<readonly string[]>;
   /** One lane's letters, in the order of the stream. */
-  replay(input: ReplayInput & { readonly lane: string }): Promise<ReplayResult>;
+  replay(input: ReplayInput & { readonly lane: string }): Promise<LaneReplay>;
 };
 
 export type ReplayInput = {
@@ -21,9 +22,6 @@ export type ReplayInput = {
   /** Only this letter. */
   readonly id?: number;
 };
-
-/** `waiting`: letters that wait on, as they were refused again or their lane has not passed them yet; `first`: some of their numbers. */
-export type ReplayResult = { readonly replayed: number; readonly waiting: number; readonly first: readonly number[] };
 
 type ReplayRuntime = Pick<Runtime, 'config' | 'state' | 'definition'>;
 
@@ -39,7 +37,7 @@ export async function lanesToReplay({ state, definition }: ReplayRuntime, input:
 }
 
 /** Each letter in a transaction that holds and settles it: what is replayed already does not wait, so an attempt may begin from the start. */
-export async function replay({ config, state, definition }: ReplayRuntime, input: ReplayInput & { readonly lane: string }): Promise<ReplayResult> {
+export async function replay({ config, state, definition }: ReplayRuntime, input: ReplayInput & { readonly lane: string }): Promise<LaneReplay> {
   const context = Context.current();
   const done = { replayed: 0, waiting: 0, first: [] as number[] };
   const beat = setInterval(() => context.heartbeat(done), 500);
