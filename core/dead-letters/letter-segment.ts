@@ -3,7 +3,7 @@ import { makeColumn } from '../columns/make-column.ts';
 import { State, type Vector } from '../columns/vector.ts';
 import { rowSchema } from '../define/row-schema.ts';
 import type { ColumnSchema, Pipeline } from '../pipeline.ts';
-import { origin, parsePosition, positionWords } from '../position.ts';
+import { origin, positionWords } from '../position.ts';
 import { Operation, type Batch, type Segment } from '../segment.ts';
 import type { TextRow } from '../segment-builder.ts';
 import type { RefusedEvent } from './dead-letter.ts';

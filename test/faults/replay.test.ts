@@ -166,7 +166,7 @@ describe('the aggregate lane', () => {
         await applyWithout('aggregate', segments, refused.filter((position) => position > endOf(middle)));
         const letters = (await world.kept('aggregate')).filter(({ state }) => state === 'waiting');
         // two at once, for one letter
-        for (const { id } of letters) expect((await Promise.all([replayOne(id), replayOne(id)])).sort()).toEqual(['replayed', 'settled']);
+        for (const { id } of letters) expect(new Set(await Promise.all([replayOne(id), replayOne(id)]))).toEqual(new Set(['replayed', 'settled']));
         expect(await sums()).toEqual(expected);
       }),
       { numRuns: 15 },
