@@ -26,10 +26,10 @@ export type ReplayInput = {
 type ReplayRuntime = Pick<Runtime, 'config' | 'state' | 'definition'>;
 
 /** The aggregate lane first: live structures are made of its panes, so they follow it even if no letter of theirs waits. */
-export async function lanesToReplay({ state, definition }: ReplayRuntime, input: ReplayInput): Promise<readonly string[]> {
+export async function lanesToReplay(runtime: ReplayRuntime, input: ReplayInput): Promise<readonly string[]> {
   try {
-    const { pipeline } = definition(input.pipeline);
-    const waiting = new Set((await waitingLetters(state, input)).map(({ lane }) => lane));
+    const { pipeline } = runtime.definition(input.pipeline);
+    const waiting = new Set((await waitingLetters(runtime.state, input)).map(({ lane }) => lane));
     return lanesOf(pipeline).flatMap(({ name, kind }) => (waiting.has(name) || (kind === 'redis-live' && waiting.has('aggregate')) ? [name] : []));
   } catch (error) {
     throw failureOf(error);
@@ -37,13 +37,14 @@ export async function lanesToReplay({ state, definition }: ReplayRuntime, input:
 }
 
 /** Each letter in a transaction that holds and settles it: what is replayed already does not wait, so an attempt may begin from the start. */
-export async function replay({ config, state, definition }: ReplayRuntime, input: ReplayInput & { readonly lane: string }): Promise<LaneReplay> {
+export async function replay(runtime: ReplayRuntime, input: ReplayInput & { readonly lane: string }): Promise<LaneReplay> {
+  const { config, state } = runtime;
   const context = Context.current();
   const done = { replayed: 0, waiting: 0, first: [] as number[] };
   const beat = setInterval(() => context.heartbeat(done), 500);
   let open: OpenSink | undefined;
   try {
-    const { pipeline } = definition(input.pipeline);
+    const { pipeline } = runtime.definition(input.pipeline);
     // of its own: a lane that runs here must not lose its sink to a letter's trouble
     open = await openSink(config, state, pipeline, input.lane);
     const { sink, replay: send } = open;

@@ -13,7 +13,7 @@ export function strict(command: CommandDef): CommandDef {
       const positionals = [...known.values()].filter((each) => each.type === 'positional').length;
       for (const option of context.rawArgs) {
         if (option === '--') break;
-        if (!option.startsWith('-') || /^-\d/.test(option)) continue;
+        if (!option.startsWith('-') || option === '-' || /^-\d/.test(option)) continue;
         const name = option.replace(/^--?(no-)?/, '').replace(/=[^]*$/, '');
         if (!known.has(name)) throw new UsageError(`Unknown option ${option}`, known);
       }

@@ -1,5 +1,6 @@
 import { defineCommand } from 'citty';
 import { readLetter, type LetterWithContent } from '../../client/dead-letters.ts';
+import { pipelines } from '../../client/pipelines.ts';
 import type { TextRow } from '../../core/segment-builder.ts';
 import { dataArg, instanceConfig } from '../instance.ts';
 import { letterId } from './choice.ts';
@@ -16,7 +17,7 @@ export default defineCommand({
 /** What a replay would send, and beside it what was edited. */
 export function letterText(letter: LetterWithContent): string {
   const { id, pipeline, lane, op, key, position, state, reason, committedAt, foundAt, settledAt, content, edited } = letter;
-  const images = (['before', 'after'] as const).flatMap((image) => (content[image] ? ['', image === 'before' ? 'old row' : 'new row', ...rowLines(content[image], edited?.[image])] : []));
+  const images = (['before', 'after'] as const).flatMap((image) => (content[image] ? ['', image === 'before' ? 'old row' : 'new row', ...rowLines(inOrder(pipeline, content[image]), edited?.[image])] : []));
   return [
     `letter ${id} of ${pipeline}, lane ${lane}: ${state}${settledAt === null ? '' : ` at ${settledAt}`}`,
     `${op} of the key ${key} at ${position}, committed ${committedAt}, refused ${foundAt}`,
@@ -24,6 +25,12 @@ export function letterText(letter: LetterWithContent): string {
     ...images,
     ...(state === 'waiting' ? ['', `./sluice dlq edit ${id} --set COLUMN=VALUE, ./sluice dlq replay ${id}, ./sluice dlq drop ${id}`] : []),
   ].join('\n');
+}
+
+/** The database keeps the columns of a row in an order of its own. */
+function inOrder(pipeline: string, row: TextRow): TextRow {
+  const columns = Object.keys(pipelines[pipeline]?.row ?? row);
+  return Object.fromEntries(columns.flatMap((name) => (name in row ? [[name, row[name]!] as const] : [])));
 }
 
 function rowLines(row: TextRow, edited: TextRow | undefined): string[] {

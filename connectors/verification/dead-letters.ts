@@ -19,7 +19,7 @@ export async function readLetters(database: Client, { name }: Pipeline, at: Posi
     `create temporary table "dead letters" as select lane, key, position, state, content, edited from sluice.dead_letter
       where pipeline = ${quoted(name)} and position <= ${quoted(at)} and (state <> 'replayed' or edits > 0)`,
   );
-  const events = `pg_temp.${quote(sourceTable('events'))}`;
+  const event = `pg_temp.${quote(sourceTable('events'))}`;
   // an edited row was folded in the place of the one that was refused
   await database.query(
     `create temporary table "rows of dead letters" as select " sign", event.* from (
@@ -27,7 +27,7 @@ export async function readLetters(database: Client, { name }: Pipeline, at: Posi
          union all select -1, content -> 'before' from ${letters} where lane = 'aggregate'
          union all select -1, edited -> 'after' from ${letters} where lane = 'aggregate' and state = 'replayed'
          union all select 1, edited -> 'before' from ${letters} where lane = 'aggregate' and state = 'replayed'
-       ) images cross join lateral jsonb_populate_record(null::${events}, image) event where image is not null`,
+       ) images cross join lateral jsonb_populate_record(null::${event}, image) event where image is not null`,
   );
   const { rows } = await database.query<{ lane: string; waiting: number; dropped: number; edited: number }>(
     `select lane, count(*) filter (where state = 'waiting')::int as waiting, count(*) filter (where state = 'dropped')::int as dropped, count(*) filter (where state = 'replayed')::int as edited from ${letters} group by lane`,

@@ -90,11 +90,11 @@ describe('an edit', () => {
     ['external', { id: '2' }, 'column id finds the row in its destination'],
     ['enriched', { event_ts: '2026-11-21 10:00:00+00' }, 'column event_ts finds the row in its destination'],
     ['external', { event_ts: null }, 'column event_ts is NOT NULL'],
-    ['external', { duration_ms: '1.5' }, 'column duration_ms is a int4, and "1.5" is none'],
-    ['external', { duration_ms: '2147483648' }, 'is none'],
-    ['external', { content_id: 'x' }, 'column content_id is a uuid'],
-    ['external', { event_ts: 'yesterday' }, 'column event_ts is a timestamptz'],
-    ['external', { raw_payload: '{' }, 'column raw_payload is a jsonb'],
+    ['external', { duration_ms: '1.5' }, 'column duration_ms is of type int4, and "1.5" is not'],
+    ['external', { duration_ms: '2147483648' }, 'is not'],
+    ['external', { content_id: 'x' }, 'column content_id is of type uuid'],
+    ['external', { event_ts: 'yesterday' }, 'column event_ts is of type timestamptz'],
+    ['external', { raw_payload: '{' }, 'column raw_payload is of type jsonb'],
     ['live', { device: 'x' }, 'edit the letter of that lane'],
   ])('of lane %s to %o is refused', (lane, changes, sentence) => {
     expect(() => editContent(pipeline, lane, letter, changes as Record<string, string | null>)).toThrow(sentence);

@@ -34,7 +34,7 @@ function fixedColumns(pipeline: Pipeline<Text>, lane: string): ReadonlySet<strin
 /** Why the column cannot hold the text. */
 function valueProblem({ type, nullable }: ColumnSchema, value: string | null): string | undefined {
   if (value === null) return nullable ? undefined : 'is NOT NULL';
-  if (!isText[type](value)) return `is a ${type}, and ${JSON.stringify(value.slice(0, 80))} is none`;
+  if (!isText[type](value)) return `is of type ${type}, and ${JSON.stringify(value.slice(0, 80))} is not`;
   return undefined;
 }
 

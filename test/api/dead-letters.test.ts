@@ -38,7 +38,7 @@ describe('dead letters by the API', () => {
     expect(await ask(`/${ids[0]}`)).toMatchObject({ status: 200, body: { content, edited: null } });
     expect(await ask(`/${ids[0]}`, 'PATCH', { set: { device: 'ios' } })).toMatchObject({ status: 200, body: { content, edited: { after: { device: 'ios', duration_ms: '7' } }, edits: 1 } });
     expect(await ask(`/${ids[0]}`, 'PATCH', { set: { duration_ms: null } })).toMatchObject({ status: 200, body: { edited: { after: { device: 'ios', duration_ms: null } }, edits: 2 } });
-    expect(await ask(`/${ids[0]}`, 'PATCH', { set: { duration_ms: 'long' } })).toMatchObject({ status: 400, body: { error: { code: 'invalid_content', message: 'column duration_ms is a int4, and "long" is none.' } } });
+    expect(await ask(`/${ids[0]}`, 'PATCH', { set: { duration_ms: 'long' } })).toMatchObject({ status: 400, body: { error: { code: 'invalid_content', message: 'column duration_ms is of type int4, and "long" is not.' } } });
     expect(await ask(`/${ids[0]}`, 'PATCH', { set: { duration_ms: 7 } })).toMatchObject({ status: 400, body: { error: { code: 'invalid_request' } } });
   });
 

@@ -25,6 +25,7 @@ export type LetterRow = { id: number; lane: string; position: Position; op: stri
 /** The real sinks of the engagement pipeline, and an external system and a ClickHouse table that refuse the device `poison`. */
 export class LettersWorld implements AsyncDisposable {
   readonly config: Config;
+  readonly environment: Readonly<Record<string, string>>;
   readonly state: State;
   readonly pipeline: Pipeline;
   readonly receiver: ReceiverStore;
@@ -57,11 +58,11 @@ export class LettersWorld implements AsyncDisposable {
     const state = stack.adopt(openState(database.url), (pool) => pool.end());
     await migrate(state);
     const client = stack.adopt(new Redis(redis.url), (each) => each.disconnect());
-    return new LettersWorld({ config: parseConfig(environment), state, pipeline, receiver: store, posted, external, redis: client }, stack);
+    return new LettersWorld({ config: parseConfig(environment), environment, state, pipeline, receiver: store, posted, external, redis: client }, stack);
   }
 
-  private constructor(parts: Pick<LettersWorld, 'config' | 'state' | 'pipeline' | 'receiver' | 'posted' | 'external' | 'redis'>, stack: AsyncDisposableStack) {
-    ({ config: this.config, state: this.state, pipeline: this.pipeline, receiver: this.receiver, posted: this.posted, external: this.external, redis: this.redis } = parts);
+  private constructor(parts: Pick<LettersWorld, 'config' | 'environment' | 'state' | 'pipeline' | 'receiver' | 'posted' | 'external' | 'redis'>, stack: AsyncDisposableStack) {
+    ({ config: this.config, environment: this.environment, state: this.state, pipeline: this.pipeline, receiver: this.receiver, posted: this.posted, external: this.external, redis: this.redis } = parts);
     this.#stack = stack;
   }
 

@@ -6,6 +6,8 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { lanesToReplay, replay, type ReplayActivities, type ReplayInput } from '../../activities/replay.ts';
+import { Reachability } from '../../activities/reachability.ts';
+import { Runtime as ActivityRuntime } from '../../activities/runtime.ts';
 import { withLetter } from '../../connectors/postgres/replayed-letters.ts';
 import { eventPositions } from '../../core/dead-letters/event-positions.ts';
 import { letterSegment } from '../../core/dead-letters/letter-segment.ts';
@@ -53,7 +55,7 @@ describe('the replay workflow', () => {
     const { temporalAddress: address } = services();
     const connection = await Connection.connect({ address });
     const native = await NativeConnection.connect({ address });
-    const runtime = { config: world.config, state: world.state, definition: () => ({ pipeline: world.pipeline, hash: '' }) };
+    const runtime = new ActivityRuntime(world.config, world.environment, new Reachability(async () => {}));
     const taskQueue = `test_${randomBytes(4).toString('hex')}`;
     const worker = await Worker.create({ connection: native, taskQueue, workflowBundle: await workflowBundle(join(tmpdir(), 'sluice-test-workflows')), activities: wrap({ lanesToReplay: (each) => lanesToReplay(runtime, each), replay: (each) => replay(runtime, each) }) });
     const client = new Client({ connection });
@@ -64,6 +66,7 @@ describe('the replay workflow', () => {
         return { report, events: JSON.stringify(await client.workflow.getHandle(workflowId).fetchHistory(), legible) };
       });
     } finally {
+      await runtime.close();
       await connection.close();
       await native.close();
     }
