@@ -8,6 +8,7 @@ export class PoisonError extends Error {
   readonly detail: string;
   constructor(message: string, detail: string, options?: ErrorOptions) {
     super(message, options);
-    this.detail = detail;
+    // Postgres has no NUL in its texts
+    this.detail = detail.replaceAll('\0', '');
   }
 }

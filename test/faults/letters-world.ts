@@ -45,7 +45,7 @@ export class LettersWorld implements AsyncDisposable {
     const [posted, external] = [[] as { id: string; body: string }[], { refuses: true }];
     const server = createServer(async (request, response) => {
       const body = Buffer.concat(await request.toArray());
-      if (external.refuses && body.includes('"device":"poison"')) return response.writeHead(422).end('device: poison is none of ours');
+      if (external.refuses && body.includes('"device":"poison"')) return response.writeHead(422).end('device: poison is none of ours\0');
       const id = String(request.headers['webhook-id']);
       posted.push({ id, body: body.toString() });
       store.accept(id, body, eventsIn(body));
