@@ -47,6 +47,7 @@ class KeptLetters implements Letters {
     this.kept.push(event.position);
     this.order.push(`letter ${event.position}`);
   }
+  passed(): void {}
   async voidBelow(position: Position): Promise<void> {
     this.order.push(`void below ${position}`);
   }
@@ -112,7 +113,7 @@ describe('applying around poison', () => {
     const segments = three();
     const all = eventPositions(segments, origin, endOf(segments));
     const sink = new ChoosySink(new Set([all[1]!]), 9);
-    const full = { keep: () => Promise.reject(new ConfigurationError('too many')), voidBelow: async () => {} };
+    const full = { keep: () => Promise.reject(new ConfigurationError('too many')), passed: () => {}, voidBelow: async () => {} };
     await expect(applyAround({ name: 'test', sink, letters: full, key: 'id', signal: never }, segments, origin, endOf(segments))).rejects.toThrow('too many');
     expect(sink.fence).toBe(all[0]);
   });

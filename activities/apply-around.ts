@@ -8,7 +8,7 @@ import { refusedEvent } from '../core/dead-letters/refused-event.ts';
 import type { Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
 
-export type Letters = Pick<DeadLetters, 'keep' | 'voidBelow'>;
+export type Letters = Pick<DeadLetters, 'keep' | 'passed' | 'voidBelow'>;
 
 export type ApplyAround = {
   readonly name: string;
@@ -34,6 +34,7 @@ export async function applyAround(around: ApplyAround, segments: readonly Segmen
   let fence = from;
   const add = (applied: Applied, end: Position) => {
     last = { ...applied, late: (last.late ?? 0) + (applied.late ?? 0), windowsClosed: (last.windowsClosed ?? 0) + (applied.windowsClosed ?? 0) };
+    around.letters.passed(applied.events);
     total.events += applied.events;
     fence = end;
   };

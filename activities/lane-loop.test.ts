@@ -13,7 +13,7 @@ import { runLane, type LaneLoop } from './lane-loop.ts';
 
 const pipeline = resolve(definition, {});
 const start = position(1, 100n, 0);
-const letters = { keep: async () => {}, voidBelow: async () => {} };
+const letters = { keep: async () => {}, passed: () => {}, voidBelow: async () => {} };
 
 /** Keeps its promise (compare-and-set on the fence) and remembers what it was given. */
 class RecordingSink implements Sink {

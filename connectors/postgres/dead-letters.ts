@@ -9,11 +9,14 @@ import { inTransaction } from './state/state.ts';
 /** Where an event was found: its segment, and how many events that has. */
 export type Surroundings = { readonly from: Position; readonly to: Position; readonly events: number };
 
-/** The dead letters of one lane, as the lane itself sees them. */
+/** The dead letters of one lane, as a step of the lane sees them. */
 export class DeadLetters {
   readonly #state: State;
   readonly #pipeline: Pipeline;
   readonly #lane: string;
+  /** Of this step. */
+  #passed = 0;
+  #kept = 0;
 
   constructor(state: State, pipeline: Pipeline, lane: string) {
     this.#state = state;
@@ -26,11 +29,12 @@ export class DeadLetters {
    * replayed into it meets the event again: then it waits again. The aggregate lane's panes are where the letters are, so
    * they cannot be lost without them. Throws ConfigurationError when there are too many.
    */
-  keep(event: RefusedEvent, reason: string, around: Surroundings): Promise<void> {
-    return this.#transaction(async (client) => {
+  async keep(event: RefusedEvent, reason: string, around: Surroundings): Promise<void> {
+    await this.#transaction(async (client) => {
       // one at a time, or two lanes could both take the last place
       await client.query("select pg_advisory_xact_lock(hashtextextended('sluice.dead_letter ' || $1::text, 0))", [this.#pipeline.name]);
       await this.#assertRoom(client, event, around);
+      this.#assertNoFlood(event, around);
       await client.query(
         `insert into sluice.dead_letter (pipeline, lane, position, op, key, reason, commit_us, content) values ($1, $2, $3, $4, $5, $6, $7, $8)
          on conflict (pipeline, lane, position) do update set state = 'waiting', settled_at = null, reason = excluded.reason
@@ -38,6 +42,12 @@ export class DeadLetters {
         [this.#pipeline.name, this.#lane, event.position, event.op, event.key, reason, event.commitUs, JSON.stringify(event.content)],
       );
     });
+    this.#kept++;
+  }
+
+  /** So many events were taken. */
+  passed(events: number): void {
+    this.#passed += events;
   }
 
   /** The table was truncated there: what came before it changes nothing any more. Before the destination is told. */
@@ -59,24 +69,42 @@ export class DeadLetters {
     );
   }
 
+  /** While little comes, segments have a few events each: their budgets alone would let every event be refused. */
+  #assertNoFlood({ key }: RefusedEvent, { events }: Surroundings): void {
+    const all = this.#passed + this.#kept + events;
+    const budget = this.#budgetOf(all);
+    if (this.#kept >= budget) throw this.#flood(`more than ${budget} of at most ${all} events in this step`, key);
+  }
+
+  #budgetOf(events: number): number {
+    const { deadLetterRows, deadLetterPercent } = this.#pipeline.settings;
+    return Math.max(deadLetterRows, Math.floor((events * deadLetterPercent) / 100));
+  }
+
+  #flood(many: string, key: string | null): ConfigurationError {
+    const { name, settings } = this.#pipeline;
+    return new ConfigurationError(
+      `Lane ${this.#lane}: its destination refuses ${many} for their content (deadLetterRows ${settings.deadLetterRows}, deadLetterPercent ${settings.deadLetterPercent}; the last one has the key ${key}), so the fault is hardly in single rows. See the reasons with ./sluice dlq list ${name} --lane ${this.#lane}, mend what refuses them, ${this.#goOn}.`,
+    );
+  }
+
+  get #goOn(): string {
+    return `type ./sluice resume ${this.#pipeline.name} --lane ${this.#lane}, and then ./sluice dlq replay ${this.#pipeline.name}`;
+  }
+
   async #assertRoom(client: Queryable, { position, key }: RefusedEvent, { from, to, events }: Surroundings): Promise<void> {
     const { name, settings } = this.#pipeline;
-    const budget = Math.max(settings.deadLetterRows, Math.floor((events * settings.deadLetterPercent) / 100));
+    const budget = this.#budgetOf(events);
     const { rows } = await client.query<{ here: string; waiting: string; all: string }>(
       `select count(*) filter (where lane = $2 and state = 'waiting' and position > $3 and position <= $4) as here, count(*) filter (where state = 'waiting') as waiting, count(*) as all
        from sluice.dead_letter where pipeline = $1 and (lane, position) <> ($2, $5)`,
       [name, this.#lane, from, to, position],
     );
     const { here, waiting, all } = { here: Number(rows[0]!.here), waiting: Number(rows[0]!.waiting), all: Number(rows[0]!.all) };
-    const goOn = `type ./sluice resume ${name} --lane ${this.#lane}, and then ./sluice dlq replay ${name}`;
-    if (here >= budget) {
-      throw new ConfigurationError(
-        `Lane ${this.#lane}: its destination refuses more than ${budget} of the ${events} events of a segment for their content (deadLetterRows ${settings.deadLetterRows}, deadLetterPercent ${settings.deadLetterPercent}; the last one has the key ${key}), so the fault is hardly in single rows. See the reasons with ./sluice dlq list ${name} --lane ${this.#lane}, mend what refuses them, ${goOn}.`,
-      );
-    }
+    if (here >= budget) throw this.#flood(`more than ${budget} of the ${events} events of a segment`, key);
     if (waiting >= settings.deadLettersKept) {
       throw new ConfigurationError(
-        `Lane ${this.#lane}: its destination refuses the event with the key ${key} for its content, and ${name} keeps ${waiting} dead letters already (deadLettersKept ${settings.deadLettersKept}). Look at them with ./sluice dlq list ${name}, replay or drop some, and ${goOn}.`,
+        `Lane ${this.#lane}: its destination refuses the event with the key ${key} for its content, and ${name} keeps ${waiting} dead letters already (deadLettersKept ${settings.deadLettersKept}). Look at them with ./sluice dlq list ${name}, replay or drop some, and ${this.#goOn}.`,
       );
     }
     // what is settled is only remembered

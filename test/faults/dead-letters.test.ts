@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { withLetter } from '../../connectors/postgres/replayed-letters.ts';
+import { beginLoad, endLoad } from '../../connectors/postgres/shard-state.ts';
 import { PoisonError } from '../../connectors/poison-error.ts';
 import { ConfigurationError } from '../../connectors/sink.ts';
 import { letterSegment } from '../../core/dead-letters/letter-segment.ts';
+import { position, type Position } from '../../core/position.ts';
 import { contents, endOf, streamOf, type Intent } from '../sinks/stream.ts';
 import { LettersWorld } from './letters-world.ts';
 
@@ -55,7 +57,7 @@ describe('poison among good rows', () => {
       if (lane === 'external') {
         const replayed = world.posted.filter(({ id }) => id.includes('_replay_'));
         const letters = await world.kept(lane);
-        expect(replayed.map(({ id }) => id).sort()).toEqual(letters.map(({ position }) => `engagement_external_replay_${position}_0`));
+        expect(replayed.map(({ id }) => id).sort()).toEqual(letters.map((letter) => `engagement_external_replay_${letter.position}_0`));
         expect(JSON.parse(replayed[0]!.body)).toEqual([expect.objectContaining({ replay: true, op: 'insert' })]);
         expect(world.posted.filter(({ id }) => !id.includes('_replay_')).some(({ body }) => body.includes('"replay"'))).toBe(false);
       }
@@ -91,6 +93,27 @@ describe('poison among good rows', () => {
       await replayAll(lane);
       expect(await rowsOf(lane)).toHaveLength(30);
     });
+  });
+
+  test('E28: a new load has what the letters speak of, and they are gone', async () => {
+    await world.apply('external', sixty().segments);
+    const load = async (at: (epoch: number) => Position) => {
+      const epoch = await beginLoad(world.state, 'engagement', 'slot', 'hash', 1);
+      await endLoad(world.state, 'engagement', epoch, { position: at(epoch), systemIdentifier: '1', tables: {} });
+    };
+    await load((epoch) => position(epoch, 1n, 0));
+    expect(await world.kept('external')).toEqual([]);
+  });
+
+  test('a trickle in which everything is refused parks the lane too, though no segment has ten events', async () => {
+    const { segments } = streamOf(Array.from({ length: 60 }, (_, index) => insert(index < 6 ? 'ios' : 'poison')), 1, new Set());
+    const step = world.letters('external');
+    const each = async () => {
+      for (const segment of segments) await world.apply('external', [segment], step);
+    };
+    await expect(each()).rejects.toThrow('Lane external: its destination refuses more than 10 of at most 19 events in this step for their content');
+    expect(await world.kept('external')).toHaveLength(10);
+    expect(ids(world.folded())).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
   test('beyond what a pipeline keeps parks the lane; what is settled makes room', async () => {

@@ -81,9 +81,9 @@ export class LettersWorld implements AsyncDisposable {
   }
 
   /** As a lane does. Returns how many letters there were. */
-  async apply(lane: string, segments: readonly Segment[]): Promise<number> {
+  async apply(lane: string, segments: readonly Segment[], letters = this.letters(lane)): Promise<number> {
     const { sink } = await this.sink(lane);
-    const around = { name: lane, sink, letters: this.letters(lane), key: this.pipeline.source.events.key, signal: new AbortController().signal };
+    const around = { name: lane, sink, letters, key: this.pipeline.source.events.key, signal: new AbortController().signal };
     const { fence, applied } = await applyAround(around, segments, (await sink.readFence())!, endOf(segments));
     if (fence !== endOf(segments) || (await sink.readFence()) !== fence) throw new Error(`the fence of ${lane} is not at the end`);
     return applied.deadLetters ?? 0;
