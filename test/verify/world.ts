@@ -125,7 +125,7 @@ export class World implements AsyncDisposable {
       const letters = new DeadLetters(this.state, this.pipeline, lane);
       let fence = zero;
       for (const at of refused) {
-        await letters.keep(refusedEvent(segments, at, 'id'), 'a test', { from: fence, to: at, events: 1_000 });
+        await letters.keep(refusedEvent(segments, at, 'id'), 'a test', { from: fence, to: at, events: 1_000_000 });
         await sink.apply(passingOver(segments, at, fence, at), fence, at);
         fence = at;
       }
