@@ -4,7 +4,7 @@
  */
 export class PoisonError extends Error {
   override readonly name = 'PoisonError';
-  /** What the destination said. It may quote the row, so it is for the dead letter, never for logs. */
+  /** What the destination said. It may quote the row, so it is for the dead letter, never for logs or histories: nor is there a cause. */
   readonly detail: string;
   constructor(message: string, detail: string, options?: ErrorOptions) {
     super(message, options);

@@ -72,7 +72,7 @@ function classify(table: string, error: unknown): unknown {
   if (error instanceof ClickHouseError) {
     const type = error.type ?? '';
     const sentence = `ClickHouse, table ${table}: ${error.message.trim()} (${type})`;
-    if (poison.has(type)) return new PoisonError(`ClickHouse, table ${table}: it refuses a value (${type})`, error.message.trim(), { cause: error });
+    if (poison.has(type)) return new PoisonError(`ClickHouse, table ${table}: it refuses a value (${type})`, error.message.trim());
     const next = configuration[type];
     if (next !== undefined) return new ConfigurationError(`${sentence}. ${next}`, { cause: error });
     if (transient.has(type)) return new TransientError(sentence, { cause: error });

@@ -58,7 +58,7 @@ export function classifyPostgresError(what: string, error: unknown): unknown {
     const code = error.code ?? '';
     const sentence = `Postgres, ${what}: ${error.message} (${code})`;
     const next = configuration[code];
-    if (poison.has(code)) return new PoisonError(`Postgres, ${what}: it refuses a value (${code})`, error.message, { cause: error });
+    if (poison.has(code)) return new PoisonError(`Postgres, ${what}: it refuses a value (${code})`, error.message);
     if (next !== undefined) return new ConfigurationError(`${sentence}. ${next}`, { cause: error });
     if (transient.has(code) || transient.has(code.slice(0, 2))) return new TransientError(sentence, { cause: error });
     return error;
