@@ -1,5 +1,6 @@
 import { AssertionError } from 'node:assert';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
+import { PoisonError } from '../connectors/poison-error.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { BrokenChain, SpoolTooShort } from '../connectors/spool/segment-log.ts';
 import { isNetworkError, TransientError } from '../connectors/transient-error.ts';
@@ -16,6 +17,7 @@ export function failureOf(error: unknown): Error {
   if (!(error instanceof Error)) return new Error(String(error));
   if (error instanceof TransientError) return transient(error);
   if (isNetworkError(error)) return error;
+  if (error instanceof PoisonError) return final(configurationFailure, `${error.message}, where no row can be set aside (a first load, or a published result). Mend the row in the source, or what refuses it, and type ./sluice resume.`, error);
   if (error instanceof SpoolTooShort) return final(configurationFailure, `${error.message}. ${loadAnew(error.shard)}`, error);
   if (error instanceof ConfigurationError || error instanceof MissingVariable) return final(configurationFailure, error.message, error);
   if (isBug(error)) return final(bugFailure, `${error.name}: ${error.message}${place(error)}`, error);

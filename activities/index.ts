@@ -3,13 +3,14 @@ import { describe } from './describe.ts';
 import { laneStep } from './lane-step.ts';
 import { load } from './load.ts';
 import { relayStep } from './relay-step.ts';
+import { lanesToReplay, replay, type ReplayActivities } from './replay.ts';
 import type { Runtime } from './runtime.ts';
 import { slotLag } from './slot-lag.ts';
 import type { Activities } from './steps.ts';
 import { verify, type VerifyActivities } from './verify.ts';
 
 /** Every activity, by the type that the Web UI shows. */
-export function createActivities(runtime: Runtime): Activities & VerifyActivities {
+export function createActivities(runtime: Runtime): Activities & VerifyActivities & ReplayActivities {
   return {
     describe: (input) => describe(runtime, input),
     firstLoad: (input) => load(runtime, input),
@@ -21,6 +22,8 @@ export function createActivities(runtime: Runtime): Activities & VerifyActivitie
     http: (input) => laneStep(runtime, input),
     'postgres-results': (input) => relayStep(runtime, input),
     'redis-results': (input) => relayStep(runtime, input),
+    lanesToReplay: (input) => lanesToReplay(runtime, input),
+    replay: (input) => replay(runtime, input),
     verify: (input) => verify(runtime, input),
   };
 }

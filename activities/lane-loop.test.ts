@@ -14,6 +14,7 @@ import { runLane, type LaneLoop } from './lane-loop.ts';
 
 const pipeline = resolve(definition, {});
 const start = position(1, 100n, 0);
+const letters = { keep: async () => {}, passed: () => {}, voidBelow: async () => {} };
 
 /** Keeps its promise (compare-and-set on the fence) and remembers what it was given. */
 class RecordingSink implements Sink {
@@ -64,7 +65,7 @@ describe('a lane', () => {
   }
 
   function run(options: Partial<LaneLoop> = {}) {
-    return runLane({ clock: systemClock, pipeline: 'test', name: 'test', sink, log, gatherMs: 0, maxRows: 100_000, signal: stop.signal, onFence: () => {}, onApplied: () => {}, ...options });
+    return runLane({ clock: systemClock, pipeline: 'test', name: 'test', sink, log, letters, key: 'id', gatherMs: 0, maxRows: 100_000, signal: stop.signal, onFence: () => {}, onApplied: () => {}, ...options });
   }
 
   /** Ends the lane once it has applied everything that was appended. */

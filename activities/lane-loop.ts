@@ -1,3 +1,4 @@
+import { applyAround, type ApplyAround } from './apply-around.ts';
 import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
 import { SpoolTooShort, type SegmentLog } from '../connectors/spool/segment-log.ts';
 import { pause, type Clock } from '../core/clock.ts';
@@ -6,9 +7,8 @@ import type { Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
 import type { StepEnd } from './steps.ts';
 
-export type LaneLoop = {
+export type LaneLoop = ApplyAround & {
   readonly pipeline: string;
-  readonly name: string;
   readonly sink: Sink;
   /** Makes what the destination has lost out of what others keep, and returns the fence it has then. */
   readonly rebuild?: (() => Promise<Position>) | undefined;
@@ -20,7 +20,6 @@ export type LaneLoop = {
   /** About how many rows one apply takes. */
   readonly maxRows: number;
   readonly clock: Clock;
-  readonly signal: AbortSignal;
   readonly onFence: (fence: Position) => void;
   readonly onApplied: (segments: readonly Segment[], fence: Position, applied: Applied) => void;
 };
@@ -33,7 +32,7 @@ const movesUntilSuperseded = 3;
  * aborts or `until` is reached. Only the waits are interruptible: an apply always ends (E22).
  */
 export async function runLane(loop: LaneLoop): Promise<StepEnd> {
-  const { sink, until, signal } = loop;
+  const { until, signal } = loop;
   let fence = await readFence(loop);
   let moves = 0;
   let begunMs = Number.NEGATIVE_INFINITY;
@@ -50,8 +49,8 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
     const to = until !== undefined && until < last ? until : last;
     begunMs = loop.clock.steady();
     try {
-      const applied = await sink.apply(segments, fence, to);
-      fence = to;
+      const { fence: reached, applied } = await applyAround(loop, segments, fence, to);
+      fence = reached;
       moves = 0;
       loop.onApplied(segments, fence, applied);
       // only now: what an apply that failed has left behind may still look at them

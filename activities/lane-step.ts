@@ -1,3 +1,4 @@
+import { DeadLetters } from '../connectors/postgres/dead-letters.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { runLane } from './lane-loop.ts';
 import type { Runtime } from './runtime.ts';
@@ -15,10 +16,14 @@ export function laneStep(runtime: Runtime, input: LaneStepInput): Promise<StepRe
   return runStep(runtime, input.lane, input, async ({ definition: { pipeline }, signal, progress, count }) => {
     const log = await runtime.log(pipeline.name);
     const definition = pipeline.sinks[input.lane];
+    const letters = new DeadLetters(runtime.state, pipeline, input.lane);
+    progress.deadLetters = await letters.waiting();
     return runtime.destinations.useSink(pipeline, input.lane, ({ sink, rebuild }) =>
       runLane({
         pipeline: pipeline.name,
         name: input.lane,
+        letters,
+        key: pipeline.source.events.key,
         sink,
         rebuild,
         log,
@@ -32,6 +37,7 @@ export function laneStep(runtime: Runtime, input: LaneStepInput): Promise<StepRe
           progress.moved(fence, applied.events, newestCommitUs(segments));
           progress.late += applied.late ?? 0;
           progress.windowsClosed += applied.windowsClosed ?? 0;
+          progress.deadLetters = (progress.deadLetters ?? 0) + (applied.deadLetters ?? 0);
           const watermarkMs = applied.watermark !== undefined && Number.isFinite(applied.watermark) ? applied.watermark / 1000 : undefined;
           progress.watermarkMs = watermarkMs ?? progress.watermarkMs;
           count({ ...applied, segments: segments.length, ...(watermarkMs === undefined ? {} : { watermarkMs }) });

@@ -1,16 +1,19 @@
+import type { PoolClient } from 'pg';
+import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
 import { clickhouseSink } from '../connectors/clickhouse/clickhouse-sink.ts';
 import { httpSink } from '../connectors/http/http-sink.ts';
-import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
+import { DeadLetters } from '../connectors/postgres/dead-letters.ts';
 import { PostgresResultsRelay } from '../connectors/postgres/results-relay.ts';
 import type { State } from '../connectors/postgres/state/state.ts';
 import { redisLiveSink } from '../connectors/redis/live.ts';
 import { RedisResultsRelay } from '../connectors/redis/results-relay.ts';
 import type { Relay } from '../connectors/relay.ts';
-import type { Sink } from '../connectors/sink.ts';
+import { FenceMoved, type Sink } from '../connectors/sink.ts';
 import type { Config } from '../core/config.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import type { Position } from '../core/position.ts';
+import type { Segment } from '../core/segment.ts';
 import { unreachable } from '../core/unreachable.ts';
 import { readPaneSnapshot } from './pane-snapshot.ts';
 
@@ -18,24 +21,46 @@ export type OpenSink = {
   readonly sink: Sink;
   /** For destinations that can be made again out of what the others keep. */
   readonly rebuild?: () => Promise<Position>;
+  readonly replay: Replay;
 };
+
+/**
+ * How a dead letter gets to its destination. event: beside the fence; what it does in the state database belongs to the
+ * transaction of `client`, which settles the letter. rebuild: the destination is made again out of what the aggregate
+ * lane has by now, which settles every letter that is in there.
+ */
+export type Replay =
+  | { readonly kind: 'event'; readonly event: (event: Segment, edits: number, client: PoolClient) => Promise<void> }
+  | { readonly kind: 'rebuild'; readonly rebuild: () => Promise<void> };
 
 /** Makes the sink of a lane that reads segments, and what it needs on the other side. */
 export async function openSink(config: Config, state: State, pipeline: Pipeline, lane: string): Promise<OpenSink> {
-  if (lane === 'aggregate') return { sink: new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline) };
+  if (lane === 'aggregate') {
+    const tables = await PostgresAggregateTables.open(state, pipeline);
+    const sink = new AggregateSink(tables, pipeline);
+    return { sink, replay: { kind: 'event', event: (event, _, client) => tables.within(client, (within) => sink.replay(within, event)) } };
+  }
   const definition = pipeline.sinks[lane]!;
   switch (definition.kind) {
     case 'clickhouse': {
       const sink = clickhouseSink(pipeline, lane, definition, config.clickhouseUrl);
       await sink.create();
-      return { sink };
+      return { sink, replay: { kind: 'event', event: (event) => sink.replay(event) } };
     }
     case 'redis-live': {
       const sink = redisLiveSink(pipeline, definition, config.redisUrl, () => readPaneSnapshot(state, pipeline, definition));
-      return { sink, rebuild: () => sink.rebuild() };
+      const letters = new DeadLetters(state, pipeline, lane);
+      const rebuild = async () => {
+        const fence = await sink.rebuild();
+        await letters.rebuilt(fence);
+        return fence;
+      };
+      return { sink, rebuild, replay: { kind: 'rebuild', rebuild: () => besideItsLane(rebuild) } };
     }
-    case 'http':
-      return { sink: httpSink(pipeline, lane, definition, { stateUrl: config.stateUrl, allowPrivate: config.httpPrivate || isOwnReceiver(config, definition.url) }) };
+    case 'http': {
+      const sink = httpSink(pipeline, lane, definition, { stateUrl: config.stateUrl, allowPrivate: config.httpPrivate || isOwnReceiver(config, definition.url) });
+      return { sink, replay: { kind: 'event', event: (event, edits) => sink.replay(event, edits) } };
+    }
     case 'postgres-results':
     case 'redis-results':
       throw new TypeError(`lane ${lane} of ${pipeline.name} reads the outbox, not segments`);
@@ -53,6 +78,18 @@ export async function openRelay(config: Config, state: State, pipeline: Pipeline
       return new RedisResultsRelay(state, pipeline, lane, config.redisUrl);
     default:
       throw new TypeError(`lane ${lane} of ${pipeline.name} reads segments, not the outbox`);
+  }
+}
+
+/** The lane may move the fence while the panes are read: it moves it no more often than it has something to apply. */
+async function besideItsLane(rebuild: () => Promise<Position>): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await rebuild();
+      return;
+    } catch (error) {
+      if (!(error instanceof FenceMoved) || tries === 50) throw error;
+    }
   }
 }
 

@@ -12,6 +12,8 @@ export type PartDetail = {
   readonly watermarkMs: number | null;
   /** Why the last attempt failed; null after a success. */
   readonly error: string | null;
+  /** Dead letters that waited when a step of the lane began, and those it has found since. */
+  readonly deadLetters?: number;
   readonly slotLagBytes?: number;
   readonly spoolBytes?: number;
 };
@@ -103,6 +105,7 @@ export class PartProgress {
   lagMs: number | undefined;
   watermarkMs: number | undefined;
   error: string | undefined;
+  deadLetters: number | undefined;
   slotLagBytes: number | undefined;
   spoolBytes: number | undefined;
   readonly #rate = new Rate();
@@ -148,6 +151,7 @@ export class PartProgress {
       lagMs: this.lagMs === undefined ? null : Math.round(this.lagMs),
       watermarkMs: this.watermarkMs ?? null,
       error: this.error ?? null,
+      ...(this.deadLetters === undefined ? {} : { deadLetters: this.deadLetters }),
       ...(this.slotLagBytes === undefined ? {} : { slotLagBytes: this.slotLagBytes }),
       ...(this.spoolBytes === undefined ? {} : { spoolBytes: this.spoolBytes }),
     };

@@ -11,7 +11,7 @@ export type Step = {
   readonly signal: AbortSignal;
   readonly progress: PartProgress;
   /** Adds to what the step's result and its heartbeats say. */
-  count(done: { readonly segments?: number; readonly events?: number; readonly late?: number; readonly windowsClosed?: number; readonly watermarkMs?: number }): void;
+  count(done: { readonly segments?: number; readonly events?: number; readonly late?: number; readonly windowsClosed?: number; readonly deadLetters?: number; readonly watermarkMs?: number }): void;
 };
 
 /**
@@ -21,7 +21,7 @@ export type Step = {
 export async function runStep(runtime: Runtime, part: string, input: Omit<StepInput, 'durationMs'> & { readonly durationMs?: number }, work: (step: Step) => Promise<StepEnd>): Promise<StepResult> {
   const context = Context.current();
   const progress = runtime.progress.part(input.pipeline, part);
-  const done = { segments: 0, events: 0, late: 0, windowsClosed: 0, watermarkMs: undefined as number | undefined };
+  const done = { segments: 0, events: 0, late: 0, windowsClosed: 0, deadLetters: 0, watermarkMs: undefined as number | undefined };
   const end = new AbortController();
   const stop = async (why: StepEnd, evenIfAway: boolean) => {
     if (!evenIfAway) await runtime.reachability.untilReachable();
@@ -43,6 +43,7 @@ export async function runStep(runtime: Runtime, part: string, input: Omit<StepIn
       done.events += more.events ?? 0;
       done.late += more.late ?? 0;
       done.windowsClosed += more.windowsClosed ?? 0;
+      done.deadLetters += more.deadLetters ?? 0;
       done.watermarkMs = more.watermarkMs ?? done.watermarkMs;
     };
     const ended = await work({ definition, signal: end.signal, progress, count });
@@ -77,7 +78,7 @@ export function assertSame(definition: Definition, hash: string): Definition {
   );
 }
 
-function resultOf(ended: StepEnd, fence: string | undefined, done: { segments: number; events: number; late: number; windowsClosed: number; watermarkMs: number | undefined }): StepResult {
+function resultOf(ended: StepEnd, fence: string | undefined, done: { segments: number; events: number; late: number; windowsClosed: number; deadLetters: number; watermarkMs: number | undefined }): StepResult {
   return {
     ended,
     ...(fence === undefined ? {} : { fence }),
@@ -85,6 +86,7 @@ function resultOf(ended: StepEnd, fence: string | undefined, done: { segments: n
     events: done.events,
     ...(done.late > 0 ? { late: done.late } : {}),
     ...(done.windowsClosed > 0 ? { windowsClosed: done.windowsClosed } : {}),
+    ...(done.deadLetters > 0 ? { deadLetters: done.deadLetters } : {}),
     ...(done.watermarkMs === undefined ? {} : { watermark: new Date(done.watermarkMs).toISOString() }),
   };
 }

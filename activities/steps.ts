@@ -54,6 +54,8 @@ export type StepResult = {
   readonly events: number;
   readonly late?: number;
   readonly windowsClosed?: number;
+  /** Events that were set aside for their content. */
+  readonly deadLetters?: number;
   /** ISO time. */
   readonly watermark?: string;
 };

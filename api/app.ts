@@ -2,6 +2,7 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import { secureHeaders } from 'hono/secure-headers';
 import { dashboardRoutes } from './dashboard.ts';
+import { deadLetterRoutes } from './dead-letters.ts';
 import { ApiError, onError, onInvalid, onNotFound } from './errors.ts';
 import { healthRoute } from './health.ts';
 import { jsonBodiesOnly } from './json-body.ts';
@@ -56,6 +57,7 @@ export function createApp(resources: Resources): OpenAPIHono {
   app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' });
   metricsRoute(app, resources);
   pipelineRoutes(app, resources);
+  deadLetterRoutes(app, resources);
   liveRoute(app, resources);
   return app;
 }

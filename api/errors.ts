@@ -87,7 +87,8 @@ export function errorResponses<Status extends number>(...statuses: Status[]): Er
 const meaning: Readonly<Record<number, string>> = {
   400: 'The request is malformed',
   401: 'The token is missing or wrong',
-  404: 'No such pipeline or lane',
+  404: 'No such pipeline, lane or dead letter',
+  409: 'It is settled already',
   503: 'Something that is needed cannot be reached',
 };
 

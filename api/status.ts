@@ -17,6 +17,9 @@ const Lane = z
       .nullable()
       .openapi({ description: 'The position it has durably applied; of a relay the number of the result.' }),
     eventsPerSecond: z.number(),
+    deadLetters: z
+      .number()
+      .openapi({ description: 'Events that its destination refused for their content, and that wait.' }),
     error: z
       .string()
       .nullable()

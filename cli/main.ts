@@ -3,7 +3,7 @@ import { type CommandDef, defineCommand, runCommand, runMain } from 'citty';
 import { strict } from './strict.ts';
 
 /** Every command is the file of its name, loaded when it is used. */
-const commands = ['up', 'down', 'status', 'logs', 'pause', 'resume', 'load', 'verify', 'bench', 'test'];
+const commands = ['up', 'down', 'status', 'logs', 'pause', 'resume', 'load', 'verify', 'dlq', 'bench', 'test'];
 
 const main = defineCommand({
   meta: { name: 'sluice', description: 'Postgres change streams into windows and rows, run by Temporal' },
@@ -24,8 +24,9 @@ if (rawArgs.length === 0 || rawArgs.includes('--help') || rawArgs.includes('-h')
   } catch (error) {
     const known = error instanceof Error && process.env['SLUICE_LOG_LEVEL'] !== 'debug';
     console.error(known ? error.message : error);
-    if ((error as { code?: string }).code === 'E_UNKNOWN_COMMAND')
-      console.error('See the commands with: ./sluice --help');
+    const { code = '' } = error as { code?: string };
+    if (code === 'E_UNKNOWN_COMMAND' || code === 'E_NO_COMMAND')
+      console.error(`See the commands with: ./sluice ${rawArgs[0] === 'dlq' ? 'dlq ' : ''}--help`);
     process.exitCode = 1;
   }
 }

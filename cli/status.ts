@@ -73,7 +73,7 @@ function printPipeline(config: Config, { name, state, reason, eventsPerSecond, w
   console.log(`\n${name}: ${state}, ${eventsPerSecond} events/s${watermark === null ? '' : `, watermark ${watermark}`}${reason === null ? '' : `\n  ${reason}`}`);
   for (const lane of [...(capture ? [capture] : []), ...lanes]) {
     const lag = lane.lagMs === null ? '' : `${lane.lagMs} ms behind`;
-    console.log(`  ${lane.name.padEnd(12)} ${lane.kind.padEnd(16)} ${lane.state.padEnd(8)} ${lag.padEnd(16)} ${lane.fence ?? ''}${lane.error === null ? '' : `\n    ${lane.error}`}`);
+    console.log(`  ${lane.name.padEnd(12)} ${lane.kind.padEnd(16)} ${lane.state.padEnd(8)} ${lag.padEnd(16)} ${lane.fence ?? ''}${lane.deadLetters === 0 ? '' : `\n    ${lane.deadLetters} dead letters wait: ./sluice dlq list ${name} --lane ${lane.name}`}${lane.error === null ? '' : `\n    ${lane.error}`}`);
   }
   if (workflowUrl !== null) console.log(`  run: ${workflowUrl}`);
   const signal = state === 'paused' ? 'resume' : 'pause';

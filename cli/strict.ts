@@ -2,6 +2,10 @@ import type { ArgsDef, CommandDef } from 'citty';
 
 /** citty ignores options it does not know; a mistyped `--detach` must not start something else instead. */
 export function strict(command: CommandDef): CommandDef {
+  if (command.subCommands) {
+    const subCommands = Object.entries(command.subCommands as Readonly<Record<string, () => Promise<CommandDef>>>);
+    return { ...command, subCommands: Object.fromEntries(subCommands.map(([name, load]) => [name, async () => strict(await load())])) };
+  }
   return {
     ...command,
     async setup(context) {
@@ -9,7 +13,7 @@ export function strict(command: CommandDef): CommandDef {
       const positionals = [...known.values()].filter((each) => each.type === 'positional').length;
       for (const option of context.rawArgs) {
         if (option === '--') break;
-        if (!option.startsWith('-') || /^-\d/.test(option)) continue;
+        if (!option.startsWith('-') || option === '-' || /^-\d/.test(option)) continue;
         const name = option.replace(/^--?(no-)?/, '').replace(/=[^]*$/, '');
         if (!known.has(name)) throw new UsageError(`Unknown option ${option}`, known);
       }

@@ -16,6 +16,8 @@ export type LaneStatus = {
   readonly lagMs: number | null;
   readonly fence: string | null;
   readonly eventsPerSecond: number;
+  /** Events that its destination refused for their content, and that wait. */
+  readonly deadLetters: number;
   /** Why it is parked or broken, or why its last attempt failed. */
   readonly error: string | null;
 };
@@ -77,6 +79,7 @@ function laneStatus({ name, kind, state, fence, error }: PartStatus, report: Par
     // the report is fresher than the last step's result
     fence: report?.fence ?? fence,
     eventsPerSecond: state === 'running' ? rate(report, nowMs) : 0,
+    deadLetters: report?.deadLetters ?? 0,
     error: error ?? report?.error ?? null,
   };
 }

@@ -12,10 +12,12 @@ export async function readProgress(config: Pick<Config, 'stateUrl'>): Promise<Pr
   client.on('error', () => {});
   await client.connect();
   try {
-    const { rows } = await client.query<{ pipeline: string; part: string; detail: PartDetail; at: string }>(
-      "select pipeline, part, detail, extract(epoch from reported_at) * 1000 as at from sluice.progress",
+    const { rows } = await client.query<{ pipeline: string; part: string; detail: PartDetail; at: string; waiting: string }>(
+      `select progress.pipeline, part, detail, extract(epoch from reported_at) * 1000 as at, coalesce(waiting, 0) as waiting from sluice.progress
+         left join (select pipeline, lane, count(*) as waiting from sluice.dead_letter where state = 'waiting' group by pipeline, lane) letters
+           on letters.pipeline = progress.pipeline and lane = part`,
     );
-    return new Map(rows.map(({ pipeline, part, detail, at }) => [`${pipeline}/${part}`, { ...detail, reportedAtMs: Number(at) }]));
+    return new Map(rows.map(({ pipeline, part, detail, at, waiting }) => [`${pipeline}/${part}`, { ...detail, deadLetters: Number(waiting), reportedAtMs: Number(at) }]));
   } finally {
     await client.end();
   }

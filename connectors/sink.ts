@@ -14,7 +14,8 @@ export interface Sink {
   /**
    * Applies the events in (from, to] and moves the fence from `from` to `to` by compare-and-set. The segments are
    * consecutive; the first may begin at or below `from`, the last may end above `to` (re-cut or held): what is
-   * outside is not for this call. Throws FenceMoved when the fence is not `from`: another worker has gone on.
+   * outside is not for this call. Throws FenceMoved when the fence is not `from`: another worker has gone on; PoisonError
+   * when the destination refuses the content (the fence may have moved part of the way, and the sink can go on from it).
    */
   apply(segments: readonly Segment[], from: Position, to: Position): Promise<Applied>;
 
@@ -31,6 +32,8 @@ export interface Sink {
 export type Applied = {
   events: number;
   late?: number;
+  /** Events that were set aside as dead letters. */
+  deadLetters?: number;
   windowsClosed?: number;
   /** Microseconds since 1970. */
   watermark?: number;

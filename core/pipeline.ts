@@ -95,6 +95,11 @@ export type Settings = {
   readonly stepMs: number;
   readonly heartbeatMs: number;
   readonly paneRetentionMs: number;
+  /** So many events of a segment may be refused for their content, and this part of them, whichever is more; then the lane parks. */
+  readonly deadLetterRows: number;
+  readonly deadLetterPercent: number;
+  /** So many dead letters of a pipeline may wait; then the lane that finds another parks. */
+  readonly deadLettersKept: number;
 };
 
 export const defaultSettings: Settings = {
@@ -111,4 +116,7 @@ export const defaultSettings: Settings = {
   stepMs: 10_000,
   heartbeatMs: 1_000,
   paneRetentionMs: 7 * 86_400_000,
+  deadLetterRows: 10,
+  deadLetterPercent: 1,
+  deadLettersKept: 10_000,
 };

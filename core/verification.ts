@@ -15,7 +15,7 @@ export type Check = {
   readonly equal: boolean;
   /** The first ones, by key. */
   readonly differences: readonly Difference[];
-  /** Why this sink cannot be compared at all, or what was left out. */
+  /** Why this sink cannot be compared at all, or what was left out; unequal without differences: dead letters wait. */
   readonly note?: string;
 };
 
@@ -45,7 +45,7 @@ export function verificationText({ pipeline, position, equal, checks }: Verifica
     `${pipeline} at ${position}: ${equal ? 'everything is equal' : `${unequal.length} of ${checks.length} checks found differences`}`,
     '',
     ...tableLines([['sink', 'what', 'expected', 'actual', 'equal'], ...rows]),
-    ...unequal.flatMap(({ sink, what, differences }) => ['', `${sink}, ${what}:`, ...differences.map((difference) => `  ${differenceText(difference)}`)]),
+    ...unequal.filter(({ differences }) => differences.length > 0).flatMap(({ sink, what, differences }) => ['', `${sink}, ${what}:`, ...differences.map((difference) => `  ${differenceText(difference)}`)]),
     ...(notes.length > 0 ? ['', ...notes.map(({ sink, what, note }) => `${sink}, ${what}: ${note}`)] : []),
   ].join('\n');
 }

@@ -32,6 +32,7 @@ const gauges: readonly { readonly name: string; readonly help: string; readonly 
   { name: 'watermark_seconds', help: 'Event time before which nothing is expected any more, since 1970', of: ({ watermarkMs }) => (watermarkMs === undefined ? undefined : watermarkMs / 1000) },
   { name: 'slot_lag_bytes', help: 'WAL that the source keeps for this pipeline', of: ({ slotLagBytes }) => slotLagBytes },
   { name: 'spool_bytes', help: 'Size of the spool', of: ({ spoolBytes }) => spoolBytes },
+  { name: 'dead_letters', help: 'Events that the destination refused for their content, and that wait to be replayed', of: ({ deadLetters }) => deadLetters },
   { name: 'step_running', help: '1 while a step of this part runs here', of: ({ active }) => (active ? 1 : 0) },
   { name: 'failing', help: '1 if the last attempt failed', of: ({ error }) => (error === undefined ? 0 : 1) },
 ];

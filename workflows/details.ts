@@ -23,6 +23,7 @@ export function detailsPage(status: WorkflowStatus): string {
     '## What to do next',
     '```',
     ...(troubled.length > 0 ? troubled.map(({ name }) => `sluice resume ${status.name} --lane ${name}`) : []),
+    ...(lanes.some(({ last }) => last?.deadLetters) ? [`sluice dlq list ${status.name}`] : []),
     status.state === 'paused' || status.state === 'parked' ? `sluice resume ${status.name}` : `sluice pause ${status.name}`,
     '```',
   ].join('\n');
@@ -52,8 +53,9 @@ function partLine({ name, kind, state, last, error }: PartStatus): string {
   const did = last ? `, last step: events ${last.events}, segments ${last.segments}` : '';
   const windows = last?.windowsClosed ? `, windows closed ${last.windowsClosed}` : '';
   const late = last?.late ? `, late ${last.late}` : '';
+  const letters = last?.deadLetters ? `, dead letters ${last.deadLetters}` : '';
   const watermark = last?.watermark ? `, watermark ${last.watermark}` : '';
-  return `${label} ${state}${did}${windows}${late}${watermark}${error === null ? '' : `: ${escaped(error)}`}`;
+  return `${label} ${state}${did}${windows}${late}${letters}${watermark}${error === null ? '' : `: ${escaped(error)}`}`;
 }
 
 /** Names and errors are text, not Markdown. */

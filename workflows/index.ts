@@ -1,3 +1,4 @@
 /** Every workflow, by the name that the Web UI shows. */
 export { pipeline } from './pipeline.ts';
+export { replay } from './replay.ts';
 export { verify } from './verify.ts';

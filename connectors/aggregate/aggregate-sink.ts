@@ -1,7 +1,7 @@
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
-import type { Folded } from '../../core/views/fold.ts';
+import { Folder, type Folded } from '../../core/views/fold.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import type { PaneSet } from '../../core/views/panes.ts';
 import { Walk } from '../../core/views/walk.ts';
@@ -9,6 +9,7 @@ import type { Step } from '../../core/views/walk.ts';
 import { boundsAt, noClock } from '../../core/views/watermark.ts';
 import { eventsWithin } from '../events-within.ts';
 import type { Applied, Sink } from '../sink.ts';
+import { poisonIfTooLarge } from '../sum-poison.ts';
 import { FirstLoad } from './first-load.ts';
 import { Progress } from './progress.ts';
 import type { AggregateTables, AggregateTransaction } from './tables.ts';
@@ -43,6 +44,21 @@ export class AggregateSink implements Sink {
     return this.#tables.transaction((tables) => this.#apply(tables, segments, from, to));
   }
 
+  /**
+   * Folds an event that the fence has passed already, within the transaction that settles its letter: so it counts once.
+   * What belongs to panes that are closed for good goes to the late output, as if it came only now.
+   */
+  async replay(tables: AggregateTransaction, event: Segment): Promise<void> {
+    const progress = new Progress(await tables.lock());
+    for (const set of this.#sets) {
+      const folder = new Folder(this.#pipeline.source.events, set, this.#pipeline.settings.maxFutureMs);
+      const { closedBeforeMs } = boundsAt(progress.clocks, set.paneMs, this.#pipeline.settings);
+      folder.add(event, { fromTransaction: 0, toTransaction: 1, closedBeforeMs });
+      await this.#fold(tables, progress, set, poisonIfTooLarge(() => folder.take()));
+    }
+    await progress.finish(tables, undefined);
+  }
+
   load(chunk: Segment, chunkNumber: number): Promise<void> {
     return this.#tables.transaction((tables) => this.#load.add(tables, chunk, chunkNumber));
   }
@@ -62,7 +78,7 @@ export class AggregateSink implements Sink {
 
     const walk = new Walk(this.#pipeline, this.#sets);
     const steps = walk.steps(segments, from, to, progress.clocks);
-    for (let next = steps.next(); ; next = steps.next()) {
+    for (let next = poisonIfTooLarge(() => steps.next()); ; next = poisonIfTooLarge(() => steps.next())) {
       if (next.done) {
         progress.clocks = next.value;
         break;

@@ -71,6 +71,11 @@ export class ClickHouseSink implements Sink {
     });
   }
 
+  /** An event that the fence has passed already, at its own position: a newer version of the row wins, whenever it came. */
+  replay(event: Segment): Promise<void> {
+    return this.load(event);
+  }
+
   finishLoad(loadedAt: Position): Promise<void> {
     return this.#classified(async () => {
       await this.#rows.bury(loadedAt);

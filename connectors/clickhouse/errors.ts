@@ -1,4 +1,5 @@
 import { ClickHouseError } from '@clickhouse/client';
+import { PoisonError } from '../poison-error.ts';
 import { ConfigurationError } from '../sink.ts';
 import { TransientError, isNetworkError } from '../transient-error.ts';
 
@@ -35,6 +36,29 @@ const transient = new Set([
   'ABORTED',
 ]);
 
+/** A value that its column does not take, or that breaks a constraint of the table. */
+const poison = new Set([
+  'ARGUMENT_OUT_OF_BOUND',
+  'CANNOT_PARSE_TEXT',
+  'CANNOT_PARSE_QUOTED_STRING',
+  'CANNOT_PARSE_INPUT_ASSERTION_FAILED',
+  'CANNOT_PARSE_BOOL',
+  'CANNOT_PARSE_NUMBER',
+  'CANNOT_PARSE_DATE',
+  'CANNOT_PARSE_DATETIME',
+  'CANNOT_PARSE_UUID',
+  'CANNOT_PARSE_IPV4',
+  'CANNOT_PARSE_IPV6',
+  'CANNOT_PARSE_DOMAIN_VALUE_FROM_STRING',
+  'DECIMAL_OVERFLOW',
+  'INCORRECT_DATA',
+  'TOO_LARGE_STRING_SIZE',
+  'UNKNOWN_ELEMENT_OF_ENUM',
+  'VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE',
+  'VIOLATED_CONSTRAINT',
+  'FUNCTION_THROW_IF_VALUE_IS_NON_ZERO',
+]);
+
 /** Runs `work` and throws what the lane understands; an error that is in neither list is passed on as it is. */
 export async function classified<T>(table: string, work: () => Promise<T>): Promise<T> {
   try {
@@ -48,6 +72,7 @@ function classify(table: string, error: unknown): unknown {
   if (error instanceof ClickHouseError) {
     const type = error.type ?? '';
     const sentence = `ClickHouse, table ${table}: ${error.message.trim()} (${type})`;
+    if (poison.has(type)) return new PoisonError(`ClickHouse, table ${table}: it refuses a value (${type})`, error.message.trim());
     const next = configuration[type];
     if (next !== undefined) return new ConfigurationError(`${sentence}. ${next}`, { cause: error });
     if (transient.has(type)) return new TransientError(sentence, { cause: error });

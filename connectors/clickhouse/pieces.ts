@@ -7,7 +7,7 @@ import type { Batch, Segment } from '../../core/segment.ts';
 import { Operation, batchOf } from '../../core/segment.ts';
 import { rowsWithin } from '../events-within.ts';
 import { ConfigurationError } from '../sink.ts';
-import { pickRows, pickWords } from '../pick-rows.ts';
+import { pickRows, pickWords } from '../../core/columns/pick-rows.ts';
 import { isSameValue, storedVector } from './stored-value.ts';
 import type { SinkTable } from './table.ts';
 

@@ -1,4 +1,4 @@
-import { pickRows, pickWords } from '../pick-rows.ts';
+import { pickRows, pickWords } from '../../core/columns/pick-rows.ts';
 import type { Piece } from './pieces.ts';
 import { daysOf } from './pieces.ts';
 

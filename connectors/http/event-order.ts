@@ -4,7 +4,7 @@ import { positionWords } from '../../core/position.ts';
 import type { Batch, Segment } from '../../core/segment.ts';
 import { Operation, batchOf } from '../../core/segment.ts';
 import { rowsWithin, truncatesWithin } from '../events-within.ts';
-import { pickRows, pickWords } from '../pick-rows.ts';
+import { pickRows, pickWords } from '../../core/columns/pick-rows.ts';
 
 /** Rows [row, end) of a batch whose rows are all events, or of the segment's truncates, in order of their positions. */
 export type Run = { readonly row: number; readonly end: number; readonly positions: Uint32Array; readonly of: Batch | 'truncates' };

@@ -11,11 +11,11 @@ import { jsonColumn } from './json-column.ts';
  * These writers make the room they need.
  */
 
-/** Inserts and updates. */
-export function rowWriter(batch: Batch, key: string, names: readonly string[]): Write {
+/** Inserts and updates. `mark`: further members, between the operation and the key. */
+export function rowWriter(batch: Batch, key: string, names: readonly string[], mark = ''): Write {
   const { positions, operations } = batch;
   const head = headWriter(positions);
-  const keys = { insert: jsonColumn(batch.columns.get(key)!, operationLabel('insert')), update: jsonColumn(batch.columns.get(key)!, operationLabel('update')) };
+  const keys = { insert: jsonColumn(batch.columns.get(key)!, operationLabel('insert', mark)), update: jsonColumn(batch.columns.get(key)!, operationLabel('update', mark)) };
   const present = names.filter((name) => batch.columns.has(name));
   const columns = present.map((name, index) => jsonColumn(batch.columns.get(name)!, `${index === 0 ? ',"row":{' : ','}${JSON.stringify(name)}:`));
   const sizes = [...columns, keys.update].flatMap(({ more }) => more ?? []);
@@ -31,9 +31,9 @@ export function rowWriter(batch: Batch, key: string, names: readonly string[]): 
   };
 }
 
-export function deleteWriter({ positions, columns }: Batch, key: string): Write {
+export function deleteWriter({ positions, columns }: Batch, key: string, mark = ''): Write {
   const head = headWriter(positions);
-  const { write, most, more } = jsonColumn(columns.get(key)!, operationLabel('delete'));
+  const { write, most, more } = jsonColumn(columns.get(key)!, operationLabel('delete', mark));
   return (out, at, row) => {
     out.reserve(at, headMost + most + (more?.(row) ?? 0) + noRow.data.byteLength);
     return writeLiteral(out.data, write(out, head(out, at, row), row), noRow);
@@ -65,8 +65,8 @@ function headWriter(positions: Uint32Array): Write {
   };
 }
 
-function operationLabel(operation: 'insert' | 'update' | 'delete' | 'truncate'): string {
-  return `","op":"${operation}","key":`;
+function operationLabel(operation: 'insert' | 'update' | 'delete' | 'truncate', mark = ''): string {
+  return `","op":"${operation}",${mark}"key":`;
 }
 
 const start = literal(',{"position":"');

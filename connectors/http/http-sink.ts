@@ -117,6 +117,16 @@ export class HttpSink implements Sink {
     }
   }
 
+  /**
+   * An event that the fence has passed already, in a message of its own that says so: a receiver folds by position, so a
+   * newer change stays. The id is the same each time, until the letter is edited again.
+   */
+  async replay(event: Segment, edits: number): Promise<void> {
+    const body = new JsonBuffer();
+    this.#writer.replay(body, event);
+    await this.#poster.post(this.#id('replay', event.header.to, edits), await this.#poster.content(body.view()));
+  }
+
   async finishLoad(position: Position): Promise<void> {
     // Only an earlier load, which was lost, can have left rows there.
     if (this.#definition.initialLoad && parsePosition(position).epoch > 1) {

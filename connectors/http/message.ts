@@ -1,6 +1,6 @@
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
-import { positionAt } from '../../core/position.ts';
+import { origin, positionAt } from '../../core/position.ts';
 import type { Batch, Segment } from '../../core/segment.ts';
 import type { Run } from './event-order.ts';
 import { EventOrder } from './event-order.ts';
@@ -44,6 +44,15 @@ export class MessageWriter {
     close(out, writeRows(out, 0, this.#batchWriter(batch), start, end));
   }
 
+  /** An event that comes after newer ones, and says so: `"replay":true` behind its operation. */
+  replay(out: JsonBuffer, event: Segment): void {
+    let at = 0;
+    for (const run of this.#order.runs(event, origin, event.header.to)) {
+      if (run.of !== 'truncates') at = writeRows(out, at, this.#writerFor(run.of, '"replay":true,'), run.row, run.end);
+    }
+    close(out, at);
+  }
+
   /** A truncate alone. */
   truncate(out: JsonBuffer, position: Position): void {
     const text = `[{"position":"${position}","op":"truncate","key":null,"row":null}]`;
@@ -74,12 +83,13 @@ export class MessageWriter {
 
   #batchWriter(batch: Batch): Write {
     let writer = this.#writers.get(batch);
-    if (!writer) {
-      const { key } = this.#pipeline.source.events;
-      writer = batch.image === 'after' ? rowWriter(batch, key, Object.keys(this.#pipeline.row)) : deleteWriter(batch, key);
-      this.#writers.set(batch, writer);
-    }
+    if (!writer) this.#writers.set(batch, (writer = this.#writerFor(batch)));
     return writer;
+  }
+
+  #writerFor(batch: Batch, mark?: string): Write {
+    const { key } = this.#pipeline.source.events;
+    return batch.image === 'after' ? rowWriter(batch, key, Object.keys(this.#pipeline.row), mark) : deleteWriter(batch, key, mark);
   }
 }
 

@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { PoisonError } from '../poison-error.ts';
 import { ConfigurationError } from '../sink.ts';
 import { TransientError, isNetworkError } from '../transient-error.ts';
 import { Compressor } from './compressor.ts';
@@ -15,7 +16,7 @@ export type Content = { readonly bytes: Uint8Array; readonly encoding?: 'zstd' }
 export interface Poster {
   /** `body` must not change until this returns, nor after it until the content was posted. */
   content(body: Uint8Array): Promise<Content>;
-  /** Returns when the other side has accepted the message. Throws TransientError or ConfigurationError. */
+  /** Returns when the other side has accepted the message. Throws TransientError, PoisonError or ConfigurationError. */
   post(id: string, content: Content): Promise<void>;
   close(): void;
 }
@@ -90,19 +91,24 @@ export class HttpPoster implements Poster {
     request.on('response', (answer: IncomingMessage) => {
       answer.on('error', reject);
       const { statusCode: status = 0, headers } = answer;
-      answer.on('end', () => resolve({ status, retryAfter: headers['retry-after'], acceptEncoding: headers['accept-encoding'] }));
-      answer.resume();
+      let text = '';
+      answer.setEncoding('utf8');
+      answer.on('data', (chunk: string) => {
+        if (text.length < mostOfAnswer) text += chunk.slice(0, mostOfAnswer - text.length);
+      });
+      answer.on('end', () => resolve({ status, text, retryAfter: headers['retry-after'], acceptEncoding: headers['accept-encoding'] }));
     });
     request.end(bytes);
     return promise;
   }
 }
 
-type Answer = { readonly status: number; readonly retryAfter: string | undefined; readonly acceptEncoding: string | undefined };
+type Answer = { readonly status: number; readonly text: string; readonly retryAfter: string | undefined; readonly acceptEncoding: string | undefined };
 
-function judge(url: string, { status, retryAfter }: Answer): void {
+function judge(url: string, { status, retryAfter, text }: Answer): void {
   if (status >= 200 && status < 300) return;
   if (status === 408 || status === 425 || status === 429 || status >= 500) throw new TransientError(`${url} answered ${status}`, { retryAfterMs: parseRetryAfter(retryAfter) });
+  if (status === 400 || status === 413 || status === 422) throw new PoisonError(`${url} answered ${status}: it refuses the content`, `${url} answered ${status}${text && `: ${text}`}`);
   if (status >= 300 && status < 400) throw new ConfigurationError(`${url} answered ${status}, a redirect, which is not followed: signed rows go only where the definition says. Set the final address.`);
   if (status === 410) throw new ConfigurationError(`${url} answered 410: the receiver wants no more messages. Remove the sink, or set another address.`);
   if (status === 401 || status === 403) throw new ConfigurationError(`${url} answered ${status}: it does not accept our signature. Compare its secret with SLUICE_EXTERNAL_SECRET, and its clock with ours.`);
@@ -122,3 +128,6 @@ function parseRetryAfter(value: string | undefined): number | undefined {
 }
 
 const worthCompressing = 1024;
+
+/** Of what a receiver says, for the reason of a dead letter. */
+const mostOfAnswer = 500;

@@ -1,4 +1,5 @@
 import { DatabaseError } from 'pg';
+import { PoisonError } from '../poison-error.ts';
 import { ConfigurationError } from '../sink.ts';
 import { TransientError, isNetworkError } from '../transient-error.ts';
 
@@ -13,8 +14,14 @@ const configuration: Readonly<Record<string, string>> = {
   '42703': 'The table has other columns than the pipeline. Compare its definition, or drop it and let ./sluice up make it again.',
   '42804': 'A column of the table has another type than the pipeline. Compare its definition.',
   '42P10': 'The table has another primary key than the pipeline. Compare its definition.',
+  '22003': "A sum is beyond 64 bits: no single row is to blame. Give the measure a smaller scale, or filter out the rows that are that large.",
   '25006': 'The server is read-only. Point the URL at the primary.',
 };
+
+/** SQLSTATEs that some row's content has brought about. */
+const poison: ReadonlySet<string> = new Set([
+  '54000', // program_limit_exceeded: a key that is too long for its index
+]);
 
 /** SQLSTATEs, or their classes, that pass by themselves. */
 const transient: ReadonlySet<string> = new Set([
@@ -51,6 +58,7 @@ export function classifyPostgresError(what: string, error: unknown): unknown {
     const code = error.code ?? '';
     const sentence = `Postgres, ${what}: ${error.message} (${code})`;
     const next = configuration[code];
+    if (poison.has(code)) return new PoisonError(`Postgres, ${what}: it refuses a value (${code})`, error.message);
     if (next !== undefined) return new ConfigurationError(`${sentence}. ${next}`, { cause: error });
     if (transient.has(code) || transient.has(code.slice(0, 2))) return new TransientError(sentence, { cause: error });
     return error;

@@ -55,9 +55,14 @@ export async function assertLoading(state: Queryable, pipeline: string, epoch: n
   if (shard?.epoch !== epoch || shard.state !== 'loading') throw new LoadSuperseded(pipeline, epoch);
 }
 
+/** What was a dead letter before is in what was loaded. */
 export async function endLoad(state: Queryable, pipeline: string, epoch: number, { position, systemIdentifier, tables }: Loaded): Promise<void> {
   const { rowCount } = await state.query(
-    "update sluice.shard set state = 'streaming', loaded_at = $3, confirmed_to = $3, confirmed_lsn = $5, tables = $6, system_identifier = $4, changed_at = now() where pipeline = $1 and shard = $1 and epoch = $2 and state = 'loading'",
+    `with loaded as (
+       update sluice.shard set state = 'streaming', loaded_at = $3, confirmed_to = $3, confirmed_lsn = $5, tables = $6, system_identifier = $4, changed_at = now()
+        where pipeline = $1 and shard = $1 and epoch = $2 and state = 'loading' returning pipeline
+     ), void as (delete from sluice.dead_letter where pipeline in (select pipeline from loaded) and position < $3)
+     select from loaded`,
     [pipeline, epoch, position, systemIdentifier, lsnText(parsePosition(position).lsn), JSON.stringify(tables)],
   );
   if (rowCount !== 1) throw new LoadSuperseded(pipeline, epoch);

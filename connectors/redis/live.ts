@@ -6,6 +6,7 @@ import { Folder } from '../../core/views/fold.ts';
 import type { PaneDeltas } from '../../core/views/panes.ts';
 import { eventsWithin, truncatesWithin } from '../events-within.ts';
 import type { Applied, Sink } from '../sink.ts';
+import { poisonIfTooLarge } from '../sum-poison.ts';
 import { TransientError } from '../transient-error.ts';
 import { classified, connectRedis } from './client.ts';
 import type { LiveDefinition, LivePlan } from './live-shape.ts';
@@ -82,9 +83,9 @@ export class RedisLiveSink implements Sink {
   }
 
   #fold(segments: readonly Segment[], after: Position, to: Position) {
-    this.#folder.take(); // what a call that failed half-way left
+    this.#folder.clear(); // what a call that failed half-way left
     for (const segment of segments) this.#folder.add(segment, { fromTransaction: 0, toTransaction: segment.transactions.count, after, upTo: to });
-    return chosen(this.#folder.take().deltas, this.#plan);
+    return chosen(poisonIfTooLarge(() => this.#folder.take()).deltas, this.#plan);
   }
 }
 

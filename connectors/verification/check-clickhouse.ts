@@ -8,6 +8,7 @@ import { connect } from '../clickhouse/insert.ts';
 import { quoted, tableName } from '../clickhouse/table.ts';
 import { quote } from '../postgres/source-catalog.ts';
 import { compare } from './compare.ts';
+import { withoutLetters } from './dead-letters.ts';
 import { enrichedColumns, expectedRows, positionColumn } from './enriched-rows.ts';
 import { fillTable, makeTable } from './working-database.ts';
 
@@ -36,13 +37,14 @@ export async function checkClickHouse(database: Client, pipeline: Pipeline, sink
   }
   const inner = expectedRows(pipeline, rows);
   const stored = columns.map(({ name }) => `${storedValue(quote(name), schema[name]!.type)} as ${quote(name)}`);
+  const compared = withoutLetters(sink, columns[0]!, rows);
   const check = await compare(database, {
     sink,
     what: `rows of ${definition.table}`,
     columns,
     keys: 1,
-    expected: `select ${stored.join(', ')} from (${inner}) enriched`,
-    actual: `select ${columns.map(({ name }) => quote(name)).join(', ')} from pg_temp.${quote(rows)}`,
+    expected: `select ${stored.join(', ')} from (${inner}) enriched where ${compared}`,
+    actual: `select ${columns.map(({ name }) => quote(name)).join(', ')} from pg_temp.${quote(rows)} where ${compared}`,
   });
   await database.query(`drop table pg_temp.${quote(rows)}`);
   return check;

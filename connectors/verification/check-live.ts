@@ -9,6 +9,7 @@ import { quote } from '../postgres/source-catalog.ts';
 import type { ComparedColumn } from './columns.ts';
 import { quoted } from './columns.ts';
 import { compare } from './compare.ts';
+import { membersWithoutLetters } from './dead-letters.ts';
 import { NotComparable } from './not-comparable.ts';
 import { measureSql, notAllZero, paneOf, sourcePanes } from './pane-sql.ts';
 import { viewOf } from './windows.ts';
@@ -31,16 +32,17 @@ export async function checkLive(database: Client, pipeline: Pipeline, sink: stri
     await readEnd(redis, definition.key, prefix, at);
     await makeExpected(database, pipeline, set, view, definition, endUs);
     const names = columns.map(({ name }) => quote(name)).join(', ');
+    const compared = membersWithoutLetters(sink, set.key);
     const scores = await compare(database, {
       sink,
       what: `scores of ${definition.key}`,
       columns: memberColumns,
       keys: 1,
-      expected: 'select key, score from pg_temp."live expected"',
-      actual: 'select key, score from pg_temp."live members"',
+      expected: `select key, score from pg_temp."live expected" where ${compared}`,
+      actual: `select key, score from pg_temp."live members" where ${compared}`,
     });
     if (fields.length === 0) return [scores];
-    const values = await compare(database, { sink, what: `hashes ${hashPrefix}*`, columns, keys: 1, expected: `select ${names} from pg_temp."live expected"`, actual: `select ${names} from pg_temp."live hashes"` });
+    const values = await compare(database, { sink, what: `hashes ${hashPrefix}*`, columns, keys: 1, expected: `select ${names} from pg_temp."live expected" where ${compared}`, actual: `select ${names} from pg_temp."live hashes" where ${compared}` });
     return [scores, values];
   } finally {
     redis.disconnect();

@@ -8,6 +8,7 @@ import { quote } from '../postgres/source-catalog.ts';
 import { columnDefinitions } from './columns.ts';
 import type { ComparedColumn } from './columns.ts';
 import { compare } from './compare.ts';
+import { withoutLetters } from './dead-letters.ts';
 import { enrichedColumns, expectedRows, positionColumn } from './enriched-rows.ts';
 import { fillTable, makeTable } from './working-database.ts';
 
@@ -31,15 +32,16 @@ export async function checkReceiver(database: Client, pipeline: Pipeline, sink: 
   await database.query('analyze pg_temp."receiver rows"');
   const expected = columns.map(({ name, type }) => (type === 'jsonb' ? `nullif(${quote(name)}::jsonb, 'null') as ${quote(name)}` : quote(name)));
   const key = quote(pipeline.source.events.key);
-  const sent = initialLoad ? '' : ` where ${key} in (select ${key} from pg_temp."receiver rows")`;
+  const compared = withoutLetters(sink, columns[0]!, 'receiver rows');
+  const sent = initialLoad ? '' : ` and ${key} in (select ${key} from pg_temp."receiver rows")`;
   const check = await compare(database, {
     sink,
     what,
     ...(initialLoad ? {} : { note: 'rows of the first load are not sent there, so only rows that it has are compared' }),
     columns,
     keys: 1,
-    expected: `select ${expected.join(', ')} from (${expectedRows(pipeline, 'receiver rows')}) enriched${sent}`,
-    actual: `select ${columns.map(({ name }) => quote(name)).join(', ')} from pg_temp."receiver rows"`,
+    expected: `select ${expected.join(', ')} from (${expectedRows(pipeline, 'receiver rows')}) enriched where ${compared}${sent}`,
+    actual: `select ${columns.map(({ name }) => quote(name)).join(', ')} from pg_temp."receiver rows" where ${compared}`,
   });
   await database.query('drop table pg_temp."receiver lines"; drop table pg_temp."receiver rows"');
   return check;

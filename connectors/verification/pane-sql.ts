@@ -12,12 +12,12 @@ export function sourcePanes(set: PaneSet): string {
 }
 
 export async function makeSourcePanes(database: Client, pipeline: Pipeline, set: PaneSet): Promise<void> {
-  await database.query(`create temporary table ${sourcePanes(set)} as ${panesOfEvents(pipeline, set)}`);
+  await database.query(`create temporary table ${sourcePanes(set)} as ${panesOf(pipeline, set, `pg_temp.${quote(sourceTable('events'))}`)}`);
   await database.query(`analyze ${sourcePanes(set)}`);
 }
 
-/** NULL keys, and NULL and infinite times, do not count. */
-function panesOfEvents(pipeline: Pipeline, set: PaneSet): string {
+/** The panes of rows of the event table. NULL keys, and NULL and infinite times, do not count. */
+export function panesOf(pipeline: Pipeline, set: PaneSet, rows: string): string {
   const { events } = pipeline.source;
   const aliases = { events: 'events row' };
   const event = quote(aliases.events);
@@ -26,7 +26,7 @@ function panesOfEvents(pipeline: Pipeline, set: PaneSet): string {
   const sums = set.accumulators.map((accumulator, place) => `${sumSql(accumulator, aliases)} as a${place}`);
   const where = set.where ? ` and ${toSql(set.where, aliases)}` : '';
   return `select ${paneOf(`(extract(epoch from ${time}) * 1000000)`, set.paneMs)} as pane_ms, concat(${key}) collate "C" as key, ${sums.join(', ')}
-    from pg_temp.${quote(sourceTable('events'))} ${event} where ${key} is not null and isfinite(${time})${where} group by 1, 2`;
+    from ${rows} ${event} where ${key} is not null and isfinite(${time})${where} group by 1, 2`;
 }
 
 /** The start of the pane of a time in microseconds, a numeric: exact for every time, as remainders are not rounded. */

@@ -13,6 +13,7 @@ import { checkPanes } from './check-panes.ts';
 import { checkReceiver } from './check-receiver.ts';
 import { checkRedisResults } from './check-redis-results.ts';
 import { checkResultsTable } from './check-results-table.ts';
+import { explained, readLetters } from './dead-letters.ts';
 import { checkDimensions, readVersions, sourceTable } from './dimensions.ts';
 import { NotComparable } from './not-comparable.ts';
 import { makeSourcePanes } from './pane-sql.ts';
@@ -86,17 +87,18 @@ async function copySource(database: Client, snapshot: SourceSnapshot, { source }
 async function checksOf(database: Client, options: VerifyOptions, at: Position, loadedAt: Position): Promise<Check[]> {
   const { pipeline, signal, onPhase } = options;
   await readVersions(database, pipeline, at);
+  const letters = await readLetters(database, pipeline, at);
   const aggregate = await readAggregateNow(database, pipeline.name);
   const checks: Check[] = [];
-  const add = async (name: string, work: () => Promise<Check | readonly Check[]>) => {
+  const add = async (name: string, work: () => Promise<Check | readonly Check[]>, lane = name) => {
     signal.throwIfAborted();
     onPhase(`comparing ${name}`);
-    checks.push(...[await reachable(name, work, signal)].flat());
+    checks.push(...[await reachable(name, work, signal)].flat().map((check) => explained(check, pipeline.name, lane, letters.get(lane))));
   };
   await add('dimensions', () => checkDimensions(database, pipeline));
   for (const set of paneSetsOf(pipeline)) {
     await makeSourcePanes(database, pipeline, set);
-    await add('panes', () => checkPanes(database, pipeline, set, aggregate.horizonMs));
+    await add('panes', () => checkPanes(database, pipeline, set, aggregate.horizonMs), 'aggregate');
   }
   await add('windows', () => makeExpectedWindows(database, pipeline, aggregate).then(() => []));
   for (const [name, sink] of Object.entries(pipeline.sinks)) await add(name, () => checkSink(database, options, { name, sink, at, loadedAt, aggregate }));

@@ -81,6 +81,12 @@ export class Folder {
     return folded;
   }
 
+  /** Lets go of what was added since, which was too much. */
+  clear(): void {
+    this.#table = new PaneTable(this.#set.accumulators.length);
+    this.#aside.clear();
+  }
+
   #addBatch(segment: Segment, batch: Batch, sign: 1 | -1, range: FoldRange): void {
     const { transactions } = segment;
     const first = range.after === undefined ? 0 : rowsUpTo(batch.positions, batch.rows, range.after);

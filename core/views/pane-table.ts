@@ -37,7 +37,7 @@ export class PaneTable {
     return this.#add(ordinal, slot, at);
   }
 
-  /** What was gathered, without pairs whose sums are all 0. Throws a RangeError for a sum that is no longer exact. */
+  /** What was gathered, without pairs whose sums are all 0. Throws SumTooLarge for a sum that is no longer exact. */
   deltas(paneMs: number, keys: readonly string[]): PaneDeltas {
     const kept: number[] = [];
     for (let entry = 0; entry < this.#size; entry++) if (this.sums.some((sums) => sums[entry] !== 0)) kept.push(entry);
@@ -93,5 +93,13 @@ function hash(ordinal: number, slot: number): number {
 
 function exact(sum: number): number {
   if (Number.isSafeInteger(sum)) return sum + 0;
-  throw new RangeError(`a pane's sum is beyond 2^53 and would not be exact (${sum}): give the measure a smaller scale, or filter out the rows that are that large`);
+  throw new SumTooLarge(sum);
+}
+
+/** Of fewer events the sums may well be exact. */
+export class SumTooLarge extends RangeError {
+  override readonly name = 'SumTooLarge';
+  constructor(sum: number) {
+    super(`a pane's sum is beyond 2^53 and would not be exact (${sum}): give the measure a smaller scale, or filter out the rows that are that large`);
+  }
 }

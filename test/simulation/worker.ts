@@ -14,6 +14,7 @@ import { openSegmentLog } from '../../connectors/spool/segment-log.ts';
 import { pause } from '../../core/clock.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
+import { Violation } from './check.ts';
 import type { Part } from './plan.ts';
 import type { SimulatedProcess } from './scheduler.ts';
 import { systemIdentifier } from './source-server.ts';
@@ -96,6 +97,9 @@ export class Worker {
         sink: open.sink,
         rebuild: open.rebuild,
         log,
+        // nobody refuses an event here
+        letters: { keep: () => Promise.reject(new Violation(`${lane} refused an event`)), passed: () => {}, voidBelow: () => this.#world.state.call(this.process, () => {}) },
+        key: this.#pipeline.source.events.key,
         gatherMs: lane === 'enriched' || lane === 'external' ? 60 : 0,
         maxRows: this.#world.plan.knobs.applyRows,
         clock: this.process.clock,

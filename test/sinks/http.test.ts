@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { zstdDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
@@ -8,6 +7,9 @@ import { describe, expect, test } from 'vitest';
 import { httpSink } from '../../connectors/http/http-sink.ts';
 import { JsonBuffer } from '../../connectors/http/json-buffer.ts';
 import { MessageWriter } from '../../connectors/http/message.ts';
+import { PoisonError } from '../../connectors/poison-error.ts';
+import { migrate } from '../../connectors/postgres/state/migrate.ts';
+import { openState } from '../../connectors/postgres/state/state.ts';
 import { ConfigurationError, FenceMoved } from '../../connectors/sink.ts';
 import { TransientError } from '../../connectors/transient-error.ts';
 import type { Position } from '../../core/position.ts';
@@ -27,7 +29,9 @@ async function stateDatabase() {
   const database = await throwAwayDatabase();
   const client = new Client({ connectionString: database.url });
   await client.connect();
-  await client.query(readFileSync(new URL('../../connectors/postgres/state/000001.sql', import.meta.url), 'utf8'));
+  const state = openState(database.url);
+  await migrate(state);
+  await state.end();
   return {
     url: database.url,
     client,
@@ -258,6 +262,10 @@ describe('HTTP', () => {
     [{ status: 302 }, ConfigurationError],
     [{ status: 404 }, ConfigurationError],
     [{ status: 410 }, ConfigurationError],
+    [{ status: 401 }, ConfigurationError],
+    [{ status: 400 }, PoisonError],
+    [{ status: 413 }, PoisonError],
+    [{ status: 422 }, PoisonError],
   ])('an answer %o is %o', async ({ status }, kind) => {
     await using state = await stateDatabase();
     await using receiver = await listen(createServer((request, response) => void request.resume().on('end', () => response.writeHead(status, { location: 'http://example.com/' }).end())));

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { Chunks } from '../../connectors/clickhouse/chunks.ts';
 import { insertNative } from '../../connectors/clickhouse/insert.ts';
 import { writeBlock } from '../../connectors/clickhouse/native.ts';
-import { pickRows } from '../../connectors/pick-rows.ts';
+import { pickRows } from '../../core/columns/pick-rows.ts';
 import { storedVector } from '../../connectors/clickhouse/stored-value.ts';
 import { columnType } from '../../connectors/clickhouse/table.ts';
 import { JsonBuffer } from '../../connectors/http/json-buffer.ts';

@@ -7,12 +7,17 @@ import { createClient } from '@clickhouse/client';
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import type { ClickHouseClient } from '@clickhouse/client';
-import { openRelay, openSink } from '../../activities/open-destination.ts';
+import { openRelay, openSink, type OpenSink } from '../../activities/open-destination.ts';
+import { DeadLetters } from '../../connectors/postgres/dead-letters.ts';
+import { waitingLetters, withLetter } from '../../connectors/postgres/replayed-letters.ts';
 import { migrate } from '../../connectors/postgres/state/migrate.ts';
 import { openState, readOutbox, type State } from '../../connectors/postgres/state/state.ts';
-import type { Sink } from '../../connectors/sink.ts';
 import { verifyPipeline } from '../../connectors/verification/verify-pipeline.ts';
 import { parseConfig, type Config } from '../../core/config.ts';
+import { eventPositions } from '../../core/dead-letters/event-positions.ts';
+import { letterSegment } from '../../core/dead-letters/letter-segment.ts';
+import { passingOver } from '../../core/dead-letters/passing-over.ts';
+import { refusedEvent } from '../../core/dead-letters/refused-event.ts';
 import { lanesOf } from '../../core/define/lanes.ts';
 import { resolve } from '../../core/define/resolve.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
@@ -39,11 +44,12 @@ export class World implements AsyncDisposable {
   readonly pipeline: Pipeline;
   readonly receiver: ReceiverStore;
   readonly #config: Config;
-  readonly #sinks: ReadonlyMap<string, Sink>;
+  readonly #sinks: ReadonlyMap<string, OpenSink>;
   readonly #stack: AsyncDisposableStack;
   #fence: Position = zero;
 
-  static async open(): Promise<World> {
+  /** `refuses`: which events of the stream, by number, each sink is to refuse, whatever their content. */
+  static async open({ refuses = () => false }: { readonly refuses?: (event: number) => boolean } = {}): Promise<World> {
     const stack = new AsyncDisposableStack();
     const database = stack.use(await throwAwayDatabase());
     const [redisDatabase, clickhouse] = [stack.use(await throwAwayRedis()), stack.use(await throwAwayClickhouse())];
@@ -62,14 +68,14 @@ export class World implements AsyncDisposable {
     const redis = stack.adopt(new Redis(redisDatabase.url), (each) => each.disconnect());
     const client = stack.adopt(createClient({ url: clickhouse.url }), (each) => each.close());
     const config = parseConfig(environment);
-    const sinks = new Map<string, Sink>();
-    for (const { name, reads } of lanesOf(pipeline)) if (reads === 'segments') sinks.set(name, stack.adopt((await openSink(config, state, pipeline, name)).sink, (sink) => sink.close()));
+    const sinks = new Map<string, OpenSink>();
+    for (const { name, reads } of lanesOf(pipeline)) if (reads === 'segments') sinks.set(name, stack.adopt(await openSink(config, state, pipeline, name), ({ sink }) => sink.close()));
     const world = new World({ state, redis, clickhouse: client, pipeline, receiver: store, config, sinks, stack });
-    await world.#fill();
+    await world.#fill(refuses);
     return world;
   }
 
-  private constructor(parts: { state: State; redis: Redis; clickhouse: ClickHouseClient; pipeline: Pipeline; receiver: ReceiverStore; config: Config; sinks: ReadonlyMap<string, Sink>; stack: AsyncDisposableStack }) {
+  private constructor(parts: { state: State; redis: Redis; clickhouse: ClickHouseClient; pipeline: Pipeline; receiver: ReceiverStore; config: Config; sinks: ReadonlyMap<string, OpenSink>; stack: AsyncDisposableStack }) {
     this.state = parts.state;
     this.redis = parts.redis;
     this.clickhouse = parts.clickhouse;
@@ -86,25 +92,45 @@ export class World implements AsyncDisposable {
     const at = async (to: Position) => {
       const canary: PlainTransaction = { lsn: parsePosition(to).lsn + 8n, commitTimeMs: start, events: [], canaryMs: start };
       const { segments } = new SegmentBuilder(this.pipeline, { epoch: 1, from: this.#fence }).transaction(canary).cut();
-      for (const sink of this.#sinks.values()) await sink.apply(segments, this.#fence, to);
+      for (const { sink } of this.#sinks.values()) await sink.apply(segments, this.#fence, to);
       this.#fence = to;
     };
     const nothing = async () => {};
     return verifyPipeline({ pipeline: { ...this.pipeline, sinks }, addresses: { ...this.#config, ...addresses }, hold: { stop: nothing, at, release: nothing }, waitMs: 10_000, signal: new AbortController().signal, onPhase: () => {} });
   }
 
+  /** As the replay activity does. */
+  async replay(lane: string): Promise<void> {
+    const { replay } = this.#sinks.get(lane)!;
+    if (replay.kind === 'rebuild') return replay.rebuild();
+    for (const { id } of await waitingLetters(this.state, { pipeline: this.pipeline.name, lane })) {
+      const outcome = await withLetter(this.state, id, (letter, client) => replay.event(letterSegment(this.pipeline, letter), letter.edits, client));
+      if (outcome !== 'replayed') throw new Error(`letter ${id}: ${String(outcome)}`);
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
   }
 
-  async #fill(): Promise<void> {
+  async #fill(refuses: (event: number) => boolean): Promise<void> {
     const { table, transactions, dimension } = stream(await this.#samples());
     const builder = new SegmentBuilder(this.pipeline, { epoch: 1, from: zero });
     for (const transaction of transactions) builder.transaction(transaction);
     const { segments } = builder.cut();
     const to = segments.at(-1)!.header.to;
-    for (const sink of this.#sinks.values()) await sink.finishLoad(zero);
-    for (const sink of this.#sinks.values()) await sink.apply(segments, zero, to);
+    for (const { sink } of this.#sinks.values()) await sink.finishLoad(zero);
+    const refused = eventPositions(segments, zero, to).filter((_, event) => refuses(event));
+    for (const [lane, { sink }] of this.#sinks) {
+      const letters = new DeadLetters(this.state, this.pipeline, lane);
+      let fence = zero;
+      for (const at of refused) {
+        await letters.keep(refusedEvent(segments, at, 'id'), 'a test', { from: fence, to: at, events: 1_000_000 });
+        await sink.apply(passingOver(segments, at, fence, at), fence, at);
+        fence = at;
+      }
+      await sink.apply(segments, fence, to);
+    }
     this.#fence = to;
     for (const { name, reads } of lanesOf(this.pipeline)) {
       if (reads !== 'outbox') continue;

@@ -45,13 +45,14 @@ function LaneRow({
   readonly disabled: boolean;
   readonly onAsk: Props['onAsk'];
 }) {
-  const { name, kind, state, lagMs, fence, error } = lane;
+  const { name, kind, state, lagMs, fence, deadLetters, error } = lane;
   const stopped = state === 'paused' || state === 'parked' || state === 'broken';
   const verb = stopped ? 'resume' : 'pause';
   return (
     <tr data-lane={name}>
       <th scope="row">
         {name} {kind !== name && <span class="kind">{kind}</span>}
+        {deadLetters > 0 && <p class="trouble">{deadLetters === 1 ? '1 dead letter waits' : `${deadLetters} dead letters wait`}: sluice dlq list</p>}
         {error !== null && <p class="trouble">{error}</p>}
       </th>
       <td>

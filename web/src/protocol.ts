@@ -19,6 +19,8 @@ export type Lane = {
   readonly state: string;
   readonly lagMs: number | null;
   readonly fence: string | null;
+  /** Events that its destination refused, and that wait. */
+  readonly deadLetters: number;
   readonly error: string | null;
 };
 

@@ -46,6 +46,11 @@ export class PostgresAggregateTables implements AggregateTables {
     return classified(database, () => inTransaction(this.#state, (client) => work(new Transaction(client, this.#pipeline, this.#stores, this.#queries))));
   }
 
+  /** In a transaction that somebody else has begun and ends. */
+  within<T>(client: PoolClient, work: (tables: AggregateTransaction) => Promise<T>): Promise<T> {
+    return classified(database, () => work(new Transaction(client, this.#pipeline, this.#stores, this.#queries)));
+  }
+
   readFence(): Promise<Position | undefined> {
     return classified(database, () => readFence(this.#state, this.#pipeline.name, aggregateLane));
   }

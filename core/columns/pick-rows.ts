@@ -1,5 +1,5 @@
-import type { BytesVector, Vector } from '../core/columns/vector.ts';
-import { unreachable } from '../core/unreachable.ts';
+import type { BytesVector, Vector } from './vector.ts';
+import { unreachable } from '../unreachable.ts';
 
 /** A vector of these rows only, copied; a dictionary stays shared. */
 export function pickRows(vector: Vector, rows: Uint32Array): Vector {

@@ -1,0 +1,76 @@
+import { CancelledFailure, Context } from '@temporalio/activity';
+import { waitingLetters, withLetter } from '../connectors/postgres/replayed-letters.ts';
+import { letterSegment } from '../core/dead-letters/letter-segment.ts';
+import type { LaneReplay } from '../core/dead-letters/replay-report.ts';
+import { lanesOf } from '../core/define/lanes.ts';
+import { failureOf } from './failures.ts';
+import { openSink, type OpenSink } from './open-destination.ts';
+import type { Runtime } from './runtime.ts';
+
+/** What the replay workflow sees. */
+export type ReplayActivities = {
+  /** The lanes that have letters to replay, in the order in which it must be done. */
+  lanesToReplay(input: ReplayInput): Promise<readonly string[]>;
+  /** One lane's letters, in the order of the stream. */
+  replay(input: ReplayInput & { readonly lane: string }): Promise<LaneReplay>;
+};
+
+export type ReplayInput = {
+  readonly pipeline: string;
+  /** Only this lane's letters; without it all. */
+  readonly lane?: string;
+  /** Only this letter. */
+  readonly id?: number;
+};
+
+type ReplayRuntime = Pick<Runtime, 'config' | 'state' | 'definition'>;
+
+/** The aggregate lane first: live structures are made of its panes, so they follow it even if no letter of theirs waits. */
+export async function lanesToReplay(runtime: ReplayRuntime, input: ReplayInput): Promise<readonly string[]> {
+  try {
+    const { pipeline } = runtime.definition(input.pipeline);
+    const waiting = new Set((await waitingLetters(runtime.state, input)).map(({ lane }) => lane));
+    return lanesOf(pipeline).flatMap(({ name, kind }) => (waiting.has(name) || (kind === 'redis-live' && waiting.has('aggregate')) ? [name] : []));
+  } catch (error) {
+    throw failureOf(error);
+  }
+}
+
+/** Each letter in a transaction that holds and settles it: what is replayed already does not wait, so an attempt may begin from the start. */
+export async function replay(runtime: ReplayRuntime, input: ReplayInput & { readonly lane: string }): Promise<LaneReplay> {
+  const { config, state } = runtime;
+  const context = Context.current();
+  const done = { replayed: 0, waiting: 0, first: [] as number[] };
+  const beat = setInterval(() => context.heartbeat(done), 500);
+  let open: OpenSink | undefined;
+  try {
+    const { pipeline } = runtime.definition(input.pipeline);
+    // of its own: a lane that runs here must not lose its sink to a letter's trouble
+    open = await openSink(config, state, pipeline, input.lane);
+    const { sink, replay: send } = open;
+    const fence = await sink.readFence();
+    const letters = await waitingLetters(state, input);
+    const isPassed = ({ position }: { position: string }) => fence !== undefined && position <= fence;
+    const waitsOn = (id: number) => {
+      if (++done.waiting <= 10) done.first.push(id);
+    };
+    if (send.kind === 'rebuild') {
+      await send.rebuild();
+      const left = await waitingLetters(state, input);
+      left.forEach(({ id }) => waitsOn(id));
+      return { ...done, replayed: letters.length - left.length };
+    }
+    for (const letter of letters) {
+      if (context.cancellationSignal.aborted) throw new CancelledFailure('the replay was asked to stop; what still waits can be replayed later');
+      const outcome = isPassed(letter) ? await withLetter(state, letter.id, (held, client) => send.event(letterSegment(pipeline, held), held.edits, client)) : undefined;
+      if (outcome === 'replayed') done.replayed++;
+      else if (outcome !== 'settled') waitsOn(letter.id);
+    }
+    return done;
+  } catch (error) {
+    throw error instanceof CancelledFailure ? error : failureOf(error);
+  } finally {
+    clearInterval(beat);
+    await open?.sink.close().catch(() => {});
+  }
+}

@@ -1,0 +1,122 @@
+import type { RefusedEvent } from '../../core/dead-letters/dead-letter.ts';
+import type { Pipeline } from '../../core/pipeline.ts';
+import type { Position } from '../../core/position.ts';
+import { ConfigurationError } from '../sink.ts';
+import { classified } from './errors.ts';
+import type { Queryable, State } from './state/state.ts';
+import { inTransaction } from './state/state.ts';
+
+/** Where an event was found: its segment, and how many events that has. */
+export type Surroundings = { readonly from: Position; readonly to: Position; readonly events: number };
+
+/** The dead letters of one lane, as a step of the lane sees them. */
+export class DeadLetters {
+  readonly #state: State;
+  readonly #pipeline: Pipeline;
+  readonly #lane: string;
+  /** Of this step. */
+  #passed = 0;
+  #kept = 0;
+
+  constructor(state: State, pipeline: Pipeline, lane: string) {
+    this.#state = state;
+    this.#pipeline = pipeline;
+    this.#lane = lane;
+  }
+
+  /**
+   * Keeps an event before the fence passes it; keeping it again changes nothing. A destination that has lost what was
+   * replayed into it meets the event again: then it waits again. The aggregate lane's panes are where the letters are, so
+   * they cannot be lost without them. Throws ConfigurationError when there are too many.
+   */
+  async keep(event: RefusedEvent, reason: string, around: Surroundings): Promise<void> {
+    await this.#transaction(async (client) => {
+      // one at a time, or two lanes could both take the last place
+      await client.query("select pg_advisory_xact_lock(hashtextextended('sluice.dead_letter ' || $1::text, 0))", [this.#pipeline.name]);
+      await this.#assertRoom(client, event, around);
+      this.#assertNoFlood(event, around);
+      await client.query(
+        `insert into sluice.dead_letter (pipeline, lane, position, op, key, reason, commit_us, content) values ($1, $2, $3, $4, $5, $6, $7, $8)
+         on conflict (pipeline, lane, position) do update set state = 'waiting', settled_at = null, reason = excluded.reason
+           where dead_letter.state = 'replayed' and $2 <> 'aggregate'`,
+        [this.#pipeline.name, this.#lane, event.position, event.op, event.key, reason, event.commitUs, JSON.stringify(event.content)],
+      );
+    });
+    this.#kept++;
+  }
+
+  /** So many events were taken. */
+  passed(events: number): void {
+    this.#passed += events;
+  }
+
+  /** The table was truncated there: what came before it changes nothing any more. Before the destination is told. */
+  async voidBelow(position: Position): Promise<void> {
+    await this.#query('delete from sluice.dead_letter where pipeline = $1 and lane = $2 and position < $3', [this.#pipeline.name, this.#lane, position]);
+  }
+
+  async waiting(): Promise<number> {
+    const { rows } = await this.#query<{ waiting: string }>("select count(*) as waiting from sluice.dead_letter where pipeline = $1 and lane = $2 and state = 'waiting'", [this.#pipeline.name, this.#lane]);
+    return Number(rows[0]!.waiting);
+  }
+
+  /** A live structure was made anew out of panes as of `fence`: it has what they have, and only that. */
+  async rebuilt(fence: Position): Promise<void> {
+    await this.#query(
+      `update sluice.dead_letter letter set state = 'replayed', settled_at = now() where pipeline = $1 and lane = $2 and position <= $3 and state = 'waiting'
+         and not exists (select from sluice.dead_letter panes where panes.pipeline = $1 and panes.lane = 'aggregate' and panes.position = letter.position and panes.state = 'waiting')`,
+      [this.#pipeline.name, this.#lane, fence],
+    );
+  }
+
+  /** While little comes, segments have a few events each: their budgets alone would let every event be refused. */
+  #assertNoFlood({ key }: RefusedEvent, { events }: Surroundings): void {
+    const all = this.#passed + this.#kept + events;
+    const budget = this.#budgetOf(all);
+    if (this.#kept >= budget) throw this.#flood(`more than ${budget} of at most ${all} events in this step`, key);
+  }
+
+  #budgetOf(events: number): number {
+    const { deadLetterRows, deadLetterPercent } = this.#pipeline.settings;
+    return Math.max(deadLetterRows, Math.floor((events * deadLetterPercent) / 100));
+  }
+
+  #flood(many: string, key: string | null): ConfigurationError {
+    const { name, settings } = this.#pipeline;
+    return new ConfigurationError(
+      `Lane ${this.#lane}: its destination refuses ${many} for their content (deadLetterRows ${settings.deadLetterRows}, deadLetterPercent ${settings.deadLetterPercent}; the last one has the key ${key}), so the fault is hardly in single rows. See the reasons with ./sluice dlq list ${name} --lane ${this.#lane}, mend what refuses them, ${this.#goOn}.`,
+    );
+  }
+
+  get #goOn(): string {
+    return `type ./sluice resume ${this.#pipeline.name} --lane ${this.#lane}, and then ./sluice dlq replay ${this.#pipeline.name}`;
+  }
+
+  async #assertRoom(client: Queryable, { position, key }: RefusedEvent, { from, to, events }: Surroundings): Promise<void> {
+    const { name, settings } = this.#pipeline;
+    const budget = this.#budgetOf(events);
+    const { rows } = await client.query<{ here: string; waiting: string; all: string }>(
+      `select count(*) filter (where lane = $2 and state = 'waiting' and position > $3 and position <= $4) as here, count(*) filter (where state = 'waiting') as waiting, count(*) as all
+       from sluice.dead_letter where pipeline = $1 and (lane, position) <> ($2, $5)`,
+      [name, this.#lane, from, to, position],
+    );
+    const { here, waiting, all } = { here: Number(rows[0]!.here), waiting: Number(rows[0]!.waiting), all: Number(rows[0]!.all) };
+    if (here >= budget) throw this.#flood(`more than ${budget} of the ${events} events of a segment`, key);
+    if (waiting >= settings.deadLettersKept) {
+      throw new ConfigurationError(
+        `Lane ${this.#lane}: its destination refuses the event with the key ${key} for its content, and ${name} keeps ${waiting} dead letters already (deadLettersKept ${settings.deadLettersKept}). Look at them with ./sluice dlq list ${name}, replay or drop some, and ${this.#goOn}.`,
+      );
+    }
+    // what is settled is only remembered
+    const over = all + 1 - settings.deadLettersKept;
+    if (over > 0) await client.query("delete from sluice.dead_letter where id in (select id from sluice.dead_letter where pipeline = $1 and state <> 'waiting' order by settled_at limit $2)", [name, over]);
+  }
+
+  #query<R extends object>(sql: string, values: readonly unknown[]) {
+    return classified('state database', () => this.#state.query<R & Record<string, unknown>>(sql, [...values]));
+  }
+
+  #transaction<T>(work: (client: Queryable) => Promise<T>): Promise<T> {
+    return classified('state database', () => inTransaction(this.#state, work));
+  }
+}

@@ -1,0 +1,159 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { withLetter } from '../../connectors/postgres/replayed-letters.ts';
+import { beginLoad, endLoad } from '../../connectors/postgres/shard-state.ts';
+import { PoisonError } from '../../connectors/poison-error.ts';
+import { ConfigurationError } from '../../connectors/sink.ts';
+import { letterSegment } from '../../core/dead-letters/letter-segment.ts';
+import { position, type Position } from '../../core/position.ts';
+import { contents, endOf, streamOf, type Intent } from '../sinks/stream.ts';
+import { LettersWorld } from './letters-world.ts';
+
+const insert = (device: string, duration = '1000'): Intent => ({ kind: 'insert', slot: 0, row: { content_id: contents[1]!, event_type: 'play', event_ts: '2026-11-21T10:00:00.000Z', duration_ms: duration, device } });
+const change = (kind: 'update' | 'delete' | 'truncate', slot: number, device = 'ios'): Intent => ({ kind, slot, row: { ...insert(device, '2000').row } });
+
+/** Sixty rows, of which 7, 23, 24 and 58 are refused. */
+const poisonous = [7, 23, 24, 58];
+const sixty = () => streamOf(Array.from({ length: 60 }, (_, index) => insert(poisonous.includes(index + 1) ? 'poison' : 'ios')), 4, new Set([6, 22, 41]));
+const ids = (rows: readonly Record<string, unknown>[]) => rows.map(({ id }) => Number(id));
+const good = Array.from({ length: 60 }, (_, index) => index + 1).filter((id) => !poisonous.includes(id));
+
+describe('poison among good rows', () => {
+  let world: LettersWorld;
+  const open = async (settings?: Parameters<typeof LettersWorld.open>[0]) => void (world = await LettersWorld.open(settings));
+  beforeEach(() => open());
+  afterEach(() => world[Symbol.asyncDispose]());
+
+  /** As the replay activity does it. */
+  const replay = async (lane: string, id: number) => {
+    const { replay: how } = await world.sink(lane);
+    if (how.kind !== 'event') throw new TypeError(`${lane} is rebuilt`);
+    return withLetter(world.state, id, (letter, client) => how.event(letterSegment(world.pipeline, letter), letter.edits, client));
+  };
+  const replayAll = async (lane: string) => Promise.all((await world.kept(lane)).map(({ id }) => replay(lane, id)));
+  const mend = async (lane: string) => (lane === 'external' ? void (world.external.refuses = false) : void (await world.click('ALTER TABLE engagement_enriched DROP CONSTRAINT known_device')));
+  const rowsOf = (lane: string) => (lane === 'external' ? Promise.resolve(world.folded()) : world.enriched());
+  const begin = (lane: string) => (lane === 'enriched' ? world.constrain() : Promise.resolve());
+
+  describe.each(['external', 'enriched'])('%s', (lane) => {
+    beforeEach(() => begin(lane));
+
+    test('is kept with its reason, and the rest goes on', async () => {
+      expect(await world.apply(lane, sixty().segments)).toBe(4);
+      expect(ids(await rowsOf(lane))).toEqual(good);
+      const letters = await world.kept(lane);
+      expect(letters.map(({ key, op, state }) => [key, op, state])).toEqual(poisonous.map((id) => [String(id), 'insert', 'waiting']));
+      expect(letters[0]!.reason).toContain(lane === 'external' ? 'answered 422: device: poison is none of ours' : 'known_device');
+      expect(letters[0]!.content).toMatchObject({ after: { id: '7', device: 'poison', duration_ms: '1000', title: 'Title 1 "ü"' } });
+    });
+
+    test('comes when it is replayed, once', async () => {
+      await world.apply(lane, sixty().segments);
+      expect(await replayAll(lane)).toEqual(poisonous.map(() => expect.any(PoisonError)));
+      expect((await world.kept(lane)).map(({ state }) => state)).toEqual(poisonous.map(() => 'waiting'));
+      await mend(lane);
+      expect(await replayAll(lane)).toEqual(poisonous.map(() => 'replayed'));
+      expect(await replayAll(lane)).toEqual(poisonous.map(() => 'settled'));
+      expect(ids(await rowsOf(lane))).toEqual([...good, ...poisonous].sort((a, b) => a - b));
+      if (lane === 'external') {
+        const replayed = world.posted.filter(({ id }) => id.includes('_replay_'));
+        const letters = await world.kept(lane);
+        expect(replayed.map(({ id }) => id).sort()).toEqual(letters.map((letter) => `engagement_external_replay_${letter.position}_0`));
+        expect(JSON.parse(replayed[0]!.body)).toEqual([expect.objectContaining({ replay: true, op: 'insert' })]);
+        expect(world.posted.filter(({ id }) => !id.includes('_replay_')).some(({ body }) => body.includes('"replay"'))).toBe(false);
+      }
+    });
+
+    test('that is replayed does not overwrite a newer change of its row, nor bring a deleted one back', async () => {
+      const { segments } = streamOf([insert('poison'), insert('poison'), insert('ios'), change('update', 0), change('delete', 1)], 1, new Set());
+      expect(await world.apply(lane, segments)).toBe(2);
+      const before = await rowsOf(lane);
+      expect(before).toMatchObject([{ id: expect.anything(), device: 'ios' }, { device: 'ios' }]);
+      expect(before.map(({ duration_ms }) => Number(duration_ms))).toEqual([2000, 1000]);
+      await mend(lane);
+      expect(await replayAll(lane)).toEqual(['replayed', 'replayed']);
+      expect(await rowsOf(lane)).toEqual(before);
+    });
+
+    test('E8: from before a truncate is void', async () => {
+      const { segments } = streamOf([insert('poison'), insert('ios'), change('truncate', 0), insert('poison')], 1, new Set());
+      expect(await world.apply(lane, segments)).toBe(2);
+      expect((await world.kept(lane)).map(({ key }) => key)).toEqual(['3']);
+      await mend(lane);
+      await replayAll(lane);
+      expect(ids(await rowsOf(lane))).toEqual([3]);
+    });
+
+    test('beyond the budget of a segment parks the lane, which goes on from there once it is mended', async () => {
+      const segments = () => streamOf(Array.from({ length: 30 }, (_, index) => insert(index >= 12 ? 'poison' : 'ios')), 30, new Set()).segments;
+      await expect(world.apply(lane, segments())).rejects.toThrow(ConfigurationError);
+      await expect(world.apply(lane, segments())).rejects.toThrow(`Lane ${lane}: its destination refuses more than 10 of the 30 events of a segment for their content (deadLetterRows 10, deadLetterPercent 1; the last one has the key 23), so the fault is hardly in single rows. See the reasons with ./sluice dlq list engagement --lane ${lane}, mend what refuses them, type ./sluice resume engagement --lane ${lane}, and then ./sluice dlq replay engagement.`);
+      expect(await world.kept(lane)).toHaveLength(10);
+      await mend(lane);
+      expect(await world.apply(lane, segments())).toBe(0);
+      await replayAll(lane);
+      expect(await rowsOf(lane)).toHaveLength(30);
+    });
+  });
+
+  test('E28: a new load has what the letters speak of, and they are gone', async () => {
+    await world.apply('external', sixty().segments);
+    const load = async (at: (epoch: number) => Position) => {
+      const epoch = await beginLoad(world.state, 'engagement', 'slot', 'hash', 1);
+      await endLoad(world.state, 'engagement', epoch, { position: at(epoch), systemIdentifier: '1', tables: {} });
+    };
+    await load((epoch) => position(epoch, 1n, 0));
+    expect(await world.kept('external')).toEqual([]);
+  });
+
+  test('a trickle in which everything is refused parks the lane too, though no segment has ten events', async () => {
+    const { segments } = streamOf(Array.from({ length: 60 }, (_, index) => insert(index < 6 ? 'ios' : 'poison')), 1, new Set());
+    const step = world.letters('external');
+    const each = async () => {
+      for (const segment of segments) await world.apply('external', [segment], step);
+    };
+    await expect(each()).rejects.toThrow('Lane external: its destination refuses more than 10 of at most 19 events in this step for their content');
+    expect(await world.kept('external')).toHaveLength(10);
+    expect(ids(world.folded())).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  test('beyond what a pipeline keeps parks the lane; what is settled makes room', async () => {
+    await world[Symbol.asyncDispose]();
+    await open({ deadLettersKept: 3 });
+    await expect(world.apply('external', sixty().segments)).rejects.toThrow('Lane external: its destination refuses the event with the key 58 for its content, and engagement keeps 3 dead letters already (deadLettersKept 3)');
+    await world.state.query("update sluice.dead_letter set state = 'dropped', settled_at = now() where key = '7'");
+    expect(await world.apply('external', sixty().segments)).toBe(1);
+    expect((await world.kept('external')).map(({ key }) => key)).toEqual(['23', '24', '58']);
+  });
+
+  test.each([
+    ['an enum', "Enum8('ios' = 1, 'android' = 2)", 'ios', 'poison'],
+    ['a number', 'UInt8', '7', 'seven'],
+    ['a day', 'Date', '2026-11-21', '21.11.'],
+    ['an instant', 'DateTime', '2026-11-21 10:00:00', 'now'],
+    ['a uuid', 'UUID', '01234567-89ab-cdef-0123-456789abcdef', 'me'],
+    ['an address', 'IPv4', '10.0.0.1', '10.0.0.256'],
+    ['a decimal', 'Decimal32(2)', '1.25', '12345678901.5'],
+    ['a text of one length', 'FixedString(4)', 'four', 'eleven'],
+  ])('ClickHouse: a value that is none of %s, to which somebody has changed the column', async (_, type, fits, poison) => {
+    await world.sink('enriched');
+    await world.click('ALTER TABLE engagement_enriched DROP COLUMN device');
+    await world.click(`ALTER TABLE engagement_enriched ADD COLUMN device ${type}`);
+    const { segments } = streamOf([insert(fits), insert(poison), insert(fits)], 3, new Set());
+    expect(await world.apply('enriched', segments)).toBe(1);
+    expect((await world.kept('enriched')).map(({ key }) => key)).toEqual(['2']);
+    expect(ids(await world.enriched())).toEqual([1, 3]);
+  });
+
+  test('a destination that lost what was replayed into it meets the event again, and the letter waits again', async () => {
+    const { segments } = sixty();
+    await world.apply('external', segments);
+    world.external.refuses = false;
+    await replayAll('external');
+    world.external.refuses = true;
+    const { sink } = await world.sink('external');
+    await sink.finishLoad((await world.kept('external'))[1]!.position.replace(/.$/, '0') as never);
+    await world.apply('external', segments);
+    expect((await world.kept('external')).map(({ state }) => state)).toEqual(['replayed', 'waiting', 'waiting', 'waiting']);
+    expect(await sink.readFence()).toBe(endOf(segments));
+  });
+});
