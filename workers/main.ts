@@ -4,6 +4,7 @@ import { NativeConnection, Worker } from '@temporalio/worker';
 import { createActivities } from '../activities/index.ts';
 import { Reachability } from '../activities/reachability.ts';
 import { Runtime } from '../activities/runtime.ts';
+import { SourceWatch } from '../activities/source-watch.ts';
 import { migrate } from '../connectors/postgres/state/migrate.ts';
 import { parseConfig } from '../core/config.ts';
 import { lanesOf } from '../core/define/lanes.ts';
@@ -43,6 +44,11 @@ async function run(): Promise<void> {
   const runtime = new Runtime(config, process.env, reachability);
   await untilItWorks('migrating the state database', () => migrate(runtime.state), retrying);
 
+  const watch = new SourceWatch(runtime, Object.keys(pipelines), (pipeline, { alarm, sentence }) => {
+    if (alarm === 'none') log.info({ pipeline, alarm }, `pipeline ${pipeline}: its source is safe again: ${sentence}`);
+    else log.warn({ pipeline, alarm }, `pipeline ${pipeline}, ${alarm}: ${sentence}; see ./sluice status for what holds it up`);
+  });
+
   const worker = await Worker.create({
     connection,
     namespace: config.temporalNamespace,
@@ -52,7 +58,7 @@ async function run(): Promise<void> {
     ...workerOptions(needs()),
   });
   const health = () => ({ healthy: worker.getState() === 'RUNNING', worker: worker.getState(), temporal: reachability.reachable ? 'reachable' : 'away: streams go on', pid: process.pid });
-  const server = await serveHealth(config.workerPort, health, openMetrics(runtime.progress));
+  const server = await serveHealth(config.workerPort, health, openMetrics(runtime.progress, watch));
 
   const stop = () => worker.getState() === 'RUNNING' && worker.shutdown();
   stopping.signal.addEventListener('abort', stop, { once: true });
@@ -64,7 +70,7 @@ async function run(): Promise<void> {
     log.info('worker has drained');
   } finally {
     server.close();
-    await Promise.race([runtime.close(), new Promise((resolve) => setTimeout(resolve, closeMs))]);
+    await Promise.race([Promise.all([watch.stop(), runtime.close()]), new Promise((resolve) => setTimeout(resolve, closeMs))]);
     await connection.close().catch(() => {});
   }
 }

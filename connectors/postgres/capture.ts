@@ -7,7 +7,8 @@ import { definitionHash } from '../../core/define/definition-hash.ts';
 import { loadAnew } from '../../core/load-anew.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Lsn, Position } from '../../core/position.ts';
-import { parsePosition } from '../../core/position.ts';
+import { parseLsn, parsePosition } from '../../core/position.ts';
+import { slotLagLimit } from '../../core/slot-lag-limit.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { Segment } from '../../core/segment.ts';
 import { ConfigurationError } from '../sink.ts';
@@ -16,11 +17,14 @@ import { Acknowledgement } from './acknowledgement.ts';
 import { LanePace } from './lane-pace.ts';
 import { emitCanary } from './canary.ts';
 import { PgoutputDecoder } from './pgoutput/decoder.ts';
-import { ReplicationStream } from './replication-stream.ts';
+import { ReplicationStream, captureApplicationName } from './replication-stream.ts';
 import { SegmentWriter } from './segment-writer.ts';
+import type { StateGap } from './same-stream.ts';
 import { assertNoGap, assertNoPhantoms, assertSameSource, takeOverSlot } from './same-stream.ts';
 import type { Confirmed, ShardState } from './shard-state.ts';
+import { readWalEnd } from './slot-look.ts';
 import { assertPublication, readSourceCatalog, sourceNames } from './source-catalog.ts';
+import { describeGap } from './stream-gap.ts';
 
 export type CaptureOptions = {
   readonly pipeline: Pipeline;
@@ -97,6 +101,7 @@ class Capture {
   #commitTimeUs = 0;
   #serverEndHigh = 0;
   #serverEndLow = 0;
+  #walEnd: Lsn = 0n;
   #spoolBytes = 0;
   #held = false;
   #finishing = false;
@@ -122,6 +127,7 @@ class Capture {
     const catalog = await readSourceCatalog(this.#source, pipeline);
     assertSameSource(pipeline.name, this.#options.shard, this.#options.start, catalog);
     await assertPublication(this.#source, pipeline, this.#options.shard.tables);
+    this.#acknowledgement.limit(slotLagLimit(pipeline.settings.maxSlotLagBytes, catalog.keepBytes));
     const timeline = await assertNoPhantoms(this.#options.sourceUrl, pipeline.name, (await log.lastClaim())?.claim?.timeline, this.#options.start);
     if (!(await this.#claim(catalog.systemIdentifier, timeline, catalog.binary))) return this.#result('superseded');
     const tail = (await log.tail())!;
@@ -141,11 +147,14 @@ class Capture {
       tailEventLsn: lastEvents?.to === tail.to ? lastEvents.lastEventLsn : undefined,
     });
     this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: catalog.typeOf, emit: (segment) => this.#emit(segment) });
-    this.#acknowledgement.confirmed = await takeOverSlot(this.#source, pipeline.name, (confirmed) => assertNoGap(pipeline.name, this.#options.shard.confirmed, confirmed, tail.to));
+    this.#spoolBytes = await log.size();
+    const tailLsn = lastEvents?.to === tail.to && lastEvents.endLsn !== undefined ? parseLsn(lastEvents.endLsn) : parsePosition(tail.to).lsn;
+    const stateGap: StateGap = (end) => describeGap(log, tail.to, { lsn: end ?? catalog.walEnd, isPresent: end === undefined });
+    this.#acknowledgement.confirmed = await takeOverSlot(this.#source, pipeline.name, stateGap, (confirmed) => assertNoGap(pipeline.name, this.#options.shard.confirmed, confirmed, tail.to, tailLsn, stateGap));
     const { slot, publication } = sourceNames(pipeline.name);
     this.#stream = await ReplicationStream.start({
       url: this.#options.sourceUrl,
-      applicationName: `sluice ${pipeline.name} capture`,
+      applicationName: captureApplicationName(pipeline.name),
       slot,
       publication,
       from: parsePosition(tail.to).lsn,
@@ -201,8 +210,13 @@ class Capture {
 
   #cutAtTransactionEnd(): void {
     this.#linger = undefined;
-    if (this.#assembler.ready) this.#emit(this.#assembler.cut());
-    // a transaction is coming in: its end arms the timer again
+    try {
+      if (this.#assembler.ready) this.#emit(this.#assembler.cut());
+      // a transaction is coming in: its end arms the timer again
+    } catch (error) {
+      // thrown out of a timer it would end the whole worker
+      this.#outcome.reject(error);
+    }
   }
 
   #emit(assembled: AssembledSegment): void {
@@ -217,8 +231,9 @@ class Capture {
   }
 
   #appended(segments: readonly Segment[]): void {
-    for (const { header, batches, transactions } of segments) {
+    for (const { header, batches, transactions, bytes } of segments) {
       this.#segments++;
+      this.#spoolBytes += bytes.length;
       for (const batch of batches) this.#events += batch.image === 'after' ? batch.rows : batch.operations.reduce((count, operation) => count + (operation === 3 ? 1 : 0), 0);
       this.#position = header.to;
       if (transactions.count > 0) this.#commitTimeUs = transactions.commitTimes[transactions.count - 1]!;
@@ -265,6 +280,8 @@ class Capture {
       // what every lane has may go early when room is short: better than no stream
       if (smallest !== undefined) await log.trim(smallest, this.#spoolBytes > spoolBudgetBytes * 0.8 ? 0 : spoolKeepMs, Date.now());
       this.#spoolBytes = await log.size();
+      // while nothing is read, the stream does not tell it
+      this.#walEnd = await readWalEnd(this.#source);
       this.#balance();
     };
     return [setInterval(canary, pipeline.settings.canaryMs), setInterval(acknowledge, 1_000), setInterval(() => void tidy().catch(fail), 10_000)];
@@ -294,7 +311,8 @@ class Capture {
   }
 
   #serverEnd(): Lsn {
-    return (BigInt(this.#serverEndHigh) << 32n) | BigInt(this.#serverEndLow);
+    const told = (BigInt(this.#serverEndHigh) << 32n) | BigInt(this.#serverEndLow);
+    return told > this.#walEnd ? told : this.#walEnd;
   }
 
   async #finish(): Promise<void> {

@@ -24,6 +24,11 @@ export type ReplicationTarget = {
   serverEnd(high: number, low: number): void;
 };
 
+/** By which the source's own views show who reads the slot. */
+export function captureApplicationName(pipeline: string): string {
+  return `sluice ${pipeline} capture`;
+}
+
 /**
  * A replication connection on which START_REPLICATION runs. Confirms only what `confirm` was given, and sends its status
  * each 3 seconds whether or not it reads, so the walsender never gives it up (E6).

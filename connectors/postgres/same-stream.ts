@@ -53,38 +53,44 @@ export async function assertNoPhantoms(sourceUrl: string, pipeline: string, clai
   }
 }
 
+/** States the part of the stream that is missing; see describeGap. `end`: where it can be had again; undefined: not by this slot. */
+export type StateGap = (end: Lsn | undefined) => Promise<string>;
+
 /**
  * Ends the connection that still holds the slot: perhaps no one reads it any more (E6). Returns what was confirmed to the
  * slot, after `check` has seen it.
  */
-export async function takeOverSlot(source: Client, pipeline: string, check: (confirmed: Lsn) => void): Promise<Lsn> {
+export async function takeOverSlot(source: Client, pipeline: string, stateGap: StateGap, check: (confirmed: Lsn) => Promise<void>): Promise<Lsn> {
   const { slot } = sourceNames(pipeline);
   const { rows } = await source.query<{ active_pid: number | null; wal_status: string | null; confirmed: string | null }>(
     'select active_pid, wal_status, confirmed_flush_lsn::text as confirmed from pg_replication_slots where slot_name = $1',
     [slot],
   );
   const found = rows[0];
-  if (!found) throw slotLost(pipeline, slot, 'is gone');
-  if (found.wal_status === 'lost') throw slotLost(pipeline, slot, 'was invalidated, because it held back more WAL than max_slot_wal_keep_size');
+  if (!found) throw await slotLost(pipeline, slot, 'is gone', stateGap);
+  if (found.wal_status === 'lost') throw await slotLost(pipeline, slot, 'was invalidated, because it held back more WAL than max_slot_wal_keep_size', stateGap);
   const confirmed = found.confirmed === null ? 0n : parseLsn(found.confirmed);
-  check(confirmed);
+  await check(confirmed);
   if (found.active_pid !== null) await source.query('select pg_terminate_backend($1, 5000)', [found.active_pid]);
   return confirmed;
 }
 
-/** E6: a slot begins where it was confirmed, whatever it is asked for, and does not say so. `next`: where the chain ends. */
-export function assertNoGap(pipeline: string, recorded: Confirmed | undefined, slotConfirmed: Lsn, next: Position): void {
+/**
+ * E6: a slot begins where it was confirmed, whatever it is asked for, and does not say so. `next`: where the chain ends;
+ * `nextLsn`: up to where the WAL has nothing that is not in it. A slot that stands there or below has all that follows,
+ * whoever moved it (a restored state database knows less of it).
+ */
+export async function assertNoGap(pipeline: string, recorded: Confirmed | undefined, slotConfirmed: Lsn, next: Position, nextLsn: Lsn, stateGap: StateGap): Promise<void> {
   if (!recorded) return;
-  if (slotConfirmed > recorded.lsn) {
-    throw new ConfigurationError(`The replication slot of pipeline ${pipeline} stands at ${lsnText(slotConfirmed)}, and only ${lsnText(recorded.lsn)} was confirmed to it: somebody advanced it or made it again, and what is between is not in the stream. ${loadAnew(pipeline)}`);
+  if (slotConfirmed > recorded.lsn && slotConfirmed > nextLsn) {
+    throw new ConfigurationError(`The replication slot of pipeline ${pipeline} stands at ${lsnText(slotConfirmed)}, and only ${lsnText(recorded.lsn)} was confirmed to it: somebody advanced it or made it again, and what is between is not in the stream. ${await stateGap(slotConfirmed)} ${loadAnew(pipeline)}`);
   }
   if (next < recorded.to) {
-    throw new ConfigurationError(`The stream of pipeline ${pipeline} would go on at ${next}, and the source was already told to forget everything up to ${recorded.to}: the spool was lost, or a sink was set back, and what is between is gone. ${loadAnew(pipeline)}`);
+    const end = parsePosition(recorded.to).lsn;
+    throw new ConfigurationError(`The stream of pipeline ${pipeline} would go on at ${next}, and the source was already told to forget everything up to ${recorded.to}: the spool was lost, or a sink was set back, and what is between is gone. ${await stateGap(end)} ${loadAnew(pipeline)}`);
   }
 }
 
-function slotLost(pipeline: string, slot: string, what: string): ConfigurationError {
-  return new ConfigurationError(
-    `The replication slot ${slot} of pipeline ${pipeline} ${what}: changes since its last confirmed position are not in the stream any more. ${loadAnew(pipeline)}`,
-  );
+async function slotLost(pipeline: string, slot: string, what: string, stateGap: StateGap): Promise<ConfigurationError> {
+  return new ConfigurationError(`The replication slot ${slot} of pipeline ${pipeline} ${what}: changes behind what was read are not in the stream any more. ${await stateGap(undefined)} ${loadAnew(pipeline)}`);
 }

@@ -7,6 +7,7 @@ import { parseLsn } from '../../core/position.ts';
 import { ConfigurationError } from '../sink.ts';
 import { replicaIdentityMissing } from './pgoutput/relation.ts';
 import type { TableIds } from './shard-state.ts';
+import { assertNotSynchronous } from './synchronous-standby.ts';
 
 export type SourceCatalog = {
   readonly systemIdentifier: string;
@@ -15,6 +16,8 @@ export type SourceCatalog = {
   /** Flushed WAL ends here. */
   readonly walEnd: Lsn;
   readonly tables: TableIds;
+  /** max_slot_wal_keep_size; undefined: unlimited. */
+  readonly keepBytes: number | undefined;
   /** Every column of the pipeline has a binary format that Sluice is sure of. */
   readonly binary: boolean;
 };
@@ -30,14 +33,16 @@ export function sourceNames(pipeline: string): { slot: string; publication: stri
  * ConfigurationError with what to type.
  */
 export async function readSourceCatalog(client: Client, pipeline: Pipeline): Promise<SourceCatalog> {
-  const { rows: [server] } = await client.query<{ wal_level: string; system_identifier: string; wal_end: string }>(
-    `select current_setting('wal_level') as wal_level, pg_current_wal_flush_lsn()::text as wal_end, (select system_identifier::text from pg_control_system()) as system_identifier`,
+  const { rows: [server] } = await client.query<{ wal_level: string; system_identifier: string; wal_end: string; keep_mib: number; synchronous: string }>(
+    `select current_setting('wal_level') as wal_level, (select setting::int from pg_settings where name = 'max_slot_wal_keep_size') as keep_mib,
+            current_setting('synchronous_standby_names') as synchronous, pg_current_wal_flush_lsn()::text as wal_end, (select system_identifier::text from pg_control_system()) as system_identifier`,
   );
   if (server!.wal_level !== 'logical') {
     throw new ConfigurationError(
       `The source has wal_level=${server!.wal_level}, and a change stream needs logical. Type in the source: ALTER SYSTEM SET wal_level = 'logical'; then restart that server.`,
     );
   }
+  assertNotSynchronous(pipeline.name, server!.synchronous);
   const { events, dimensions } = pipeline.source;
   const types = new Map<number, ColumnType>();
   const tables: Record<string, number> = {};
@@ -53,6 +58,7 @@ export async function readSourceCatalog(client: Client, pipeline: Pipeline): Pro
     systemIdentifier: server!.system_identifier,
     walEnd: parseLsn(server!.wal_end),
     tables,
+    keepBytes: server!.keep_mib < 0 ? undefined : server!.keep_mib * 2 ** 20,
     typeOf: (oid) => types.get(oid) ?? 'other',
     binary: declared.every(({ type }) => type !== 'other'),
   };
