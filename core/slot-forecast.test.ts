@@ -56,8 +56,14 @@ describe('how long the source can keep what a slot needs', () => {
     expect(full).toMatchObject({ alarm: 'warning', sentence: expect.stringMatching(/^the spool is full \(4 GiB\), so nothing is read; the source keeps 1.1 GiB .* is reached in 41 min/) });
   });
 
+  test('a paused pipeline is read again at maxSlotLag: until then it is no more than a warning', () => {
+    expect(after(60, { wal: 15e6 }, { reading: false })).toMatchObject({ alarm: 'warning', leftSeconds: Math.round((8 * gib - 9e8) / 15e6) });
+    expect(after(120, { wal: 15e6 }, { reading: false })).toMatchObject({ alarm: 'critical' });
+  });
+
   test('what an old transaction of the source holds, no spool can take', () => {
     const old = after(400, { wal: 3e6, confirmed: 3e6 });
+    expect(after(60, { wal: 3e6, confirmed: 3e6 }).sentence).not.toContain('transaction');
     expect(old).toMatchObject({ leftSeconds: Math.round((8 * gib - 1.2e9) / 3e6), sentence: expect.stringContaining('it is a transaction that runs for long in the source') });
   });
 

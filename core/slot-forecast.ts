@@ -1,4 +1,5 @@
 import { bytesText, rateText, timeText } from './quantities.ts';
+import { slotLagLimit } from './slot-lag-limit.ts';
 
 /** What the source says of a pipeline's slot at one moment; places in the WAL as numbers of bytes. */
 export type SlotLook = {
@@ -43,20 +44,19 @@ export class SlotHistory {
   #looks: SlotLook[] = [];
   #spools: { readonly atMs: number; readonly bytes: number }[] = [];
   #restartSinceMs = 0;
-  #confirmedSinceMs = 0;
 
   add(look: SlotLook, limits: SlotLimits): SlotForecast {
     const before = this.#looks.at(-1);
     if (before?.restart !== look.restart) this.#restartSinceMs = look.atMs;
-    if (before?.confirmed !== look.confirmed) this.#confirmedSinceMs = look.atMs;
     const isRecent = ({ atMs }: { atMs: number }, index: number, all: readonly { atMs: number }[]) => index >= all.length - 2 || atMs >= look.atMs - windowMs;
     this.#looks = [...this.#looks, look].filter(isRecent);
+    const standsStill = look.atMs - this.#restartSinceMs >= windowMs;
     this.#spools = [...this.#spools, { atMs: look.atMs, bytes: limits.spoolBytes }].filter(isRecent);
     return forecast(look, limits, {
       walRate: perSecond(this.#looks.map(({ atMs, walEnd }) => ({ atMs, bytes: walEnd }))),
       spoolRate: perSecond(this.#spools),
-      standsStill: look.atMs - this.#restartSinceMs >= windowMs,
-      unconfirmed: look.atMs - this.#confirmedSinceMs >= windowMs,
+      standsStill,
+      heldByOthers: standsStill && look.reading && this.#looks[0]!.confirmed - look.restart > (look.walEnd - look.restart) / 2,
     });
   }
 }
@@ -64,7 +64,14 @@ export class SlotHistory {
 /** A slot's restart_lsn follows what is confirmed only every 15 s or so. */
 const windowMs = 60_000;
 
-type Motion = { readonly walRate: number; readonly spoolRate: number; readonly standsStill: boolean; readonly unconfirmed: boolean };
+type Motion = {
+  readonly walRate: number;
+  readonly spoolRate: number;
+  /** Nothing of what is kept was let go within the last minute. */
+  readonly standsStill: boolean;
+  /** Most of it was confirmed a minute ago: a transaction that is as old holds it. */
+  readonly heldByOthers: boolean;
+};
 
 function forecast(look: SlotLook, limits: SlotLimits, motion: Motion): SlotForecast {
   const keptBytes = Math.max(0, look.walEnd - look.restart);
@@ -73,7 +80,7 @@ function forecast(look: SlotLook, limits: SlotLimits, motion: Motion): SlotForec
   if (look.status === 'lost') return { ...numbers, alarm: 'lost', leftSeconds: 0, sentence: 'the slot is lost: it held back more WAL than max_slot_wal_keep_size, and what followed is not in the stream' };
 
   // a full spool reads nothing; an old transaction keeps WAL for which the spool has no use
-  const room = look.reading && motion.unconfirmed ? Math.max(0, limits.spoolBudgetBytes - limits.spoolBytes) : 0;
+  const room = look.reading && !motion.heldByOthers ? Math.max(0, limits.spoolBudgetBytes - limits.spoolBytes) : 0;
   const slotSeconds = motion.standsStill ? secondsFor(Math.max(0, leftBytes) + room, motion.walRate) : undefined;
   const spoolFull = limits.spoolBytes >= limits.spoolBudgetBytes;
   const spoolTight = limits.spoolBytes > limits.spoolBudgetBytes * tightShare;
@@ -81,8 +88,8 @@ function forecast(look: SlotLook, limits: SlotLimits, motion: Motion): SlotForec
 
   const seconds = Math.min(slotSeconds ?? Number.POSITIVE_INFINITY, spoolSeconds ?? Number.POSITIVE_INFINITY);
   const isOver = look.status === 'unreserved' || (motion.standsStill && leftBytes + room <= 0);
-  // an unread slot without a limit is read again at maxSlotLag, unless its capture is parked: then that is passed
-  const mayRecover = look.safeBytes === undefined && !look.reading && leftBytes > 0;
+  // the slot of a paused pipeline is read again at maxSlotLag; of a parked one that is passed
+  const mayRecover = !look.reading && look.walEnd - look.confirmed <= slotLagLimit(limits.maxSlotLagBytes, look.keepBytes);
   const alarm = isOver || (seconds < criticalSeconds && !mayRecover) ? 'critical' : seconds < warningSeconds || spoolTight ? 'warning' : 'none';
   return { ...numbers, alarm, leftSeconds: Number.isFinite(seconds) ? Math.round(seconds) : null, sentence: sentenceOf(look, limits, motion, { keptBytes, leftBytes, slotSeconds, spoolSeconds, spoolFull, spoolTight }) };
 }
@@ -107,7 +114,7 @@ function sentenceOf(look: SlotLook, limits: SlotLimits, motion: Motion, { keptBy
   else if (motion.standsStill && leftBytes <= 0) parts.push(`${kept}, more than its limit (${limit}): ${then}`);
   else if (slotSeconds === undefined) parts.push(kept);
   else parts.push(`${kept}; at ${rateText(motion.walRate)} its limit (${limit}) is reached in ${timeText(slotSeconds)}: ${then}`);
-  if (motion.standsStill && !motion.unconfirmed) parts.push('what was read is confirmed, so it is a transaction that runs for long in the source which holds it');
+  if (motion.heldByOthers) parts.push('what was read is confirmed, so it is a transaction that runs for long in the source which holds it');
   else if (motion.standsStill && !look.reading) parts.push('nobody reads it');
   return parts.join('; ');
 }
