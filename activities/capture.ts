@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { capture } from '../connectors/postgres/capture.ts';
+import { connectSource } from '../connectors/postgres/postgres-source.ts';
+import { keptVersions } from '../connectors/postgres/aggregate/dimension-versions.ts';
 import { dimensionsAt } from '../connectors/postgres/dimensions-at.ts';
 import { readShard, recordConfirmed } from '../connectors/postgres/shard-state.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
+import { systemClock } from '../connectors/system-clock.ts';
 import { loadAnew } from '../core/load-anew.ts';
-import { lanesOf } from '../core/define/lanes.ts';
-import type { Pipeline } from '../core/pipeline.ts';
-import type { Position } from '../core/position.ts';
+import { captureStart, segmentLanes } from './capture-start.ts';
 import type { Runtime } from './runtime.ts';
 import { runStep } from './step.ts';
 import type { StepInput, StepResult } from './steps.ts';
@@ -20,19 +21,18 @@ export function captureStep(runtime: Runtime, input: StepInput): Promise<StepRes
     if (shard?.state !== 'streaming') throw new ConfigurationError(`Pipeline ${pipeline.name} is not loaded, though it was: is the state database another one? ${loadAnew(pipeline.name)}`);
     const log = await runtime.log(pipeline.name);
     const lanes = segmentLanes(pipeline);
-    const tail = (await log.tail())?.to;
-    // a spool from before the last load is continued where that load ended (E28)
-    const start = tail === undefined ? await smallestFence(runtime, pipeline, lanes) : later(tail, shard.loadedAt);
+    const start = await captureStart({ pipeline, log, loadedAt: shard.loadedAt, readFence: (lane) => runtime.destinations.readFence(pipeline, lane) });
     let before = { events: 0, segments: 0 };
     const result = await capture({
       pipeline,
       log,
-      sourceUrl: config.sourceUrl,
+      connect: () => connectSource(config.sourceUrl, pipeline, shard.tables),
+      clock: systemClock,
       captureId: randomUUID(),
       shard,
       recordConfirmed: (confirmed) => recordConfirmed(state, pipeline.name, shard.epoch, confirmed),
       start,
-      dimensionsAt: (at) => dimensionsAt(state, log, pipeline, at),
+      dimensionsAt: (at) => dimensionsAt(keptVersions(state, pipeline.name), log, pipeline, at),
       fences: () => runtime.progress.fences(pipeline.name, lanes),
       signal,
       onProgress: ({ events, segments, position, slotLagBytes, spoolBytes, commitTimeUs }) => {
@@ -49,22 +49,4 @@ export function captureStep(runtime: Runtime, input: StepInput): Promise<StepRes
     count({ events: result.events - before.events, segments: result.segments - before.segments });
     return result.reason === 'superseded' ? 'superseded' : 'asked';
   });
-}
-
-function segmentLanes(pipeline: Pipeline): readonly string[] {
-  return lanesOf(pipeline).flatMap(({ name, reads }) => (reads === 'segments' ? [name] : []));
-}
-
-/** The spool is empty, or was lost: the stream begins again where the sink that is furthest behind is. */
-async function smallestFence(runtime: Runtime, pipeline: Pipeline, lanes: readonly string[]): Promise<Position> {
-  // a live structure that was lost is made anew from the panes: it holds up nothing
-  const needed = lanes.filter((lane) => pipeline.sinks[lane]?.kind !== 'redis-live');
-  const fences = await Promise.all(needed.map(async (lane) => ({ lane, fence: await runtime.destinations.readFence(pipeline, lane) })));
-  const without = fences.filter(({ fence }) => fence === undefined).map(({ lane }) => lane);
-  if (without.length > 0) throw new ConfigurationError(`The spool of ${pipeline.name} is empty, and ${without.join(', ')} cannot say how far it is: its destination has no fence. ${loadAnew(pipeline.name)}`);
-  return fences.map(({ fence }) => fence!).toSorted()[0]!;
-}
-
-function later(tail: Position, loadedAt: Position | undefined): Position {
-  return loadedAt !== undefined && loadedAt > tail ? loadedAt : tail;
 }

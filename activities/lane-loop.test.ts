@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
 import { openSegmentLog, SpoolTooShort } from '../connectors/spool/segment-log.ts';
+import { systemClock } from '../connectors/system-clock.ts';
 import { resolve } from '../core/define/resolve.ts';
 import { origin, position, type Position } from '../core/position.ts';
 import { SegmentBuilder } from '../core/segment-builder.ts';
@@ -62,7 +63,7 @@ describe('a lane', () => {
   }
 
   function run(options: Partial<LaneLoop> = {}) {
-    return runLane({ pipeline: 'test', name: 'test', sink, log, gatherMs: 0, maxRows: 100_000, signal: stop.signal, onFence: () => {}, onApplied: () => {}, ...options });
+    return runLane({ clock: systemClock, pipeline: 'test', name: 'test', sink, log, gatherMs: 0, maxRows: 100_000, signal: stop.signal, onFence: () => {}, onApplied: () => {}, ...options });
   }
 
   /** Ends the lane once it has applied everything that was appended. */

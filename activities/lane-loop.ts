@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
 import { SpoolTooShort, type SegmentLog } from '../connectors/spool/segment-log.ts';
+import { pause, type Clock } from '../core/clock.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import type { Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
@@ -19,6 +19,7 @@ export type LaneLoop = {
   readonly gatherMs: number;
   /** About how many rows one apply takes. */
   readonly maxRows: number;
+  readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly onFence: (fence: Position) => void;
   readonly onApplied: (segments: readonly Segment[], fence: Position, applied: Applied) => void;
@@ -47,7 +48,7 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
     if (segments.length === 0) return 'asked';
     const last = segments.at(-1)!.header.to;
     const to = until !== undefined && until < last ? until : last;
-    begunMs = performance.now();
+    begunMs = loop.clock.steady();
     try {
       const applied = await sink.apply(segments, fence, to);
       fence = to;
@@ -64,7 +65,7 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
 }
 
 /** Empty when the signal aborts first; undefined when they are gone, and the destination can be rebuilt without them (I4). */
-async function nextSegments({ log, until, maxRows, signal, rebuild }: LaneLoop, fence: Position, gatherUntilMs: number): Promise<readonly Segment[] | undefined> {
+async function nextSegments({ log, until, maxRows, clock, signal, rebuild }: LaneLoop, fence: Position, gatherUntilMs: number): Promise<readonly Segment[] | undefined> {
   let segments: readonly Segment[];
   try {
     segments = await log.read(fence, { maxRows }, signal);
@@ -73,9 +74,9 @@ async function nextSegments({ log, until, maxRows, signal, rebuild }: LaneLoop, 
     throw error;
   }
   const isBehind = rowsIn(segments) >= maxRows / 2;
-  const gatherMs = gatherUntilMs - performance.now();
+  const gatherMs = gatherUntilMs - clock.steady();
   if (segments.length > 0 && gatherMs > 0 && !isBehind && until === undefined) {
-    await sleep(gatherMs, undefined, { signal }).catch(() => {});
+    await pause(clock, gatherMs, signal);
     if (signal.aborted) return [];
     log.release(segments);
     segments = await log.read(fence, { maxRows }, signal);

@@ -1,3 +1,4 @@
+import { systemClock } from '../connectors/system-clock.ts';
 import { runLane } from './lane-loop.ts';
 import type { Runtime } from './runtime.ts';
 import { runStep } from './step.ts';
@@ -24,6 +25,7 @@ export function laneStep(runtime: Runtime, input: LaneStepInput): Promise<StepRe
         until: input.until,
         gatherMs: definition && 'gatherMs' in definition ? definition.gatherMs : 0,
         maxRows: definition?.kind === 'clickhouse' || definition?.kind === 'http' ? maxRows[definition.kind] : maxRows.other,
+        clock: systemClock,
         signal,
         onFence: (fence) => (progress.fence = fence),
         onApplied: (segments, fence, applied) => {

@@ -1,9 +1,10 @@
-import { ClickHouseSink } from '../connectors/clickhouse/clickhouse-sink.ts';
-import { HttpSink } from '../connectors/http/http-sink.ts';
-import { AggregateSink } from '../connectors/postgres/aggregate/aggregate-sink.ts';
+import { clickhouseSink } from '../connectors/clickhouse/clickhouse-sink.ts';
+import { httpSink } from '../connectors/http/http-sink.ts';
+import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
+import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
 import { PostgresResultsRelay } from '../connectors/postgres/results-relay.ts';
 import type { State } from '../connectors/postgres/state/state.ts';
-import { RedisLiveSink } from '../connectors/redis/live.ts';
+import { redisLiveSink } from '../connectors/redis/live.ts';
 import { RedisResultsRelay } from '../connectors/redis/results-relay.ts';
 import type { Relay } from '../connectors/relay.ts';
 import type { Sink } from '../connectors/sink.ts';
@@ -21,20 +22,20 @@ export type OpenSink = {
 
 /** Makes the sink of a lane that reads segments, and what it needs on the other side. */
 export async function openSink(config: Config, state: State, pipeline: Pipeline, lane: string): Promise<OpenSink> {
-  if (lane === 'aggregate') return { sink: await AggregateSink.open(state, pipeline) };
+  if (lane === 'aggregate') return { sink: new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline) };
   const definition = pipeline.sinks[lane]!;
   switch (definition.kind) {
     case 'clickhouse': {
-      const sink = new ClickHouseSink(pipeline, lane, definition, config.clickhouseUrl);
+      const sink = clickhouseSink(pipeline, lane, definition, config.clickhouseUrl);
       await sink.create();
       return { sink };
     }
     case 'redis-live': {
-      const sink = new RedisLiveSink(pipeline, definition, config.redisUrl, () => readPaneSnapshot(state, pipeline, definition));
+      const sink = redisLiveSink(pipeline, definition, config.redisUrl, () => readPaneSnapshot(state, pipeline, definition));
       return { sink, rebuild: () => sink.rebuild() };
     }
     case 'http':
-      return { sink: new HttpSink(pipeline, lane, definition, { stateUrl: config.stateUrl, allowPrivate: config.httpPrivate || isOwnReceiver(config, definition.url) }) };
+      return { sink: httpSink(pipeline, lane, definition, { stateUrl: config.stateUrl, allowPrivate: config.httpPrivate || isOwnReceiver(config, definition.url) }) };
     case 'postgres-results':
     case 'redis-results':
       throw new TypeError(`lane ${lane} of ${pipeline.name} reads the outbox, not segments`);

@@ -1,4 +1,4 @@
-import { aggregateLane } from '../connectors/postgres/aggregate/progress.ts';
+import { aggregateLane } from '../connectors/aggregate/progress.ts';
 import { paneTable, quoted } from '../connectors/postgres/aggregate/pane-store.ts';
 import { classified } from '../connectors/postgres/errors.ts';
 import { inTransaction, readAggregate, readFence, type State } from '../connectors/postgres/state/state.ts';

@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';
 import { capture } from '../connectors/postgres/capture.ts';
+import { connectSource } from '../connectors/postgres/postgres-source.ts';
 import { ensurePublication, quoteRelation, readSourceCatalog, sourceNames } from '../connectors/postgres/source-catalog.ts';
 import { openSegmentLog } from '../connectors/spool/segment-log.ts';
+import { systemClock } from '../connectors/system-clock.ts';
 import { DimensionStore } from '../core/capture/dimension-store.ts';
 import { resolve } from '../core/define/resolve.ts';
 import type { Pipeline } from '../core/pipeline.ts';
@@ -96,9 +98,10 @@ async function captureAll(directory: string, from: bigint): Promise<void> {
   const result = await capture({
     pipeline,
     log: await openSegmentLog({ directory, shard: pipeline.name }),
-    sourceUrl: url,
+    connect: () => connectSource(url, pipeline, undefined),
+    clock: systemClock,
     captureId: crypto.randomUUID(),
-    shard: { epoch: 1, systemIdentifier: (await readSourceCatalog(client, pipeline)).systemIdentifier, confirmed: undefined, tables: undefined },
+    shard: { epoch: 1, systemIdentifier: (await readSourceCatalog(client, pipeline)).systemIdentifier, confirmed: undefined },
     recordConfirmed: async () => {},
     start,
     dimensionsAt: () => dimensionsNow(pipeline),

@@ -1,4 +1,3 @@
-import type { ClickHouseClient } from '@clickhouse/client';
 import { rowSchema } from '../../core/define/row-schema.ts';
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
@@ -7,41 +6,45 @@ import type { Segment } from '../../core/segment.ts';
 import { eventsWithin, truncatesWithin } from '../events-within.ts';
 import type { Applied, Sink } from '../sink.ts';
 import { FenceMoved } from '../sink.ts';
+import { ClickHouseRows } from './clickhouse-rows.ts';
 import { classified } from './errors.ts';
-import { ClickHouseFence } from './fence.ts';
-import { connect, insertPieces } from './insert.ts';
 import type { Piece } from './pieces.ts';
 import { piecesOf } from './pieces.ts';
 import { planInserts } from './plan-inserts.ts';
 import type { SinkTable } from './table.ts';
-import { createTable, quoted, tableIdentity, tableName } from './table.ts';
+import type { VersionedRows } from './versioned-rows.ts';
 
 type Definition = Extract<SinkDefinition, { kind: 'clickhouse' }>;
+
+/** The sink of a lane, on a server. */
+export function clickhouseSink(pipeline: Pipeline, lane: string, definition: Definition, url: string): ClickHouseSink {
+  const table = sinkTable(pipeline, definition);
+  return new ClickHouseSink(lane, table, new ClickHouseRows(url, table, { pipeline: pipeline.name, lane }));
+}
+
+export function sinkTable(pipeline: Pipeline, { table, orderBy, partitionBy }: Definition): SinkTable {
+  return { name: table, columns: rowSchema(pipeline), orderBy, partitionBy };
+}
 
 /**
  * Enriched rows in a ReplacingMergeTree, versioned by position. Idempotence comes from (sort key, position) alone; the
  * fence's compare-and-set is best effort, as what a second worker repeats changes nothing (E10).
  */
 export class ClickHouseSink implements Sink {
-  readonly #client: ClickHouseClient;
-  readonly #fence: ClickHouseFence;
+  readonly #rows: VersionedRows;
   readonly #table: SinkTable;
   readonly #lane: string;
   #target: string | undefined;
 
-  constructor(pipeline: Pipeline, lane: string, definition: Definition, url: string) {
-    this.#client = connect(url);
-    this.#fence = new ClickHouseFence(this.#client, { pipeline: pipeline.name, lane });
-    this.#table = { name: definition.table, columns: rowSchema(pipeline), orderBy: definition.orderBy, partitionBy: definition.partitionBy };
+  constructor(lane: string, table: SinkTable, rows: VersionedRows) {
     this.#lane = lane;
+    this.#table = table;
+    this.#rows = rows;
   }
 
   /** Makes the tables that are missing. Throws ConfigurationError if one is there that cannot hold the rows. */
   create(): Promise<void> {
-    return this.#classified(async () => {
-      await createTable(this.#client, this.#table);
-      await this.#fence.create();
-    });
+    return this.#classified(() => this.#rows.create());
   }
 
   readFence(): Promise<Position | undefined> {
@@ -54,8 +57,8 @@ export class ClickHouseSink implements Sink {
       const found = await this.#insertAt(from, pieces);
       if (found !== from) throw new FenceMoved(this.#lane, from, found);
       // Rows above a truncate are there already, and it does not concern them: it buries what is below its position.
-      for (const truncate of truncatesWithin(segments, from, to)) await this.#bury(truncate.position);
-      await this.#fence.write(await this.#identity(), to);
+      for (const truncate of truncatesWithin(segments, from, to)) await this.#rows.bury(truncate.position);
+      await this.#rows.writeFence(await this.#identity(), to);
       return { events: eventsWithin(segments, from, to) };
     });
   }
@@ -70,21 +73,21 @@ export class ClickHouseSink implements Sink {
 
   finishLoad(loadedAt: Position): Promise<void> {
     return this.#classified(async () => {
-      await this.#bury(loadedAt);
-      await this.#fence.write(await this.#identity(), loadedAt);
+      await this.#rows.bury(loadedAt);
+      await this.#rows.writeFence(await this.#identity(), loadedAt);
       // who wrote between these two saw no fence that would have told them
-      await this.#bury(loadedAt);
+      await this.#rows.bury(loadedAt);
     });
   }
 
   async close(): Promise<void> {
-    await this.#client.close();
+    await this.#rows.close();
   }
 
   /** Returns the fence as it is afterwards: a later load may have come and gone while the rows were on their way. */
   async #insertAt(written: Position, pieces: readonly Piece[]): Promise<Position | undefined> {
     try {
-      for (const insert of planInserts(pieces, this.#table.partitionBy)) await insertPieces(this.#client, this.#table, insert);
+      for (const insert of planInserts(pieces, this.#table.partitionBy)) await this.#rows.insert(insert);
     } catch (error) {
       // some of them may have landed
       await this.#buryOlderThan(await this.#presentFence(), written);
@@ -97,8 +100,8 @@ export class ClickHouseSink implements Sink {
 
   /** Of the table that has the name now: it may have been dropped and made again. */
   async #presentFence(): Promise<Position | undefined> {
-    this.#target = await tableIdentity(this.#client, this.#table);
-    return this.#fence.read(this.#target);
+    this.#target = await this.#rows.target();
+    return this.#rows.readFence(this.#target);
   }
 
   /**
@@ -108,22 +111,11 @@ export class ClickHouseSink implements Sink {
   async #buryOlderThan(fence: Position | undefined, written: Position): Promise<void> {
     if (fence === undefined) return;
     const { epoch } = parsePosition(fence);
-    if (epoch > parsePosition(written).epoch) await this.#bury(position(epoch, 0n, 0));
-  }
-
-  /** Tombstones at that position for the rows below it (E8, E28). Never the server's TRUNCATE: a late insert would rise again. */
-  async #bury(at: Position): Promise<void> {
-    const key = this.#table.orderBy.map(quoted).join(', ');
-    await this.#client.command({
-      query: `INSERT INTO ${tableName(this.#table)} (${key}, _position, _deleted)
-        SELECT ${key}, {position:UInt128}, 1 FROM ${tableName(this.#table)} FINAL WHERE _position < {position:UInt128}`,
-      query_params: { position: BigInt(`0x${at}`).toString() },
-      clickhouse_settings: { max_partitions_per_insert_block: '0', optimize_move_to_prewhere_if_final: 0 },
-    });
+    if (epoch > parsePosition(written).epoch) await this.#rows.bury(position(epoch, 0n, 0));
   }
 
   async #identity(): Promise<string> {
-    this.#target ??= await tableIdentity(this.#client, this.#table);
+    this.#target ??= await this.#rows.target();
     return this.#target;
   }
 

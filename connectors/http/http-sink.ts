@@ -1,4 +1,3 @@
-import { Pool } from 'pg';
 import { eventsTable } from '../../core/capture/assembler.ts';
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
@@ -9,15 +8,22 @@ import type { Applied, Sink } from '../sink.ts';
 import { FenceMoved } from '../sink.ts';
 import { JsonBuffer } from './json-buffer.ts';
 import { MessageWriter } from './message.ts';
-import { PendingRange } from './pending.ts';
-import type { Content } from './post.ts';
-import { Poster } from './post.ts';
+import type { PendingRange } from './pending.ts';
+import { PendingInState } from './pending.ts';
+import type { Content, Poster } from './post.ts';
+import { HttpPoster } from './post.ts';
 
 type Message = { readonly id: string; readonly events: number; readonly content: Content };
 type Definition = Extract<SinkDefinition, { kind: 'http' }>;
 
 /** `allowPrivate`: also addresses that are not public, as those of the embedded receiver. */
 export type HttpOptions = { readonly stateUrl: string; readonly allowPrivate: boolean; readonly timeoutMs?: number };
+
+/** The sink of a lane, with its fence in the state database. */
+export function httpSink(pipeline: Pipeline, lane: string, definition: Definition, { stateUrl, allowPrivate, timeoutMs = 30_000 }: HttpOptions): HttpSink {
+  const { url, secret } = definition;
+  return new HttpSink(pipeline, lane, definition, { pending: new PendingInState(stateUrl, pipeline.name, lane), poster: new HttpPoster({ url, secret, allowPrivate, timeoutMs }) });
+}
 
 /**
  * Enriched rows by HTTP, at least once: a message has at most `maxRows` events, and its id derives from its range of
@@ -28,22 +34,19 @@ export class HttpSink implements Sink {
   readonly #writer: MessageWriter;
   readonly #lane: string;
   readonly #definition: Definition;
-  readonly #pool: Pool;
   readonly #pending: PendingRange;
   readonly #poster: Poster;
   /** Of messages that are on their way, and of the next. */
   readonly #bodies: readonly JsonBuffer[];
 
-  constructor(pipeline: Pipeline, lane: string, definition: Definition, { stateUrl, allowPrivate, timeoutMs = 30_000 }: HttpOptions) {
+  constructor(pipeline: Pipeline, lane: string, definition: Definition, { pending, poster }: { pending: PendingRange; poster: Poster }) {
     this.#pipeline = pipeline;
     this.#writer = new MessageWriter(pipeline);
     this.#lane = lane;
     this.#definition = definition;
     this.#bodies = Array.from({ length: definition.inFlight + 1 }, () => new JsonBuffer());
-    this.#pool = new Pool({ connectionString: stateUrl, max: 2 });
-    this.#pool.on('error', () => {}); // an idle connection broke: the next call says it
-    this.#pending = new PendingRange(this.#pool, pipeline.name, lane);
-    this.#poster = new Poster({ url: definition.url, secret: definition.secret, allowPrivate, timeoutMs });
+    this.#pending = pending;
+    this.#poster = poster;
   }
 
   readFence(): Promise<Position | undefined> {
@@ -126,7 +129,7 @@ export class HttpSink implements Sink {
 
   async close(): Promise<void> {
     this.#poster.close();
-    await this.#pool.end();
+    await this.#pending.close();
   }
 
   /** Returns how many events it had. */

@@ -1,20 +1,35 @@
-import type { Pool, QueryResult, QueryResultRow } from 'pg';
+import type { QueryResult, QueryResultRow } from 'pg';
+import { Pool } from 'pg';
 import type { Position } from '../../core/position.ts';
 import { toPosition } from '../../core/position.ts';
 import { classified } from '../postgres/errors.ts';
 
 export type Range = { readonly from: Position; readonly to: Position };
 
-/**
- * The lane's fence, and the range behind it that is being sent and has perhaps arrived, in the state database: HTTP has no
- * store of its own (E12).
- */
-export class PendingRange {
+/** The lane's fence, and the range behind it that is being sent and has perhaps arrived: HTTP has no store of its own (E12). */
+export interface PendingRange {
+  readFence(): Promise<Position | undefined>;
+  read(): Promise<Range | undefined>;
+  /** Before sending; `messageId` is the first message's. False: the fence is not `from`. */
+  record(range: Range, messageId: string): Promise<boolean>;
+  /**
+   * After a message was accepted: the fence moves behind it, and what is being sent is from there to `next.to`, in one
+   * step. False: the fence was not `from`.
+   */
+  complete(range: Range, next?: { readonly to: Position; readonly messageId: string }): Promise<boolean>;
+  /** At the end of a load. */
+  begin(position: Position): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** In the state database. */
+export class PendingInState implements PendingRange {
   readonly #pool: Pool;
   readonly #lane: readonly [pipeline: string, lane: string];
 
-  constructor(pool: Pool, pipeline: string, lane: string) {
-    this.#pool = pool;
+  constructor(stateUrl: string, pipeline: string, lane: string) {
+    this.#pool = new Pool({ connectionString: stateUrl, max: 2 });
+    this.#pool.on('error', () => {}); // an idle connection broke: the next call says it
     this.#lane = [pipeline, lane];
   }
 
@@ -28,7 +43,6 @@ export class PendingRange {
     return rows[0] && { from: toPosition(rows[0].from_position), to: toPosition(rows[0].to_position) };
   }
 
-  /** Before sending; `messageId` is the first message's. False: the fence is not `from`. */
   async record({ from, to }: Range, messageId: string): Promise<boolean> {
     const { rowCount } = await this.#query(
       `insert into sluice.http_pending (pipeline, lane, from_position, to_position, message_id)
@@ -40,10 +54,6 @@ export class PendingRange {
     return rowCount === 1;
   }
 
-  /**
-   * After a message was accepted: the fence moves behind it, and what is being sent is from there to `next.to`, in one
-   * statement. False: the fence was not `from`.
-   */
   async complete({ from, to }: Range, next?: { readonly to: Position; readonly messageId: string }): Promise<boolean> {
     const { rowCount } = await this.#query(
       next
@@ -58,7 +68,6 @@ export class PendingRange {
     return rowCount === 1;
   }
 
-  /** At the end of a load. */
   async begin(position: Position): Promise<void> {
     await this.#query(
       `with sent as (delete from sluice.http_pending where pipeline = $1 and lane = $2)
@@ -66,6 +75,10 @@ export class PendingRange {
        on conflict (pipeline, lane) do update set position = excluded.position, moved_at = now()`,
       [...this.#lane, position],
     );
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end();
   }
 
   #query<R extends QueryResultRow>(sql: string, values: readonly unknown[]): Promise<QueryResult<R>> {

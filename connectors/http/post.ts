@@ -12,12 +12,20 @@ export type PostOptions = { readonly url: string; readonly secret: string; reado
 /** A body as it goes out, and as it is signed. */
 export type Content = { readonly bytes: Uint8Array; readonly encoding?: 'zstd' };
 
+export interface Poster {
+  /** `body` must not change until this returns, nor after it until the content was posted. */
+  content(body: Uint8Array): Promise<Content>;
+  /** Returns when the other side has accepted the message. Throws TransientError or ConfigurationError. */
+  post(id: string, content: Content): Promise<void>;
+  close(): void;
+}
+
 /**
  * Posts messages to one address, signed by Standard Webhooks (HMAC-SHA256 over `id.timestamp.body`, see
  * https://github.com/standard-webhooks/standard-webhooks). Connections are kept; redirects are not followed. Bodies are
  * compressed once the other side has said that it takes it, by `Accept-Encoding: zstd` in an answer (RFC 9110, 12.5.3).
  */
-export class Poster {
+export class HttpPoster implements Poster {
   readonly #url: URL;
   readonly #key: Buffer;
   readonly #options: PostOptions;
@@ -34,12 +42,10 @@ export class Poster {
     this.#agent = this.#url.protocol === 'https:' ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
   }
 
-  /** `body` must not change until this returns, nor after it until the content was posted. */
   async content(body: Uint8Array): Promise<Content> {
     return this.#takesZstd && body.length >= worthCompressing ? { bytes: await this.#compressor.compress(body), encoding: 'zstd' } : { bytes: body };
   }
 
-  /** Returns when the other side has accepted the message. Throws TransientError or ConfigurationError. */
   async post(id: string, content: Content): Promise<void> {
     const { url } = this.#options;
     let response: Answer;

@@ -1,4 +1,4 @@
-import { Client } from 'pg';
+import type { Clock } from '../../core/clock.ts';
 import type { AssembledSegment } from '../../core/capture/assembler.ts';
 import { SegmentAssembler, StreamDiverged } from '../../core/capture/assembler.ts';
 import type { DimensionStore } from '../../core/capture/dimension-store.ts';
@@ -7,7 +7,7 @@ import { definitionHash } from '../../core/define/definition-hash.ts';
 import { loadAnew } from '../../core/load-anew.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Lsn, Position } from '../../core/position.ts';
-import { parseLsn, parsePosition } from '../../core/position.ts';
+import { parsePosition } from '../../core/position.ts';
 import { slotLagLimit } from '../../core/slot-lag-limit.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { Segment } from '../../core/segment.ts';
@@ -15,23 +15,21 @@ import { ConfigurationError } from '../sink.ts';
 import type { Appender, SegmentLog } from '../spool/segment-log.ts';
 import { Acknowledgement } from './acknowledgement.ts';
 import { LanePace } from './lane-pace.ts';
-import { emitCanary } from './canary.ts';
 import { PgoutputDecoder } from './pgoutput/decoder.ts';
-import { ReplicationStream, captureApplicationName } from './replication-stream.ts';
 import { SegmentWriter } from './segment-writer.ts';
-import type { StateGap } from './same-stream.ts';
-import { assertNoGap, assertNoPhantoms, assertSameSource, takeOverSlot } from './same-stream.ts';
+import { assertNoGap, assertNoPhantoms, assertSameSource, assertSlot } from './same-stream.ts';
 import type { Confirmed, ShardState } from './shard-state.ts';
-import { readWalEnd } from './slot-look.ts';
-import { assertPublication, readSourceCatalog, sourceNames } from './source-catalog.ts';
-import { describeGap } from './stream-gap.ts';
+import type { Source, SourceStream } from './source.ts';
+import { sourceNames } from './source-catalog.ts';
+import { readStreamEnd, type StreamEnd } from './stream-gap.ts';
 
 export type CaptureOptions = {
   readonly pipeline: Pipeline;
   readonly log: SegmentLog & Appender;
-  readonly sourceUrl: string;
+  readonly connect: () => Promise<Source>;
+  readonly clock: Clock;
   readonly captureId: string;
-  readonly shard: Pick<ShardState, 'epoch' | 'systemIdentifier' | 'confirmed' | 'tables'>;
+  readonly shard: Pick<ShardState, 'epoch' | 'systemIdentifier' | 'confirmed'>;
   /** Keeps on record what the source is about to be told it may forget. */
   readonly recordConfirmed: (confirmed: Confirmed) => Promise<void>;
   /** Where the stream goes on: the spool's tail; the smallest fence when the spool was lost; the end of a later load. */
@@ -69,32 +67,26 @@ export type CaptureResult = {
  * ConfigurationError for what a person must mend, and the connection's error for everything that another attempt may.
  */
 export async function capture(options: CaptureOptions): Promise<CaptureResult> {
-  const source = new Client({ connectionString: options.sourceUrl, application_name: `sluice ${options.pipeline.name}`, connectionTimeoutMillis: 10_000, query_timeout: 30_000, keepAlive: true });
-  // E7: when the server lets our ordinary connection go, the replication connection must not keep it from stopping
-  const gone = Promise.withResolvers<never>();
-  gone.promise.catch(() => {});
-  source.on('error', (error) => gone.reject(error));
-  source.on('end', () => gone.reject(new Error('the source closed the connection')));
-  await source.connect();
+  const source = await options.connect();
   try {
-    return await new Capture(options, source).run(gone.promise);
+    return await new Capture(options, source).run();
   } finally {
-    source.removeAllListeners('end');
-    await source.end().catch(() => {});
+    await source.close();
   }
 }
 
 class Capture {
   readonly #options: CaptureOptions;
-  readonly #source: Client;
+  readonly #source: Source;
   readonly #outcome = Promise.withResolvers<CaptureResult['reason']>();
   readonly #acknowledgement: Acknowledgement;
   readonly #pace: LanePace;
   readonly #writer: SegmentWriter;
   #assembler!: SegmentAssembler;
   #decoder!: PgoutputDecoder;
-  #stream: ReplicationStream | undefined;
-  #linger: NodeJS.Timeout | undefined;
+  #stream: SourceStream | undefined;
+  /** Takes the timer back. */
+  #linger: (() => void) | undefined;
   #events = 0;
   #segments = 0;
   #position: Position;
@@ -105,10 +97,10 @@ class Capture {
   #spoolBytes = 0;
   #held = false;
   #finishing = false;
-  #again: NodeJS.Timeout | undefined;
+  #again: (() => void) | undefined;
   readonly #endLsns = new Map<number, Lsn>();
 
-  constructor(options: CaptureOptions, source: Client) {
+  constructor(options: CaptureOptions, source: Source) {
     this.#options = options;
     this.#source = source;
     this.#position = options.start;
@@ -122,14 +114,16 @@ class Capture {
     this.#outcome.promise.catch(() => {});
   }
 
-  async run(gone: Promise<never>): Promise<CaptureResult> {
+  async run(): Promise<CaptureResult> {
     const { pipeline, log, signal } = this.#options;
-    const catalog = await readSourceCatalog(this.#source, pipeline);
+    const catalog = await this.#source.catalog();
     assertSameSource(pipeline.name, this.#options.shard, this.#options.start, catalog);
-    await assertPublication(this.#source, pipeline, this.#options.shard.tables);
+    await this.#source.assertPublication();
     this.#acknowledgement.limit(slotLagLimit(pipeline.settings.maxSlotLagBytes, catalog.keepBytes));
-    const timeline = await assertNoPhantoms(this.#options.sourceUrl, pipeline.name, (await log.lastClaim())?.claim?.timeline, this.#options.start);
-    if (!(await this.#claim(catalog.systemIdentifier, timeline, catalog.binary))) return this.#result('superseded');
+    const claimed = (await log.lastClaim())?.claim?.timeline;
+    const present = await this.#source.timeline(claimed);
+    assertNoPhantoms(pipeline.name, claimed, present, this.#options.start);
+    if (!(await this.#claim(catalog.systemIdentifier, present.timeline, catalog.binary))) return this.#result('superseded');
     const tail = (await log.tail())!;
     this.#position = tail.to;
     const lastEvents = await log.lastEvents();
@@ -148,23 +142,12 @@ class Capture {
     });
     this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: catalog.typeOf, emit: (segment) => this.#emit(segment) });
     this.#spoolBytes = await log.size();
-    const tailLsn = lastEvents?.to === tail.to && lastEvents.endLsn !== undefined ? parseLsn(lastEvents.endLsn) : parsePosition(tail.to).lsn;
-    const stateGap: StateGap = (end) => describeGap(log, tail.to, { lsn: end ?? catalog.walEnd, isPresent: end === undefined });
-    this.#acknowledgement.confirmed = await takeOverSlot(this.#source, pipeline.name, stateGap, (confirmed) => assertNoGap(pipeline.name, this.#options.shard.confirmed, confirmed, tail.to, tailLsn, stateGap));
-    const { slot, publication } = sourceNames(pipeline.name);
-    this.#stream = await ReplicationStream.start({
-      url: this.#options.sourceUrl,
-      applicationName: captureApplicationName(pipeline.name),
-      slot,
-      publication,
-      from: parsePosition(tail.to).lsn,
-      binary: catalog.binary,
-      target: {
-        message: (bytes, start, end, walHigh, walLow) => this.#message(bytes, start, end, walHigh, walLow),
-        serverEnd: (high, low) => {
-          this.#serverEndHigh = high;
-          this.#serverEndLow = low;
-        },
+    this.#acknowledgement.confirmed = await this.#takeOver(await readStreamEnd(log, tail.to), catalog.walEnd);
+    this.#stream = await this.#source.stream(parsePosition(tail.to).lsn, catalog.binary, {
+      message: (bytes, start, end, walHigh, walLow) => this.#message(bytes, start, end, walHigh, walLow),
+      serverEnd: (high, low) => {
+        this.#serverEndHigh = high;
+        this.#serverEndLow = low;
       },
     });
 
@@ -173,19 +156,29 @@ class Capture {
     if (signal.aborted) stop();
     const timers = this.#startTimers();
     try {
-      const reason = await Promise.race([this.#outcome.promise, gone, this.#stream.ended.then((): never => { throw new Error('the replication stream ended'); })]);
+      const reason = await Promise.race([this.#outcome.promise, this.#source.gone, this.#stream.ended.then((): never => { throw new Error('the replication stream ended'); })]);
       if (reason === 'stopped') await this.#finish();
       return this.#result(reason);
     } catch (error) {
       throw explain(error, pipeline.name);
     } finally {
-      for (const timer of timers) clearInterval(timer);
-      clearTimeout(this.#linger);
-      clearTimeout(this.#again);
+      for (const end of timers) end();
+      this.#linger?.();
+      this.#again?.();
       signal.removeEventListener('abort', stop);
       this.#stream.close();
       await this.#writer.drained();
     }
+  }
+
+  /** Returns what was confirmed to the slot, which from now on is ours (E6). */
+  async #takeOver(end: StreamEnd, walEnd: Lsn): Promise<Lsn> {
+    const { pipeline, shard } = this.#options;
+    const slot = await this.#source.slot();
+    assertSlot(pipeline.name, slot, end, walEnd);
+    assertNoGap(pipeline.name, shard.confirmed, slot.confirmed, end);
+    if (slot.activePid !== undefined) await this.#source.disconnect(slot.activePid);
+    return slot.confirmed;
   }
 
   /** E3: whoever appends the claim owns the shard; what it reads with is on record. */
@@ -205,7 +198,7 @@ class Capture {
 
   #message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {
     this.#decoder.message(bytes, start, end, walHigh, walLow);
-    if (this.#linger === undefined && this.#assembler.ready) this.#linger = setTimeout(() => this.#cutAtTransactionEnd(), this.#options.pipeline.settings.lingerMs);
+    if (this.#linger === undefined && this.#assembler.ready) this.#linger = this.#options.clock.after(this.#options.pipeline.settings.lingerMs, () => this.#cutAtTransactionEnd());
   }
 
   #cutAtTransactionEnd(): void {
@@ -223,7 +216,7 @@ class Capture {
     const segment = openSegment(encodeSegment(assembled, (size) => this.#options.log.allocate(size)), { verify: false });
     this.#assembler.release();
     this.#decoder.cutDone();
-    clearTimeout(this.#linger);
+    this.#linger?.();
     this.#linger = undefined;
     if (assembled.endLsn !== undefined) this.#endLsns.set(segment.header.seq, assembled.endLsn);
     this.#writer.push(segment);
@@ -251,12 +244,12 @@ class Capture {
     const hold =
       this.#writer.queuedBytes > maxQueuedBytes ||
       this.#spoolBytes > this.#options.pipeline.settings.spoolBudgetBytes ||
-      this.#pace.isAhead(this.#greatestFence(), performance.now());
+      this.#pace.isAhead(this.#greatestFence(), this.#options.clock.steady());
     if (hold && this.#again === undefined) {
-      this.#again = setTimeout(() => {
+      this.#again = this.#options.clock.after(balanceMs, () => {
         this.#again = undefined;
         this.#balance();
-      }, balanceMs);
+      });
     }
     if (hold === this.#held) return;
     this.#held = hold;
@@ -264,27 +257,28 @@ class Capture {
     else this.#stream?.release();
   }
 
-  #startTimers(): NodeJS.Timeout[] {
-    const { pipeline, log } = this.#options;
+  /** Returns what ends them. */
+  #startTimers(): (() => void)[] {
+    const { pipeline, log, clock } = this.#options;
     const fail = (error: unknown) => this.#outcome.reject(error);
-    const canary = () => void emitCanary(this.#source, pipeline.name).catch(fail);
+    const canary = () => void this.#source.emitCanary().catch(fail);
     canary();
     const acknowledge = () => {
       void this.#confirm().catch(fail);
       this.#report();
     };
     const tidy = async () => {
-      await assertPublication(this.#source, pipeline, this.#options.shard.tables);
+      await this.#source.assertPublication();
       const { spoolKeepMs, spoolBudgetBytes } = pipeline.settings;
       const smallest = this.#smallestFence();
       // what every lane has may go early when room is short: better than no stream
-      if (smallest !== undefined) await log.trim(smallest, this.#spoolBytes > spoolBudgetBytes * 0.8 ? 0 : spoolKeepMs, Date.now());
+      if (smallest !== undefined) await log.trim(smallest, this.#spoolBytes > spoolBudgetBytes * 0.8 ? 0 : spoolKeepMs);
       this.#spoolBytes = await log.size();
       // while nothing is read, the stream does not tell it
-      this.#walEnd = await readWalEnd(this.#source);
+      this.#walEnd = await this.#source.walEnd();
       this.#balance();
     };
-    return [setInterval(canary, pipeline.settings.canaryMs), setInterval(acknowledge, 1_000), setInterval(() => void tidy().catch(fail), 10_000)];
+    return [clock.every(pipeline.settings.canaryMs, canary), clock.every(1_000, acknowledge), clock.every(10_000, () => void tidy().catch(fail))];
   }
 
   /** On record first, then to the source. */

@@ -27,12 +27,23 @@ export type LiveShape = {
 /** `truncated`: everything before the deltas is void. `endUs`: the rolling end, microseconds; undefined: not moved. */
 export type LiveChange = { readonly truncated: boolean; readonly endUs: number | undefined; readonly deltas: Pick<PaneDeltas, 'panes' | 'keys' | 'values'> };
 
+/** A rolling window that is kept current, and its fence. */
+export interface LiveStructure {
+  /** Undefined: there is no structure, or its keys were lost: it must be rebuilt. */
+  readFence(): Promise<Position | undefined>;
+  /** In one step with the fence. Throws FenceMoved, or StructureLost when the fence is there and its structures are not. */
+  apply(change: LiveChange, from: Position, to: Position): Promise<void>;
+  /** Replaces whatever is there. Throws FenceMoved if it changed meanwhile. */
+  swap(deltas: LiveChange['deltas'], endUs: number | undefined, position: Position): Promise<void>;
+  close(): void;
+}
+
 /**
  * A rolling window in Redis: the ZSET `key` and, sharing its hash tag, `{key}:fence`, `:generation` (there as long as the
  * structures are), `:end` (microseconds), `:panes` (which there are), `:pane:<start ms>` and `:total` (per member its
  * accumulators), and a hash a member. Every change is one call of live.lua (E11).
  */
-export class LiveStructure {
+export class RedisLiveStructure implements LiveStructure {
   readonly #redis: Redis;
   readonly #key: string;
   readonly #prefix: string;
@@ -49,14 +60,12 @@ export class LiveStructure {
     this.#memberWord = shape.memberWord;
   }
 
-  /** Undefined: there is no structure, or its keys were lost: it must be rebuilt. */
   async readFence(): Promise<Position | undefined> {
     await demandNoEviction(this.#redis);
     const [fence, generation] = await this.#redis.mget(`${this.#prefix}:fence`, `${this.#prefix}:generation`);
     return fence != null && generation != null ? toPosition(fence) : undefined;
   }
 
-  /** Throws FenceMoved, or StructureLost when the fence is there and its structures are not. */
   async apply(change: LiveChange, from: Position, to: Position): Promise<void> {
     const [answer, found] = await this.#call('apply', from, to, body(change));
     if (answer === 'moved') throw new FenceMoved(this.#key, from, found);
@@ -64,13 +73,16 @@ export class LiveStructure {
     if (answer === 'lost') throw new StructureLost(this.#key);
   }
 
-  /** Replaces whatever is there. Throws FenceMoved if it changed meanwhile. */
   async swap(deltas: LiveChange['deltas'], endUs: number | undefined, position: Position): Promise<void> {
     const present = (await this.#redis.get(`${this.#prefix}:fence`)) ?? '';
     const leftovers = [...(await this.#keys('pane')), ...(await this.#keys(this.#memberWord))];
     const [answer, found] = await this.#call('swap', present, position, { ...body({ truncated: true, endUs, deltas }), leftovers });
     if (answer === 'moved') throw new FenceMoved(this.#key, present as Position, found);
     if (answer === 'taken') throw this.#taken(found);
+  }
+
+  close(): void {
+    this.#redis.disconnect();
   }
 
   #taken(type: string | undefined): ConfigurationError {

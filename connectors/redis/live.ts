@@ -1,4 +1,3 @@
-import type { Redis } from 'ioredis';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import { parsePosition, position } from '../../core/position.ts';
@@ -11,7 +10,8 @@ import { TransientError } from '../transient-error.ts';
 import { classified, connectRedis } from './client.ts';
 import type { LiveDefinition, LivePlan } from './live-shape.ts';
 import { chosen, livePlan } from './live-shape.ts';
-import { LiveStructure } from './live-structure.ts';
+import type { LiveStructure } from './live-structure.ts';
+import { RedisLiveStructure } from './live-structure.ts';
 
 /**
  * What the aggregate lane has of a pane set, read in one repeatable-read transaction: its panes and the late deltas that
@@ -20,21 +20,25 @@ import { LiveStructure } from './live-structure.ts';
 export type PaneSnapshot = { readonly fence: Position; readonly clockUs: number | undefined; readonly panes: PaneDeltas };
 export type ReadPanes = () => Promise<PaneSnapshot>;
 
+/** The sink of a lane, on a server. */
+export function redisLiveSink(pipeline: Pipeline, definition: LiveDefinition, url: string, readPanes: ReadPanes): RedisLiveSink {
+  const structure = new RedisLiveStructure(connectRedis(url), definition.key, livePlan(pipeline, definition).shape);
+  return new RedisLiveSink(pipeline, definition, structure, readPanes);
+}
+
 /** A rolling view kept current in Redis, exact at every fence (E11). Its load is that of the panes. */
 export class RedisLiveSink implements Sink {
-  readonly #redis: Redis;
   readonly #key: string;
   readonly #plan: LivePlan;
   readonly #folder: Folder;
   readonly #structure: LiveStructure;
   readonly #readPanes: ReadPanes;
 
-  constructor(pipeline: Pipeline, definition: LiveDefinition, url: string, readPanes: ReadPanes) {
-    this.#redis = connectRedis(url);
+  constructor(pipeline: Pipeline, definition: LiveDefinition, structure: LiveStructure, readPanes: ReadPanes) {
     this.#key = definition.key;
     this.#plan = livePlan(pipeline, definition);
     this.#folder = new Folder(pipeline.source.events, this.#plan.set, pipeline.settings.maxFutureMs);
-    this.#structure = new LiveStructure(this.#redis, definition.key, this.#plan.shape);
+    this.#structure = structure;
     this.#readPanes = readPanes;
   }
 
@@ -65,7 +69,7 @@ export class RedisLiveSink implements Sink {
   }
 
   async close(): Promise<void> {
-    this.#redis.disconnect();
+    this.#structure.close();
   }
 
   #rebuildFrom(atLeast: Position | undefined): Promise<Position> {

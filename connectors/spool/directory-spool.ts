@@ -1,25 +1,31 @@
-import { mkdir, open, readFile, readdir, rename, stat, unlink, link } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Clock } from '../../core/clock.ts';
 import type { Allocate } from '../../core/segment-file.ts';
+import type { Files } from './files.ts';
+import { temporaryIn } from './files.ts';
 import type { Spool } from './spool.ts';
 
 /** A spool in a local directory: a file a segment, named by its number. */
-export async function openDirectorySpool(directory: string): Promise<Spool> {
-  await mkdir(directory, { recursive: true });
-  await syncDirectory(directory);
-  return new DirectorySpool(directory);
+export async function openDirectorySpool(directory: string, files: Files, clock: Clock): Promise<Spool> {
+  await files.makeDirectory(directory);
+  await files.syncDirectory(directory);
+  return new DirectorySpool(directory, files, clock);
 }
 
 class DirectorySpool implements Spool {
   readonly #directory: string;
+  readonly #files: Files;
+  readonly #clock: Clock;
 
-  constructor(directory: string) {
+  constructor(directory: string, files: Files, clock: Clock) {
     this.#directory = directory;
+    this.#files = files;
+    this.#clock = clock;
   }
 
   async list(): Promise<number[]> {
-    await mkdir(this.#directory, { recursive: true });
-    const names = await readdir(this.#directory);
+    await this.#files.makeDirectory(this.#directory);
+    const names = await this.#files.names(this.#directory);
     // after the names: what is trimmed in between is then left out as a whole
     const floor = await this.#floor();
     return names
@@ -29,41 +35,25 @@ class DirectorySpool implements Spool {
       .sort((a, b) => a - b);
   }
 
-  async read(seq: number, { length = Number.POSITIVE_INFINITY, allocate = (size: number) => new Uint8Array(size) }: { length?: number; allocate?: Allocate } = {}): Promise<Uint8Array> {
-    const file = await open(this.#path(seq), 'r');
-    try {
-      const size = Math.min(length, (await file.stat()).size);
-      const bytes = allocate(size);
-      let at = 0;
-      while (at < size) {
-        const { bytesRead } = await file.read(bytes, at, size - at, at);
-        if (bytesRead === 0) throw new Error(`${this.#path(seq)} ended at ${at} of ${size} bytes`);
-        at += bytesRead;
-      }
-      return bytes;
-    } finally {
-      await file.close();
-    }
+  read(seq: number, { length = Number.POSITIVE_INFINITY, allocate = (size: number) => new Uint8Array(size) }: { length?: number; allocate?: Allocate } = {}): Promise<Uint8Array> {
+    return this.#files.read(this.#path(seq), length, allocate);
   }
 
   /** Files first, then names in order, then the directory: a name that is durable has its whole content (E4). */
   async append(seq: number, segments: readonly Uint8Array[]): Promise<'appended' | 'lost'> {
-    await mkdir(this.#directory, { recursive: true });
-    const temporary = segments.map((_, index) => join(this.#directory, `${process.pid}-${crypto.randomUUID()}-${index}.tmp`));
+    await this.#files.makeDirectory(this.#directory);
+    const temporary = segments.map((_, index) => temporaryIn(this.#directory, String(index)));
     try {
-      await Promise.all(segments.map((bytes, index) => writeSynced(temporary[index]!, bytes)));
+      await Promise.all(segments.map((bytes, index) => this.#files.write(temporary[index]!, bytes)));
       for (let index = 0; index < segments.length; index++) {
-        try {
-          await link(temporary[index]!, this.#path(seq + index));
-        } catch (error) {
-          if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-          await syncDirectory(this.#directory);
-          return 'lost';
-        }
+        const outcome = await this.#files.link(temporary[index]!, this.#path(seq + index));
+        if (outcome === 'linked') continue;
+        await this.#files.syncDirectory(this.#directory);
+        return 'lost';
       }
-      await syncDirectory(this.#directory);
+      await this.#files.syncDirectory(this.#directory);
     } finally {
-      await Promise.all(temporary.map((path) => unlink(path).catch(() => {})));
+      await Promise.all(temporary.map((path) => this.#files.remove(path).catch(() => {})));
     }
     // a zombie must not bring back a number that was trimmed meanwhile (E3)
     return (await this.#floor()) <= seq ? 'appended' : 'lost';
@@ -72,39 +62,39 @@ class DirectorySpool implements Spool {
   async trim(wanted: number): Promise<void> {
     // a zombie that wakes up must not lower it
     const floor = Math.max(wanted, await this.#floor());
-    const temporary = join(this.#directory, `${process.pid}-${crypto.randomUUID()}-floor.tmp`);
-    await writeSynced(temporary, new TextEncoder().encode(String(floor)));
-    await rename(temporary, join(this.#directory, floorName));
-    await syncDirectory(this.#directory);
-    for (const name of await readdir(this.#directory)) {
+    const temporary = temporaryIn(this.#directory, 'floor');
+    await this.#files.write(temporary, new TextEncoder().encode(String(floor)));
+    await this.#files.rename(temporary, this.#floorPath());
+    await this.#files.syncDirectory(this.#directory);
+    for (const name of await this.#files.names(this.#directory)) {
       const path = join(this.#directory, name);
-      if (name.endsWith(suffix) ? Number.parseInt(name, 10) < floor : name.endsWith('.tmp') && (await isOld(path))) await unlink(path).catch(() => {});
+      if (name.endsWith(suffix) ? Number.parseInt(name, 10) < floor : name.endsWith('.tmp') && (await this.#isOld(path))) await this.#files.remove(path);
     }
   }
 
   async has(seq: number): Promise<boolean> {
-    return stat(this.#path(seq)).then(
-      () => true,
-      (error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return false;
-        throw error;
-      },
-    );
+    return (await this.#files.describe(this.#path(seq))) !== undefined;
   }
 
   async size(): Promise<number> {
-    const names = (await readdir(this.#directory)).filter((name) => name.endsWith(suffix));
-    const sizes = await Promise.all(names.map((name) => stat(join(this.#directory, name)).then((file) => file.size, () => 0)));
+    const names = (await this.#files.names(this.#directory)).filter((name) => name.endsWith(suffix));
+    const sizes = await Promise.all(names.map(async (name) => (await this.#files.describe(join(this.#directory, name)))?.size ?? 0));
     return sizes.reduce((sum, size) => sum + size, 0);
   }
 
   async #floor(): Promise<number> {
-    try {
-      return Number(await readFile(join(this.#directory, floorName), 'utf8'));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
-      throw error;
-    }
+    if ((await this.#files.describe(this.#floorPath())) === undefined) return 0;
+    return Number(new TextDecoder().decode(await this.#files.read(this.#floorPath(), Number.POSITIVE_INFINITY, (size) => new Uint8Array(size))));
+  }
+
+  /** Left by a worker that was killed. */
+  async #isOld(path: string): Promise<boolean> {
+    const file = await this.#files.describe(path);
+    return file !== undefined && this.#clock.now() - file.modifiedMs > 600_000;
+  }
+
+  #floorPath(): string {
+    return join(this.#directory, 'floor');
   }
 
   #path(seq: number): string {
@@ -113,30 +103,3 @@ class DirectorySpool implements Spool {
 }
 
 const suffix = '.segment';
-const floorName = 'floor';
-
-/** Left by a worker that was killed. */
-async function isOld(path: string): Promise<boolean> {
-  const file = await stat(path).catch(() => undefined);
-  return file !== undefined && Date.now() - file.mtimeMs > 600_000;
-}
-
-async function writeSynced(path: string, bytes: Uint8Array): Promise<void> {
-  const file = await open(path, 'w');
-  try {
-    // in one call as a rule; writeFile would go by half a megabyte
-    for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten;
-    await file.datasync();
-  } finally {
-    await file.close();
-  }
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}

@@ -9,7 +9,9 @@ import { SegmentBuilder } from '../../core/segment-builder.ts';
 import { openSegment } from '../../core/segment-file.ts';
 import type { Segment } from '../../core/segment.ts';
 import definition from '../../pipelines/trending.ts';
+import { systemClock } from '../system-clock.ts';
 import { openDirectorySpool } from './directory-spool.ts';
+import { systemFiles } from './files.ts';
 import { BrokenChain, SpoolTooShort, openSegmentLog } from './segment-log.ts';
 
 const pipeline = resolve(definition, {});
@@ -24,9 +26,13 @@ function segments(count: number) {
 
 describe('the log of segments', () => {
   let directory: string;
-  beforeEach(async () => void (directory = await mkdtemp(join(tmpdir(), 'sluice-spool-'))));
+  let aheadMs: number;
+  beforeEach(async () => {
+    aheadMs = 0;
+    directory = await mkdtemp(join(tmpdir(), 'sluice-spool-'));
+  });
   afterEach(() => rm(directory, { recursive: true }));
-  const open = () => openSegmentLog({ directory, shard: 'trending' });
+  const open = () => openSegmentLog({ directory, shard: 'trending', clock: { ...systemClock, now: () => Date.now() + aheadMs } });
 
   test('gives what follows a position, from memory and after a restart', async () => {
     const list = segments(5);
@@ -68,8 +74,9 @@ describe('the log of segments', () => {
     const list = segments(4);
     const log = await open();
     await log.append(list);
-    await log.trim(list[2]!.header.to, 0, Date.now() + 1000);
-    const zombie = await openDirectorySpool(join(directory, 'trending'));
+    aheadMs = 1_000;
+    await log.trim(list[2]!.header.to, 0);
+    const zombie = await openDirectorySpool(join(directory, 'trending'), systemFiles, systemClock);
     expect(await zombie.append(2, [list[1]!.bytes])).toBe('lost');
     const later = await open();
     await expect(later.read(start, { maxRows: 10 }, never)).rejects.toThrow(SpoolTooShort);
@@ -122,9 +129,10 @@ describe('the log of segments', () => {
     const list = segments(3);
     const log = await open();
     await log.append(list);
-    await log.trim(list[2]!.header.to, 60_000, Date.now());
+    await log.trim(list[2]!.header.to, 60_000);
     expect((await log.oldest())!.seq).toBe(1);
-    await log.trim(list[2]!.header.to, 0, Date.now() + 1000);
+    aheadMs = 1_000;
+    await log.trim(list[2]!.header.to, 0);
     expect((await log.oldest())!.seq).toBe(3);
   });
 

@@ -1,8 +1,12 @@
 import { join } from 'node:path';
+import type { Clock } from '../../core/clock.ts';
 import type { Position } from '../../core/position.ts';
 import { openSegment, segmentHeader } from '../../core/segment-file.ts';
 import type { Segment, SegmentHeader } from '../../core/segment.ts';
+import { systemClock } from '../system-clock.ts';
 import { openDirectorySpool } from './directory-spool.ts';
+import type { Files } from './files.ts';
+import { systemFiles } from './files.ts';
 import { SegmentCache } from './segment-cache.ts';
 import type { Spool } from './spool.ts';
 
@@ -38,7 +42,7 @@ export interface Appender {
   /** Appends segments that continue the tail, which the caller releases when it has looked at them. 'lost': another capture was first. */
   append(segments: readonly Segment[]): Promise<'appended' | 'lost'>;
   /** Forgets segments that end at or below `position` and are older than `keepMs`. */
-  trim(position: Position, keepMs: number, now: number): Promise<void>;
+  trim(position: Position, keepMs: number): Promise<void>;
   size(): Promise<number>;
   /** Bytes of the segments behind `position`: how far a reader that is there is behind. */
   bytesAfter(position: Position): number;
@@ -58,8 +62,11 @@ export class BrokenChain extends Error {
   override readonly name = 'BrokenChain';
 }
 
-export async function openSegmentLog(options: { directory: string; shard: string; cacheBytes?: number }): Promise<SegmentLog & Appender> {
-  const log = new Log(options.shard, await openDirectorySpool(join(options.directory, options.shard)), options.cacheBytes ?? 48 << 20);
+/** `clock` and `files`: the machine's own, unless given. */
+export type SegmentLogOptions = { readonly directory: string; readonly shard: string; readonly cacheBytes?: number; readonly clock?: Clock; readonly files?: Files };
+
+export async function openSegmentLog({ directory, shard, cacheBytes = 48 << 20, clock = systemClock, files = systemFiles }: SegmentLogOptions): Promise<SegmentLog & Appender> {
+  const log = new Log(shard, await openDirectorySpool(join(directory, shard), files, clock), cacheBytes, clock);
   await log.refresh();
   return log;
 }
@@ -72,6 +79,7 @@ const recentMs = 10_000;
 class Log implements SegmentLog, Appender {
   readonly shard: string;
   readonly #spool: Spool;
+  readonly #clock: Clock;
   /** Every stored segment's header, ascending without gaps. */
   #headers: SegmentHeader[] = [];
   #appendedAt: number[] = [];
@@ -83,9 +91,10 @@ class Log implements SegmentLog, Appender {
   #changed = Promise.withResolvers<void>();
   #lastAppend = Number.NEGATIVE_INFINITY;
 
-  constructor(shard: string, spool: Spool, cacheBytes: number) {
+  constructor(shard: string, spool: Spool, cacheBytes: number, clock: Clock) {
     this.shard = shard;
     this.#spool = spool;
+    this.#clock = clock;
     this.#cache = new SegmentCache(cacheBytes);
   }
 
@@ -133,7 +142,8 @@ class Log implements SegmentLog, Appender {
     return run;
   }
 
-  async trim(position: Position, keepMs: number, now: number): Promise<void> {
+  async trim(position: Position, keepMs: number): Promise<void> {
+    const now = this.#clock.now();
     let count = 0;
     // the tail always stays: the next capture continues it
     while (count < this.#headers.length - 1 && this.#headers[count]!.to <= position && this.#appendedAt[count]! < now - keepMs) count++;
@@ -191,7 +201,7 @@ class Log implements SegmentLog, Appender {
     this.#assertContinues(first);
     const outcome = await this.#spool.append(first.seq, segments.map((segment) => segment.bytes));
     if (outcome === 'lost') return 'lost';
-    this.#lastAppend = performance.now();
+    this.#lastAppend = this.#clock.steady();
     if (this.#size !== undefined) for (const { bytes } of segments) this.#size += bytes.length;
     for (const segment of segments) {
       this.#cache.look(segment);
@@ -206,7 +216,7 @@ class Log implements SegmentLog, Appender {
     this.#assertContinues(header);
     this.#headers.push(header);
     this.#bytesUpTo.push((this.#bytesUpTo.at(-1) ?? 0) + bytes);
-    this.#appendedAt.push(Date.now());
+    this.#appendedAt.push(this.#clock.now());
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
   }
@@ -261,12 +271,12 @@ class Log implements SegmentLog, Appender {
   async #waitForMore(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const wake = () => resolve();
-    const timer = setTimeout(wake, performance.now() - this.#lastAppend < recentMs ? rareLookMs : lookMs);
+    const cancel = this.#clock.after(this.#clock.steady() - this.#lastAppend < recentMs ? rareLookMs : lookMs, wake);
     signal.addEventListener('abort', wake, { once: true });
     try {
       await Promise.race([promise, this.#changed.promise]);
     } finally {
-      clearTimeout(timer);
+      cancel();
       signal.removeEventListener('abort', wake);
     }
   }

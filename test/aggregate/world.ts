@@ -5,7 +5,8 @@ import { position } from '../../core/position.ts';
 import type { PlainEvent, PlainTransaction } from '../../core/segment-builder.ts';
 import { SegmentBuilder } from '../../core/segment-builder.ts';
 import type { Segment } from '../../core/segment.ts';
-import { AggregateSink } from '../../connectors/postgres/aggregate/aggregate-sink.ts';
+import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
+import { PostgresAggregateTables } from '../../connectors/postgres/aggregate/aggregate-tables.ts';
 import { migrate } from '../../connectors/postgres/state/migrate.ts';
 import type { State } from '../../connectors/postgres/state/state.ts';
 import { openState } from '../../connectors/postgres/state/state.ts';
@@ -67,7 +68,7 @@ export class World implements AsyncDisposable {
     const database = await throwAwayDatabase();
     const state = openState(database.url);
     await migrate(state);
-    const world = new World(state, await AggregateSink.open(state, pipeline), () => database[Symbol.asyncDispose]());
+    const world = new World(state, new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline), () => database[Symbol.asyncDispose]());
     if (options.loaded) await world.sink.finishLoad(startOfStream);
     return world;
   }

@@ -1,4 +1,4 @@
-import { LiveStructure } from '../../connectors/redis/live-structure.ts';
+import { RedisLiveStructure } from '../../connectors/redis/live-structure.ts';
 import { livePlan } from '../../connectors/redis/live-shape.ts';
 import { connectRedis } from '../../connectors/redis/client.ts';
 import { RedisResultsRelay } from '../../connectors/redis/results-relay.ts';
@@ -14,7 +14,7 @@ const environment = { SLUICE_EXTERNAL_URL: 'http://127.0.0.1:1', SLUICE_EXTERNAL
 export class Published implements AsyncDisposable {
   readonly #api: ApiInstance;
   readonly #redis;
-  readonly #live: LiveStructure;
+  readonly #live: RedisLiveStructure;
   readonly #relays;
   #lsn = 1n;
   #seq = { dashboard: 0, leaderboard: 0 };
@@ -27,7 +27,7 @@ export class Published implements AsyncDisposable {
     if (sink.kind !== 'redis-live') throw new TypeError('the sink live is no live sink');
     this.#api = api;
     this.#redis = connectRedis(config.redisUrl);
-    this.#live = new LiveStructure(this.#redis, sink.key, livePlan(engagement, sink).shape);
+    this.#live = new RedisLiveStructure(this.#redis, sink.key, livePlan(engagement, sink).shape);
     this.#relays = {
       dashboard: new RedisResultsRelay(state, trending, 'dashboard', config.redisUrl),
       leaderboard: new RedisResultsRelay(state, engagement, 'leaderboard', config.redisUrl),

@@ -15,10 +15,13 @@ import type { Segment } from '../../core/segment.ts';
 import { capture } from '../../connectors/postgres/capture.ts';
 import type { CaptureOptions, CaptureResult } from '../../connectors/postgres/capture.ts';
 import { firstLoad } from '../../connectors/postgres/first-load.ts';
+import { connectSource } from '../../connectors/postgres/postgres-source.ts';
+import type { TableIds } from '../../connectors/postgres/shard-state.ts';
 import { ConfigurationError } from '../../connectors/sink.ts';
 import type { Sink } from '../../connectors/sink.ts';
 import type { Appender, SegmentLog } from '../../connectors/spool/segment-log.ts';
 import { openSegmentLog } from '../../connectors/spool/segment-log.ts';
+import { systemClock } from '../../connectors/system-clock.ts';
 import definition from '../../pipelines/engagement.ts';
 import type { ThrowAway } from '../embedded/services.ts';
 import { throwAwayDatabase } from '../embedded/services.ts';
@@ -57,7 +60,7 @@ describe('capture', () => {
   let directory: string;
   let log: SegmentLog & Appender;
   let start: Position;
-  let shard: CaptureOptions['shard'];
+  let shard: CaptureOptions['shard'] & { readonly tables: TableIds };
   const fold = new Fold();
   let fence: Position = origin;
 
@@ -98,7 +101,7 @@ describe('capture', () => {
       return stores;
     };
     const running = capture({
-      pipeline, log, sourceUrl: database.url, captureId: crypto.randomUUID(), shard, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start,
+      pipeline, log, connect: () => connectSource(database.url, pipeline, shard.tables), clock: systemClock, captureId: crypto.randomUUID(), shard, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start,
       dimensionsAt: dimensions, fences: () => new Map([['fold', fence]]), signal: controller.signal, onProgress: () => {},
     });
     const reading = readUntilMarker();
@@ -230,7 +233,7 @@ describe('capture', () => {
     const first = await captureDuring(async () => {
       const other = await openSegmentLog({ directory, shard: pipeline.name });
       const takeOver = async (): Promise<CaptureResult> => capture({
-        pipeline, log: other, sourceUrl: database.url, captureId: crypto.randomUUID(), shard, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start,
+        pipeline, log: other, connect: () => connectSource(database.url, pipeline, shard.tables), clock: systemClock, captureId: crypto.randomUUID(), shard, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start,
         dimensionsAt: async () => new Map(Object.entries(pipeline.source.dimensions).map(([name, table]) => [name, new DimensionStore(table)])),
         fences: () => new Map(), signal: stop.signal, onProgress: () => {},
       }).catch((error: Error) => {
@@ -263,9 +266,9 @@ describe('capture', () => {
   });
 
   test('a definition that does not fit the source parks with what to type', async () => {
-    const attempt = async (more: Partial<CaptureOptions['shard']> = {}) =>
+    const attempt = async (more: Partial<typeof shard> = {}) =>
       capture({
-        pipeline, log, sourceUrl: database.url, captureId: crypto.randomUUID(), shard: { ...shard, ...more }, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start,
+        pipeline, log, connect: () => connectSource(database.url, pipeline, { ...shard, ...more }.tables), clock: systemClock, captureId: crypto.randomUUID(), shard: { ...shard, ...more }, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start,
         dimensionsAt: async () => new Map(), fences: () => new Map(), signal: AbortSignal.timeout(10_000), onProgress: () => {},
       });
     await source.query('alter table engagement_events rename column device to gadget');

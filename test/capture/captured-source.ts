@@ -9,7 +9,10 @@ import type { Pipeline } from '../../core/pipeline.ts';
 import { parsePosition, type Position } from '../../core/position.ts';
 import { capture, type CaptureOptions, type CaptureProgress, type CaptureResult } from '../../connectors/postgres/capture.ts';
 import { firstLoad } from '../../connectors/postgres/first-load.ts';
+import { connectSource } from '../../connectors/postgres/postgres-source.ts';
+import type { TableIds } from '../../connectors/postgres/shard-state.ts';
 import { openSegmentLog, type Appender, type SegmentLog } from '../../connectors/spool/segment-log.ts';
+import { systemClock } from '../../connectors/system-clock.ts';
 import definition from '../../pipelines/trending.ts';
 
 /** A source that pipeline `trending` was loaded from, and its spool; its lanes stand where `fence` is. */
@@ -22,6 +25,7 @@ export class CapturedSource implements AsyncDisposable {
   progress: CaptureProgress | undefined;
   readonly #url: string;
   readonly #directory: string;
+  readonly #tables: TableIds;
 
   static async load(url: string, settings: Partial<Pipeline['settings']> = {}): Promise<CapturedSource> {
     const resolved = resolve(definition, {});
@@ -42,7 +46,8 @@ export class CapturedSource implements AsyncDisposable {
     this.source = source;
     this.log = log;
     this.#directory = directory;
-    this.shard = { epoch: 1, systemIdentifier, tables, confirmed: { lsn: parsePosition(position).lsn, to: position } };
+    this.#tables = tables;
+    this.shard = { epoch: 1, systemIdentifier, confirmed: { lsn: parsePosition(position).lsn, to: position } };
     this.fence = position;
   }
 
@@ -52,7 +57,8 @@ export class CapturedSource implements AsyncDisposable {
     const running = capture({
       pipeline: this.pipeline,
       log: this.log,
-      sourceUrl: this.#url,
+      connect: () => connectSource(this.#url, this.pipeline, this.#tables),
+      clock: systemClock,
       captureId: crypto.randomUUID(),
       shard: this.shard,
       recordConfirmed: async (confirmed) => void (this.shard = { ...this.shard, confirmed }),

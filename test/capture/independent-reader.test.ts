@@ -11,9 +11,11 @@ import { resolve } from '../../core/define/resolve.ts';
 import { position, positionAt } from '../../core/position.ts';
 import { Operation } from '../../core/segment.ts';
 import { capture } from '../../connectors/postgres/capture.ts';
+import { connectSource } from '../../connectors/postgres/postgres-source.ts';
 import { createSnapshotSlot } from '../../connectors/postgres/snapshot-slot.ts';
 import { ensurePublication, readSourceCatalog, sourceNames } from '../../connectors/postgres/source-catalog.ts';
 import { openSegmentLog } from '../../connectors/spool/segment-log.ts';
+import { systemClock } from '../../connectors/system-clock.ts';
 import definition from '../../pipelines/engagement.ts';
 import { throwAwayDatabase } from '../embedded/services.ts';
 
@@ -56,7 +58,7 @@ test('the capture tells what pg-logical-replication tells', async () => {
     const start = position(1, consistentPoint, 0);
     const { systemIdentifier } = await readSourceCatalog(source, pipeline);
     const running = capture({
-      pipeline, log, sourceUrl: database.url, captureId: 'ours', shard: { epoch: 1, systemIdentifier, confirmed: undefined, tables: undefined }, recordConfirmed: async () => {}, start,
+      pipeline, log, connect: () => connectSource(database.url, pipeline, undefined), clock: systemClock, captureId: 'ours', shard: { epoch: 1, systemIdentifier, confirmed: undefined }, recordConfirmed: async () => {}, start,
       dimensionsAt: async () => new Map(Object.entries(pipeline.source.dimensions).map(([name, table]) => [name, new DimensionStore(table)])),
       fences: () => new Map(), signal: controller.signal, onProgress: () => {},
     });

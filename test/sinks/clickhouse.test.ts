@@ -2,7 +2,8 @@ import { createServer, request } from 'node:http';
 import { createClient } from '@clickhouse/client';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ClickHouseSink } from '../../connectors/clickhouse/clickhouse-sink.ts';
+import type { ClickHouseSink } from '../../connectors/clickhouse/clickhouse-sink.ts';
+import { clickhouseSink } from '../../connectors/clickhouse/clickhouse-sink.ts';
 import { ConfigurationError, FenceMoved } from '../../connectors/sink.ts';
 import type { Position } from '../../core/position.ts';
 import { origin, parsePosition, position } from '../../core/position.ts';
@@ -20,7 +21,7 @@ async function open() {
   const client = createClient({ url: database.url });
   const sinks: ClickHouseSink[] = [];
   const make = (table = 'enriched', url = database.url) => {
-    const sink = new ClickHouseSink(pipeline, 'enriched', { ...definition, table }, url);
+    const sink = clickhouseSink(pipeline, 'enriched', { ...definition, table }, url);
     sinks.push(sink);
     return sink;
   };

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { Client } from 'pg';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, test } from 'vitest';
-import { HttpSink } from '../../connectors/http/http-sink.ts';
+import { httpSink } from '../../connectors/http/http-sink.ts';
 import { JsonBuffer } from '../../connectors/http/json-buffer.ts';
 import { MessageWriter } from '../../connectors/http/message.ts';
 import { ConfigurationError, FenceMoved } from '../../connectors/sink.ts';
@@ -41,7 +41,7 @@ async function stateDatabase() {
 function sinkTo(address: string, stateUrl: string, options: { maxRows?: number; inFlight?: number; allowPrivate?: boolean; secret?: string } = {}) {
   const { maxRows = 7, inFlight = 1, allowPrivate = true } = options;
   const definition = { kind: 'http', url: `${address}/events`, secret: options.secret ?? secret, initialLoad: true, maxRows, inFlight, gatherMs: 0 } as const;
-  return new HttpSink(pipeline, 'external', definition, { stateUrl, allowPrivate });
+  return httpSink(pipeline, 'external', definition, { stateUrl, allowPrivate });
 }
 
 function expected(rows: Iterable<TextRow>) {

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { describe, expect, test } from 'vitest';
 import type { ReadPanes } from '../../connectors/redis/live.ts';
-import { RedisLiveSink } from '../../connectors/redis/live.ts';
+import type { RedisLiveSink } from '../../connectors/redis/live.ts';
+import { redisLiveSink } from '../../connectors/redis/live.ts';
 import { ConfigurationError, FenceMoved } from '../../connectors/sink.ts';
 import type { Position } from '../../core/position.ts';
 import { origin, position } from '../../core/position.ts';
@@ -29,7 +30,7 @@ async function open(key = 'top') {
     redis,
     url: database.url,
     make(readPanes = empty) {
-      const sink = new RedisLiveSink(pipeline, { ...definition, key }, database.url, readPanes);
+      const sink = redisLiveSink(pipeline, { ...definition, key }, database.url, readPanes);
       sinks.push(sink);
       return sink;
     },

@@ -4,7 +4,9 @@ import { positionAt, rowsUpTo } from '../../../core/position.ts';
 import type { Position } from '../../../core/position.ts';
 import type { Batch, Segment } from '../../../core/segment.ts';
 import { Operation, batchOf } from '../../../core/segment.ts';
+import type { DimensionRow, DimensionVersions } from '../dimensions-at.ts';
 import type { Queryable } from '../state/state.ts';
+import { readFence } from '../state/state.ts';
 
 /** Keeps the dimension events in (from, to] as versions by position (E16), truncates included. */
 export async function keepDimensionVersions(client: Queryable, pipeline: Pipeline, segments: readonly Segment[], from: Position, to: Position): Promise<void> {
@@ -18,8 +20,9 @@ export async function keepDimensionVersions(client: Queryable, pipeline: Pipelin
   }
 }
 
-/** A dimension's row as Postgres texts, null for NULL. */
-export type DimensionRow = Readonly<Record<string, string | null>>;
+export function keptVersions(state: Queryable, pipeline: string): DimensionVersions {
+  return { fence: () => readFence(state, pipeline, 'aggregate'), rowsAt: (dimension, at) => readDimensions(state, pipeline, dimension, at) };
+}
 
 /** A dimension's rows by key as of a position: the newest version of each at or below it. */
 export async function readDimensions(state: Queryable, pipeline: string, dimension: string, at: Position): Promise<ReadonlyMap<string, DimensionRow>> {

@@ -2,13 +2,10 @@ import type { Position } from '../../../core/position.ts';
 import type { Pipeline } from '../../../core/pipeline.ts';
 import type { PaneSet, PaneView } from '../../../core/views/panes.ts';
 import { accumulatorsOf, measuresOf, ratioDigits } from '../../../core/views/results.ts';
-import type { Published } from '../../../core/views/windows.ts';
+import type { WindowNow } from '../../aggregate/tables.ts';
 import type { ResultRow } from '../../relay.ts';
 import type { Queryable } from '../state/state.ts';
 import { bigints, paneTable, quoted } from './pane-store.ts';
-
-/** A window as its panes have it now, and what was last said of it. */
-export type WindowNow = { readonly endMs: number; readonly digest: string; readonly published: Published | undefined; readonly rows: readonly ResultRow[] };
 
 /** One statement for the top N of any number of windows of a view, with labels as of a position (E16). */
 export class WindowQuery {

@@ -1,0 +1,116 @@
+import type { Pipeline } from '../../core/pipeline.ts';
+import type { Position } from '../../core/position.ts';
+import type { Segment } from '../../core/segment.ts';
+import type { Folded } from '../../core/views/fold.ts';
+import { paneSetsOf } from '../../core/views/pane-sets.ts';
+import type { PaneSet } from '../../core/views/panes.ts';
+import { Walk } from '../../core/views/walk.ts';
+import type { Step } from '../../core/views/walk.ts';
+import { boundsAt, noClock } from '../../core/views/watermark.ts';
+import { eventsWithin } from '../events-within.ts';
+import type { Applied, Sink } from '../sink.ts';
+import { FirstLoad } from './first-load.ts';
+import { Progress } from './progress.ts';
+import type { AggregateTables, AggregateTransaction } from './tables.ts';
+import { trim } from './trim.ts';
+import { WindowCloser } from './window-closer.ts';
+
+/**
+ * Panes, clock, windows, outbox and dimension versions of a pipeline. An apply is one transaction that moves the fence
+ * with everything else, under the fence's row lock (I3). What it writes is a function of the events alone: however they
+ * are cut into segments and applies, the same panes, late rows and messages come out (I6).
+ */
+export class AggregateSink implements Sink {
+  readonly #tables: AggregateTables;
+  readonly #pipeline: Pipeline;
+  readonly #sets: readonly PaneSet[];
+  readonly #closer: WindowCloser;
+  readonly #load: FirstLoad;
+
+  constructor(tables: AggregateTables, pipeline: Pipeline) {
+    this.#tables = tables;
+    this.#pipeline = pipeline;
+    this.#sets = paneSetsOf(pipeline);
+    this.#closer = new WindowCloser(pipeline, this.#sets);
+    this.#load = new FirstLoad(pipeline, this.#sets, this.#closer);
+  }
+
+  readFence(): Promise<Position | undefined> {
+    return this.#tables.readFence();
+  }
+
+  apply(segments: readonly Segment[], from: Position, to: Position): Promise<Applied> {
+    return this.#tables.transaction((tables) => this.#apply(tables, segments, from, to));
+  }
+
+  load(chunk: Segment, chunkNumber: number): Promise<void> {
+    return this.#tables.transaction((tables) => this.#load.add(tables, chunk, chunkNumber));
+  }
+
+  finishLoad(position: Position): Promise<void> {
+    return this.#tables.transaction((tables) => this.#load.finish(tables, position));
+  }
+
+  /** The tables belong to the caller. */
+  async close(): Promise<void> {}
+
+  async #apply(tables: AggregateTransaction, segments: readonly Segment[], from: Position, to: Position): Promise<Applied> {
+    await tables.lockFence(from);
+    assertCovers(segments, from, to);
+    const progress = new Progress(await tables.lock());
+    await tables.keepDimensions(segments, from, to);
+
+    const walk = new Walk(this.#pipeline, this.#sets);
+    const steps = walk.steps(segments, from, to, progress.clocks);
+    for (let next = steps.next(); ; next = steps.next()) {
+      if (next.done) {
+        progress.clocks = next.value;
+        break;
+      }
+      await this.#take(tables, progress, next.value);
+    }
+    await progress.finish(tables, to);
+
+    const { clock } = progress.clocks;
+    return {
+      events: eventsWithin(segments, from, to),
+      late: progress.late,
+      windowsClosed: progress.windowsClosed,
+      ...(clock !== noClock && { watermark: clock - this.#pipeline.settings.watermarkDelayMs * 1000 }),
+    };
+  }
+
+  async #take(tables: AggregateTransaction, progress: Progress, step: Step): Promise<void> {
+    switch (step.kind) {
+      case 'fold':
+        for (const [index, set] of this.#sets.entries()) await this.#fold(tables, progress, set, step.folds[index]!);
+        return;
+      case 'truncate':
+        for (const set of this.#sets) await tables.clearPanes(set);
+        return this.#closer.truncate(tables, progress);
+      case 'crossing':
+        progress.clocks = step.after;
+        await this.#closer.cross(tables, progress, step.position, step.before, step.after);
+        return trim(tables, this.#pipeline, progress);
+    }
+  }
+
+  async #fold(tables: AggregateTransaction, progress: Progress, set: PaneSet, { deltas, aside }: Folded): Promise<void> {
+    await tables.addToPanes(set, deltas);
+    await tables.setAside(set, aside);
+    for (const { reason, rows } of aside) if (reason === 'late') progress.late += rows;
+    const { closesUpToMs } = boundsAt(progress.clocks, set.paneMs, this.#pipeline.settings);
+    const dirty = progress.dirtyPanes(set);
+    for (const pane of deltas.panes) if (pane < closesUpToMs) dirty.add(pane);
+  }
+}
+
+/** E5: a gap would be lost for ever, for the fence passes it. */
+function assertCovers(segments: readonly Segment[], from: Position, to: Position): void {
+  let reached = from;
+  for (const { header } of segments) {
+    if (header.from > reached) throw new RangeError(`the segments for (${from}, ${to}] have a gap: one begins at ${header.from}, and only what is up to ${reached} came before`);
+    if (header.to > reached) reached = header.to;
+  }
+  if (reached < to) throw new RangeError(`the segments for (${from}, ${to}] end at ${reached}`);
+}

@@ -1,0 +1,75 @@
+import type { Position } from '../../core/position.ts';
+import type { Segment } from '../../core/segment.ts';
+import type { Aside } from '../../core/views/fold.ts';
+import type { PaneDeltas, PaneSet } from '../../core/views/panes.ts';
+import type { Published } from '../../core/views/windows.ts';
+import type { ResultBody, ResultRow } from '../relay.ts';
+
+/**
+ * Where the aggregate lane of a pipeline keeps what it knows. A transaction is done as a whole or not at all, and after
+ * `lock` no other one of the same pipeline goes on beside it.
+ */
+export interface AggregateTables {
+  transaction<T>(work: (tables: AggregateTransaction) => Promise<T>): Promise<T>;
+  readFence(): Promise<Position | undefined>;
+}
+
+export interface AggregateTransaction {
+  /** Takes the fence for the transaction's length. Throws FenceMoved unless it is where the lane believes it to be. */
+  lockFence(expected: Position): Promise<void>;
+  readFence(): Promise<Position | undefined>;
+  setFence(position: Position): Promise<void>;
+  /** What the last transaction wrote, for this one alone until it ends. */
+  lock(): Promise<AggregateState>;
+  /** The end of the transaction; `fence` if that moves. */
+  write(state: AggregateState, fence: Position | undefined): Promise<void>;
+
+  /** Dimension events in (from, to] become versions by position (E16). */
+  keepDimensions(segments: readonly Segment[], from: Position, to: Position): Promise<void>;
+
+  addToPanes(set: PaneSet, deltas: PaneDeltas): Promise<void>;
+  /** A transaction of the source may come in several pieces: its rows add up. */
+  setAside(set: PaneSet, aside: readonly Aside[]): Promise<void>;
+  /** Nothing of what came so far counts any more, late output included (E8). */
+  clearPanes(set: PaneSet): Promise<void>;
+  /** Starts of the panes in [from, before) that have rows. */
+  panesBetween(set: PaneSet, from: number, before: number): Promise<readonly number[]>;
+
+  /** Windows of a view by their ends: what the panes have now, labels as of a position, and what was last said. */
+  readWindows(view: string, ends: readonly number[], at: Position): Promise<readonly WindowNow[]>;
+  /** Ends, at or below `upTo`, of published windows that are not final. */
+  openWindows(view: string, upTo: number): Promise<readonly number[]>;
+  keepWindows(windows: readonly PublishedWindow[]): Promise<void>;
+  /** Every published window that had a result gets its next revision, and an empty digest. */
+  emptyWindows(): Promise<void>;
+  /** Appends to the outbox, numbered from `after` + 1 on. */
+  say(messages: readonly Said[], after: number): Promise<void>;
+
+  /** Lets go of panes and final windows before the horizon, and of messages of windows before `keepMessagesFromMs` that every relay has. */
+  trim(horizonMs: number, keepMessagesFromMs: number): Promise<void>;
+
+  /** False: the chunk of the first load was taken before. */
+  takeChunk(chunk: number): Promise<boolean>;
+  forgetChunks(): Promise<void>;
+  /** A load starts over: no panes, windows, versions, chunks or fence; the outbox stays. */
+  forget(): Promise<void>;
+}
+
+export type AggregateState = {
+  /** Microseconds since 1970; undefined: none yet. */
+  readonly clockUs: number | undefined;
+  readonly loadedClockUs: number | undefined;
+  /** The epoch of the load that made what is here; undefined: none yet. */
+  readonly loadEpoch: number | undefined;
+  /** Panes before this are not kept. */
+  readonly horizonMs: number;
+  readonly outboxSeq: number;
+  /** By pane set: closed panes that changed since windows were last looked at. */
+  readonly dirty: Readonly<Record<string, readonly number[]>>;
+};
+
+export type Said = { readonly view: string; readonly message: ResultBody };
+export type PublishedWindow = Published & { readonly view: string; readonly endMs: number };
+
+/** A window as its panes have it now, and what was last said of it. */
+export type WindowNow = { readonly endMs: number; readonly digest: string; readonly published: Published | undefined; readonly rows: readonly ResultRow[] };

@@ -1,0 +1,85 @@
+import type { Pipeline } from '../../core/pipeline.ts';
+import type { Position } from '../../core/position.ts';
+import type { PaneSet, PaneView } from '../../core/views/panes.ts';
+import type { Clocks } from '../../core/views/watermark.ts';
+import { boundsAt } from '../../core/views/watermark.ts';
+import { endsBetween, endsOver, isPublished, revise } from '../../core/views/windows.ts';
+import type { Progress } from './progress.ts';
+import type { AggregateTransaction } from './tables.ts';
+
+/** Publishes windows at crossings: those that close, those whose panes changed since, those that become final. */
+export class WindowCloser {
+  readonly #pipeline: Pipeline;
+  readonly #views: readonly PublishedView[];
+
+  constructor(pipeline: Pipeline, sets: readonly PaneSet[]) {
+    this.#pipeline = pipeline;
+    this.#views = sets.flatMap((set) => set.views.filter(({ name }) => isPublished(pipeline, name)).map((view) => ({ view, set })));
+  }
+
+  /** The order of what is said is by window end, then view, whatever the number of statements. */
+  async cross(tables: AggregateTransaction, progress: Progress, at: Position, before: Clocks, after: Clocks): Promise<void> {
+    const ends: ReadonlySet<number>[] = [];
+    for (const each of this.#views) ends.push(await this.#ends(tables, progress, each, before, after));
+    const all = [...new Set(ends.flatMap((each) => [...each]))].sort((a, b) => a - b);
+    for (let start = 0; start < all.length; start += windowsAtOnce) {
+      const some = all.slice(start, start + windowsAtOnce);
+      await this.#publish(tables, progress, at, after, some, ends);
+      if (all.length > windowsAtOnce) await progress.flush(tables);
+    }
+    progress.dirty.clear();
+  }
+
+  /** Every published window is empty now; what was final stays so (E8). */
+  async truncate(tables: AggregateTransaction, progress: Progress): Promise<void> {
+    await progress.flush(tables);
+    await tables.emptyWindows();
+    this.sayTruncated(progress);
+    progress.dirty.clear();
+  }
+
+  sayTruncated(progress: Progress): void {
+    for (const { view } of this.#views) progress.say(view.name, { truncated: true });
+  }
+
+  async #publish(tables: AggregateTransaction, progress: Progress, at: Position, after: Clocks, some: readonly number[], ends: readonly ReadonlySet<number>[]): Promise<void> {
+    const said: { endMs: number; say: () => void }[] = [];
+    for (const [index, { view }] of this.#views.entries()) {
+      const wanted = some.filter((end) => ends[index]!.has(end));
+      if (wanted.length === 0) continue;
+      const bounds = boundsAt(after, view.window.everyMs, this.#pipeline.settings);
+      for (const { endMs, digest, published, rows } of await tables.readWindows(view.name, wanted, at)) {
+        const before = progress.windowOf(view.name, endMs) ?? published;
+        const now = revise(endMs, before, digest, bounds);
+        if (!now) continue;
+        if (!before) progress.windowsClosed++;
+        progress.setWindow(view.name, endMs, now);
+        const body = { windowStartMs: endMs - view.window.sizeMs, windowEndMs: endMs, revision: now.revision, final: now.final, rows };
+        said.push({ endMs, say: () => progress.say(view.name, body) });
+      }
+    }
+    said.sort((a, b) => a.endMs - b.endMs);
+    for (const { say } of said) say();
+  }
+
+  async #ends(tables: AggregateTransaction, progress: Progress, { view, set }: PublishedView, before: Clocks, after: Clocks): Promise<ReadonlySet<number>> {
+    const { everyMs, sizeMs } = view.window;
+    const was = boundsAt(before, everyMs, this.#pipeline.settings);
+    const now = boundsAt(after, everyMs, this.#pipeline.settings);
+    const closing = endsBetween(was.closesUpToMs, now.closesUpToMs, everyMs);
+    const becomingFinal = endsBetween(was.closedBeforeMs, now.closedBeforeMs, everyMs);
+    const dirty = endsOver(progress.dirtyPanes(set), view.window, now.closesUpToMs);
+    if (closing !== 'many' && becomingFinal !== 'many') return new Set([...dirty, ...closing, ...becomingFinal]);
+
+    // a long pause or a first load: only windows with panes, and those that wait to become final
+    await progress.flush(tables);
+    const panes = await tables.panesBetween(set, Math.max(was.closesUpToMs - sizeMs, progress.horizonMs), now.closesUpToMs);
+    const closed = endsOver(panes, view.window, now.closesUpToMs).filter((end) => end > was.closesUpToMs && end - sizeMs >= progress.horizonMs);
+    const open = await tables.openWindows(view.name, now.closedBeforeMs);
+    return new Set([...dirty, ...closed, ...open]);
+  }
+}
+
+type PublishedView = { readonly view: PaneView; readonly set: PaneSet };
+
+const windowsAtOnce = 100;

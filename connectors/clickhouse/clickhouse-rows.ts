@@ -1,0 +1,56 @@
+import type { ClickHouseClient } from '@clickhouse/client';
+import type { Position } from '../../core/position.ts';
+import { ClickHouseFence } from './fence.ts';
+import { connect, insertPieces } from './insert.ts';
+import type { Piece } from './pieces.ts';
+import type { SinkTable } from './table.ts';
+import { createTable, quoted, tableIdentity, tableName } from './table.ts';
+import type { VersionedRows } from './versioned-rows.ts';
+
+/** A ReplacingMergeTree, and the table `sluice_fence`. */
+export class ClickHouseRows implements VersionedRows {
+  readonly #client: ClickHouseClient;
+  readonly #table: SinkTable;
+  readonly #fence: ClickHouseFence;
+
+  constructor(url: string, table: SinkTable, lane: { readonly pipeline: string; readonly lane: string }) {
+    this.#client = connect(url);
+    this.#table = table;
+    this.#fence = new ClickHouseFence(this.#client, lane);
+  }
+
+  async create(): Promise<void> {
+    await createTable(this.#client, this.#table);
+    await this.#fence.create();
+  }
+
+  target(): Promise<string> {
+    return tableIdentity(this.#client, this.#table);
+  }
+
+  insert(pieces: readonly Piece[]): Promise<void> {
+    return insertPieces(this.#client, this.#table, pieces);
+  }
+
+  async bury(at: Position): Promise<void> {
+    const key = this.#table.orderBy.map(quoted).join(', ');
+    await this.#client.command({
+      query: `INSERT INTO ${tableName(this.#table)} (${key}, _position, _deleted)
+        SELECT ${key}, {position:UInt128}, 1 FROM ${tableName(this.#table)} FINAL WHERE _position < {position:UInt128}`,
+      query_params: { position: BigInt(`0x${at}`).toString() },
+      clickhouse_settings: { max_partitions_per_insert_block: '0', optimize_move_to_prewhere_if_final: 0 },
+    });
+  }
+
+  readFence(target: string): Promise<Position | undefined> {
+    return this.#fence.read(target);
+  }
+
+  writeFence(target: string, position: Position): Promise<void> {
+    return this.#fence.write(target, position);
+  }
+
+  close(): Promise<void> {
+    return this.#client.close();
+  }
+}

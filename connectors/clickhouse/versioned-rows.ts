@@ -1,0 +1,21 @@
+import type { Position } from '../../core/position.ts';
+import type { Piece } from './pieces.ts';
+
+/**
+ * A table whose rows are versioned by position, the greatest of a sort key wins, and the fence rows beside it. Nothing here
+ * is one atomic step with another (E10). `target` stands for the table that has the name now: it may have been dropped
+ * and made again.
+ */
+export interface VersionedRows {
+  /** Makes what is missing. Throws ConfigurationError if a table is there that cannot hold the rows. */
+  create(): Promise<void>;
+  target(): Promise<string>;
+  /** In one INSERT, which is durable when this returns; of an INSERT that fails some rows may be there. */
+  insert(pieces: readonly Piece[]): Promise<void>;
+  /** Tombstones at that position for the rows below it (E8, E28). Never the server's TRUNCATE: a late insert would rise again. */
+  bury(at: Position): Promise<void>;
+  /** The greatest that was written. */
+  readFence(target: string): Promise<Position | undefined>;
+  writeFence(target: string, position: Position): Promise<void>;
+  close(): Promise<void>;
+}

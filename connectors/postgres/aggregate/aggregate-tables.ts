@@ -1,0 +1,208 @@
+import type { PoolClient } from 'pg';
+import { aggregateLane } from '../../aggregate/progress.ts';
+import type { AggregateState, AggregateTables, AggregateTransaction, PublishedWindow, Said, WindowNow } from '../../aggregate/tables.ts';
+import { lanesOf } from '../../../core/define/lanes.ts';
+import type { Pipeline } from '../../../core/pipeline.ts';
+import type { Position } from '../../../core/position.ts';
+import type { Segment } from '../../../core/segment.ts';
+import type { Aside } from '../../../core/views/fold.ts';
+import { paneSetsOf } from '../../../core/views/pane-sets.ts';
+import type { PaneDeltas, PaneSet } from '../../../core/views/panes.ts';
+import { classified } from '../errors.ts';
+import type { State } from '../state/state.ts';
+import { inTransaction, lockFence, outboxChannel, readFence, setFence } from '../state/state.ts';
+import { keepDimensionVersions } from './dimension-versions.ts';
+import { PaneStore, bigints } from './pane-store.ts';
+import { WindowQuery } from './window-query.ts';
+
+/** In the state database: what 000001.sql says, and a table for each pane set. */
+export class PostgresAggregateTables implements AggregateTables {
+  readonly #state: State;
+  readonly #pipeline: Pipeline;
+  readonly #stores: ReadonlyMap<string, PaneStore>;
+  readonly #queries: ReadonlyMap<string, WindowQuery>;
+
+  /** Makes the tables of the panes if they are not there. */
+  static async open(state: State, pipeline: Pipeline): Promise<PostgresAggregateTables> {
+    const stores = paneSetsOf(pipeline).map((set) => new PaneStore(pipeline.name, set));
+    await classified(database, () =>
+      inTransaction(state, async (client) => {
+        // two workers that start at once: `create table if not exists` is not safe against itself
+        await client.query("select pg_advisory_xact_lock(hashtextextended('sluice.panes', 0))");
+        for (const store of stores) await store.create(client);
+      }),
+    );
+    return new PostgresAggregateTables(state, pipeline, stores);
+  }
+
+  private constructor(state: State, pipeline: Pipeline, stores: readonly PaneStore[]) {
+    this.#state = state;
+    this.#pipeline = pipeline;
+    this.#stores = new Map(stores.map((store) => [store.set.name, store]));
+    this.#queries = new Map(stores.flatMap(({ set }) => set.views.map((view) => [view.name, new WindowQuery(pipeline, set, view)] as const)));
+  }
+
+  transaction<T>(work: (tables: AggregateTransaction) => Promise<T>): Promise<T> {
+    return classified(database, () => inTransaction(this.#state, (client) => work(new Transaction(client, this.#pipeline, this.#stores, this.#queries))));
+  }
+
+  readFence(): Promise<Position | undefined> {
+    return classified(database, () => readFence(this.#state, this.#pipeline.name, aggregateLane));
+  }
+}
+
+const database = 'state database';
+
+class Transaction implements AggregateTransaction {
+  readonly #client: PoolClient;
+  readonly #pipeline: Pipeline;
+  readonly #name: string;
+  readonly #stores: ReadonlyMap<string, PaneStore>;
+  readonly #queries: ReadonlyMap<string, WindowQuery>;
+
+  constructor(client: PoolClient, pipeline: Pipeline, stores: ReadonlyMap<string, PaneStore>, queries: ReadonlyMap<string, WindowQuery>) {
+    this.#client = client;
+    this.#pipeline = pipeline;
+    this.#name = pipeline.name;
+    this.#stores = stores;
+    this.#queries = queries;
+  }
+
+  lockFence(expected: Position): Promise<void> {
+    return lockFence(this.#client, this.#name, aggregateLane, expected);
+  }
+
+  readFence(): Promise<Position | undefined> {
+    return readFence(this.#client, this.#name, aggregateLane);
+  }
+
+  setFence(position: Position): Promise<void> {
+    return setFence(this.#client, this.#name, aggregateLane, position);
+  }
+
+  async lock(): Promise<AggregateState> {
+    const read = () => this.#client.query<AggregateRow>({ name: 'lock aggregate', text: 'select * from sluice.aggregate where pipeline = $1 for update', values: [this.#name] });
+    let { rows } = await read();
+    if (rows.length === 0) {
+      await this.#client.query('insert into sluice.aggregate (pipeline) values ($1) on conflict do nothing', [this.#name]);
+      ({ rows } = await read());
+    }
+    const row = rows[0]!;
+    return {
+      clockUs: numberOf(row.clock_us),
+      loadedClockUs: numberOf(row.loaded_clock_us),
+      loadEpoch: numberOf(row.load_epoch),
+      horizonMs: Number(row.horizon_ms),
+      outboxSeq: Number(row.outbox_seq),
+      dirty: row.dirty,
+    };
+  }
+
+  async write({ clockUs, loadedClockUs, loadEpoch, horizonMs, outboxSeq, dirty }: AggregateState, fence: Position | undefined): Promise<void> {
+    await this.#client.query({
+      name: 'finish aggregate',
+      text: `with moved as (update sluice.fence set position = $8, moved_at = now() where pipeline = $1 and lane = $9 and $8::text is not null)
+             update sluice.aggregate set clock_us = $2, loaded_clock_us = $3, load_epoch = $4, horizon_ms = $5, outbox_seq = $6, dirty = $7 where pipeline = $1`,
+      values: [this.#name, clockUs ?? null, loadedClockUs ?? null, loadEpoch ?? null, horizonMs, outboxSeq, JSON.stringify(dirty), fence ?? null, aggregateLane],
+    });
+  }
+
+  keepDimensions(segments: readonly Segment[], from: Position, to: Position): Promise<void> {
+    return keepDimensionVersions(this.#client, this.#pipeline, segments, from, to);
+  }
+
+  addToPanes(set: PaneSet, deltas: PaneDeltas): Promise<void> {
+    return this.#store(set).add(this.#client, deltas);
+  }
+
+  setAside(set: PaneSet, aside: readonly Aside[]): Promise<void> {
+    return this.#store(set).setAside(this.#client, aside);
+  }
+
+  clearPanes(set: PaneSet): Promise<void> {
+    return this.#store(set).clear(this.#client);
+  }
+
+  panesBetween(set: PaneSet, from: number, before: number): Promise<readonly number[]> {
+    return this.#store(set).panesBetween(this.#client, from, before);
+  }
+
+  readWindows(view: string, ends: readonly number[], at: Position): Promise<readonly WindowNow[]> {
+    return this.#queries.get(view)!.read(this.#client, ends, at);
+  }
+
+  async openWindows(view: string, upTo: number): Promise<readonly number[]> {
+    const { rows } = await this.#client.query<{ end: string }>('select window_end_ms as end from sluice.published_window where pipeline = $1 and view = $2 and not final and window_end_ms <= $3', [this.#name, view, upTo]);
+    return rows.map(({ end }) => Number(end));
+  }
+
+  async keepWindows(windows: readonly PublishedWindow[]): Promise<void> {
+    await this.#client.query({
+      name: 'keep windows',
+      text: `insert into sluice.published_window (pipeline, view, window_end_ms, revision, final, digest)
+             select $1, * from unnest($2::text[], $3::bigint[], $4::int[], $5::boolean[], $6::text[])
+             on conflict (pipeline, view, window_end_ms) do update set revision = excluded.revision, final = excluded.final, digest = excluded.digest`,
+      values: [this.#name, windows.map(({ view }) => view), bigints(windows.map(({ endMs }) => endMs)), bigints(windows.map(({ revision }) => revision)), windows.map(({ final }) => final), windows.map(({ digest }) => digest)],
+    });
+  }
+
+  async emptyWindows(): Promise<void> {
+    await this.#client.query("update sluice.published_window set revision = revision + 1, digest = '' where pipeline = $1 and digest <> ''", [this.#name]);
+  }
+
+  async say(messages: readonly Said[], after: number): Promise<void> {
+    await this.#client.query({
+      name: 'append to outbox',
+      text: `insert into sluice.outbox (pipeline, seq, view, message)
+             select $1, $2 + place, entry ->> 'view', entry -> 'message' from jsonb_array_elements($3::jsonb) with ordinality as entries (entry, place)`,
+      values: [this.#name, after, JSON.stringify(messages)],
+    });
+    await this.#client.query({ name: 'notify outbox', text: 'select pg_notify($1, $2)', values: [outboxChannel, this.#name] });
+  }
+
+  async trim(horizonMs: number, keepMessagesFromMs: number): Promise<void> {
+    for (const store of this.#stores.values()) await store.trim(this.#client, horizonMs);
+    await this.#client.query('delete from sluice.published_window where pipeline = $1 and final and window_end_ms <= $2', [this.#name, horizonMs]);
+    // except each view's newest: a relay that lost its state begins with that
+    const relays = lanesOf(this.#pipeline).filter(({ reads }) => reads === 'outbox');
+    await this.#client.query(
+      `delete from sluice.outbox message where pipeline = $1
+         and seq <= (select case when count(*) = cardinality($2::text[]) then coalesce(min(seq), 9223372036854775807) else 0 end from sluice.relay_fence where pipeline = $1 and lane = any($2))
+         and coalesce((message ->> 'windowEndMs')::bigint, 0) < $3
+         and exists (select from sluice.outbox newer where newer.pipeline = $1 and newer.view = message.view and newer.seq > message.seq)`,
+      [this.#name, relays.map(({ name }) => name), keepMessagesFromMs],
+    );
+  }
+
+  async takeChunk(chunk: number): Promise<boolean> {
+    const { rowCount } = await this.#client.query('insert into sluice.load_chunk (pipeline, chunk) values ($1, $2) on conflict do nothing', [this.#name, chunk]);
+    return rowCount === 1;
+  }
+
+  async forgetChunks(): Promise<void> {
+    await this.#client.query('delete from sluice.load_chunk where pipeline = $1', [this.#name]);
+  }
+
+  async forget(): Promise<void> {
+    for (const store of this.#stores.values()) await store.clear(this.#client);
+    for (const table of ['published_window', 'load_chunk', 'dimension_version']) await this.#client.query(`delete from sluice.${table} where pipeline = $1`, [this.#name]);
+    await this.#client.query('delete from sluice.fence where pipeline = $1 and lane = $2', [this.#name, aggregateLane]);
+  }
+
+  #store(set: PaneSet): PaneStore {
+    return this.#stores.get(set.name)!;
+  }
+}
+
+type AggregateRow = {
+  readonly clock_us: string | null;
+  readonly loaded_clock_us: string | null;
+  readonly load_epoch: string | null;
+  readonly horizon_ms: string;
+  readonly outbox_seq: string;
+  readonly dirty: Readonly<Record<string, readonly number[]>>;
+};
+
+function numberOf(value: string | null): number | undefined {
+  return value === null ? undefined : Number(value);
+}

@@ -1,0 +1,67 @@
+import type { ClientConfig } from 'pg';
+import { Client } from 'pg';
+import type { Pipeline } from '../../core/pipeline.ts';
+import type { Lsn } from '../../core/position.ts';
+import { parseLsn } from '../../core/position.ts';
+import { emitCanary } from './canary.ts';
+import type { ReplicationTarget } from './replication-stream.ts';
+import { ReplicationStream, captureApplicationName } from './replication-stream.ts';
+import type { TableIds } from './shard-state.ts';
+import { readWalEnd } from './slot-look.ts';
+import type { Slot, Source, Timeline } from './source.ts';
+import { assertPublication, readSourceCatalog, sourceNames } from './source-catalog.ts';
+
+/** Connects to the source. `loaded`: the tables that the pipeline was loaded from. */
+export async function connectSource(url: string, pipeline: Pipeline, loaded: TableIds | undefined): Promise<Source> {
+  const client = new Client({ connectionString: url, application_name: `sluice ${pipeline.name}`, connectionTimeoutMillis: 10_000, query_timeout: 30_000, keepAlive: true });
+  // E7: when the server lets our ordinary connection go, the replication connection must not keep it from stopping
+  const gone = Promise.withResolvers<never>();
+  gone.promise.catch(() => {});
+  client.on('error', (error) => gone.reject(error));
+  client.on('end', () => gone.reject(new Error('the source closed the connection')));
+  await client.connect();
+  const { slot, publication } = sourceNames(pipeline.name);
+
+  return {
+    gone: gone.promise,
+    catalog: () => readSourceCatalog(client, pipeline),
+    assertPublication: () => assertPublication(client, pipeline, loaded),
+    timeline: (known) => readTimeline(url, known, `sluice ${pipeline.name} timeline`),
+    slot: () => readSlot(client, slot),
+    walEnd: () => readWalEnd(client),
+    async disconnect(pid) {
+      await client.query('select pg_terminate_backend($1, 5000)', [pid]);
+    },
+    emitCanary: () => emitCanary(client, pipeline.name),
+    stream: (from: Lsn, binary: boolean, target: ReplicationTarget) => ReplicationStream.start({ url, applicationName: captureApplicationName(pipeline.name), slot, publication, from, binary, target }),
+    async close() {
+      client.removeAllListeners('end');
+      await client.end().catch(() => {});
+    },
+  };
+}
+
+async function readSlot(client: Client, name: string): Promise<Slot | undefined> {
+  const { rows } = await client.query<{ active_pid: number | null; wal_status: string | null; confirmed: string | null }>(
+    'select active_pid, wal_status, confirmed_flush_lsn::text as confirmed from pg_replication_slots where slot_name = $1',
+    [name],
+  );
+  const found = rows[0];
+  return found && { confirmed: found.confirmed === null ? 0n : parseLsn(found.confirmed), status: found.wal_status ?? undefined, activePid: found.active_pid ?? undefined };
+}
+
+/** By the replication protocol: the catalogue tells the timeline of the last checkpoint, which a promotion may not have reached yet. */
+export async function readTimeline(url: string, known: number | undefined, applicationName: string): Promise<Timeline> {
+  const client = new Client({ connectionString: url, application_name: applicationName, replication: 'database', connectionTimeoutMillis: 10_000, query_timeout: 10_000 } as unknown as ClientConfig);
+  client.on('error', () => {}); // the query says it
+  try {
+    await client.connect();
+    const { rows: [system] } = await client.query<{ timeline: number | string }>('IDENTIFY_SYSTEM');
+    const timeline = Number(system!.timeline); // eight bytes wide from PostgreSQL 16 on
+    if (known === undefined || timeline === known) return { timeline, history: '' };
+    const { rows: [file] } = await client.query<{ content: Buffer }>(`TIMELINE_HISTORY ${timeline}`);
+    return { timeline, history: file!.content.toString('utf8') };
+  } finally {
+    await client.end().catch(() => {});
+  }
+}

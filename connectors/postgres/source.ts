@@ -1,0 +1,45 @@
+import type { Lsn } from '../../core/position.ts';
+import type { ReplicationTarget } from './replication-stream.ts';
+import type { SourceCatalog } from './source-catalog.ts';
+
+/**
+ * A pipeline's source as its capture needs it: an ordinary connection, and the replication connection that `stream`
+ * opens. One for each attempt, never used again (E6).
+ */
+export interface Source {
+  /** Rejects when the server lets the ordinary connection go. */
+  readonly gone: Promise<never>;
+  /** Compares the source with the definition. Throws a ConfigurationError. */
+  catalog(): Promise<SourceCatalog>;
+  /** The publication still has every table whole. Throws a ConfigurationError. */
+  assertPublication(): Promise<void>;
+  /** `known`: a timeline whose history needs no look. */
+  timeline(known: number | undefined): Promise<Timeline>;
+  /** Undefined: there is none of the pipeline's. */
+  slot(): Promise<Slot | undefined>;
+  /** The end of what the source has written, now. */
+  walEnd(): Promise<Lsn>;
+  /** Ends the connection of a slot that perhaps no one reads any more. */
+  disconnect(pid: number): Promise<void>;
+  /** Writes a message into the stream: the idle clock, and what lets the slot advance on a quiet table (E13). */
+  emitCanary(): Promise<void>;
+  /** Transactions that commit at or above `from` are sent, and those that the slot has confirmed are not. */
+  stream(from: Lsn, binary: boolean, target: ReplicationTarget): Promise<SourceStream>;
+  close(): Promise<void>;
+}
+
+export interface SourceStream {
+  /** Settles when the connection ends: rejects with the reason unless `close` was called. */
+  readonly ended: Promise<void>;
+  /** Stops reading; what is under way may still come. */
+  hold(): void;
+  release(): void;
+  /** Everything below may be forgotten by the source. */
+  confirm(lsn: Lsn): void;
+  close(): void;
+}
+
+/** `history`: content of its history file, '' if it was not asked for. */
+export type Timeline = { readonly timeline: number; readonly history: string };
+
+export type Slot = { readonly confirmed: Lsn; readonly status: string | undefined; readonly activePid: number | undefined };
