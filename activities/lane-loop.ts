@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
 import { SpoolTooShort, type SegmentLog } from '../connectors/spool/segment-log.ts';
+import { killPoint } from '../core/kill-point.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import type { Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
@@ -48,8 +49,10 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
     const last = segments.at(-1)!.header.to;
     const to = until !== undefined && until < last ? until : last;
     begunMs = performance.now();
+    killPoint('lane/handed-over');
     try {
       const applied = await sink.apply(segments, fence, to);
+      killPoint('lane/applied');
       fence = to;
       moves = 0;
       loop.onApplied(segments, fence, applied);

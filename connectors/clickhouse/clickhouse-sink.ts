@@ -1,4 +1,5 @@
 import type { ClickHouseClient } from '@clickhouse/client';
+import { killPoint } from '../../core/kill-point.ts';
 import { rowSchema } from '../../core/define/row-schema.ts';
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
@@ -55,6 +56,7 @@ export class ClickHouseSink implements Sink {
       if (found !== from) throw new FenceMoved(this.#lane, from, found);
       // Rows above a truncate are there already, and it does not concern them: it buries what is below its position.
       for (const truncate of truncatesWithin(segments, from, to)) await this.#bury(truncate.position);
+      killPoint('clickhouse/inserted');
       await this.#fence.write(await this.#identity(), to);
       return { events: eventsWithin(segments, from, to) };
     });

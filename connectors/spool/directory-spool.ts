@@ -1,5 +1,6 @@
 import { mkdir, open, readFile, readdir, rename, stat, unlink, link } from 'node:fs/promises';
 import { join } from 'node:path';
+import { killPoint } from '../../core/kill-point.ts';
 import type { Allocate } from '../../core/segment-file.ts';
 import type { Spool } from './spool.ts';
 
@@ -52,6 +53,7 @@ class DirectorySpool implements Spool {
     const temporary = segments.map((_, index) => join(this.#directory, `${process.pid}-${crypto.randomUUID()}-${index}.tmp`));
     try {
       await Promise.all(segments.map((bytes, index) => writeSynced(temporary[index]!, bytes)));
+      killPoint('spool/synced');
       for (let index = 0; index < segments.length; index++) {
         try {
           await link(temporary[index]!, this.#path(seq + index));
@@ -61,6 +63,7 @@ class DirectorySpool implements Spool {
           return 'lost';
         }
       }
+      killPoint('spool/linked');
       await syncDirectory(this.#directory);
     } finally {
       await Promise.all(temporary.map((path) => unlink(path).catch(() => {})));

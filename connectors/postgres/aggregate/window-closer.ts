@@ -1,3 +1,4 @@
+import { killPoint } from '../../../core/kill-point.ts';
 import type { Pipeline } from '../../../core/pipeline.ts';
 import type { Position } from '../../../core/position.ts';
 import type { PaneView } from '../../../core/views/panes.ts';
@@ -58,6 +59,7 @@ export class WindowCloser {
         if (!now) continue;
         if (!before) progress.windowsClosed++;
         progress.setWindow(view.name, endMs, now);
+        killPoint('window/closing');
         const body = { windowStartMs: endMs - view.window.sizeMs, windowEndMs: endMs, revision: now.revision, final: now.final, rows };
         said.push({ endMs, say: () => progress.say(view.name, body) });
       }
