@@ -1,6 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ensurePipelines } from '../client/pipelines.ts';
+import { ensurePipelines, pipelines } from '../client/pipelines.ts';
 import type { EmbeddedService } from '../infra/embedded/service.ts';
 import { typed } from '../infra/supervisor/checkout.ts';
 import { isRunning, readInstance, stopLeftovers } from '../infra/supervisor/instance.ts';
@@ -13,6 +13,7 @@ import { Roster } from '../infra/supervisor/roster.ts';
 import { secretsOf } from '../infra/supervisor/secrets.ts';
 import { fetchPrograms, type Start, startServices } from '../infra/supervisor/services.ts';
 import { openWays, wayPorts, type Ways } from './addresses.ts';
+import { createSourceRole } from './source-role.ts';
 import { mountSpoolDisk, unmountSpoolDisk } from './spool-disk.ts';
 
 export type ChaosInstance = {
@@ -73,10 +74,11 @@ export async function startChaosInstance({ dataDir, portBase, pipeline, report, 
     const spoolDisk = await mountSpoolDisk(dataDir);
     const killPointDirectory = join(dataDir, 'kill-points');
     await mkdir(killPointDirectory);
-    ways = await openWays(plan.config, portBase + Object.keys(ports).length);
     const start: Start = { plan, place, roster, report, signal };
-    const workerStart: Start = { ...start, plan: { ...plan, config: { ...ways.config, killPoints: killPointDirectory } } };
     await startServices(start, programs);
+    const sourceUrl = await createSourceRole(plan.config, pipelines[pipeline]!, place.secrets.postgresPassword);
+    ways = await openWays({ ...plan.config, sourceUrl }, portBase + Object.keys(ports).length);
+    const workerStart: Start = { ...start, plan: { ...plan, config: { ...ways.config, killPoints: killPointDirectory } } };
     for (const each of productProcesses) await startProcess(each.name === 'worker' ? workerStart : start, each);
     await ensurePipelines(plan.config, [pipeline]);
     const secondWorkerPort = portBase + Object.keys(ports).length + wayPorts;

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { type ClickHouseClient, createClient } from '@clickhouse/client';
 import type { Client } from '@temporalio/client';
 import { Redis } from 'ioredis';
@@ -12,7 +13,8 @@ import type { HttpFront } from './http-front.ts';
 import { type ChaosInstance, type InstanceOptions, startChaosInstance } from './instance.ts';
 import { KillOrders } from './kill-orders.ts';
 import { loadAnew } from './load-anew.ts';
-import { Processes } from './processes.ts';
+import { LogFile } from './log-file.ts';
+import { type ProcessName, Processes } from './processes.ts';
 import type { Proxy } from './proxy.ts';
 import { until } from './until.ts';
 
@@ -70,6 +72,11 @@ export class World {
     return Object.keys(this.pipeline.sinks).find((name) => this.pipeline.sinks[name]!.kind === kind);
   }
 
+  /** What this process writes from now on. */
+  log(process: ProcessName): LogFile {
+    return new LogFile(join(this.config.dataDir, 'logs', `${process}.log`));
+  }
+
   temporal<T>(use: (client: Client) => Promise<T>): Promise<T> {
     return withTemporal(this.config, use);
   }
@@ -102,6 +109,19 @@ export class World {
     };
     await until(`${part} to park with ${sentence}`, parked, { timeoutMs, everyMs: 200, signal });
     return said;
+  }
+
+  /** Waits until the last attempt of a lane (or `capture`) failed with such a message, and returns that. */
+  async untilFailing(part: string, message: RegExp, signal: AbortSignal, timeoutMs = 30_000): Promise<string> {
+    let said = '';
+    const failing = async () => {
+      const { rows } = await this.state.query<{ error: string | null }>("select detail->>'error' as error from sluice.progress where pipeline = $1 and part = $2", [this.name, part]);
+      said = rows[0]?.error ?? '';
+      if (!message.test(said)) throw new Error(said === '' ? 'it does not fail' : `it says: ${said}`);
+      return true;
+    };
+    await until(`${part} to fail with ${message}`, failing, { timeoutMs, everyMs: 100, signal });
+    return said.split('\n')[0]!;
   }
 
   /** What a person does after having mended it: `./sluice resume`, by lane. Returns the names of the parts. */
