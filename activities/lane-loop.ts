@@ -1,6 +1,7 @@
 import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
 import { SpoolTooShort, type SegmentLog } from '../connectors/spool/segment-log.ts';
 import { pause, type Clock } from '../core/clock.ts';
+import { killPoint } from '../core/kill-point.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import type { Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
@@ -49,8 +50,10 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
     const last = segments.at(-1)!.header.to;
     const to = until !== undefined && until < last ? until : last;
     begunMs = loop.clock.steady();
+    killPoint('lane/handed-over');
     try {
       const applied = await sink.apply(segments, fence, to);
+      killPoint('lane/applied');
       fence = to;
       moves = 0;
       loop.onApplied(segments, fence, applied);

@@ -3,7 +3,7 @@ import { type CommandDef, defineCommand, runCommand, runMain } from 'citty';
 import { strict } from './strict.ts';
 
 /** Every command is the file of its name, loaded when it is used. */
-const commands = ['up', 'down', 'status', 'logs', 'pause', 'resume', 'load', 'verify', 'bench', 'test'];
+const commands = ['up', 'down', 'status', 'logs', 'pause', 'resume', 'load', 'verify', 'bench', 'chaos', 'test'];
 
 const main = defineCommand({
   meta: { name: 'sluice', description: 'Postgres change streams into windows and rows, run by Temporal' },

@@ -11,6 +11,7 @@ import { lanesOf } from '../core/define/lanes.ts';
 import { temporalAccess } from '../core/temporal-access.ts';
 import { taskQueue } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
+import { watchKillPoints } from './arm-kill-points.ts';
 import { serveHealth } from './health.ts';
 import { installTemporalLog, openLog } from './log.ts';
 import { openMetrics } from './metrics.ts';
@@ -21,6 +22,7 @@ import { workflowBundle } from './workflow-bundle.ts';
 /** One worker: every pipeline's workflow tasks and activities. Any number may run. */
 const config = parseConfig(process.env);
 const log = openLog(config.logLevel);
+if (config.killPoints !== undefined) watchKillPoints(config.killPoints);
 const stopping = new AbortController();
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort(signal));
 try {

@@ -4,6 +4,7 @@ import { SegmentAssembler, StreamDiverged } from '../../core/capture/assembler.t
 import type { DimensionStore } from '../../core/capture/dimension-store.ts';
 import { beforeColumns } from '../../core/define/before-columns.ts';
 import { definitionHash } from '../../core/define/definition-hash.ts';
+import { killPoint } from '../../core/kill-point.ts';
 import { loadAnew } from '../../core/load-anew.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Lsn, Position } from '../../core/position.ts';
@@ -198,6 +199,7 @@ class Capture {
 
   #message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {
     this.#decoder.message(bytes, start, end, walHigh, walLow);
+    killPoint('capture/received');
     if (this.#linger === undefined && this.#assembler.ready) this.#linger = this.#options.clock.after(this.#options.pipeline.settings.lingerMs, () => this.#cutAtTransactionEnd());
   }
 
@@ -286,6 +288,7 @@ class Capture {
     const { confirmed: before } = this.#acknowledgement;
     const lsn = this.#acknowledgement.confirm(this.#smallestFence(), this.#serverEnd());
     if (lsn > before) await this.#options.recordConfirmed({ lsn, to: this.#acknowledgement.confirmedTo });
+    if (lsn > before) killPoint('capture/acknowledging');
     this.#stream!.confirm(lsn);
   }
 

@@ -5,6 +5,7 @@ import type { AssembledSegment, TableWriters } from '../../core/capture/assemble
 import { SegmentAssembler, eventsTable } from '../../core/capture/assembler.ts';
 import { DimensionStore } from '../../core/capture/dimension-store.ts';
 import { beforeColumns } from '../../core/define/before-columns.ts';
+import { killPoint } from '../../core/kill-point.ts';
 import type { Pipeline, Table } from '../../core/pipeline.ts';
 import { position } from '../../core/position.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
@@ -185,7 +186,7 @@ class Loader {
     if (this.#options.signal.aborted) throw this.#options.signal.reason;
     const chunk = this.#chunk++;
     await this.#options.assertCurrent();
-    for (const sink of this.#options.sinks.values()) await untilItPasses(this.#options, () => sink.load(segment, chunk));
+    for (const sink of this.#options.sinks.values()) await untilItPasses(this.#options, () => sink.load(segment, chunk).then(() => killPoint('load/chunk')));
   }
 
   async #assertSameFile(relation: string): Promise<void> {

@@ -54,7 +54,8 @@ export async function startLoad(start: Start, rate: number | undefined): Promise
   if (wanted > 0) await startProcess(start, loadProcess(wanted));
 }
 
-async function startProcess(start: Start, process: ProductProcess): Promise<void> {
+/** Resolves when it answers under its endpoint, if it has one. */
+export async function startProcess(start: Start, process: ProductProcess): Promise<void> {
   const { plan, roster, report, signal } = start;
   const startedAt = performance.now();
   const name = process.name.padEnd(12);

@@ -1,0 +1,45 @@
+import type { Random } from '../bench/load/random.ts';
+import { startProcess } from '../infra/supervisor/product.ts';
+import { type Written, writeRandomTransactions } from './random-transactions.ts';
+import type { World } from './world.ts';
+
+/** What the load generator is asked for. */
+export type LoadParameters = { readonly rate: number; readonly updates: string; readonly deletes: string; readonly late: string; readonly transactionSeed: number };
+
+export function drawLoad(random: Random): LoadParameters {
+  return {
+    rate: 100 * (2 + random.below(8)),
+    updates: `${2 + random.below(9)}%`,
+    deletes: `${1 + random.below(4)}%`,
+    late: `${random.below(5)}%`,
+    transactionSeed: random.word(),
+  };
+}
+
+/** The load generator, and beside it transactions of every shape. */
+export class Load {
+  readonly #world: World;
+  readonly #parameters: LoadParameters;
+  readonly #end = new AbortController();
+  #transactions: Promise<Written> | undefined;
+
+  constructor(world: World, parameters: LoadParameters) {
+    this.#world = world;
+    this.#parameters = parameters;
+  }
+
+  async start(): Promise<void> {
+    const { rate, updates, deletes, late, transactionSeed } = this.#parameters;
+    const { name, config, instance } = this.#world;
+    const args = ['--pipeline', name, '--rate', String(rate), '--updates', updates, '--deletes', deletes, '--late', late];
+    await startProcess(instance.start, { name: 'load', entry: 'bench/load/main.ts', args, stopMs: 5_000 });
+    this.#transactions = writeRandomTransactions(config.sourceUrl, name, transactionSeed, this.#end.signal);
+  }
+
+  /** Returns what the transactions by hand were. */
+  async stop(): Promise<Written | undefined> {
+    this.#end.abort();
+    await this.#world.processes.stop('load');
+    return this.#transactions;
+  }
+}
