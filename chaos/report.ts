@@ -14,6 +14,8 @@ export type FaultReport = {
   readonly evidence: string | null;
   /** From the end of the cause until the fence of every lane had moved. */
   readonly recoverySeconds: number | null;
+  /** Until every lane had what was in the source at that moment. */
+  readonly caughtUpSeconds: number | null;
   readonly lanes: Readonly<Record<string, number>>;
   readonly ok: boolean;
   readonly error: string | null;

@@ -91,6 +91,7 @@ async function oneTurn(world: World, options: ChaosOptions, { faults, apartMs, s
         tookSeconds: 0,
         evidence: null,
         recoverySeconds: null,
+        caughtUpSeconds: null,
         lanes: {},
         ok: false,
         error: null,
@@ -101,11 +102,12 @@ async function oneTurn(world: World, options: ChaosOptions, { faults, apartMs, s
         const { evidence } = await fault.strike(world, new Random(seed + place), signal);
         report.evidence = evidence;
         report.tookSeconds = (performance.now() - beganAt) / 1000;
-        const { seconds, lanes } = await recovered(world, signal, recoveryMs);
+        const { seconds, caughtUpSeconds, lanes } = await recovered(world, signal, recoveryMs);
         report.recoverySeconds = seconds;
+        report.caughtUpSeconds = caughtUpSeconds;
         report.lanes = lanes;
         report.ok = true;
-        say(`${clock(report.atSeconds)} ${fault.name}: ${evidence}; took ${report.tookSeconds.toFixed(1)} s, fences moved after ${seconds.toFixed(1)} s`);
+        say(`${clock(report.atSeconds)} ${fault.name}: ${evidence}; took ${report.tookSeconds.toFixed(1)} s, fences moved after ${seconds.toFixed(1)} s, caught up after ${caughtUpSeconds.toFixed(1)} s`);
       } catch (error) {
         signal.throwIfAborted();
         report.error = (error as Error).message;

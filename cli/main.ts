@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type CommandDef, defineCommand, runCommand, runMain } from 'citty';
-import { strict } from './strict.ts';
+import { strict, UsageError } from './strict.ts';
 
 /** Every command is the file of its name, loaded when it is used. */
 const commands = ['up', 'down', 'status', 'logs', 'pause', 'resume', 'load', 'verify', 'bench', 'chaos', 'test'];
@@ -26,6 +26,7 @@ if (rawArgs.length === 0 || rawArgs.includes('--help') || rawArgs.includes('-h')
     console.error(known ? error.message : error);
     if ((error as { code?: string }).code === 'E_UNKNOWN_COMMAND')
       console.error('See the commands with: ./sluice --help');
-    process.exitCode = 1;
+    // 1 is an answer of some commands (verify: unequal)
+    process.exitCode = error instanceof UsageError ? 2 : 1;
   }
 }

@@ -41,10 +41,10 @@ const zombie: Fault = {
       try {
         await until('the worker to stand still', () => world.processes.stateOf(stopped) === 'T', { timeoutMs: 5_000, everyMs: 5, signal });
         const stoppedAt = performance.now();
-        const { seconds } = await recovered(world, signal, 60_000);
+        const { caughtUpSeconds } = await recovered(world, signal, 60_000);
         await sleep(Math.max(0, zombieMs - (performance.now() - stoppedAt)), undefined, { signal });
         if (world.processes.stateOf(stopped) !== 'T') throw new DidNotStrike('The worker did not stand still all the time.');
-        return { evidence: `process ${stopped.pid} stood still for ${((performance.now() - stoppedAt) / 1000).toFixed(0)} s, in which another moved every fence after ${seconds.toFixed(1)} s` };
+        return { evidence: `process ${stopped.pid} stood still for ${((performance.now() - stoppedAt) / 1000).toFixed(0)} s, in which another brought every lane to the end after ${caughtUpSeconds.toFixed(1)} s` };
       } finally {
         process.kill(stopped.pid, 'SIGCONT');
         await sleep(3_000); // both are awake
