@@ -79,7 +79,7 @@ export async function startChaosInstance({ dataDir, portBase, pipeline, report, 
     const sourceUrl = await createSourceRole(plan.config, pipelines[pipeline]!, place.secrets.postgresPassword);
     ways = await openWays({ ...plan.config, sourceUrl }, portBase + Object.keys(ports).length);
     const workerStart: Start = { ...start, plan: { ...plan, config: { ...ways.config, killPoints: killPointDirectory } } };
-    for (const each of productProcesses) await startProcess(each.name === 'worker' ? workerStart : start, each);
+    for (const each of productProcesses) await (each.name === 'worker' ? startProcess(workerStart, { ...each, imports: workerImports }) : startProcess(start, each));
     await ensurePipelines(plan.config, [pipeline]);
     const secondWorkerPort = portBase + Object.keys(ports).length + wayPorts;
     return { start, workerStart, ways, roster, spoolDisk, postgresArguments, killPointDirectory, secondWorkerPort, stop, remove: () => rm(dataDir, { recursive: true, force: true }) };
@@ -88,6 +88,9 @@ export async function startChaosInstance({ dataDir, portBase, pipeline, report, 
     throw error;
   }
 }
+
+/** What only a worker of the laboratory has. */
+export const workerImports = ['chaos/worker-clock.ts'];
 
 function withMoreArguments(service: EmbeddedService, more: readonly string[]): EmbeddedService {
   if (service.name !== 'postgres') return service;

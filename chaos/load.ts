@@ -22,6 +22,9 @@ export class Load {
   readonly #parameters: LoadParameters;
   readonly #end = new AbortController();
   #transactions: Promise<Written> | undefined;
+  /** Transactions by hand wait for it. */
+  #gate = Promise.resolve();
+  #running: Promise<unknown> = Promise.resolve();
 
   constructor(world: World, parameters: LoadParameters) {
     this.#world = world;
@@ -33,7 +36,26 @@ export class Load {
     const { name, config, instance } = this.#world;
     const args = ['--pipeline', name, '--rate', String(rate), '--updates', updates, '--deletes', deletes, '--late', late];
     await startProcess(instance.start, { name: 'load', entry: 'bench/load/main.ts', args, stopMs: 5_000 });
-    this.#transactions = writeRandomTransactions(config.sourceUrl, name, transactionSeed, this.#end.signal);
+    this.#transactions = writeRandomTransactions(config.sourceUrl, name, transactionSeed, () => this.#gate, this.#end.signal);
+  }
+
+  /** Nothing writes to the pipeline's tables while `work` goes on, but what was begun before. One at a time. */
+  pausedWhile<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.#running.then(() => this.#pausedWhile(work));
+    this.#running = run.catch(() => {});
+    return run;
+  }
+
+  async #pausedWhile<T>(work: () => Promise<T>): Promise<T> {
+    const opened = Promise.withResolvers<void>();
+    this.#gate = opened.promise;
+    const generator = this.#world.processes.signal('load', 'SIGSTOP');
+    try {
+      return await work();
+    } finally {
+      process.kill(generator.pid, 'SIGCONT');
+      opened.resolve();
+    }
   }
 
   /** Returns what the transactions by hand were. */

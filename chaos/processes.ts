@@ -5,7 +5,7 @@ import { type Identity, isAlive } from '../infra/supervisor/identity.ts';
 import { startProcess } from '../infra/supervisor/product.ts';
 import { waitUntil } from '../infra/supervisor/wait.ts';
 import { until } from './until.ts';
-import type { ChaosInstance } from './instance.ts';
+import { type ChaosInstance, workerImports } from './instance.ts';
 
 export type ProcessName = 'postgres' | 'redis' | 'clickhouse' | 'temporal' | 'receiver' | 'worker' | 'worker-2' | 'api' | 'load';
 
@@ -85,7 +85,7 @@ export class Processes {
     const { workerStart, secondWorkerPort } = this.#instance;
     const start = { ...workerStart, signal, plan: { ...workerStart.plan, config: { ...workerStart.plan.config, workerPort: secondWorkerPort } } };
     this.#hasSecond = true;
-    await startProcess(start, { name: 'worker-2', entry: 'workers/main.ts', endpoint: 'worker', stopMs: 10_000 });
+    await startProcess(start, { name: 'worker-2', entry: 'workers/main.ts', imports: workerImports, endpoint: 'worker', stopMs: 10_000 });
   }
 
   /** As ps(1) shows it: T is stopped. See proc(5), field 3 of `stat`. */

@@ -13,7 +13,7 @@ type Tables = {
   readonly changeEvent: string;
 };
 
-const tables: Readonly<Record<string, Tables>> = {
+export const sampleTables: Readonly<Record<string, Tables>> = {
   engagement: {
     events: 'public.engagement_events',
     dimension: 'public.content',
@@ -41,10 +41,13 @@ type Kind = 'rollback' | 'savepoints' | 'several tables' | 'key update' | 'dimen
 /** How many of each kind were committed (or rolled back on purpose), and how many met a database that was away. */
 export type Written = Readonly<Record<Kind | 'failed', number>>;
 
-/** What no load generator does and users do: transactions of every shape, one after the other, until the signal. */
-export async function writeRandomTransactions(url: string, pipeline: string, seed: number, signal: AbortSignal): Promise<Written> {
+/**
+ * What no load generator does and users do: transactions of every shape, one after the other, until the signal. Each
+ * waits for `gate` before it begins.
+ */
+export async function writeRandomTransactions(url: string, pipeline: string, seed: number, gate: () => Promise<void>, signal: AbortSignal): Promise<Written> {
   const random = new Random(seed);
-  const plan = tables[pipeline]!;
+  const plan = sampleTables[pipeline]!;
   const written: Record<string, number> = { failed: 0 };
   let client: Client | undefined;
   while (!signal.aborted) {
@@ -52,6 +55,7 @@ export async function writeRandomTransactions(url: string, pipeline: string, see
     // drawn before anything can fail, so that the same seed gives the same sequence
     const shape = { lateMs: 70_000 + random.below(500_000), rows: 1 + random.below(60), salt: random.below(1_000_000) };
     await sleep(100 + random.below(700), undefined, { signal }).catch(() => {});
+    await gate();
     if (signal.aborted) break;
     try {
       client ??= await connected(url);

@@ -23,6 +23,11 @@ export async function runChaos(world: World, options: ChaosOptions, faults: read
   const parameters = drawLoad(new Random(seed));
   const memory = new WorkerMemory(world.processes);
   const load = new Load(world, parameters);
+  world.load = load;
+  world.workerPeakMiB = () => {
+    memory.look();
+    return memory.peakMiB;
+  };
   const startedAt = performance.now();
   const reports: FaultReport[] = [];
   let error: string | null = null;

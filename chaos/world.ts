@@ -12,6 +12,7 @@ import type { Proxied } from './addresses.ts';
 import type { HttpFront } from './http-front.ts';
 import { type ChaosInstance, type InstanceOptions, startChaosInstance } from './instance.ts';
 import { KillOrders } from './kill-orders.ts';
+import type { Load } from './load.ts';
 import { loadAnew } from './load-anew.ts';
 import { LogFile } from './log-file.ts';
 import { type ProcessName, Processes } from './processes.ts';
@@ -37,6 +38,10 @@ export class World {
   readonly clickhouse: ClickHouseClient;
   readonly fences: Fences;
   readonly instance: ChaosInstance;
+  /** Once the run has begun. */
+  load!: Load;
+  /** The most memory that a worker has had, once the run has begun. */
+  workerPeakMiB: () => number = () => 0;
 
   static async open(options: InstanceOptions): Promise<World> {
     const world = new World(await startChaosInstance(options), options.pipeline);

@@ -6,6 +6,7 @@ import type { Lsn } from '../../core/position.ts';
 import { parseLsn } from '../../core/position.ts';
 import { ConfigurationError } from '../sink.ts';
 import { replicaIdentityMissing } from './pgoutput/relation.ts';
+import { assertRowKey } from './row-key.ts';
 import type { TableIds } from './shard-state.ts';
 import { assertNotSynchronous } from './synchronous-standby.ts';
 
@@ -51,6 +52,7 @@ export async function readSourceCatalog(client: Client, pipeline: Pipeline): Pro
     for (const { oid, type } of found.columns.values()) types.set(oid, type);
     tables[table.relation] = found.oid;
     checkColumns(table, found.columns);
+    await assertRowKey(client, found.oid, table);
     if (found.replicaIdentity !== 'f' && !('appendOnly' in table && table.appendOnly)) throw replicaIdentityMissing(table.relation);
   }
   const declared = [events, ...Object.values(dimensions)].flatMap((table) => Object.values(table.columns));

@@ -71,11 +71,11 @@ export async function startProcess(start: Start, process: ProductProcess): Promi
   report(`${name} healthy after ${seconds(startedAt)} s   ${url}`);
 }
 
-function commandOf({ entry, args = [] }: ProductProcess, config: Config): Command {
+function commandOf({ entry, args = [], imports = [] }: ProductProcess, config: Config): Command {
   return {
     program: process.execPath,
     cwd: checkout,
-    args: ['--disable-warning=ExperimentalWarning', ...heapSettings, join(checkout, entry), ...args],
+    args: ['--disable-warning=ExperimentalWarning', ...heapSettings, ...imports.map((module) => `--import=${join(checkout, module)}`), join(checkout, entry), ...args],
     environment: { ...memorySettings, ...ownEnvironment(), ...toEnvironment(config) },
   };
 }
