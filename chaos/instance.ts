@@ -13,6 +13,7 @@ import { Roster } from '../infra/supervisor/roster.ts';
 import { secretsOf } from '../infra/supervisor/secrets.ts';
 import { fetchPrograms, type Start, startServices } from '../infra/supervisor/services.ts';
 import { openWays, wayPorts, type Ways } from './addresses.ts';
+import { createLaboratory } from './laboratory/tables.ts';
 import { createSourceRole } from './source-role.ts';
 import { mountSpoolDisk, unmountSpoolDisk } from './spool-disk.ts';
 
@@ -76,6 +77,7 @@ export async function startChaosInstance({ dataDir, portBase, pipeline, report, 
     await mkdir(killPointDirectory);
     const start: Start = { plan, place, roster, report, signal };
     await startServices(start, programs);
+    if (pipeline === 'laboratory') await createLaboratory(plan.config.sourceUrl);
     const sourceUrl = await createSourceRole(plan.config, pipelines[pipeline]!, place.secrets.postgresPassword);
     ways = await openWays({ ...plan.config, sourceUrl }, portBase + Object.keys(ports).length);
     const workerStart: Start = { ...start, plan: { ...plan, config: { ...ways.config, killPoints: killPointDirectory } } };
@@ -90,7 +92,7 @@ export async function startChaosInstance({ dataDir, portBase, pipeline, report, 
 }
 
 /** What only a worker of the laboratory has. */
-export const workerImports = ['chaos/worker-clock.ts'];
+export const workerImports = ['chaos/worker-clock.ts', 'chaos/laboratory/pipeline.ts'];
 
 function withMoreArguments(service: EmbeddedService, more: readonly string[]): EmbeddedService {
   if (service.name !== 'postgres') return service;

@@ -1,6 +1,7 @@
 import type { Random } from '../bench/load/random.ts';
 import { startProcess } from '../infra/supervisor/product.ts';
-import { type Written, writeRandomTransactions } from './random-transactions.ts';
+import { writeLaboratory } from './laboratory/write.ts';
+import { writeRandomTransactions } from './random-transactions.ts';
 import type { World } from './world.ts';
 
 /** What the load generator is asked for. */
@@ -21,7 +22,8 @@ export class Load {
   readonly #world: World;
   readonly #parameters: LoadParameters;
   readonly #end = new AbortController();
-  #transactions: Promise<Written> | undefined;
+  #hasGenerator = false;
+  #transactions: Promise<Readonly<Record<string, number>>> | undefined;
   /** Transactions by hand wait for it. */
   #gate = Promise.resolve();
   #running: Promise<unknown> = Promise.resolve();
@@ -34,9 +36,15 @@ export class Load {
   async start(): Promise<void> {
     const { rate, updates, deletes, late, transactionSeed } = this.#parameters;
     const { name, config, instance } = this.#world;
+    const gate = () => this.#gate;
+    if (name === 'laboratory') {
+      this.#transactions = writeLaboratory(config.sourceUrl, transactionSeed, gate, this.#end.signal);
+      return;
+    }
     const args = ['--pipeline', name, '--rate', String(rate), '--updates', updates, '--deletes', deletes, '--late', late];
     await startProcess(instance.start, { name: 'load', entry: 'bench/load/main.ts', args, stopMs: 5_000 });
-    this.#transactions = writeRandomTransactions(config.sourceUrl, name, transactionSeed, () => this.#gate, this.#end.signal);
+    this.#hasGenerator = true;
+    this.#transactions = writeRandomTransactions(config.sourceUrl, name, transactionSeed, gate, this.#end.signal);
   }
 
   /** Nothing writes to the pipeline's tables while `work` goes on, but what was begun before. One at a time. */
@@ -49,19 +57,19 @@ export class Load {
   async #pausedWhile<T>(work: () => Promise<T>): Promise<T> {
     const opened = Promise.withResolvers<void>();
     this.#gate = opened.promise;
-    const generator = this.#world.processes.signal('load', 'SIGSTOP');
+    const generator = this.#hasGenerator ? this.#world.processes.signal('load', 'SIGSTOP') : undefined;
     try {
       return await work();
     } finally {
-      process.kill(generator.pid, 'SIGCONT');
+      if (generator) process.kill(generator.pid, 'SIGCONT');
       opened.resolve();
     }
   }
 
   /** Returns what the transactions by hand were. */
-  async stop(): Promise<Written | undefined> {
+  async stop(): Promise<Readonly<Record<string, number>> | undefined> {
     this.#end.abort();
-    await this.#world.processes.stop('load');
+    if (this.#hasGenerator) await this.#world.processes.stop('load');
     return this.#transactions;
   }
 }

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { pipelines } from '../client/pipelines.ts';
+import './laboratory/pipeline.ts';
 import type { Fault } from './fault.ts';
 
 export type ChaosOptions = {

@@ -1,4 +1,5 @@
 import { Client } from 'pg';
+import { quoteRelation } from '../connectors/postgres/source-catalog.ts';
 import type { Config } from '../core/config.ts';
 import type { Pipeline, Text } from '../core/pipeline.ts';
 
@@ -15,7 +16,9 @@ export async function createSourceRole(config: Config, { source }: Pipeline<Text
     await client.query(`grant pg_read_all_stats to ${role}`);
     // to make the publication, which only a table's owner may
     await client.query(`grant create on database ${client.escapeIdentifier(url.pathname.slice(1))} to ${role}`);
-    for (const { relation } of [source.events, ...Object.values(source.dimensions)]) await client.query(`alter table ${relation} owner to ${role}`);
+    const { rows } = await client.query<{ partition: string }>('select tree.relid::regclass::text as partition from pg_partition_tree($1::regclass) tree where tree.parentrelid is not null', [quoteRelation(source.events.relation)]);
+    for (const { partition } of rows) await client.query(`alter table ${partition} owner to ${role}`);
+    for (const { relation } of [source.events, ...Object.values(source.dimensions)]) await client.query(`alter table ${quoteRelation(relation)} owner to ${role}`);
   } finally {
     await client.end();
   }
@@ -26,5 +29,5 @@ export async function createSourceRole(config: Config, { source }: Pipeline<Text
 
 /** Takes a right away from the worker, or gives it back. */
 export function selectRight(what: 'grant' | 'revoke', { source }: Pipeline): string {
-  return what === 'grant' ? `grant select on ${source.events.relation} to ${role}` : `revoke select on ${source.events.relation} from ${role}`;
+  return what === 'grant' ? `grant select on ${quoteRelation(source.events.relation)} to ${role}` : `revoke select on ${quoteRelation(source.events.relation)} from ${role}`;
 }

@@ -53,8 +53,9 @@ const subtransactions: Fault = {
         end loop; end $do$`);
       const { rows: [seen] } = await client.query<{ subtransactions: string }>(`select count(distinct xmin::text)::text as subtransactions from ${events} where id > $1 and xmin::text::bigint >= pg_current_xact_id()::text::bigint`, [last!.id]);
       await client.query('commit');
-      if (Number(seen!.subtransactions) !== 45_000) throw new DidNotStrike(`There were ${seen!.subtransactions} subtransactions.`);
-      return { evidence: `its rows have ${seen!.subtransactions} different subtransactions, and 5,000 more were rolled back` };
+      // others write too
+      if (Number(seen!.subtransactions) < 45_000) throw new DidNotStrike(`There were ${seen!.subtransactions} subtransactions.`);
+      return { evidence: `its rows (and those that others wrote meanwhile) have ${seen!.subtransactions} different subtransactions, and 5,000 more were rolled back` };
     });
   },
 };

@@ -10,7 +10,8 @@ import { sourceFaults } from './source.ts';
 import { stateFaults } from './state.ts';
 import { temporalFaults } from './temporal.ts';
 import { timeFaults } from './time.ts';
+import { valueFaults } from './values.ts';
 import { workerFaults } from './worker.ts';
 
 /** Every fault of the laboratory, in the order in which the full run does them. */
-export const faults: readonly Fault[] = [...kills, ...workerFaults, ...temporalFaults, ...sourceFaults, ...sinkFaults, ...lateAnswers, ...redisFaults, ...clickhouseFaults, ...stateFaults, ...httpFaults, ...dataFaults, ...refusedFaults, ...timeFaults];
+export const faults: readonly Fault[] = [...kills, ...workerFaults, ...temporalFaults, ...sourceFaults, ...sinkFaults, ...lateAnswers, ...redisFaults, ...clickhouseFaults, ...stateFaults, ...httpFaults, ...dataFaults, ...valueFaults, ...refusedFaults, ...timeFaults];

@@ -1,4 +1,5 @@
 import { pausePipeline, resumePipeline } from '../../client/pipelines.ts';
+import { quote, quoteRelation } from '../../connectors/postgres/source-catalog.ts';
 import type { Fault } from '../fault.ts';
 import { until } from '../until.ts';
 import type { World } from '../world.ts';
@@ -14,10 +15,10 @@ const identityDefault: Fault = {
     const { relation } = world.pipeline.source.events;
     let sentence: string;
     try {
-      await world.source.query(`alter table ${relation} replica identity default`);
+      await world.source.query(`alter table ${quoteRelation(relation)} replica identity default`);
       sentence = await world.untilParked('capture', /without its whole old row.*REPLICA IDENTITY FULL.*Load the pipeline anew/s, signal);
     } finally {
-      await world.source.query(`alter table ${relation} replica identity full`);
+      await world.source.query(`alter table ${quoteRelation(relation)} replica identity full`);
     }
     await world.loadAnew(signal);
     return { evidence: `the capture said: ${sentence}` };
@@ -33,14 +34,14 @@ const identityNothing: Fault = {
     const { relation, key } = world.pipeline.source.events;
     let evidence = '';
     try {
-      await world.source.query(`alter table ${relation} replica identity nothing`);
-      evidence = await world.source.query(`delete from ${relation} where ${key} in (select ${key} from ${relation} limit 1)`).then(
+      await world.source.query(`alter table ${quoteRelation(relation)} replica identity nothing`);
+      evidence = await world.source.query(`delete from ${quoteRelation(relation)} where ${quote(key)} in (select ${quote(key)} from ${quoteRelation(relation)} limit 1)`).then(
         () => { throw new Error('A delete went through.'); },
         (error: Error) => `the source said: ${error.message}`,
       );
       evidence += `; the capture said: ${await nextCapture(world, /does not have REPLICA IDENTITY FULL/, signal)}`;
     } finally {
-      await world.source.query(`alter table ${relation} replica identity full`);
+      await world.source.query(`alter table ${quoteRelation(relation)} replica identity full`);
     }
     await world.resumeParked();
     return { evidence };
@@ -54,13 +55,13 @@ const noKey: Fault = {
   drawn: false,
   async strike(world, _, signal) {
     const { relation } = world.pipeline.source.events;
-    const { rows: [constraint] } = await world.source.query<{ name: string; definition: string }>('select conname as name, pg_get_constraintdef(oid) as definition from pg_constraint where conrelid = $1::regclass and contype = $2', [relation, 'p']);
+    const { rows: [constraint] } = await world.source.query<{ name: string; definition: string }>('select conname as name, pg_get_constraintdef(oid) as definition from pg_constraint where conrelid = $1::regclass and contype = $2', [quoteRelation(relation), 'p']);
     let sentence: string;
     try {
-      await world.source.query(`alter table ${relation} drop constraint ${constraint!.name}`);
+      await world.source.query(`alter table ${quoteRelation(relation)} drop constraint ${constraint!.name}`);
       sentence = await nextCapture(world, /no primary key or unique index/, signal);
     } finally {
-      await world.source.query(`alter table ${relation} add constraint ${constraint!.name} ${constraint!.definition}`);
+      await world.source.query(`alter table ${quoteRelation(relation)} add constraint ${constraint!.name} ${constraint!.definition}`);
     }
     await world.resumeParked();
     return { evidence: `the capture said: ${sentence}` };

@@ -1,6 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { quoteRelation } from '../../connectors/postgres/source-catalog.ts';
 import { DidNotStrike, type Fault } from '../fault.ts';
 import { sampleTables } from '../random-transactions.ts';
 import { until } from '../until.ts';
@@ -59,7 +60,7 @@ const idleWatermark: Fault = {
   async strike(world, _, signal) {
     const evidence = await world.load.pausedWhile(async () => {
       const { events } = world.pipeline.source;
-      const rows = async () => (await world.source.query<{ count: string }>(`select count(*)::text as count from ${events.relation}`)).rows[0]!.count;
+      const rows = async () => (await world.source.query<{ count: string }>(`select count(*)::text as count from ${quoteRelation(events.relation)}`)).rows[0]!.count;
       await sleep(1_000, undefined, { signal });
       const [before, clock, window] = [await rows(), await clockMs(world), await newestWindow(world)];
       await until('the watermark to go on', async () => (await clockMs(world)) > clock + 12_000, { timeoutMs: 60_000, everyMs: 200, signal });

@@ -14,6 +14,7 @@ import { TransientError, isNetworkError } from '../transient-error.ts';
 import { copyTuples } from './copy-reader.ts';
 import type { Loaded } from './shard-state.ts';
 import type { SnapshotSlot } from './snapshot-slot.ts';
+import { textSettings } from './replication-stream.ts';
 import { createSnapshotSlot } from './snapshot-slot.ts';
 import { ensurePublication, quote, quoteRelation, readSourceCatalog, sourceNames } from './source-catalog.ts';
 
@@ -37,7 +38,7 @@ export type FirstLoadOptions = {
  */
 export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { rows: number }> {
   const { pipeline, sourceUrl, epoch, sinks, onProgress } = options;
-  const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} load`, connectionTimeoutMillis: 10_000, keepAlive: true });
+  const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} load`, connectionTimeoutMillis: 10_000, keepAlive: true, options: textSettings });
   source.on('error', () => {});
   await source.connect();
   let slot: SnapshotSlot | undefined;
@@ -144,7 +145,8 @@ class Loader {
       await source.query(`set transaction snapshot '${this.#slot.snapshot}'`);
       await source.query(`lock table only ${quoteRelation(relation)} in access share mode`);
       await this.#assertSameFile(relation);
-      const list = columns.map(([name]) => quote(name)).join(', ');
+      // concat, because a cast to text is not what Postgres puts out for every type
+      const list = columns.map(([name]) => (table.columns[name]!.type === 'other' ? `case when ${quote(name)} is not null then concat(${quote(name)}) end` : quote(name))).join(', ');
       const stream = source.query(copyTo(`copy (select ${list} from only ${quoteRelation(relation)} where ${range}) to stdout (format binary)`));
       this.#begin();
       const { segmentRows, segmentBytes } = this.#options.pipeline.settings;

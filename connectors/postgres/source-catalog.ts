@@ -53,7 +53,7 @@ export async function readSourceCatalog(client: Client, pipeline: Pipeline): Pro
     tables[table.relation] = found.oid;
     checkColumns(table, found.columns);
     await assertRowKey(client, found.oid, table);
-    if (found.replicaIdentity !== 'f' && !('appendOnly' in table && table.appendOnly)) throw replicaIdentityMissing(table.relation);
+    if (found.withoutIdentity !== undefined && !('appendOnly' in table && table.appendOnly)) throw replicaIdentityMissing(found.withoutIdentity);
   }
   const declared = [events, ...Object.values(dimensions)].flatMap((table) => Object.values(table.columns));
   return {
@@ -115,19 +115,22 @@ export function quoteRelation(relation: string): string {
   return `${quote(relation.slice(0, dot))}.${quote(relation.slice(dot + 1))}`;
 }
 
-type FoundColumn = { readonly oid: number; readonly type: ColumnType };
+type FoundColumn = { readonly oid: number; readonly type: ColumnType; /** As Postgres calls the type. */ readonly name: string; readonly generated: boolean };
 
-async function readTable(client: Client, table: Table, pipeline: string): Promise<{ oid: number; replicaIdentity: string; columns: Map<string, FoundColumn> }> {
-  const { rows } = await client.query<{ table_oid: string; replica_identity: string; column: string; oid: string; base: string; kind: string }>(
+async function readTable(client: Client, table: Table, pipeline: string): Promise<{ oid: number; withoutIdentity: string | undefined; columns: Map<string, FoundColumn> }> {
+  const { rows } = await client.query<{ table_oid: string; without_identity: string | null; column: string; oid: string; base: string; kind: string; name: string; generated: boolean }>(
     `with recursive base as (
-       select a.attname, a.attnum, a.atttypid, a.atttypid as typid, c.relreplident, c.oid as table_oid
+       select a.attname, a.attnum, a.atttypid, a.atttypid as typid, c.oid as table_oid, a.attgenerated <> '' as generated
          from pg_class c join pg_attribute a on a.attrelid = c.oid
         where c.oid = to_regclass($1) and a.attnum > 0 and not a.attisdropped
        union all
-       select b.attname, b.attnum, b.atttypid, t.typbasetype, b.relreplident, b.table_oid
+       select b.attname, b.attnum, b.atttypid, t.typbasetype, b.table_oid, b.generated
          from base b join pg_type t on t.oid = b.typid and t.typtype = 'd'
      )
-     select b.table_oid::text, b.relreplident::text as replica_identity, b.attname as column, b.atttypid::text as oid, t.typname as base, t.typtype::text as kind
+     select b.table_oid::text,
+            (select p.oid::regclass::text from pg_class p where p.relreplident <> 'f' and p.oid in (select $1::regclass union select relid from pg_partition_tree($1::regclass)) limit 1) as without_identity,
+            b.attname as column, b.atttypid::text as oid, t.typname as base, t.typtype::text as kind,
+            format_type(b.atttypid, null) as name, b.generated
        from base b join pg_type t on t.oid = b.typid where t.typtype <> 'd' order by b.attnum`,
     [quoteRelation(table.relation)],
   );
@@ -138,8 +141,8 @@ async function readTable(client: Client, table: Table, pipeline: string): Promis
   }
   return {
     oid: Number(rows[0]!.table_oid),
-    replicaIdentity: rows[0]!.replica_identity,
-    columns: new Map(rows.map(({ column, oid, base, kind }) => [column, { oid: Number(oid), type: kind === 'e' ? 'text' : (byName[base] ?? 'other') }])),
+    withoutIdentity: rows[0]!.without_identity ?? undefined,
+    columns: new Map(rows.map(({ column, oid, base, kind, name, generated }) => [column, { oid: Number(oid), type: kind === 'e' ? 'text' : (byName[base] ?? 'other'), name, generated }])),
   };
 }
 
@@ -147,7 +150,13 @@ function checkColumns(table: Table, found: ReadonlyMap<string, FoundColumn>): vo
   for (const [name, { type }] of Object.entries(table.columns)) {
     const column = found.get(name);
     if (!column) throw new ConfigurationError(`Table ${table.relation} has no column ${name}, and the definition uses it. It has: ${[...found.keys()].join(', ')}. Add the column, or correct the definition.`);
-    if (column.type !== type) throw new ConfigurationError(`Column ${name} of table ${table.relation} is ${column.type} in the source, and the definition says ${type}. Correct the definition.`);
+    if (column.generated) {
+      throw new ConfigurationError(`Column ${name} of table ${table.relation} is generated, and the source does not send such columns. Leave it out of the definition; what it holds can be computed in enrich.`);
+    }
+    if (column.type !== type) {
+      const hint = column.type === 'other' ? ` (${column.name}), which is declared as other()` : '';
+      throw new ConfigurationError(`Column ${name} of table ${table.relation} is ${column.type} in the source${hint}, and the definition says ${type}. Correct the definition.`);
+    }
   }
 }
 

@@ -4,6 +4,7 @@ import { to as copyTo } from 'pg-copy-streams';
 import type { ColumnType } from '../../core/columns/vector.ts';
 import type { Pipeline, Table } from '../../core/pipeline.ts';
 import type { Lsn } from '../../core/position.ts';
+import { textSettings } from '../postgres/replication-stream.ts';
 import type { SnapshotSlot } from '../postgres/snapshot-slot.ts';
 import { createSnapshotSlot } from '../postgres/snapshot-slot.ts';
 import { quote, quoteRelation } from '../postgres/source-catalog.ts';
@@ -24,7 +25,7 @@ export class SourceSnapshot {
 
   /** Waits for the source's running write transactions, at most `waitMs`. Throws NotComparable. */
   static async take(url: string, pipeline: Pipeline, waitMs: number): Promise<SourceSnapshot> {
-    const source = new Client({ connectionString: url, application_name: `sluice ${pipeline.name} verify`, connectionTimeoutMillis: 10_000, keepAlive: true, options: '-c timezone=UTC -c datestyle=ISO -c intervalstyle=iso_8601 -c extra_float_digits=3 -c bytea_output=hex -c lock_timeout=10s' });
+    const source = new Client({ connectionString: url, application_name: `sluice ${pipeline.name} verify`, connectionTimeoutMillis: 10_000, keepAlive: true, options: `${textSettings} -c lock_timeout=10s` });
     source.on('error', () => {});
     await source.connect();
     try {
