@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../connectors/sink.ts';
-import type { SegmentLog } from '../connectors/spool/segment-log.ts';
+import type { Appender, SegmentLog } from '../connectors/spool/segment-log.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import type { Pipeline } from '../core/pipeline.ts';
@@ -7,32 +7,45 @@ import type { Position } from '../core/position.ts';
 
 export type CaptureStart = {
   readonly pipeline: Pipeline;
-  readonly log: Pick<SegmentLog, 'tail'>;
+  readonly log: Pick<SegmentLog & Appender, 'tail' | 'oldest' | 'startOver'>;
   /** Where the last load ended. */
   readonly loadedAt: Position | undefined;
+  /** Up to here the source was told to forget. */
+  readonly confirmedTo: Position | undefined;
   /** Of a lane that reads segments: asked of its destination. */
   readonly readFence: (lane: string) => Promise<Position | undefined>;
 };
 
 /**
  * Where a capture goes on: at the spool's tail; a spool from before the last load is continued where that load ended
- * (E28). If the spool is empty, or was lost, where the sink that is furthest behind is (E5).
+ * (E28). If the spool is empty, or was lost, where the sink that is furthest behind is (E5). So it is too if the spool
+ * begins above that sink, and the source still has what is between. `reached` is the greatest position that the spool or
+ * any sink has.
  */
-export async function captureStart({ pipeline, log, loadedAt, readFence }: CaptureStart): Promise<Position> {
+export async function captureStart({ pipeline, log, loadedAt, confirmedTo, readFence }: CaptureStart): Promise<{ start: Position; reached: Position }> {
+  const fences = await neededFences(pipeline, readFence);
+  const known = fences.flatMap(({ fence }) => fence ?? []).toSorted();
+  const smallest = known.length === fences.length ? known[0] : undefined;
   const tail = (await log.tail())?.to;
-  if (tail === undefined) return smallestFence(pipeline, readFence);
-  return loadedAt !== undefined && loadedAt > tail ? loadedAt : tail;
+  if (tail === undefined) {
+    const without = fences.filter(({ fence }) => fence === undefined).map(({ lane }) => lane);
+    if (smallest === undefined) throw new ConfigurationError(`The spool of ${pipeline.name} is empty, and ${without.join(', ')} cannot say how far it is: its destination has no fence. ${loadAnew(pipeline.name)}`);
+    return { start: smallest, reached: known.at(-1)! };
+  }
+  if (loadedAt !== undefined && loadedAt > tail) return { start: loadedAt, reached: loadedAt };
+  const reached = [...known, tail].toSorted().at(-1)!;
+  const oldest = (await log.oldest())!.from;
+  if (smallest === undefined || smallest >= oldest || confirmedTo === undefined || confirmedTo > smallest) return { start: tail, reached };
+  await log.startOver();
+  return { start: smallest, reached };
 }
 
 export function segmentLanes(pipeline: Pipeline): readonly string[] {
   return lanesOf(pipeline).flatMap(({ name, reads }) => (reads === 'segments' ? [name] : []));
 }
 
-async function smallestFence(pipeline: Pipeline, readFence: CaptureStart['readFence']): Promise<Position> {
+function neededFences(pipeline: Pipeline, readFence: CaptureStart['readFence']): Promise<{ lane: string; fence: Position | undefined }[]> {
   // a live structure that was lost is made anew from the panes: it holds up nothing
   const needed = segmentLanes(pipeline).filter((lane) => pipeline.sinks[lane]?.kind !== 'redis-live');
-  const fences = await Promise.all(needed.map(async (lane) => ({ lane, fence: await readFence(lane) })));
-  const without = fences.filter(({ fence }) => fence === undefined).map(({ lane }) => lane);
-  if (without.length > 0) throw new ConfigurationError(`The spool of ${pipeline.name} is empty, and ${without.join(', ')} cannot say how far it is: its destination has no fence. ${loadAnew(pipeline.name)}`);
-  return fences.map(({ fence }) => fence!).toSorted()[0]!;
+  return Promise.all(needed.map(async (lane) => ({ lane, fence: await readFence(lane) })));
 }

@@ -11,7 +11,7 @@ import type { Lsn, Position } from '../../core/position.ts';
 import { parsePosition } from '../../core/position.ts';
 import { slotLagLimit } from '../../core/slot-lag-limit.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
-import type { Segment } from '../../core/segment.ts';
+import type { Segment, SegmentHeader } from '../../core/segment.ts';
 import { ConfigurationError } from '../sink.ts';
 import type { Appender, SegmentLog } from '../spool/segment-log.ts';
 import { Acknowledgement } from './acknowledgement.ts';
@@ -30,11 +30,15 @@ export type CaptureOptions = {
   readonly connect: () => Promise<Source>;
   readonly clock: Clock;
   readonly captureId: string;
-  readonly shard: Pick<ShardState, 'epoch' | 'systemIdentifier' | 'confirmed'>;
+  readonly shard: Pick<ShardState, 'epoch' | 'systemIdentifier'>;
+  /** What is on record as confirmed, read anew. */
+  readonly readConfirmed: () => Promise<Confirmed | undefined>;
   /** Keeps on record what the source is about to be told it may forget. */
   readonly recordConfirmed: (confirmed: Confirmed) => Promise<void>;
   /** Where the stream goes on: the spool's tail; the smallest fence when the spool was lost; the end of a later load. */
   readonly start: Position;
+  /** The greatest position that the spool or any sink has. */
+  readonly reached: Position;
   /** Every dimension's rows as of a place in the stream (E16). */
   readonly dimensionsAt: (position: Position) => Promise<ReadonlyMap<string, DimensionStore>>;
   /** Fences of all lanes that read segments; undefined: not known yet. */
@@ -92,6 +96,7 @@ class Capture {
   #segments = 0;
   #position: Position;
   #commitTimeUs = 0;
+  #timeline: number | undefined;
   #serverEndHigh = 0;
   #serverEndLow = 0;
   #walEnd: Lsn = 0n;
@@ -121,11 +126,12 @@ class Capture {
     assertSameSource(pipeline.name, this.#options.shard, this.#options.start, catalog);
     await this.#source.assertPublication();
     this.#acknowledgement.limit(slotLagLimit(pipeline.settings.maxSlotLagBytes, catalog.keepBytes));
-    const claimed = (await log.lastClaim())?.claim?.timeline;
+    const claimed = (await log.lastClaim())?.claim?.timeline ?? (await this.#options.readConfirmed())?.timeline;
     const present = await this.#source.timeline(claimed);
-    assertNoPhantoms(pipeline.name, claimed, present, this.#options.start);
-    if (!(await this.#claim(catalog.systemIdentifier, present.timeline, catalog.binary))) return this.#result('superseded');
-    const tail = (await log.tail())!;
+    assertNoPhantoms(pipeline.name, claimed, present, this.#options.reached);
+    this.#timeline = present.timeline;
+    const tail = await this.#claim(catalog.systemIdentifier, present.timeline, catalog.binary);
+    if (!tail) return this.#result('superseded');
     this.#position = tail.to;
     const lastEvents = await log.lastEvents();
     const dimensions = await this.#options.dimensionsAt(tail.to);
@@ -174,27 +180,29 @@ class Capture {
 
   /** Returns what was confirmed to the slot, which from now on is ours (E6). */
   async #takeOver(end: StreamEnd, walEnd: Lsn): Promise<Lsn> {
-    const { pipeline, shard } = this.#options;
+    const { pipeline } = this.#options;
     const slot = await this.#source.slot();
     assertSlot(pipeline.name, slot, end, walEnd);
-    assertNoGap(pipeline.name, shard.confirmed, slot.confirmed, end);
+    // read after the slot: a capture that still runs elsewhere writes its record before it moves the slot
+    assertNoGap(pipeline.name, await this.#options.readConfirmed(), slot.confirmed, end);
     if (slot.activePid !== undefined) await this.#source.disconnect(slot.activePid);
     return slot.confirmed;
   }
 
-  /** E3: whoever appends the claim owns the shard; what it reads with is on record. */
-  async #claim(systemIdentifier: string, timeline: number, binary: boolean): Promise<boolean> {
+  /** E3: whoever appends the claim owns the shard; what it reads with is on record. Undefined: another was first. */
+  async #claim(systemIdentifier: string, timeline: number, binary: boolean): Promise<SegmentHeader | undefined> {
     const { log, captureId, shard: { epoch }, pipeline, start } = this.#options;
     const tail = await log.tail();
     const from = tail?.to ?? start;
     const claim = { definitionHash: definitionHash(pipeline), systemIdentifier, timeline, epoch, slot: sourceNames(pipeline.name).slot, binary };
+    const header: SegmentHeader = { shard: log.shard, seq: await log.next(), kind: 'claim', captureId, from, to: start > from ? start : from, claim };
     const bytes = encodeSegment({
-      header: { shard: log.shard, seq: (tail?.seq ?? 0) + 1, kind: 'claim', captureId, from, to: start > from ? start : from, claim },
+      header,
       transactions: { count: 0, lsns: new Uint32Array(0), commitTimes: new Float64Array(0), lastOrdinals: new Uint32Array(0), complete: new Uint8Array(0), clocks: new Float64Array(0) },
       truncates: [],
       batches: [],
     });
-    return (await log.append([openSegment(bytes, { verify: false })])) === 'appended';
+    return (await log.append([openSegment(bytes, { verify: false })])) === 'appended' ? header : undefined;
   }
 
   #message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {
@@ -287,7 +295,7 @@ class Capture {
   async #confirm(): Promise<void> {
     const { confirmed: before } = this.#acknowledgement;
     const lsn = this.#acknowledgement.confirm(this.#smallestFence(), this.#serverEnd());
-    if (lsn > before) await this.#options.recordConfirmed({ lsn, to: this.#acknowledgement.confirmedTo });
+    if (lsn > before) await this.#options.recordConfirmed({ lsn, to: this.#acknowledgement.confirmedTo, timeline: this.#timeline });
     if (lsn > before) killPoint('capture/acknowledging');
     this.#stream!.confirm(lsn);
   }

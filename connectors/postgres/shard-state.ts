@@ -13,15 +13,15 @@ export type ShardState = {
   readonly tables: TableIds | undefined;
 };
 
-/** What the source may forget: up to this LSN, which is behind all events up to this position. */
-export type Confirmed = { readonly lsn: Lsn; readonly to: Position };
+/** What the source may forget: up to this LSN, which is behind all events up to this position. `timeline`: of the source then. */
+export type Confirmed = { readonly lsn: Lsn; readonly to: Position; readonly timeline: number | undefined };
 
 /** OIDs of the pipeline's tables by their names. */
 export type TableIds = Readonly<Record<string, number>>;
 
 export async function readShard(state: Queryable, pipeline: string): Promise<ShardState | undefined> {
-  const { rows } = await state.query<{ epoch: string; slot: string; system_identifier: string; state: ShardState['state']; loaded_at: Position | null; confirmed_lsn: string | null; confirmed_to: Position | null; tables: TableIds | null }>(
-    'select epoch, slot, system_identifier, state, loaded_at, confirmed_lsn::text, confirmed_to, tables from sluice.shard where pipeline = $1 and shard = $1',
+  const { rows } = await state.query<{ epoch: string; slot: string; system_identifier: string; state: ShardState['state']; loaded_at: Position | null; confirmed_lsn: string | null; confirmed_to: Position | null; timeline: number | null; tables: TableIds | null }>(
+    'select epoch, slot, system_identifier, state, loaded_at, confirmed_lsn::text, confirmed_to, timeline, tables from sluice.shard where pipeline = $1 and shard = $1',
     [pipeline],
   );
   const row = rows[0];
@@ -32,7 +32,7 @@ export async function readShard(state: Queryable, pipeline: string): Promise<Sha
     systemIdentifier: row.system_identifier,
     state: row.state,
     loadedAt: row.loaded_at ?? undefined,
-    confirmed: row.confirmed_lsn !== null && row.confirmed_to !== null ? { lsn: parseLsn(row.confirmed_lsn), to: row.confirmed_to } : undefined,
+    confirmed: row.confirmed_lsn !== null && row.confirmed_to !== null ? { lsn: parseLsn(row.confirmed_lsn), to: row.confirmed_to, timeline: row.timeline ?? undefined } : undefined,
     tables: row.tables ?? undefined,
   };
 }
@@ -41,7 +41,7 @@ export async function readShard(state: Queryable, pipeline: string): Promise<Sha
 export async function beginLoad(state: Queryable, pipeline: string, slot: string, definitionHash: string, usedEpoch: number): Promise<number> {
   const { rows } = await state.query<{ epoch: string }>(
     `insert into sluice.shard (pipeline, shard, epoch, slot, system_identifier, state, definition_hash) values ($1, $1, $4::bigint + 1, $2, '', 'loading', $3)
-     on conflict (pipeline, shard) do update set epoch = greatest(shard.epoch, $4) + 1, slot = excluded.slot, state = 'loading', loaded_at = null, confirmed_lsn = null, confirmed_to = null, tables = null,
+     on conflict (pipeline, shard) do update set epoch = greatest(shard.epoch, $4) + 1, slot = excluded.slot, state = 'loading', loaded_at = null, confirmed_lsn = null, confirmed_to = null, timeline = null, tables = null,
        definition_hash = excluded.definition_hash, changed_at = now()
      returning epoch`,
     [pipeline, slot, definitionHash, usedEpoch],
@@ -66,11 +66,11 @@ export async function endLoad(state: Queryable, pipeline: string, epoch: number,
 export type Loaded = { readonly position: Position; readonly systemIdentifier: string; readonly tables: TableIds };
 
 /** To be called before the source is told. */
-export async function recordConfirmed(state: Queryable, pipeline: string, epoch: number, { lsn, to }: Confirmed): Promise<void> {
+export async function recordConfirmed(state: Queryable, pipeline: string, epoch: number, { lsn, to, timeline }: Confirmed): Promise<void> {
   await state.query(
-    `update sluice.shard set confirmed_lsn = greatest(confirmed_lsn, $3::pg_lsn), confirmed_to = greatest(confirmed_to, $4)
+    `update sluice.shard set confirmed_lsn = greatest(confirmed_lsn, $3::pg_lsn), confirmed_to = greatest(confirmed_to, $4), timeline = $5
       where pipeline = $1 and shard = $1 and epoch = $2`,
-    [pipeline, epoch, lsnText(lsn), to],
+    [pipeline, epoch, lsnText(lsn), to, timeline ?? null],
   );
 }
 

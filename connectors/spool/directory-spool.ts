@@ -28,7 +28,7 @@ class DirectorySpool implements Spool {
     await this.#files.makeDirectory(this.#directory);
     const names = await this.#files.names(this.#directory);
     // after the names: what is trimmed in between is then left out as a whole
-    const floor = await this.#floor();
+    const floor = await this.floor();
     return names
       .filter((name) => name.endsWith(suffix))
       .map((name) => Number.parseInt(name, 10))
@@ -36,11 +36,14 @@ class DirectorySpool implements Spool {
       .sort((a, b) => a - b);
   }
 
-  read(seq: number, { length = Number.POSITIVE_INFINITY, allocate = (size: number) => new Uint8Array(size) }: { length?: number; allocate?: Allocate } = {}): Promise<Uint8Array> {
+  read(seq: number, { length = Number.POSITIVE_INFINITY, allocate = (size: number) => new Uint8Array(size) }: { length?: number; allocate?: Allocate } = {}): Promise<Uint8Array | undefined> {
     return this.#files.read(this.#path(seq), length, allocate);
   }
 
-  /** Files first, then names in order, then the directory: a name that is durable has its whole content (E4). */
+  /**
+   * Files first, then names in order, the directory synced after each: a name that is durable has its whole content (E4)
+   * and all names before it. Synced together, a power failure could keep the second of three names and lose the first.
+   */
   async append(seq: number, segments: readonly Uint8Array[]): Promise<'appended' | 'lost'> {
     await this.#files.makeDirectory(this.#directory);
     const temporary = segments.map((_, index) => temporaryIn(this.#directory, String(index)));
@@ -49,30 +52,38 @@ class DirectorySpool implements Spool {
       killPoint('spool/synced');
       for (let index = 0; index < segments.length; index++) {
         const outcome = await this.#files.link(temporary[index]!, this.#path(seq + index));
-        if (outcome === 'linked') continue;
         await this.#files.syncDirectory(this.#directory);
-        return 'lost';
+        if (outcome === 'taken') return 'lost';
       }
       killPoint('spool/linked');
-      await this.#files.syncDirectory(this.#directory);
     } finally {
       await Promise.all(temporary.map((path) => this.#files.remove(path).catch(() => {})));
     }
     // a zombie must not bring back a number that was trimmed meanwhile (E3)
-    return (await this.#floor()) <= seq ? 'appended' : 'lost';
+    return (await this.floor()) <= seq ? 'appended' : 'lost';
   }
 
   async trim(wanted: number): Promise<void> {
     // a zombie that wakes up must not lower it
-    const floor = Math.max(wanted, await this.#floor());
+    const floor = Math.max(wanted, await this.floor());
     const temporary = temporaryIn(this.#directory, 'floor');
     await this.#files.write(temporary, new TextEncoder().encode(String(floor)));
-    await this.#files.rename(temporary, this.#floorPath());
+    await this.#files.rename(temporary, join(this.#directory, floorName));
     await this.#files.syncDirectory(this.#directory);
     for (const name of await this.#files.names(this.#directory)) {
       const path = join(this.#directory, name);
       if (name.endsWith(suffix) ? Number.parseInt(name, 10) < floor : name.endsWith('.tmp') && (await this.#isOld(path))) await this.#files.remove(path);
     }
+  }
+
+  async remove(seqs: readonly number[]): Promise<void> {
+    for (const seq of seqs) await this.#files.remove(this.#path(seq));
+    await this.#files.syncDirectory(this.#directory);
+  }
+
+  async floor(): Promise<number> {
+    const bytes = await this.#files.read(join(this.#directory, floorName), Number.POSITIVE_INFINITY, (size) => new Uint8Array(size));
+    return bytes ? Number(new TextDecoder().decode(bytes)) : 0;
   }
 
   async has(seq: number): Promise<boolean> {
@@ -85,19 +96,10 @@ class DirectorySpool implements Spool {
     return sizes.reduce((sum, size) => sum + size, 0);
   }
 
-  async #floor(): Promise<number> {
-    if ((await this.#files.describe(this.#floorPath())) === undefined) return 0;
-    return Number(new TextDecoder().decode(await this.#files.read(this.#floorPath(), Number.POSITIVE_INFINITY, (size) => new Uint8Array(size))));
-  }
-
   /** Left by a worker that was killed. */
   async #isOld(path: string): Promise<boolean> {
     const file = await this.#files.describe(path);
     return file !== undefined && this.#clock.now() - file.modifiedMs > 600_000;
-  }
-
-  #floorPath(): string {
-    return join(this.#directory, 'floor');
   }
 
   #path(seq: number): string {
@@ -106,3 +108,4 @@ class DirectorySpool implements Spool {
 }
 
 const suffix = '.segment';
+const floorName = 'floor';

@@ -12,8 +12,8 @@ export interface Files {
   names(directory: string): Promise<string[]>;
   /** Undefined: there is none. */
   describe(path: string): Promise<{ readonly size: number; readonly modifiedMs: number } | undefined>;
-  /** The first `length` bytes, or all. */
-  read(path: string, length: number, allocate: Allocate): Promise<Uint8Array>;
+  /** The first `length` bytes, or all; undefined: there is none. */
+  read(path: string, length: number, allocate: Allocate): Promise<Uint8Array | undefined>;
   write(path: string, bytes: Uint8Array): Promise<void>;
   /** A second name, unless it is taken. */
   link(path: string, name: string): Promise<'linked' | 'taken'>;
@@ -37,7 +37,8 @@ export const systemFiles: Files = {
   },
 
   async read(path, length, allocate) {
-    const file = await open(path, 'r');
+    const file = await open(path, 'r').catch(unlessMissing);
+    if (!file) return undefined;
     try {
       const size = Math.min(length, (await file.stat()).size);
       const bytes = allocate(size);

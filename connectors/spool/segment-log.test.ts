@@ -12,7 +12,7 @@ import definition from '../../pipelines/trending.ts';
 import { systemClock } from '../system-clock.ts';
 import { openDirectorySpool } from './directory-spool.ts';
 import { systemFiles } from './files.ts';
-import { BrokenChain, SpoolTooShort, openSegmentLog } from './segment-log.ts';
+import { SpoolLost, SpoolTooShort, openSegmentLog } from './segment-log.ts';
 
 const pipeline = resolve(definition, {});
 const start = position(1, 100n, 0);
@@ -67,7 +67,7 @@ describe('the log of segments', () => {
     const list = segments(3);
     const log = await open();
     await log.append([list[0]!]);
-    await expect(log.append([list[2]!])).rejects.toThrow(BrokenChain);
+    await expect(log.append([list[2]!])).rejects.toThrow(SpoolLost);
   });
 
   test('E3: a number that was trimmed is never valid again', async () => {

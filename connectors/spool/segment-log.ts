@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import type { Clock } from '../../core/clock.ts';
+import { pause } from '../../core/clock.ts';
 import type { Position } from '../../core/position.ts';
 import { openSegment, segmentHeader } from '../../core/segment-file.ts';
 import type { Segment, SegmentHeader } from '../../core/segment.ts';
 import { systemClock } from '../system-clock.ts';
+import { TransientError } from '../transient-error.ts';
 import { openDirectorySpool } from './directory-spool.ts';
 import type { Files } from './files.ts';
 import { systemFiles } from './files.ts';
@@ -37,6 +39,10 @@ export interface SegmentLog {
 }
 
 export interface Appender {
+  /** The number that the next segment must have. */
+  next(): Promise<number>;
+  /** Forgets everything: the chain begins anew, at the next number and another position. */
+  startOver(): Promise<void>;
   /** Memory for a segment that will be appended. */
   allocate(size: number): Uint8Array;
   /** Appends segments that continue the tail, which the caller releases when it has looked at them. 'lost': another capture was first. */
@@ -57,6 +63,13 @@ export class SpoolTooShort extends Error {
     super(`the spool of ${shard} begins at ${oldest}, and what follows ${after} was trimmed: this sink must be rebuilt`);
     this.shard = shard;
     this.oldest = oldest;
+  }
+}
+
+/** Files of the spool were deleted, and an append that was to follow them does not count: the capture begins again where the sinks are. */
+export class SpoolLost extends TransientError {
+  constructor(shard: string, seq: number) {
+    super(`the spool of ${shard} does not have what segment ${seq} was to follow: files were deleted`);
   }
 }
 
@@ -91,6 +104,7 @@ class Log implements SegmentLog, Appender {
   #size: number | undefined;
   readonly #cache: SegmentCache;
   #appending: Promise<unknown> = Promise.resolve();
+  #refreshing: Promise<unknown> = Promise.resolve();
   #changed = Promise.withResolvers<void>();
   #lastAppend = Number.NEGATIVE_INFINITY;
 
@@ -122,13 +136,33 @@ class Log implements SegmentLog, Appender {
   }
 
   async read(after: Position, limits: { maxRows: number }, signal: AbortSignal): Promise<readonly Segment[]> {
-    for (;;) {
+    for (let isSure = false; ; ) {
       const index = this.#firstAfter(after);
-      if (index < this.#headers.length) return this.#take(index, after, limits.maxRows);
+      if (index < this.#headers.length) {
+        const segments = await this.#take(index, after, limits.maxRows);
+        if (segments) return segments;
+        // they are gone; perhaps they were just deleted, and will come again
+        if (isSure) throw new SpoolTooShort(this.shard, after, this.#headers[0]!.from);
+        this.#forget();
+        await pause(this.#clock, doubtMs, signal);
+        await this.refresh();
+        isSure = this.#headers.length > 0;
+        if (isSure || !signal.aborted) continue;
+      }
       if (signal.aborted) return [];
       await this.#waitForMore(signal);
       if (this.#firstAfter(after) === this.#headers.length) await this.refresh();
     }
+  }
+
+  async next(): Promise<number> {
+    await this.refresh();
+    return (this.#headers.at(-1)?.seq ?? Math.max(await this.#spool.floor(), 1) - 1) + 1;
+  }
+
+  async startOver(): Promise<void> {
+    await this.#spool.trim(await this.next());
+    this.#forget();
   }
 
   allocate(size: number): Uint8Array {
@@ -172,6 +206,12 @@ class Log implements SegmentLog, Appender {
 
   /** Takes notice of what the spool has: at the start, of what other processes append, and of its loss. */
   async refresh(): Promise<void> {
+    const run = this.#refreshing.then(() => this.#refresh());
+    this.#refreshing = run.catch(() => {});
+    return run;
+  }
+
+  async #refresh(): Promise<void> {
     const tail = this.#headers.at(-1);
     if (tail && !(await this.#spool.has(tail.seq))) this.#forget();
     else if (tail && !(await this.#spool.has(tail.seq + 1))) return;
@@ -179,8 +219,16 @@ class Log implements SegmentLog, Appender {
     const news = (await this.#spool.list()).filter((seq) => seq > known);
     for (let at = 0; at < news.length; at += headersAtOnce) {
       const headers = await Promise.all(news.slice(at, at + headersAtOnce).map((seq) => this.#header(seq)));
-      // an append of this process may have come in between
-      for (const header of headers) if (header.seq > (this.#headers.at(-1)?.seq ?? -1)) this.#push(header, 0);
+      // deleted or trimmed while we looked: the next look sees what is left
+      if (!isWhole(headers)) return this.#forget();
+      for (const header of headers) {
+        const last = this.#headers.at(-1);
+        // an append of this process may have come in between
+        if (last && header.seq <= last.seq) continue;
+        // another chain stands where the known one stood
+        if (last && last.seq === known && !continues(last, header)) return this.#forget();
+        this.#push(header, 0);
+      }
     }
   }
 
@@ -193,18 +241,31 @@ class Log implements SegmentLog, Appender {
     this.#size = undefined;
   }
 
-  async #header(seq: number): Promise<SegmentHeader> {
-    return segmentHeader(await this.#spool.read(seq, { length: usualHeaderBytes })) ?? segmentHeader(await this.#spool.read(seq, { length: 1 << 16 })) ?? (await this.#open(seq)).header;
+  async #header(seq: number): Promise<SegmentHeader | undefined> {
+    for (const length of [usualHeaderBytes, 1 << 16]) {
+      const bytes = await this.#spool.read(seq, { length });
+      const header = bytes && segmentHeader(bytes);
+      if (header || !bytes) return header;
+    }
+    return (await this.#open(seq))?.header;
   }
 
   async #append(segments: readonly Segment[]): Promise<'appended' | 'lost'> {
     const first = segments[0]!.header;
     // another capture in this process has gone on: no need to ask the spool
     if (first.seq <= (this.#headers.at(-1)?.seq ?? 0)) return 'lost';
-    this.#assertContinues(first);
+    const tail = this.#headers.at(-1);
+    if (tail && !continues(tail, first)) throw new SpoolLost(this.shard, first.seq);
     const outcome = await this.#spool.append(first.seq, segments.map((segment) => segment.bytes));
     if (outcome === 'lost') return 'lost';
+    if (!(await this.#follows(first))) {
+      await this.#spool.remove(segments.map(({ header }) => header.seq));
+      this.#forget();
+      throw new SpoolLost(this.shard, first.seq);
+    }
     this.#lastAppend = this.#clock.steady();
+    // what was known was forgotten meanwhile: what stands before these is read again
+    if (this.#headers.at(-1)?.seq !== first.seq - 1) await this.refresh();
     if (this.#size !== undefined) for (const { bytes } of segments) this.#size += bytes.length;
     for (const segment of segments) {
       this.#cache.look(segment);
@@ -215,20 +276,21 @@ class Log implements SegmentLog, Appender {
     return 'appended';
   }
 
+  /** Whether the segment before it is stored: its files may have been deleted, and others be there in their place. */
+  async #follows({ seq, from }: SegmentHeader): Promise<boolean> {
+    if (seq === 1) return true;
+    const before = await this.#header(seq - 1);
+    return before ? before.to === from : (await this.#spool.floor()) === seq;
+  }
+
   #push(header: SegmentHeader, bytes: number): void {
-    this.#assertContinues(header);
+    const tail = this.#headers.at(-1);
+    if (tail && !continues(tail, header)) throw new BrokenChain(`segment ${header.seq} of ${this.shard} begins at ${header.from}, and segment ${tail.seq} ends at ${tail.to}`);
     this.#headers.push(header);
     this.#bytesUpTo.push((this.#bytesUpTo.at(-1) ?? 0) + bytes);
     this.#appendedAt.push(this.#clock.now());
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
-  }
-
-  #assertContinues(header: SegmentHeader): void {
-    const tail = this.#headers.at(-1);
-    if (tail && (header.seq !== tail.seq + 1 || header.from !== tail.to)) {
-      throw new BrokenChain(`segment ${header.seq} of ${this.shard} begins at ${header.from}, and segment ${tail.seq} ends at ${tail.to}`);
-    }
   }
 
   /** Index of the first segment that ends above `after`. */
@@ -243,13 +305,16 @@ class Log implements SegmentLog, Appender {
     return low;
   }
 
-  async #take(start: number, after: Position, maxRows: number): Promise<readonly Segment[]> {
+  /** Undefined: what follows `after` is not there. */
+  async #take(start: number, after: Position, maxRows: number): Promise<readonly Segment[] | undefined> {
     const headers = this.#headers.slice(start, start + maxSegments);
-    if (headers[0]!.from > after) throw new SpoolTooShort(this.shard, after, headers[0]!.from);
+    if (headers[0]!.from > after) return undefined;
     const segments: Segment[] = [];
     let rows = 0;
-    for (const { seq } of headers) {
-      segments.push(await this.#segment(seq));
+    for (const header of headers) {
+      const segment = await this.#segment(header);
+      if (!segment) return segments.length > 0 ? segments : undefined;
+      segments.push(segment);
       for (const batch of segments.at(-1)!.batches) if (batch.image === 'after') rows += batch.rows;
       if (rows >= maxRows) break;
     }
@@ -257,16 +322,21 @@ class Log implements SegmentLog, Appender {
   }
 
   /** Lanes that are behind follow each other: what one has read, the next one finds. The caller looks at it from here on. */
-  async #segment(seq: number): Promise<Segment> {
+  async #segment({ seq, from, to }: SegmentHeader): Promise<Segment | undefined> {
     const cached = this.#cache.get(seq);
     if (cached) return cached;
-    const segment = this.#cache.look(await this.#open(seq));
+    const opened = await this.#open(seq);
+    // the files may have been deleted, and others be there under their numbers
+    if (opened?.header.from !== from || opened.header.to !== to) return undefined;
+    const segment = this.#cache.look(opened);
     this.#cache.keep(segment);
     return segment;
   }
 
-  async #open(seq: number): Promise<Segment> {
-    const segment = openSegment(await this.#spool.read(seq, { allocate: (size) => this.#cache.allocate(size) }), { verify: true });
+  async #open(seq: number): Promise<Segment | undefined> {
+    const bytes = await this.#spool.read(seq, { allocate: (size) => this.#cache.allocate(size) });
+    if (!bytes) return undefined;
+    const segment = openSegment(bytes, { verify: true });
     if (segment.header.seq !== seq || segment.header.shard !== this.shard) throw new BrokenChain(`file ${seq} of ${this.shard} holds segment ${segment.header.seq} of ${segment.header.shard}`);
     return segment;
   }
@@ -285,6 +355,16 @@ class Log implements SegmentLog, Appender {
   }
 }
 
+function continues(before: SegmentHeader, { seq, from }: SegmentHeader): boolean {
+  return before.seq + 1 === seq && before.to === from;
+}
+
+function isWhole(headers: readonly (SegmentHeader | undefined)[]): headers is readonly SegmentHeader[] {
+  return !headers.includes(undefined);
+}
+
+/** For how long a capture may take to notice that its spool was deleted. */
+const doubtMs = 1_000;
 const maxSegments = 64;
 const headersAtOnce = 32;
 const usualHeaderBytes = 8_192;

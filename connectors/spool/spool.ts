@@ -8,10 +8,14 @@ import type { Allocate } from '../../core/segment-file.ts';
 export interface Spool {
   /** Numbers of the stored segments, ascending and without gaps. */
   list(): Promise<number[]>;
-  /** The whole segment, or its first `length` bytes if it has more, in memory of their own or of `allocate`. */
-  read(seq: number, options?: { readonly length?: number; readonly allocate?: Allocate }): Promise<Uint8Array>;
+  /** Undefined: there is none. The whole segment, or its first `length` bytes if it has more, in memory of their own or of `allocate`. */
+  read(seq: number, options?: { readonly length?: number; readonly allocate?: Allocate }): Promise<Uint8Array | undefined>;
+  /** Numbers below it were trimmed, and are never valid again. */
+  floor(): Promise<number>;
   /** Appends consecutive segments beginning with `seq`. 'lost': the number was taken; nothing from there on was appended. */
   append(seq: number, segments: readonly Uint8Array[]): Promise<'appended' | 'lost'>;
+  /** Takes an append back. */
+  remove(seqs: readonly number[]): Promise<void>;
   /** Forgets segments below `floor`. The floor is made durable first: numbers below it are never valid again. */
   trim(floor: number): Promise<void>;
   /** Whether a segment is stored under this number: cheaper than a list. */

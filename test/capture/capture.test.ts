@@ -16,7 +16,7 @@ import { capture } from '../../connectors/postgres/capture.ts';
 import type { CaptureOptions, CaptureResult } from '../../connectors/postgres/capture.ts';
 import { firstLoad } from '../../connectors/postgres/first-load.ts';
 import { connectSource } from '../../connectors/postgres/postgres-source.ts';
-import type { TableIds } from '../../connectors/postgres/shard-state.ts';
+import type { Confirmed, TableIds } from '../../connectors/postgres/shard-state.ts';
 import { ConfigurationError } from '../../connectors/sink.ts';
 import type { Sink } from '../../connectors/sink.ts';
 import type { Appender, SegmentLog } from '../../connectors/spool/segment-log.ts';
@@ -60,7 +60,7 @@ describe('capture', () => {
   let directory: string;
   let log: SegmentLog & Appender;
   let start: Position;
-  let shard: CaptureOptions['shard'] & { readonly tables: TableIds };
+  let shard: CaptureOptions['shard'] & { readonly tables: TableIds; readonly confirmed: Confirmed };
   const fold = new Fold();
   let fence: Position = origin;
 
@@ -101,7 +101,7 @@ describe('capture', () => {
       return stores;
     };
     const running = capture({
-      pipeline, log, connect: () => connectSource(database.url, pipeline, shard.tables), clock: systemClock, captureId: crypto.randomUUID(), shard, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start,
+      pipeline, log, connect: () => connectSource(database.url, pipeline, shard.tables), clock: systemClock, captureId: crypto.randomUUID(), shard, readConfirmed: async () => shard.confirmed, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start, reached: (await log.tail())?.to ?? start,
       dimensionsAt: dimensions, fences: () => new Map([['fold', fence]]), signal: controller.signal, onProgress: () => {},
     });
     const reading = readUntilMarker();
@@ -159,7 +159,7 @@ describe('capture', () => {
     expect(rows).toBe(520);
     for (const chunk of loaded) fold.take(chunk, origin);
     start = position;
-    shard = { epoch: 1, systemIdentifier, tables, confirmed: { lsn: parsePosition(position).lsn, to: position } };
+    shard = { epoch: 1, systemIdentifier, tables, confirmed: { lsn: parsePosition(position).lsn, to: position, timeline: undefined } };
     fence = position;
     for (const { position: at } of fold.rows.values()) expect(at).toBe(position);
     await expectEqual();
@@ -233,7 +233,7 @@ describe('capture', () => {
     const first = await captureDuring(async () => {
       const other = await openSegmentLog({ directory, shard: pipeline.name });
       const takeOver = async (): Promise<CaptureResult> => capture({
-        pipeline, log: other, connect: () => connectSource(database.url, pipeline, shard.tables), clock: systemClock, captureId: crypto.randomUUID(), shard, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start,
+        pipeline, log: other, connect: () => connectSource(database.url, pipeline, shard.tables), clock: systemClock, captureId: crypto.randomUUID(), shard, readConfirmed: async () => shard.confirmed, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start, reached: (await log.tail())?.to ?? start,
         dimensionsAt: async () => new Map(Object.entries(pipeline.source.dimensions).map(([name, table]) => [name, new DimensionStore(table)])),
         fences: () => new Map(), signal: stop.signal, onProgress: () => {},
       }).catch((error: Error) => {
@@ -268,7 +268,7 @@ describe('capture', () => {
   test('a definition that does not fit the source parks with what to type', async () => {
     const attempt = async (more: Partial<typeof shard> = {}) =>
       capture({
-        pipeline, log, connect: () => connectSource(database.url, pipeline, { ...shard, ...more }.tables), clock: systemClock, captureId: crypto.randomUUID(), shard: { ...shard, ...more }, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start,
+        pipeline, log, connect: () => connectSource(database.url, pipeline, { ...shard, ...more }.tables), clock: systemClock, captureId: crypto.randomUUID(), shard: { ...shard, ...more }, readConfirmed: async () => ({ ...shard, ...more }).confirmed, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start, reached: (await log.tail())?.to ?? start,
         dimensionsAt: async () => new Map(), fences: () => new Map(), signal: AbortSignal.timeout(10_000), onProgress: () => {},
       });
     await source.query('alter table engagement_events rename column device to gadget');
@@ -285,7 +285,7 @@ describe('capture', () => {
     await source.query("insert into engagement_events (event_type, event_ts) values ('pause', now())");
     await source.query("select pg_replication_slot_advance('sluice_engagement', pg_current_wal_lsn())");
     await expect(attempt()).rejects.toThrow(/advanced it or made it again/);
-    await expect(attempt({ confirmed: { lsn: 1n << 60n, to: 'f'.repeat(32) as Position } })).rejects.toThrow(/the spool was lost/);
+    await expect(attempt({ confirmed: { lsn: 1n << 60n, to: 'f'.repeat(32) as Position, timeline: undefined } })).rejects.toThrow(/the spool was lost/);
     // what the publication leaves out never comes
     await source.query('alter publication sluice_engagement drop table engagement_events');
     await expect(attempt()).rejects.toThrow(/publication sluice_engagement does not have table public.engagement_events/);

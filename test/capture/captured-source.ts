@@ -10,7 +10,7 @@ import { parsePosition, type Position } from '../../core/position.ts';
 import { capture, type CaptureOptions, type CaptureProgress, type CaptureResult } from '../../connectors/postgres/capture.ts';
 import { firstLoad } from '../../connectors/postgres/first-load.ts';
 import { connectSource } from '../../connectors/postgres/postgres-source.ts';
-import type { TableIds } from '../../connectors/postgres/shard-state.ts';
+import type { Confirmed, TableIds } from '../../connectors/postgres/shard-state.ts';
 import { openSegmentLog, type Appender, type SegmentLog } from '../../connectors/spool/segment-log.ts';
 import { systemClock } from '../../connectors/system-clock.ts';
 import definition from '../../pipelines/trending.ts';
@@ -20,7 +20,7 @@ export class CapturedSource implements AsyncDisposable {
   readonly pipeline: Pipeline;
   readonly source: Client;
   readonly log: SegmentLog & Appender;
-  shard: CaptureOptions['shard'];
+  shard: CaptureOptions['shard'] & { confirmed: Confirmed | undefined };
   fence: Position;
   progress: CaptureProgress | undefined;
   readonly #url: string;
@@ -47,13 +47,14 @@ export class CapturedSource implements AsyncDisposable {
     this.log = log;
     this.#directory = directory;
     this.#tables = tables;
-    this.shard = { epoch: 1, systemIdentifier, confirmed: { lsn: parsePosition(position).lsn, to: position } };
+    this.shard = { epoch: 1, systemIdentifier, confirmed: { lsn: parsePosition(position).lsn, to: position, timeline: undefined } };
     this.fence = position;
   }
 
   /** Runs the capture until `during` has ended; its outcome is the capture's, whichever ends first. */
   async capture(during: () => Promise<void> = () => new Promise(() => {})): Promise<CaptureResult> {
     const end = new AbortController();
+    const start = (await this.log.tail())?.to ?? this.fence;
     const running = capture({
       pipeline: this.pipeline,
       log: this.log,
@@ -61,8 +62,10 @@ export class CapturedSource implements AsyncDisposable {
       clock: systemClock,
       captureId: crypto.randomUUID(),
       shard: this.shard,
+      readConfirmed: async () => this.shard.confirmed,
       recordConfirmed: async (confirmed) => void (this.shard = { ...this.shard, confirmed }),
-      start: (await this.log.tail())?.to ?? this.fence,
+      start,
+      reached: start,
       dimensionsAt: async () => new Map(Object.entries(this.pipeline.source.dimensions).map(([name, table]) => [name, new DimensionStore(table)])),
       fences: () => new Map([['stands still', this.fence]]),
       signal: end.signal,

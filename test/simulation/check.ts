@@ -1,0 +1,139 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Position } from '../../core/position.ts';
+import { parsePosition, position } from '../../core/position.ts';
+import { segmentHeader } from '../../core/segment-file.ts';
+import type { SegmentHeader } from '../../core/segment.ts';
+import { expectedOf, ordinalsOf, type Expected } from './oracle.ts';
+import { paneMs, rollingMs } from './pipeline.ts';
+import type { World } from './world.ts';
+
+/** Something that must never be. */
+export class Violation extends Error {
+  override readonly name = 'Violation';
+}
+
+/** I1: what the source is told to forget is in every sink, or in the spool even after a power failure. */
+export function assertSafe(world: World, lsn: bigint): void {
+  const lost = world.source.wal.findLast((committed) => committed.lsn < lsn && committed.events.length > 0);
+  if (!lost) return;
+  const needed = position(1, lost.lsn, ordinalsOf(lost.events));
+  const fences = neededFences(world).map(([lane, fence]) => [lane, lane === 'enriched' ? world.rows.greatestFence : fence] as const);
+  const behind = fences.filter(([, fence]) => fence < needed);
+  if (behind.length === 0) return;
+  // whoever deletes the spool has done it
+  if (world.disk.wasDeleted) return;
+  const segments = spoolHeaders(world.disk.durable());
+  const [first, last] = [segments[0], segments.at(-1)];
+  for (const [lane, fence] of behind) {
+    if (!first || first.from > fence || last!.to < needed) {
+      throw new Violation(`I1: ${lsn} was confirmed to the source, and ${lane} is at ${fence}; the spool durably has (${first?.from}, ${last?.to}], and ${needed} would be lost`);
+    }
+  }
+}
+
+/** I5: one chain. */
+export function assertChain(world: World): void {
+  const segments = spoolHeaders(world.disk.durable());
+  for (const [index, { seq, from }] of segments.entries()) {
+    const before = segments[index - 1];
+    if (before && (before.seq + 1 !== seq || before.to !== from)) throw new Violation(`I5: segment ${before.seq} ends at ${before.to}, and ${seq} begins at ${from}`);
+  }
+}
+
+/** I2, I3, I6, I7: every sink is what the plain fold of the stream comes to. */
+export function assertEqual(world: World): void {
+  const { state, rows, live, receiver, source, pipeline } = world;
+  if (receiver.wrongs.length > 0) throw new Violation(`E12: ${receiver.wrongs[0]}`);
+  const at = (fence: Position): Expected => expectedOf(pipeline, source.wal, fence);
+
+  const whole = at(end);
+  same('rows of the versioned table', [...rows.rows.values()].flatMap(({ position: version, row }) => (row ? [[row['id']!, { position: version, row }] as const] : [])), [...whole.rows]);
+  const folded = fold(world);
+  same('rows of the receiver', folded, [...whole.rows].map(([id, { position: version, row }]) => [id, { position: version, points: number(row['points']), title: row['title'], twice: number(row['twice']) }] as const));
+
+  const fence = state.fences.get('aggregate')!;
+  const aggregate = at(fence);
+  same('panes', nonZero([...(state.panes.get('tumble') ?? [])].map(([entry, [count, points]]) => [entry, { count: count!, points: points! }] as const)), nonZero([...aggregate.panes]));
+  same('late output', nonZero([...state.late.values()].map(({ pane, key, position: of, reason, deltas: [count, points] }) => [`${pane} ${key} ${of} ${reason}`, { count: count!, points: points! }] as const)), nonZero([...aggregate.late]));
+  sameList('messages', state.outbox, aggregate.messages);
+  if (state.aggregate.clockUs !== aggregate.clockUs) throw new Violation(`I6: the clock is ${state.aggregate.clockUs}, expected ${aggregate.clockUs}`);
+
+  const results = new Map<number, unknown>();
+  for (const { seq, view, body } of state.outbox) {
+    if (seq > state.relayFence || view !== 'tumble') continue;
+    if ('truncated' in body) results.clear();
+    else results.set(body.windowEndMs, body);
+  }
+  same('results table', [...state.results], [...results]);
+
+  const shown = at(live.fence!);
+  const floor = shown.clockUs === undefined ? Number.NEGATIVE_INFINITY : Math.floor(shown.clockUs / 1000 / paneMs) * paneMs;
+  const scores = new Map<string, number>();
+  for (const { pane, key, points } of shown.live) if (pane <= floor && pane > floor - rollingMs) scores.set(key, (scores.get(key) ?? 0) + points);
+  same('live structure', [...live.scores()], [...scores].filter(([, score]) => score !== 0));
+  if (live.endUs !== shown.clockUs) throw new Violation(`E11: the live structure ends at ${live.endUs}, expected ${shown.clockUs}`);
+}
+
+/** Lanes whose fence the slot must respect. */
+export function neededFences({ state, rows }: World): readonly (readonly [lane: string, fence: Position])[] {
+  return [
+    ['aggregate', state.fences.get('aggregate')!],
+    ['external', state.fences.get('external')!],
+    ['enriched', rows.fence],
+  ];
+}
+
+/** In order, from the floor on. */
+export function spoolHeaders(files: ReadonlyMap<string, Uint8Array>): readonly SegmentHeader[] {
+  const floor = files.get('/spool/sim/floor');
+  const least = floor ? Number(new TextDecoder().decode(floor)) : 0;
+  return [...files]
+    .filter(([path]) => path.endsWith('.segment'))
+    .map(([, bytes]) => segmentHeader(bytes)!)
+    .filter(({ seq }) => seq >= least)
+    .sort((a, b) => a.seq - b.seq);
+}
+
+const end = 'f'.repeat(32) as Position;
+
+/** As a receiver does it: by key to the greatest position; a truncate takes what is below it. */
+function fold({ receiver }: World) {
+  const rows = new Map<string, { position: Position; row: Readonly<Record<string, unknown>> | null }>();
+  for (const event of [...receiver.events.values()].sort((a, b) => (a.position < b.position ? -1 : 1))) {
+    if (event.op === 'truncate') rows.clear();
+    else rows.set(String(event.key), event);
+  }
+  return [...rows].flatMap(([id, { position: version, row }]) => (row ? [[id, { position: version, points: number(row['points']), title: row['title'], twice: number(row['twice']) }] as const] : []));
+}
+
+/** JSON may have it as a number or as a text. */
+function number(value: unknown): number | null {
+  return value === null || value === undefined ? null : Number(value);
+}
+
+function nonZero<V extends { count: number; points: number }>(entries: readonly (readonly [string, V])[]) {
+  return entries.filter(([, { count, points }]) => count !== 0 || points !== 0);
+}
+
+function same(what: string, actual: readonly (readonly [unknown, unknown])[], expected: readonly (readonly [unknown, unknown])[]): void {
+  const wanted = new Map(expected);
+  for (const [key, value] of actual) {
+    if (!wanted.has(key)) throw new Violation(`${what}: ${key} is there and should not be: ${JSON.stringify(value)}`);
+    if (!isDeepStrictEqual(value, wanted.get(key))) throw new Violation(`${what}: ${key} is ${JSON.stringify(value)}, expected ${JSON.stringify(wanted.get(key))}`);
+    wanted.delete(key);
+  }
+  for (const [key, value] of wanted) throw new Violation(`${what}: ${key} is missing: ${JSON.stringify(value)}`);
+}
+
+function sameList(what: string, actual: readonly unknown[], expected: readonly unknown[]): void {
+  for (let index = 0; index < Math.max(actual.length, expected.length); index++) {
+    if (!isDeepStrictEqual(actual[index], expected[index])) throw new Violation(`${what}: number ${index + 1} is ${JSON.stringify(actual[index])}, expected ${JSON.stringify(expected[index])}`);
+  }
+}
+
+/** Whether a promotion took away what the spool or a sink has. */
+export function hasPhantoms(world: World): boolean {
+  const tails = spoolHeaders(world.disk.durable()).slice(-1).map(({ to }) => to);
+  const tail = [...tails, ...neededFences(world).map(([, fence]) => fence)].sort().at(-1)!;
+  return world.source.promotions.some(({ left }) => parsePosition(tail).lsn >= left);
+}

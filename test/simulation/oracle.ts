@@ -1,0 +1,164 @@
+import type { OutboxMessage } from '../../connectors/relay.ts';
+import type { Pipeline } from '../../core/pipeline.ts';
+import type { Position } from '../../core/position.ts';
+import { position } from '../../core/position.ts';
+import type { TextRow } from '../../core/segment-builder.ts';
+import { paneMs, publishedViews } from './pipeline.ts';
+import type { Committed } from './source-server.ts';
+
+export type ExpectedRow = { readonly position: Position; readonly row: Readonly<Record<string, string | null>> };
+type Delta = { readonly pane: number; readonly key: string; readonly count: number; readonly points: number };
+type Sums = { count: number; points: number };
+
+/** What a stream comes to, by the plainest fold: one transaction after another, nothing kept in columns, panes looked at whole. */
+export type Expected = {
+  /** By the event table's key. */
+  readonly rows: ReadonlyMap<string, ExpectedRow>;
+  readonly panes: ReadonlyMap<string, Sums>;
+  /** By pane, key, transaction and reason. */
+  readonly late: ReadonlyMap<string, Sums>;
+  readonly messages: readonly OutboxMessage[];
+  readonly clockUs: number | undefined;
+  /** Signed deltas of a live view: what is not from the future, since the last truncate. */
+  readonly live: readonly Delta[];
+};
+
+/** Transactions up to `upTo`, which is the end of one. */
+export function expectedOf(pipeline: Pipeline, wal: readonly Committed[], upTo: Position): Expected {
+  const { watermarkDelayMs, allowedLatenessMs, maxFutureMs } = pipeline.settings;
+  const rows = new Map<string, ExpectedRow>();
+  const posts = new Map<string, TextRow>();
+  const panes = new Map<string, Sums>();
+  const late = new Map<string, Sums>();
+  const messages: OutboxMessage[] = [];
+  const windows = new Map<string, { revision: number; final: boolean; shown: string }>();
+  let live: Delta[] = [];
+  let clockUs = Number.NEGATIVE_INFINITY;
+  const down = (us: number) => Math.floor(us / 1000 / paneMs) * paneMs;
+  const closesUpTo = () => down(clockUs - watermarkDelayMs * 1000);
+  const closedBefore = () => down(clockUs - (watermarkDelayMs + allowedLatenessMs) * 1000);
+  const say = (view: string, body: OutboxMessage['body']) => messages.push({ seq: messages.length + 1, view, body });
+
+  for (const { lsn, commitUs, events, canaryUs } of wal) {
+    let ordinal = 0;
+    let saysUs = canaryUs ?? Number.NEGATIVE_INFINITY;
+    const last = position(1, lsn, ordinalsOf(events));
+    if (last > upTo) break;
+    const fold = (row: TextRow, sign: 1 | -1) => {
+      const { k, at, points } = row;
+      if (k === null || k === undefined) return;
+      const us = Date.parse(at!) * 1000;
+      const pane = down(us);
+      const delta: Delta = { pane, key: k, count: sign, points: sign * Number(points ?? 0) };
+      const isFuture = us > commitUs + maxFutureMs * 1000;
+      if (!isFuture) live.push(delta);
+      if (isFuture) add(late, `${pane} ${k} ${position(1, lsn, 0)} future`, delta);
+      else if (pane < closedBefore()) add(late, `${pane} ${k} ${position(1, lsn, 0)} late`, delta);
+      else add(panes, `${pane} ${k}`, delta);
+    };
+    for (const event of events) {
+      ordinal++;
+      const isPost = event.table === 'posts';
+      if (event.op === 'truncate') {
+        if (isPost) posts.clear();
+        else {
+          rows.clear();
+          panes.clear();
+          late.clear();
+          live = [];
+          for (const window of windows.values()) {
+            if (window.shown !== '') window.revision++;
+            window.shown = '';
+          }
+          for (const { name } of publishedViews) say(name, { truncated: true });
+        }
+        continue;
+      }
+      if (event.op !== 'insert') {
+        if (isPost) posts.delete(event.old['id']!);
+        else {
+          rows.delete(event.old['id']!);
+          fold(event.old, -1);
+        }
+        // a changed key is a delete and an insert, with a position each
+        if (event.op === 'update' && event.old['id'] !== event.row['id']) ordinal++;
+      }
+      if (event.op === 'delete') continue;
+      if (isPost) {
+        posts.set(event.row['id']!, event.row);
+        continue;
+      }
+      fold(event.row, 1);
+      const { id, k, at, points } = event.row;
+      const title = k === null ? null : (posts.get(k!)?.['title'] ?? null);
+      rows.set(id!, { position: position(1, lsn, ordinal), row: { id: id!, k: k!, at: at!, points: points!, title, twice: points === null ? null : String(BigInt(points!) * 2n) } });
+      const us = Date.parse(at!) * 1000;
+      if (us <= commitUs + maxFutureMs * 1000) saysUs = Math.max(saysUs, Math.min(us, commitUs));
+    }
+    if (saysUs <= clockUs) continue;
+    const [closedTo, finalTo] = [closesUpTo(), closedBefore()];
+    clockUs = saysUs;
+    if (closesUpTo() === closedTo && closedBefore() === finalTo) continue;
+    for (const end of endsOf(panes, windows, closesUpTo())) {
+      for (const { name, sizeMs, top, rankBy, measures } of publishedViews) {
+        const result = ranked(panes, end, sizeMs, rankBy, measures).slice(0, top);
+        const shown = result.length === 0 ? '' : JSON.stringify(result.map(({ key, ...sums }) => [key, ...measures.map((measure) => measured(sums, measure))]));
+        const final = end <= closedBefore();
+        const before = windows.get(`${name} ${end}`);
+        if (!before && shown === '') continue;
+        if (before?.final || (before?.shown === shown && !final)) continue;
+        const revision = !before ? 0 : before.shown === shown ? before.revision : before.revision + 1;
+        windows.set(`${name} ${end}`, { revision, final, shown });
+        say(name, {
+          windowStartMs: end - sizeMs,
+          windowEndMs: end,
+          revision,
+          final,
+          rows: result.map(({ key, ...sums }, index) => ({
+            rank: index + 1,
+            key,
+            measures: Object.fromEntries(measures.map((measure) => [measure, String(measured(sums, measure))])),
+            labels: name === 'tumble' ? { title: posts.get(key)?.['title'] ?? null } : {},
+          })),
+        });
+      }
+    }
+  }
+  return { rows, panes, late, messages, live, clockUs: Number.isFinite(clockUs) ? clockUs : undefined };
+}
+
+/** How many positions the events take. */
+export function ordinalsOf(events: Committed['events']): number {
+  return events.reduce((count, event) => count + (event.op === 'update' && event.old['id'] !== event.row['id'] ? 2 : 1), 0);
+}
+
+/** Ends of all windows that have a pane or were published, up to a bound. */
+function endsOf(panes: ReadonlyMap<string, Sums>, windows: ReadonlyMap<string, unknown>, upTo: number): readonly number[] {
+  const ends = new Set([...windows.keys()].map((name) => Number(name.split(' ')[1])));
+  const longest = Math.max(...publishedViews.map(({ sizeMs }) => sizeMs));
+  for (const entry of panes.keys()) for (let end = Number(entry.split(' ')[0]) + paneMs, over = end + longest; end < over; end += paneMs) ends.add(end);
+  return [...ends].filter((end) => end <= upTo).sort((a, b) => a - b);
+}
+
+function ranked(panes: ReadonlyMap<string, Sums>, end: number, sizeMs: number, rankBy: Measure, measures: readonly Measure[]) {
+  const keys = new Map<string, Sums>();
+  for (const [entry, sums] of panes) {
+    const [pane, key] = [Number(entry.slice(0, entry.indexOf(' '))), entry.slice(entry.indexOf(' ') + 1)];
+    if (pane >= end - sizeMs && pane < end) add(keys, key, sums);
+  }
+  return [...keys]
+    .map(([key, sums]) => ({ key, ...sums }))
+    .filter(({ count, points }) => count !== 0 || (measures.includes('points') && points !== 0))
+    .sort((a, b) => measured(b, rankBy) - measured(a, rankBy) || Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
+}
+
+type Measure = 'views' | 'points';
+
+function measured({ count, points }: Sums, measure: Measure): number {
+  return measure === 'views' ? count : points;
+}
+
+function add(sums: Map<string, Sums>, at: string, { count, points }: Sums): void {
+  const before = sums.get(at);
+  sums.set(at, { count: (before?.count ?? 0) + count, points: (before?.points ?? 0) + points });
+}

@@ -1,0 +1,184 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { failureOf } from '../../activities/failures.ts';
+import { configurationFailure } from '../../core/failure-types.ts';
+import { laneStates, type LaneState } from '../../core/lane-state.ts';
+import { pipelineStates, type PipelineState } from '../../core/pipeline-state.ts';
+import type { Part } from './plan.ts';
+import { Worker } from './worker.ts';
+import type { World } from './world.ts';
+
+export const parts: readonly Part[] = ['capture', 'aggregate', 'enriched', 'live', 'external', 'out'];
+
+type Attempt = { readonly worker: Worker; readonly asked: AbortController; readonly over: Promise<void>; readonly finish: () => void };
+
+/**
+ * What the workflow, Temporal and the supervisor do, without them: step after step of each part on some worker, another
+ * attempt when one fails or its worker is not heard of, all steps ended before a pause or a fresh run, workers replaced.
+ */
+export class Orchestrator {
+  readonly #world: World;
+  readonly workers: Worker[] = [];
+  readonly #attempts = new Map<Part, Attempt>();
+  readonly #states = new Map<Part, { state: LaneState; sentence?: string; cause?: unknown }>(parts.map((part) => [part, { state: 'running' }]));
+  #pipeline: PipelineState = pipelineStates.loading.loaded;
+  /** Parts wait for this. */
+  #changed = Promise.withResolvers<void>();
+  #nextWorker = 1;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.start();
+    for (const part of parts) void this.#loop(part);
+  }
+
+  /** What stands still for good, with the sentence. */
+  get parked(): ReadonlyMap<Part, { sentence: string; cause: unknown }> {
+    return new Map([...this.#states].flatMap(([part, { state, sentence, cause }]) => (state === 'parked' || state === 'broken' ? [[part, { sentence: sentence ?? '', cause }] as const] : [])));
+  }
+
+  start(): Worker {
+    const worker = new Worker(this.#world, this.#world.scheduler.process(`worker ${this.#nextWorker++}`));
+    this.workers.push(worker);
+    this.#change();
+    return worker;
+  }
+
+  /** Any that runs; undefined: none does. */
+  running(): Worker | undefined {
+    return this.workers.findLast(({ process }) => process.state === 'running');
+  }
+
+  /** Killed, and replaced by the supervisor after a while. */
+  kill(worker: Worker, replaceAfterMs: number): void {
+    if (worker.process.state === 'dead') return;
+    worker.process.kill();
+    this.#world.source.processDied(worker.process);
+    this.workers.splice(this.workers.indexOf(worker), 1);
+    this.#missed(worker);
+    this.#world.scheduler.timer(undefined, replaceAfterMs, () => {
+      if (!this.running()) this.start();
+    });
+  }
+
+  /** It stands still; another one is started, as by an operator. */
+  stop(worker: Worker, forMs: number): void {
+    worker.process.stop();
+    this.#missed(worker);
+    this.#world.scheduler.timer(undefined, 300, () => {
+      if (!this.running()) this.start();
+    });
+    this.#world.scheduler.timer(undefined, forMs, () => this.wake(worker));
+  }
+
+  wake({ process }: Worker): void {
+    process.wake();
+    this.#change();
+  }
+
+  /** Ends its steps, then its process. */
+  retire(worker: Worker): void {
+    if (worker.process.state !== 'running') return;
+    this.workers.splice(this.workers.indexOf(worker), 1);
+    if (!this.running()) this.start();
+    const own = [...this.#attempts.values()].filter((attempt) => attempt.worker === worker);
+    for (const { asked } of own) asked.abort();
+    void Promise.all(own.map(({ over }) => over)).then(() => {
+      worker.process.kill();
+      this.#world.source.processDied(worker.process);
+    });
+  }
+
+  /** The server has given an attempt up; it goes on where it is, until it hears of that. */
+  giveUp(part: Part): void {
+    this.#attempts.get(part)?.finish();
+  }
+
+  pause(forMs: number): void {
+    this.#pipeline = pipelineStates[this.#pipeline].pause;
+    for (const { asked } of this.#attempts.values()) asked.abort();
+    void this.#quiet().then(() => {
+      this.#pipeline = pipelineStates[this.#pipeline].stopped;
+      this.#world.scheduler.timer(undefined, forMs, () => this.resume());
+    });
+  }
+
+  resume(): void {
+    this.#pipeline = pipelineStates[pipelineStates[this.#pipeline].resume].loaded;
+    this.#change();
+  }
+
+  /** A fresh run takes over when nothing runs (E21). */
+  rotate(): void {
+    for (const { asked } of this.#attempts.values()) asked.abort();
+  }
+
+  async #quiet(): Promise<void> {
+    while (this.#attempts.size > 0) await Promise.all([...this.#attempts.values()].map(({ over }) => over));
+  }
+
+  async #loop(part: Part): Promise<void> {
+    for (;;) {
+      const worker = this.running();
+      if (!worker || this.#states.get(part)!.state !== 'running' || (this.#pipeline !== 'running' && this.#pipeline !== 'parked')) {
+        await this.#changed.promise;
+        continue;
+      }
+      const waitMs = await this.#attempt(part, worker);
+      if (waitMs > 0) await this.#sleep(waitMs);
+    }
+  }
+
+  /** Returns how long to wait before the next. */
+  async #attempt(part: Part, worker: Worker): Promise<number> {
+    const asked = new AbortController();
+    const { promise: over, resolve: finish } = Promise.withResolvers<void>();
+    const attempt: Attempt = { worker, asked, over, finish };
+    this.#attempts.set(part, attempt);
+    let waitMs = 0;
+    const ended = worker.step(part, asked.signal).then(
+      (how) => {
+        if (how === 'superseded') waitMs = 1_000;
+      },
+      (error: unknown) => {
+        waitMs = 200;
+        // an attempt that was given up tells nobody
+        if (this.#attempts.get(part) === attempt) this.#failed(part, error);
+      },
+    );
+    await Promise.race([ended, over]);
+    this.#attempts.delete(part);
+    finish();
+    return waitMs;
+  }
+
+  #failed(part: Part, error: unknown): void {
+    const failure = failureOf(error);
+    if (!(failure instanceof ApplicationFailure) || !failure.nonRetryable) return;
+    const { state } = this.#states.get(part)!;
+    const event = failure.type === configurationFailure ? 'refuse' : 'fail';
+    this.#states.set(part, { state: laneStates[state][event], sentence: failure.message, cause: error });
+    if (part === 'capture') this.#pipeline = pipelineStates[this.#pipeline].refuse;
+  }
+
+  /** Its heartbeats stop: after their timeout others take its steps. */
+  #missed(worker: Worker): void {
+    const own = [...this.#attempts].filter(([, attempt]) => attempt.worker === worker);
+    this.#world.scheduler.timer(undefined, heartbeatTimeoutMs, () => {
+      for (const [part, attempt] of own) if (this.#attempts.get(part) === attempt && worker.process.state !== 'running') attempt.finish();
+      this.#change();
+    });
+  }
+
+  #change(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  #sleep(ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#world.scheduler.timer(undefined, ms, resolve);
+    return promise;
+  }
+}
+
+const heartbeatTimeoutMs = 700;

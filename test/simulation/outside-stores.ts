@@ -1,0 +1,196 @@
+import type { Piece } from '../../connectors/clickhouse/pieces.ts';
+import type { VersionedRows } from '../../connectors/clickhouse/versioned-rows.ts';
+import type { Content, Poster } from '../../connectors/http/post.ts';
+import type { LiveStructure } from '../../connectors/redis/live-structure.ts';
+import { StructureLost } from '../../connectors/redis/live-structure.ts';
+import { FenceMoved } from '../../connectors/sink.ts';
+import { postgresText } from '../../core/columns/postgres-text.ts';
+import type { Position } from '../../core/position.ts';
+import { positionAt } from '../../core/position.ts';
+import { paneMs, rollingMs } from './pipeline.ts';
+import type { SimulatedProcess } from './scheduler.ts';
+import type { Trouble } from './trouble.ts';
+
+export type StoredRow = { readonly position: Position; readonly row: Readonly<Record<string, string | null>> | null };
+
+/** A table whose greatest position of a sort key wins, tombstones included, as a ReplacingMergeTree with FINAL. */
+export class VersionedTable {
+  readonly #trouble: Trouble;
+  /** By sort key; row null: a tombstone. */
+  rows = new Map<string, StoredRow>();
+  fence: Position;
+  /** The fence before a backup was put back counts still: what was confirmed by it was rightly confirmed. */
+  greatestFence: Position;
+
+  constructor(trouble: Trouble, fence: Position) {
+    this.#trouble = trouble;
+    this.fence = fence;
+    this.greatestFence = fence;
+  }
+
+  /** Returns what puts a backup of this moment back. */
+  backup(): () => void {
+    const [rows, fence] = [new Map(this.rows), this.fence];
+    return () => {
+      this.rows = new Map(rows);
+      this.fence = fence;
+    };
+  }
+
+  seenBy(process: SimulatedProcess): VersionedRows {
+    const call = <T>(effect: () => T, half?: () => unknown) => this.#trouble.call(process, 'enriched', effect, half);
+    return {
+      create: async () => {},
+      target: () => call(() => 'table'),
+      insert: (pieces) => {
+        const rows = pieces.flatMap(rowsOf);
+        return call(
+          () => rows.forEach((row) => this.#put(...row)),
+          () => rows.slice(0, Math.ceil(rows.length / 2)).forEach((row) => this.#put(...row)),
+        );
+      },
+      bury: (at) =>
+        call(() => {
+          for (const [key, { position, row }] of this.rows) if (row && position < at) this.#put(key, { position: at, row: null });
+        }),
+      readFence: () => call(() => this.fence),
+      writeFence: (_, position) =>
+        call(() => {
+          if (position > this.fence) this.fence = position;
+          if (position > this.greatestFence) this.greatestFence = position;
+        }),
+      close: async () => {},
+    };
+  }
+
+  #put(key: string, stored: StoredRow): void {
+    const before = this.rows.get(key);
+    if (!before || before.position <= stored.position) this.rows.set(key, stored);
+  }
+}
+
+function rowsOf({ columns, positions, deleted, start, end }: Piece): (readonly [key: string, StoredRow])[] {
+  return Array.from({ length: end - start }, (_, index) => {
+    const at = start + index;
+    const row = Object.fromEntries([...columns].map(([name, vector]) => [name, postgresText(vector, at)]));
+    return [`${row['at']} ${row['id']}`, { position: positionAt(positions, at), row: deleted ? null : row }] as const;
+  });
+}
+
+/** A rolling window as live.lua keeps it: one accumulator a pane and member. */
+export class LiveStore {
+  readonly #trouble: Trouble;
+  fence: Position | undefined;
+  #generation = true;
+  endUs: number | undefined;
+  #panes = new Map<number, Map<string, number>>();
+
+  constructor(trouble: Trouble, fence: Position) {
+    this.#trouble = trouble;
+    this.fence = fence;
+  }
+
+  backup(): () => void {
+    const { fence, endUs } = this;
+    const [generation, panes] = [this.#generation, [...this.#panes].map(([start, members]) => [start, new Map(members)] as const)];
+    return () => {
+      this.fence = fence;
+      this.endUs = endUs;
+      this.#generation = generation;
+      this.#panes = new Map(panes.map(([start, members]) => [start, new Map(members)]));
+    };
+  }
+
+  /** FLUSHALL, or an eviction that leaves the fence. */
+  lose(structuresOnly: boolean): void {
+    if (!structuresOnly) this.fence = undefined;
+    this.#generation = false;
+    this.endUs = undefined;
+    this.#panes.clear();
+  }
+
+  /** What readers see: scores by member. */
+  scores(): ReadonlyMap<string, number> {
+    const scores = new Map<string, number>();
+    const floor = this.#floor();
+    for (const [start, members] of this.#panes) {
+      if (start > floor || start <= floor - rollingMs) continue;
+      for (const [member, value] of members) scores.set(member, (scores.get(member) ?? 0) + value);
+    }
+    return new Map([...scores].filter(([, score]) => score !== 0));
+  }
+
+  seenBy(process: SimulatedProcess): LiveStructure {
+    const call = <T>(effect: () => T) => this.#trouble.call(process, 'live', effect);
+    return {
+      readFence: () => call(() => (this.#generation ? this.fence : undefined)),
+      apply: ({ truncated, endUs, deltas }, from, to) =>
+        call(() => {
+          if (this.fence !== from) throw new FenceMoved('live', from, this.fence);
+          if (!this.#generation) throw new StructureLost('live');
+          if (truncated) this.#panes.clear();
+          if (endUs !== undefined && (this.endUs === undefined || endUs > this.endUs)) this.endUs = endUs;
+          this.#add(deltas);
+          this.fence = to;
+        }),
+      swap: (deltas, endUs, position) =>
+        call(() => {
+          this.#panes.clear();
+          this.endUs = endUs;
+          this.#add(deltas);
+          this.#generation = true;
+          this.fence = position;
+        }),
+      close: () => {},
+    };
+  }
+
+  #add({ panes, keys, values }: Parameters<LiveStructure['swap']>[0]): void {
+    const oldest = this.#floor() - rollingMs;
+    for (const start of this.#panes.keys()) if (start <= oldest) this.#panes.delete(start);
+    panes.forEach((start, entry) => {
+      if (start <= oldest) return;
+      let members = this.#panes.get(start);
+      if (!members) this.#panes.set(start, (members = new Map()));
+      members.set(keys[entry]!, (members.get(keys[entry]!) ?? 0) + values[0]![entry]!);
+    });
+  }
+
+  #floor(): number {
+    return this.endUs === undefined ? Number.NEGATIVE_INFINITY : Math.floor(this.endUs / 1000 / paneMs) * paneMs;
+  }
+}
+
+export type ReceivedEvent = { readonly position: Position; readonly op: string; readonly key: number | null; readonly row: Readonly<Record<string, unknown>> | null };
+
+/** Somebody who gets signed messages, keeps each id once, and folds their events by key. */
+export class Receiver {
+  readonly #trouble: Trouble;
+  readonly #bodies = new Map<string, string>();
+  readonly events = new Map<string, ReceivedEvent>();
+  /** What no sender may do: another body under an id, another event at a position. */
+  readonly wrongs: string[] = [];
+
+  constructor(trouble: Trouble) {
+    this.#trouble = trouble;
+  }
+
+  seenBy(process: SimulatedProcess): Poster {
+    return {
+      content: async (body: Uint8Array): Promise<Content> => ({ bytes: body }),
+      post: (id, { bytes }) => this.#trouble.call(process, 'external', () => this.#take(id, new TextDecoder().decode(bytes))),
+      close: () => {},
+    };
+  }
+
+  #take(id: string, body: string): void {
+    const before = this.#bodies.get(id);
+    if (before !== undefined && before !== body) this.wrongs.push(`message ${id} came with another body: ${before} then ${body}`);
+    this.#bodies.set(id, body);
+    for (const event of JSON.parse(body) as ReceivedEvent[]) {
+      const known = this.events.get(event.position);
+      if (known && JSON.stringify(known) !== JSON.stringify(event)) this.wrongs.push(`the event at ${event.position} came as ${JSON.stringify(known)} and as ${JSON.stringify(event)}`);
+      this.events.set(event.position, event);
+    }
+  }
+}

@@ -1,0 +1,133 @@
+import { Random } from '../../bench/load/random.ts';
+
+/** One schedule: limits, what the source does, and what goes wrong when. Times in milliseconds from the beginning. */
+export type Plan = { readonly seed: number; readonly knobs: Knobs; readonly items: readonly Item[] };
+
+export type Knobs = {
+  readonly segmentRows: number;
+  readonly maxSlotLagBytes: number;
+  readonly spoolKeepMs: number;
+  readonly cacheBytes: number;
+  /** How many rows one apply takes at most, about. */
+  readonly applyRows: number;
+  readonly messageRows: number;
+  readonly inFlight: number;
+};
+
+export type Item = { readonly atMs: number } & (
+  | { readonly kind: 'transaction'; readonly changes: readonly Change[]; readonly openMs: number }
+  | { readonly kind: 'kill' }
+  | { readonly kind: 'power failure' }
+  | { readonly kind: 'stop'; readonly forMs: number }
+  | { readonly kind: 'second worker'; readonly forMs: number }
+  | { readonly kind: 'graceful restart' }
+  | { readonly kind: 'attempt given up'; readonly part: Part }
+  | { readonly kind: 'pause'; readonly forMs: number }
+  | { readonly kind: 'rotate' }
+  | { readonly kind: 'clock'; readonly skewMs: number }
+  | { readonly kind: 'walsender ends' }
+  | { readonly kind: 'source restarts'; readonly forMs: number }
+  | { readonly kind: 'promotion'; readonly lost: number; readonly forMs: number }
+  | { readonly kind: 'slot dropped' }
+  | { readonly kind: 'spool deleted' }
+  | { readonly kind: 'sink fails'; readonly sink: SinkName; readonly how: SinkFailure; readonly forMs: number }
+  | { readonly kind: 'sink set back'; readonly sink: 'enriched' | 'live'; readonly byMs: number }
+  | { readonly kind: 'redis emptied'; readonly structuresOnly: boolean }
+);
+
+/** refuse: nothing happens. lost reply: it happens, and an error is the answer. half: a part of it happens, then an error. */
+export type SinkFailure = 'refuse' | 'lost reply' | 'half';
+export type SinkName = 'state' | 'enriched' | 'live' | 'external';
+export type Part = 'capture' | 'aggregate' | 'enriched' | 'live' | 'external' | 'out';
+
+export type Change = {
+  readonly kind: 'insert' | 'update' | 'rekey' | 'delete' | 'truncate' | 'post' | 'unpost' | 'truncate posts';
+  readonly slot: number;
+  readonly k: string | null;
+  /** How long before its commit an event says that it was, milliseconds; negative: after. */
+  readonly lagMs: number;
+  readonly points: string | null;
+};
+
+export const lastMs = 7_000;
+export const longestOpenMs = 1_500;
+
+/** What a seed stands for. */
+export function planOf(seed: number): Plan {
+  const random = new Random(seed);
+  const knobs: Knobs = {
+    segmentRows: random.pick([2, 5, 1_000]),
+    maxSlotLagBytes: random.pick([3_000, 1 << 30, 1 << 30]),
+    spoolKeepMs: random.pick([0, 1_000, 3_600_000]),
+    cacheBytes: random.pick([0, 1 << 20]),
+    applyRows: random.pick([1, 8, 1_000]),
+    messageRows: random.pick([1, 3, 100]),
+    inFlight: random.pick([1, 3]),
+  };
+  const items: Item[] = [];
+  const transactions = 10 + random.below(40);
+  for (let count = 0; count < transactions; count++) items.push(transactionAt(random, random.below(lastMs)));
+  const faults = random.below(7);
+  for (let count = 0; count < faults; count++) items.push(faultAt(random, random.below(lastMs)));
+  items.sort((a, b) => a.atMs - b.atMs);
+  return { seed, knobs, items };
+}
+
+function transactionAt(random: Random, atMs: number): Item {
+  const size = random.next() < 0.08 ? 8 + random.below(20) : random.below(5);
+  const changes = Array.from({ length: size }, () => change(random));
+  return { atMs, kind: 'transaction', changes, openMs: random.next() < 0.1 ? random.below(longestOpenMs) : random.below(20) };
+}
+
+function change(random: Random): Change {
+  const kind = weighted<Change['kind']>(random, [
+    [30, 'insert'],
+    [7, 'update'],
+    [4, 'rekey'],
+    [5, 'delete'],
+    [1, 'truncate'],
+    [6, 'post'],
+    [2, 'unpost'],
+    [0.5, 'truncate posts'],
+  ]);
+  const lagMs = weighted<number>(random, [
+    [10, random.below(600)],
+    [4, random.below(6_000)],
+    [1, -random.below(4_000)],
+    [0.5, -1_000_000_000],
+  ]);
+  return { kind, slot: random.below(1_000), k: random.pick(['a', 'b', 'c', 'ü', null]), lagMs, points: random.pick(['0', '1', '2', '-3', '2147483647', null]) };
+}
+
+function faultAt(random: Random, atMs: number): Item {
+  const forMs = random.below(3_000);
+  const sink = random.pick<SinkName>(['state', 'enriched', 'live', 'external']);
+  return weighted<() => Item>(random, [
+    [6, () => ({ atMs, kind: 'kill' })],
+    [3, () => ({ atMs, kind: 'power failure' })],
+    [4, () => ({ atMs, kind: 'stop', forMs: 500 + forMs * 2 })],
+    [3, () => ({ atMs, kind: 'second worker', forMs })],
+    [2, () => ({ atMs, kind: 'graceful restart' })],
+    [3, () => ({ atMs, kind: 'attempt given up', part: random.pick<Part>(['capture', 'aggregate', 'enriched', 'live', 'external', 'out']) })],
+    [2, () => ({ atMs, kind: 'pause', forMs })],
+    [2, () => ({ atMs, kind: 'rotate' })],
+    [1, () => ({ atMs, kind: 'clock', skewMs: random.pick([-3_600_000, 3_600_000]) })],
+    [3, () => ({ atMs, kind: 'walsender ends' })],
+    [2, () => ({ atMs, kind: 'source restarts', forMs })],
+    [1.5, () => ({ atMs, kind: 'promotion', lost: random.pick([0, 0, 1, 3]), forMs })],
+    [0.3, () => ({ atMs, kind: 'slot dropped' })],
+    [1.5, () => ({ atMs, kind: 'spool deleted' })],
+    [8, () => ({ atMs, kind: 'sink fails', sink, how: random.pick<SinkFailure>(['refuse', 'lost reply', 'half']), forMs })],
+    [1.5, () => ({ atMs, kind: 'sink set back', sink: random.pick(['enriched', 'live'] as const), byMs: random.below(3_000) })],
+    [1.5, () => ({ atMs, kind: 'redis emptied', structuresOnly: random.next() < 0.5 })],
+  ])();
+}
+
+function weighted<T>(random: Random, choices: readonly (readonly [weight: number, value: T])[]): T {
+  let left = random.next() * choices.reduce((sum, [weight]) => sum + weight, 0);
+  for (const [weight, value] of choices) {
+    left -= weight;
+    if (left < 0) return value;
+  }
+  return choices.at(-1)![1];
+}

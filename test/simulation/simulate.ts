@@ -1,0 +1,153 @@
+import { unreachable } from '../../core/unreachable.ts';
+import { Violation, assertChain, assertEqual, assertSafe, hasPhantoms, neededFences } from './check.ts';
+import { ordinalsOf } from './oracle.ts';
+import { Orchestrator, parts } from './orchestrator.ts';
+import type { Item, Plan } from './plan.ts';
+import { lastMs, longestOpenMs } from './plan.ts';
+import { position } from '../../core/position.ts';
+import { World, beginMs } from './world.ts';
+
+/** equal: every sink has what the source had. parked: it stopped with this sentence, rightly. */
+export type Outcome = { readonly kind: 'equal' | 'parked'; readonly steps: number; readonly sentence?: string };
+
+/** Runs a schedule to its end. Throws a Violation if a promise was broken, or nothing moved any more. */
+export async function simulate(plan: Plan): Promise<Outcome> {
+  const world = new World(plan);
+  const { scheduler, source, trouble, state } = world;
+  let broken: unknown;
+  source.onConfirm = (lsn) => {
+    try {
+      assertSafe(world, lsn);
+    } catch (error) {
+      broken ??= error;
+    }
+  };
+  const orchestrator = new Orchestrator(world);
+  for (const item of plan.items) schedule(world, orchestrator, item);
+
+  await scheduler.run(() => broken !== undefined, beginMs + lastMs, mostSteps);
+  // quiet: everything is mended, and what stood still wakes up
+  trouble.endAll();
+  source.comeUp();
+  for (const worker of orchestrator.workers) orchestrator.wake(worker);
+  if (!orchestrator.running()) orchestrator.start();
+  orchestrator.resume();
+
+  // a canary of a capture that streams now: everything before it has come
+  const quietUs = (beginMs + lastMs + longestOpenMs) * 1000;
+  const target = () => {
+    const first = source.wal.find(({ commitUs }) => commitUs > quietUs);
+    return first && position(1, first.lsn, ordinalsOf(first.events));
+  };
+  const caughtUp = () => {
+    const to = target();
+    const fences = [...neededFences(world).map(([, fence]) => fence), world.live.fence];
+    return to !== undefined && fences.every((fence) => fence !== undefined && fence >= to) && state.relayFence === state.aggregate.outboxSeq;
+  };
+  const done = () => broken !== undefined || orchestrator.parked.size > 0 || caughtUp();
+  const ended = await scheduler.run(done, beginMs + lastMs + quietMs, mostSteps);
+  if (broken !== undefined) throw broken as Error;
+  assertChain(world);
+  const [parked] = orchestrator.parked;
+  if (parked) {
+    const [part, { sentence, cause }] = parked;
+    if (!isRight(world, part, sentence)) throw new Violation(`${part} stopped without need: ${sentence}`, { cause });
+    return { kind: 'parked', steps: scheduler.steps, sentence };
+  }
+  if (ended === 'late') throw new Violation(`nothing moves: the stream goes to ${target()}, and the lanes are at ${JSON.stringify([...neededFences(world), ['live', world.live.fence]])}, relay ${state.relayFence} of ${state.aggregate.outboxSeq}`);
+  assertEqual(world);
+  return { kind: 'equal', steps: scheduler.steps };
+}
+
+const quietMs = 60_000;
+const mostSteps = 60_000;
+
+function schedule(world: World, orchestrator: Orchestrator, item: Item): void {
+  const { scheduler, source, disk, trouble, rows, live } = world;
+  const at = (ms: number, then: () => void) => scheduler.timer(undefined, ms, then);
+  if (item.kind === 'transaction') {
+    at(item.atMs, () => {
+      const transaction = source.begin();
+      at(item.openMs, () => transaction.commit(item.changes));
+    });
+    return;
+  }
+  if (item.kind === 'sink set back') {
+    let restore = () => {};
+    at(item.atMs - item.byMs, () => (restore = (item.sink === 'live' ? live : rows).backup()));
+    at(item.atMs, () => {
+      trouble.restart(item.sink);
+      restore();
+    });
+    return;
+  }
+  at(item.atMs, () => {
+    const worker = orchestrator.running();
+    switch (item.kind) {
+      case 'kill':
+        if (worker) orchestrator.kill(worker, 500);
+        return;
+      case 'power failure':
+        for (const each of [...orchestrator.workers]) orchestrator.kill(each, 800);
+        disk.failPower();
+        return;
+      case 'stop':
+        if (worker) orchestrator.stop(worker, item.forMs);
+        return;
+      case 'second worker': {
+        const second = orchestrator.start();
+        at(item.forMs, () => orchestrator.retire(second));
+        return;
+      }
+      case 'graceful restart':
+        if (worker) orchestrator.retire(worker);
+        return;
+      case 'attempt given up':
+        return orchestrator.giveUp(item.part);
+      case 'pause':
+        return orchestrator.pause(item.forMs);
+      case 'rotate':
+        return orchestrator.rotate();
+      case 'clock':
+        if (worker) worker.process.skewMs = item.skewMs;
+        return;
+      case 'walsender ends':
+        return source.endWalsender();
+      case 'source restarts':
+        source.goDown();
+        at(item.forMs, () => source.comeUp());
+        return;
+      case 'promotion':
+        source.goDown();
+        source.promote(item.lost);
+        at(item.forMs, () => source.comeUp());
+        return;
+      case 'slot dropped':
+        source.slot = undefined;
+        return source.endWalsender();
+      case 'spool deleted':
+        return disk.deleteAll();
+      case 'sink fails':
+        trouble.begin(item.sink, item.how);
+        at(item.forMs, () => trouble.end(item.sink));
+        return;
+      case 'redis emptied':
+        return live.lose(item.structuresOnly);
+      default:
+        return unreachable(item);
+    }
+  });
+}
+
+/** Whether the schedule did something that only a person can mend, and the sentence says that. */
+function isRight(world: World, part: (typeof parts)[number], sentence: string): boolean {
+  const has = (kind: Item['kind']) => world.plan.items.some((item) => item.kind === kind);
+  if (part === 'capture') {
+    if (/^The replication slot .* is gone/.test(sentence)) return has('slot dropped');
+    if (/^The source .* (was promoted|was set back|is not the one its spool was written from)/.test(sentence)) return hasPhantoms(world);
+    if (/already told to forget/.test(sentence)) return has('spool deleted');
+    return false;
+  }
+  if (/begins at .* was trimmed/.test(sentence)) return part !== 'live' && has('sink set back');
+  return false;
+}

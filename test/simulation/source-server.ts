@@ -1,0 +1,345 @@
+import type { Random } from '../../bench/load/random.ts';
+import { canaryPrefix } from '../../connectors/postgres/pgoutput/decoder.ts';
+import type { ReplicationTarget } from '../../connectors/postgres/replication-stream.ts';
+import type { Source, SourceStream } from '../../connectors/postgres/source.ts';
+import { TransientError } from '../../connectors/transient-error.ts';
+import type { Lsn } from '../../core/position.ts';
+import { lsnText } from '../../core/position.ts';
+import type { PlainEvent } from '../../core/segment-builder.ts';
+import { beginMessage, commitMessage, eventMessage, logicalMessage, relationMessage, type ServerTable } from './pgoutput-writer.ts';
+import type { Change } from './plan.ts';
+import type { Scheduler, SimulatedProcess } from './scheduler.ts';
+import { SourceTables } from './source-table.ts';
+
+/** A committed transaction of the WAL. */
+export type Committed = {
+  readonly lsn: Lsn;
+  readonly endLsn: Lsn;
+  readonly commitUs: number;
+  readonly events: readonly PlainEvent[];
+  /** Idle clock of a canary, microseconds since 1970. */
+  readonly canaryUs: number | undefined;
+  readonly messages: readonly { readonly bytes: Buffer; readonly walStart: Lsn; readonly table: ServerTable | undefined }[];
+  /** The tables after it: what a standby has that was promoted here. */
+  readonly after: SourceTables;
+};
+
+const tables: Readonly<Record<string, ServerTable>> = {
+  events: { id: 1, name: 'events', columns: [{ name: 'id', typeOid: 20 }, { name: 'k', typeOid: 25 }, { name: 'at', typeOid: 1184 }, { name: 'points', typeOid: 23 }] },
+  posts: { id: 2, name: 'posts', columns: [{ name: 'id', typeOid: 25 }, { name: 'title', typeOid: 25 }] },
+};
+const types = new Map([[20, 'int8'], [25, 'text'], [1184, 'timestamptz'], [23, 'int4']] as const);
+export const systemIdentifier = '7000000000000000001';
+
+/**
+ * A PostgreSQL as a replication client meets it: transactions in commit order, a slot that begins at what was confirmed to
+ * it (and may have forgotten the last of that after a crash), one reader a slot, timelines.
+ */
+export class SourceServer {
+  readonly #random: Random;
+  readonly #scheduler: Scheduler;
+  readonly #pipeline: string;
+  /** Transactions of the present timeline that the slot may still have to send, and those before. */
+  wal: Committed[] = [];
+  #walEnd: Lsn = 1_000n;
+  #tables = new SourceTables();
+  #timeline = 1;
+  #history = '';
+  #up = true;
+  #open: { readonly sinceMs: number }[] = [];
+  slot: { confirmed: Lsn } | undefined = { confirmed: 1_000n };
+  #slotOnDisk: Lsn = 1_000n;
+  #connections = new Set<Connection>();
+  #reader: Stream | undefined;
+  #nextPid = 1;
+  /** Told of everything that is confirmed, before the slot moves. */
+  onConfirm: (lsn: Lsn) => void = () => {};
+  /** Where timelines began that lost transactions. */
+  readonly promotions: { readonly left: Lsn }[] = [];
+
+  constructor(scheduler: Scheduler, random: Random, pipeline: string) {
+    this.#scheduler = scheduler;
+    this.#random = random;
+    this.#pipeline = pipeline;
+  }
+
+  get walEnd(): Lsn {
+    return this.#walEnd;
+  }
+
+  begin(): { commit: (changes: readonly Change[]) => void } {
+    const open = { sinceMs: this.#scheduler.nowMs };
+    this.#open.push(open);
+    return {
+      commit: (changes) => {
+        // a restart ended it
+        if (!this.#open.includes(open)) return;
+        this.#open = this.#open.filter((each) => each !== open);
+        const nowMs = this.#scheduler.nowMs;
+        const events = changes.flatMap((change) => this.#tables.change(change, nowMs) ?? []);
+        if (events.length > 0) this.#commit(events, undefined);
+      },
+    };
+  }
+
+  /** All connections end. */
+  goDown(): void {
+    this.#up = false;
+    this.#open = [];
+    for (const connection of this.#connections) connection.end();
+    this.#connections.clear();
+    this.#reader?.fail();
+    if (this.slot && this.#random.next() < 0.5) this.slot.confirmed = this.#slotOnDisk;
+  }
+
+  comeUp(): void {
+    this.#up = true;
+  }
+
+  /** A standby takes over that has all but the last `lost` transactions. */
+  promote(lost: number): void {
+    const kept = this.wal.slice(0, Math.max(0, this.wal.length - lost));
+    const left = kept.at(-1)?.endLsn ?? 1_000n;
+    this.#history += `${this.#timeline}\t${lsnText(left)}\tno recovery target specified\n`;
+    this.#timeline++;
+    this.promotions.push({ left });
+    this.#tables = kept.at(-1)?.after.copy() ?? new SourceTables();
+    this.wal = kept;
+    this.#walEnd = left;
+    const synced = this.#random.next() < 0.5 ? this.#slotOnDisk : (this.slot?.confirmed ?? 0n);
+    if (this.slot) this.slot = { confirmed: synced < left ? synced : left };
+  }
+
+  endWalsender(): void {
+    this.#reader?.fail();
+  }
+
+  connect(process: SimulatedProcess): Promise<Source> {
+    return process.io(() => {
+      if (!this.#up) throw away();
+      const connection = new Connection(process, this.#pipeline, this);
+      this.#connections.add(connection);
+      return connection;
+    });
+  }
+
+  // what connections do
+
+  catalog() {
+    const relations = { 'public.events': 1, 'public.posts': 2 };
+    return { systemIdentifier, walEnd: this.#walEnd, tables: relations, keepBytes: undefined, binary: false, typeOf: (oid: number) => types.get(oid as 20) ?? ('other' as const) };
+  }
+
+  timeline() {
+    return { timeline: this.#timeline, history: this.#history };
+  }
+
+  describeSlot() {
+    return this.slot && { confirmed: this.slot.confirmed, status: 'reserved', activePid: this.#reader?.pid };
+  }
+
+  disconnect(pid: number): void {
+    if (this.#reader?.pid === pid) this.#reader.fail();
+  }
+
+  emitCanary(): void {
+    const oldest = Math.min(this.#scheduler.nowMs, ...this.#open.map(({ sinceMs }) => sinceMs));
+    this.#commit([], oldest * 1000);
+  }
+
+  openStream(process: SimulatedProcess, from: Lsn, target: ReplicationTarget): Stream {
+    if (!this.slot) throw new TransientError('replication slot does not exist');
+    if (this.#reader) throw new TransientError('replication slot is active');
+    const start = from > this.slot.confirmed ? from : this.slot.confirmed;
+    this.#reader = new Stream({
+      process,
+      target,
+      pid: this.#nextPid++,
+      server: this,
+      random: this.#random,
+      // this server's WAL, whatever becomes of it later
+      next: this.wal.findIndex(({ lsn }) => lsn >= start),
+      closed: (stream) => {
+        if (this.#reader === stream) this.#reader = undefined;
+      },
+    });
+    return this.#reader;
+  }
+
+  confirm(lsn: Lsn): void {
+    this.onConfirm(lsn);
+    if (!this.slot || lsn <= this.slot.confirmed) return;
+    this.slot.confirmed = lsn;
+    if (this.#random.next() < 0.3) this.#slotOnDisk = lsn;
+  }
+
+  /** The worker's process died: its connections are reset, at once or when the server notices. */
+  processDied(process: SimulatedProcess): void {
+    for (const connection of this.#connections) if (connection.process === process) this.#connections.delete(connection);
+    if (this.#reader?.process === process && this.#random.next() < 0.7) this.#reader = undefined;
+  }
+
+  #commit(events: readonly PlainEvent[], canaryUs: number | undefined): void {
+    const commitUs = this.#scheduler.nowMs * 1000;
+    const messages: { bytes: Buffer; walStart: Lsn; table: ServerTable | undefined }[] = [];
+    let at = this.#walEnd + 8n;
+    for (const event of events) {
+      // the rows of one multi-insert share an LSN
+      if (this.#random.next() < 0.7) at += BigInt(8 + 8 * this.#random.below(12));
+      const table = tables[event.table ?? 'events']!;
+      messages.push({ bytes: eventMessage(table, event), walStart: at, table });
+    }
+    if (canaryUs !== undefined) messages.push({ bytes: logicalMessage(at, canaryPrefix(this.#pipeline), String(canaryUs)), walStart: at, table: undefined });
+    const lsn = at + 64n;
+    const endLsn = lsn + 48n;
+    const whole = [
+      { bytes: beginMessage(lsn, BigInt(commitUs)), walStart: lsn, table: undefined },
+      ...messages,
+      { bytes: commitMessage(lsn, endLsn, BigInt(commitUs)), walStart: endLsn, table: undefined },
+    ];
+    this.wal.push({ lsn, endLsn, commitUs, events, canaryUs, messages: whole, after: this.#tables.copy() });
+    this.#walEnd = endLsn;
+    this.#reader?.wake();
+  }
+}
+
+/** The ordinary connection of a capture. */
+class Connection implements Source {
+  readonly process: SimulatedProcess;
+  readonly #pipeline: string;
+  readonly #server: SourceServer;
+  readonly #gone = Promise.withResolvers<never>();
+  #ended = false;
+  readonly gone: Promise<never>;
+
+  constructor(process: SimulatedProcess, pipeline: string, server: SourceServer) {
+    this.process = process;
+    this.#pipeline = pipeline;
+    this.#server = server;
+    this.gone = this.#gone.promise;
+    this.gone.catch(() => {});
+  }
+
+  catalog = () => this.#ask(() => this.#server.catalog());
+  assertPublication = () => this.#ask(() => {});
+  timeline = () => this.#ask(() => this.#server.timeline());
+  slot = () => this.#ask(() => this.#server.describeSlot());
+  walEnd = () => this.#ask(() => this.#server.walEnd);
+  disconnect = (pid: number) => this.#ask(() => this.#server.disconnect(pid));
+  emitCanary = () => this.#ask(() => this.#server.emitCanary());
+  stream = (from: Lsn, _binary: boolean, target: ReplicationTarget): Promise<SourceStream> => this.#ask(() => this.#server.openStream(this.process, from, target));
+
+  async close(): Promise<void> {
+    this.#ended = true;
+  }
+
+  end(): void {
+    this.#ended = true;
+    void this.process.io(() => {}).then(() => this.#gone.reject(away()));
+  }
+
+  #ask<T>(answer: () => T): Promise<T> {
+    return this.process.io(() => {
+      if (this.#ended) throw away();
+      return answer();
+    });
+  }
+}
+
+type StreamOptions = {
+  readonly process: SimulatedProcess;
+  readonly target: ReplicationTarget;
+  readonly pid: number;
+  readonly server: SourceServer;
+  readonly random: Random;
+  readonly next: number;
+  readonly closed: (stream: Stream) => void;
+};
+
+/** The replication connection: sends messages one after another, a few at once, also in the middle of a transaction. */
+class Stream implements SourceStream {
+  readonly process: SimulatedProcess;
+  readonly pid: number;
+  readonly ended: Promise<void>;
+  readonly #options: StreamOptions;
+  readonly #end = Promise.withResolvers<void>();
+  readonly #wal: readonly Committed[];
+  #transaction: number;
+  #message = 0;
+  #known = new Set<ServerTable>();
+  #held = false;
+  #over = false;
+  #sending = false;
+
+  constructor(options: StreamOptions) {
+    this.#options = options;
+    this.process = options.process;
+    this.pid = options.pid;
+    this.ended = this.#end.promise;
+    this.ended.catch(() => {});
+    this.#wal = options.server.wal;
+    this.#transaction = options.next < 0 ? this.#wal.length : options.next;
+    this.wake();
+  }
+
+  wake(): void {
+    if (this.#sending || this.#held || this.#over) return;
+    this.#sending = true;
+    void this.process.io(() => {}).then(() => {
+      this.#sending = false;
+      if (this.#over) return;
+      const { random, target, server } = this.#options;
+      target.serverEnd(Number(server.walEnd >> 32n), Number(server.walEnd & 0xffffffffn));
+      for (let count = 1 + random.below(12); count > 0 && this.#transaction < this.#wal.length; count--) this.#send();
+      if (this.#transaction < this.#wal.length) this.wake();
+    }).catch((error: unknown) => this.fail(error));
+  }
+
+  hold(): void {
+    this.#held = true;
+  }
+
+  release(): void {
+    this.#held = false;
+    this.wake();
+  }
+
+  confirm(lsn: Lsn): void {
+    void this.process.io(() => {
+      if (!this.#over) this.#options.server.confirm(lsn);
+    });
+  }
+
+  close(): void {
+    this.#over = true;
+    this.#options.closed(this);
+    this.#end.resolve();
+  }
+
+  fail(error: unknown = away()): void {
+    this.#over = true;
+    this.#options.closed(this);
+    void this.process.io(() => {}).then(() => this.#end.reject(error));
+  }
+
+  #send(): void {
+    const { messages } = this.#wal[this.#transaction]!;
+    const { bytes, walStart, table } = messages[this.#message]!;
+    if (table && !this.#known.has(table)) {
+      this.#known.add(table);
+      this.#deliver(relationMessage(table), walStart);
+    }
+    this.#deliver(bytes, walStart);
+    if (++this.#message < messages.length) return;
+    this.#message = 0;
+    this.#transaction++;
+  }
+
+  #deliver(bytes: Buffer, walStart: Lsn): void {
+    this.#options.target.message(bytes, 0, bytes.length, Number(walStart >> 32n), Number(walStart & 0xffffffffn));
+  }
+}
+
+function away(): Error {
+  return new TransientError('the source is away');
+}

@@ -1,0 +1,164 @@
+import { runLane } from '../../activities/lane-loop.ts';
+import { captureStart, segmentLanes } from '../../activities/capture-start.ts';
+import { runRelay } from '../../activities/relay-loop.ts';
+import { Seats } from '../../activities/seats.ts';
+import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
+import { ClickHouseSink, sinkTable } from '../../connectors/clickhouse/clickhouse-sink.ts';
+import { HttpSink } from '../../connectors/http/http-sink.ts';
+import { capture } from '../../connectors/postgres/capture.ts';
+import { dimensionsAt } from '../../connectors/postgres/dimensions-at.ts';
+import { RedisLiveSink } from '../../connectors/redis/live.ts';
+import type { Sink } from '../../connectors/sink.ts';
+import type { Appender, SegmentLog } from '../../connectors/spool/segment-log.ts';
+import { openSegmentLog } from '../../connectors/spool/segment-log.ts';
+import { pause } from '../../core/clock.ts';
+import type { Pipeline } from '../../core/pipeline.ts';
+import type { Position } from '../../core/position.ts';
+import type { Part } from './plan.ts';
+import type { SimulatedProcess } from './scheduler.ts';
+import { systemIdentifier } from './source-server.ts';
+import type { World } from './world.ts';
+
+type OpenSink = { readonly sink: Sink; readonly rebuild?: () => Promise<Position> };
+
+/** A worker process: the product's own steps, over what it sees of the world. */
+export class Worker {
+  readonly process: SimulatedProcess;
+  readonly #world: World;
+  readonly #pipeline: Pipeline;
+  readonly #seats = new Seats();
+  readonly #sinks = new Map<string, OpenSink>();
+  #log: Promise<SegmentLog & Appender> | undefined;
+  /** Fences of the lanes that run here. */
+  readonly #fences = new Map<string, Position>();
+
+  constructor(world: World, process: SimulatedProcess) {
+    this.#world = world;
+    this.#pipeline = world.pipeline;
+    this.process = process;
+  }
+
+  /** One step of a part, as its activity runs it. */
+  async step(part: Part, asked: AbortSignal): Promise<string> {
+    const end = new AbortController();
+    asked.addEventListener('abort', () => end.abort(), { once: true });
+    if (asked.aborted) end.abort();
+    const leave = await this.#seats.take(part, () => end.abort());
+    const stop = this.process.clock.after(this.#pipeline.settings.stepMs, () => end.abort());
+    try {
+      if (part === 'capture') return await this.#capture(end.signal);
+      if (part === 'out') return await this.#relay(end.signal);
+      return await this.#lane(part, end.signal);
+    } finally {
+      this.#fences.delete(part);
+      stop();
+      leave();
+    }
+  }
+
+  async #capture(signal: AbortSignal): Promise<string> {
+    const { state, source } = this.#world;
+    const confirmed = await state.call(this.process, () => state.confirmed);
+    const log = await this.#segments();
+    const lanes = segmentLanes(this.#pipeline);
+    const { start, reached } = await captureStart({ pipeline: this.#pipeline, log, loadedAt: this.#world.start, confirmedTo: confirmed?.to, readFence: (lane) => this.#open(lane).sink.readFence() });
+    const { reason } = await capture({
+      pipeline: this.#pipeline,
+      log,
+      connect: () => source.connect(this.process),
+      clock: this.process.clock,
+      captureId: `${this.process.name}-${this.#world.nextCapture++}`,
+      shard: { epoch: 1, systemIdentifier },
+      readConfirmed: () => state.call(this.process, () => state.confirmed),
+      recordConfirmed: (confirmed) =>
+        state.call(this.process, () => {
+          const before = state.confirmed;
+          state.confirmed = { lsn: before && before.lsn > confirmed.lsn ? before.lsn : confirmed.lsn, to: before && before.to > confirmed.to ? before.to : confirmed.to, timeline: confirmed.timeline };
+        }),
+      start,
+      reached,
+      dimensionsAt: (at) => dimensionsAt(state.versionsFor(this.process), log, this.#pipeline, at),
+      fences: () => new Map(lanes.map((lane) => [lane, this.#fences.get(lane) ?? this.#world.reported.get(lane)])),
+      signal,
+      onProgress: () => {},
+    });
+    return reason;
+  }
+
+  async #lane(lane: string, signal: AbortSignal): Promise<string> {
+    const log = await this.#segments();
+    const open = this.#open(lane);
+    try {
+      return await runLane({
+        pipeline: this.#pipeline.name,
+        name: lane,
+        sink: open.sink,
+        rebuild: open.rebuild,
+        log,
+        gatherMs: lane === 'enriched' || lane === 'external' ? 60 : 0,
+        maxRows: this.#world.plan.knobs.applyRows,
+        clock: this.process.clock,
+        signal,
+        onFence: (fence) => this.#report(lane, fence),
+        onApplied: () => {},
+      });
+    } catch (error) {
+      // a destination that failed is opened anew
+      this.#sinks.delete(lane);
+      throw error;
+    }
+  }
+
+  async #relay(signal: AbortSignal): Promise<string> {
+    const { state } = this.#world;
+    return runRelay({
+      name: 'out',
+      relay: state.relayFor(this.process, 'tumble'),
+      readOutbox: (after, limit) => state.call(this.process, () => state.outbox.filter(({ seq }) => seq > after).slice(0, limit)),
+      newest: () => state.call(this.process, () => state.aggregate.outboxSeq),
+      reached: async () => undefined,
+      wait: (waitSignal) => pause(this.process.clock, 700, waitSignal),
+      signal,
+      onPublished: () => {},
+    });
+  }
+
+  /** What other processes know of a fence comes later. */
+  #report(lane: string, fence: Position): void {
+    this.#fences.set(lane, fence);
+    void this.process.io(() => void this.#world.reported.set(lane, fence));
+  }
+
+  #segments(): Promise<SegmentLog & Appender> {
+    if (!this.#log) {
+      const opened = openSegmentLog({ directory: '/spool', shard: this.#pipeline.name, cacheBytes: this.#world.plan.knobs.cacheBytes, clock: this.process.clock, files: this.#world.disk.filesOf(this.process) });
+      this.#log = opened;
+      opened.catch(() => (this.#log = undefined));
+    }
+    return this.#log;
+  }
+
+  #open(lane: string): OpenSink {
+    let open = this.#sinks.get(lane);
+    if (!open) this.#sinks.set(lane, (open = this.#make(lane)));
+    return open;
+  }
+
+  #make(lane: string): OpenSink {
+    const { state, rows, live, receiver } = this.#world;
+    if (lane === 'aggregate') return { sink: new AggregateSink(state.aggregateTables(this.process), this.#pipeline) };
+    const definition = this.#pipeline.sinks[lane];
+    switch (definition?.kind) {
+      case 'clickhouse':
+        return { sink: new ClickHouseSink(lane, sinkTable(this.#pipeline, definition), rows.seenBy(this.process)) };
+      case 'redis-live': {
+        const sink = new RedisLiveSink(this.#pipeline, definition, live.seenBy(this.process), () => state.paneSnapshot(this.process, definition.view));
+        return { sink, rebuild: () => sink.rebuild() };
+      }
+      case 'http':
+        return { sink: new HttpSink(this.#pipeline, lane, definition, { pending: state.pendingFor(this.process, lane), poster: receiver.seenBy(this.process) }) };
+      default:
+        throw new TypeError(`${lane} reads no segments`);
+    }
+  }
+}
