@@ -20,6 +20,7 @@ const laboratory = definePipeline({
         'Event Time': timestamptz(),
         kind: text().nullable().interned(),
         amount: integer().nullable(),
+        doubled: integer().nullable(),
         digits: numeric().nullable(),
         naive: timestamp().nullable(),
         day: date().nullable(),

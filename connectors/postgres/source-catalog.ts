@@ -45,13 +45,14 @@ export async function readSourceCatalog(client: Client, pipeline: Pipeline): Pro
   }
   assertNotSynchronous(pipeline.name, server!.synchronous);
   const { events, dimensions } = pipeline.source;
+  const generated = await sendsGenerated(client);
   const types = new Map<number, ColumnType>();
   const tables: Record<string, number> = {};
   for (const table of [events, ...Object.values(dimensions)]) {
     const found = await readTable(client, table, pipeline.name);
     for (const { oid, type } of found.columns.values()) types.set(oid, type);
     tables[table.relation] = found.oid;
-    checkColumns(table, found.columns);
+    checkColumns(table, found.columns, generated);
     await assertRowKey(client, found.oid, table);
     if (found.withoutIdentity !== undefined && !('appendOnly' in table && table.appendOnly)) throw replicaIdentityMissing(found.withoutIdentity);
   }
@@ -101,8 +102,19 @@ export async function ensurePublication(client: Client, pipeline: Pipeline): Pro
     [publication],
   );
   const list = wanted.map(quoteRelation).join(', ');
-  if (rows.length === 0) await client.query(`create publication ${quote(publication)} for table ${list} with (publish_via_partition_root = true)`);
-  else if (rows.map(({ relation }) => relation).sort().join() !== wanted.join()) await client.query(`alter publication ${quote(publication)} set table ${list}`);
+  // From 18 on the source refuses updates of a table whose replica identity has a column that is not published
+  const options = ['publish_via_partition_root = true', ...(await sendsGenerated(client) ? ['publish_generated_columns = stored'] : [])].join(', ');
+  if (rows.length === 0) await client.query(`create publication ${quote(publication)} for table ${list} with (${options})`);
+  else {
+    await client.query(`alter publication ${quote(publication)} set (${options})`);
+    if (rows.map(({ relation }) => relation).sort().join() !== wanted.join()) await client.query(`alter publication ${quote(publication)} set table ${list}`);
+  }
+}
+
+/** Stored generated columns, from PostgreSQL 18 on. */
+async function sendsGenerated(client: Client): Promise<boolean> {
+  const { rows } = await client.query<{ version: number }>("select current_setting('server_version_num')::int as version");
+  return rows[0]!.version >= 180_000;
 }
 
 export function quote(identifier: string): string {
@@ -115,12 +127,12 @@ export function quoteRelation(relation: string): string {
   return `${quote(relation.slice(0, dot))}.${quote(relation.slice(dot + 1))}`;
 }
 
-type FoundColumn = { readonly oid: number; readonly type: ColumnType; /** As Postgres calls the type. */ readonly name: string; readonly generated: boolean };
+type FoundColumn = { readonly oid: number; readonly type: ColumnType; /** As Postgres calls the type. */ readonly name: string; readonly generated: string };
 
 async function readTable(client: Client, table: Table, pipeline: string): Promise<{ oid: number; withoutIdentity: string | undefined; columns: Map<string, FoundColumn> }> {
-  const { rows } = await client.query<{ table_oid: string; without_identity: string | null; column: string; oid: string; base: string; kind: string; name: string; generated: boolean }>(
+  const { rows } = await client.query<{ table_oid: string; without_identity: string | null; column: string; oid: string; base: string; kind: string; name: string; generated: string }>(
     `with recursive base as (
-       select a.attname, a.attnum, a.atttypid, a.atttypid as typid, c.oid as table_oid, a.attgenerated <> '' as generated
+       select a.attname, a.attnum, a.atttypid, a.atttypid as typid, c.oid as table_oid, a.attgenerated::text as generated
          from pg_class c join pg_attribute a on a.attrelid = c.oid
         where c.oid = to_regclass($1) and a.attnum > 0 and not a.attisdropped
        union all
@@ -146,12 +158,17 @@ async function readTable(client: Client, table: Table, pipeline: string): Promis
   };
 }
 
-function checkColumns(table: Table, found: ReadonlyMap<string, FoundColumn>): void {
+/** `generated`: the source sends stored generated columns. */
+function checkColumns(table: Table, found: ReadonlyMap<string, FoundColumn>, generated: boolean): void {
+  const virtual = [...found].find(([, column]) => column.generated === 'v');
+  if (virtual && !('appendOnly' in table && table.appendOnly)) {
+    throw new ConfigurationError(`Column ${virtual[0]} of table ${table.relation} is generated and not stored: with REPLICA IDENTITY FULL, PostgreSQL would refuse every update of a published table that has one. Make it STORED, or drop it: ALTER TABLE ${table.relation} DROP COLUMN ${virtual[0]};`);
+  }
   for (const [name, { type }] of Object.entries(table.columns)) {
     const column = found.get(name);
     if (!column) throw new ConfigurationError(`Table ${table.relation} has no column ${name}, and the definition uses it. It has: ${[...found.keys()].join(', ')}. Add the column, or correct the definition.`);
-    if (column.generated) {
-      throw new ConfigurationError(`Column ${name} of table ${table.relation} is generated, and the source does not send such columns. Leave it out of the definition; what it holds can be computed in enrich.`);
+    if (column.generated === 'v' || (column.generated === 's' && !generated)) {
+      throw new ConfigurationError(`Column ${name} of table ${table.relation} is generated, and the source does not send it (stored ones are sent from PostgreSQL 18 on). Leave it out of the definition; what it holds can be computed in enrich.`);
     }
     if (column.type !== type) {
       const hint = column.type === 'other' ? ` (${column.name}), which is declared as other()` : '';

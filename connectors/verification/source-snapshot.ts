@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import type { ColumnType } from '../../core/columns/vector.ts';
+import { lastTimeText } from '../../core/columns/wide-columns.ts';
 import type { Pipeline, Table } from '../../core/pipeline.ts';
 import type { Lsn } from '../../core/position.ts';
 import { textSettings } from '../postgres/replication-stream.ts';
@@ -89,6 +90,7 @@ function sourceType(type: ColumnType): string {
 /** Enums, domains and other relatives as the type itself; texts as they are put out, a char's blanks included. */
 function asType(column: string, type: ColumnType): string {
   if (type === 'text' || type === 'other') return `case when ${column} is not null then concat(${column}) end`;
+  if (type === 'timestamp' || type === 'timestamptz') return `case when isfinite(${column}) then least(${column}::${type}, '${lastTimeText}'::${type}) else ${column}::${type} end`;
   return `${column}::${type}`;
 }
 

@@ -54,6 +54,11 @@ export class Int8Column extends Column {
 const epochHigh = 0x35d01;
 const epochLow = 0x3b37e000;
 
+/** The last time that has microseconds since 1970 in 64 bits and is not infinity. Postgres has 29 years more: they stand here. */
+const lastTime = 0x7ffffffffffffffen;
+/** The same in SQL. */
+export const lastTimeText = '294247-01-10 04:00:54.775806+00';
+
 /** timestamp and timestamptz: microseconds since 1970; the infinities keep the int64 extremes. */
 export class TimestampColumn extends Int8Column {
   override read(bytes: Buffer, offset: number, row: number): number {
@@ -72,12 +77,15 @@ export class TimestampColumn extends Int8Column {
       return;
     }
     const sum = low + epochLow;
+    const sumHigh = high + epochHigh + (sum > 0xffffffff ? 1 : 0);
+    if (sumHigh >= 0x7fffffff && (sumHigh > 0x7fffffff || sum >>> 0 === 0xffffffff)) return this.set(row, lastTime);
     this.words[row * 2] = sum;
-    this.words[row * 2 + 1] = high + epochHigh + (sum > 0xffffffff ? 1 : 0);
+    this.words[row * 2 + 1] = sumHigh;
   }
 
   override text(value: string, row: number): void {
-    this.set(row, timestampFromText(value));
+    const microseconds = timestampFromText(value);
+    this.set(row, microseconds > lastTime && value !== 'infinity' ? lastTime : microseconds);
   }
 }
 

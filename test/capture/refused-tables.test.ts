@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readSourceCatalog } from '../../connectors/postgres/source-catalog.ts';
+import { ensurePublication, readSourceCatalog } from '../../connectors/postgres/source-catalog.ts';
 import { bigint, clickhouse, definePipeline, other, postgres, table, text, timestamptz } from '../../core/define-pipeline.ts';
 import { resolve } from '../../core/define/resolve.ts';
 import type { Columns } from '../../core/define/tables.ts';
@@ -22,17 +22,19 @@ describe('tables that cannot be captured are refused with what to type', () => {
     await database?.[Symbol.asyncDispose]();
   });
 
+  const definitionOf = (more: Columns) =>
+    definePipeline({
+      name: 'refused',
+      source: postgres({ events: table('t', { id: bigint(), at: timestamptz(), ...more }, { key: 'id', eventTime: 'at' }) }),
+      sinks: { rows: clickhouse({ table: 'rows', orderBy: ['at', 'id'], partitionBy: 'at' }) },
+    });
+
   /** A table with this body, and whether a pipeline of it fits. */
   async function catalogOf(body: string, more: Columns = {}, after: readonly string[] = ['alter table t replica identity full']) {
     await source.query('drop table if exists t');
     await source.query(`create table t ${body}`);
     for (const each of after) await source.query(each);
-    const definition = definePipeline({
-      name: 'refused',
-      source: postgres({ events: table('t', { id: bigint(), at: timestamptz(), ...more }, { key: 'id', eventTime: 'at' }) }),
-      sinks: { rows: clickhouse({ table: 'rows', orderBy: ['at', 'id'], partitionBy: 'at' }) },
-    });
-    return readSourceCatalog(source, resolve(definition, {}));
+    return readSourceCatalog(source, resolve(definitionOf(more), {}));
   }
 
   test.each([
@@ -58,10 +60,27 @@ describe('tables that cannot be captured are refused with what to type', () => {
     await catalogOf(body, {}, [...full, 'alter table t1 replica identity full']);
   });
 
-  test('a generated column is refused; one that nobody declared is passed over', async () => {
+  test('a virtual generated column is refused, though nobody declared it: the source would refuse its own updates', async () => {
+    const body = '(id bigint primary key, at timestamptz, twice text generated always as (id::text || id::text) virtual)';
+    await expect(catalogOf(body)).rejects.toThrow(/^Column twice of table public\.t is generated and not stored: .*DROP COLUMN twice/);
+  });
+
+  test('a stored one is published, declared or not, so that updates go on', async () => {
     const body = '(id bigint primary key, at timestamptz, twice text generated always as (id::text || id::text) stored)';
-    await expect(catalogOf(body, { twice: text() })).rejects.toThrow(/^Column twice of table public\.t is generated, and the source does not send such columns/);
+    await catalogOf(body, { twice: text() });
     await catalogOf(body);
+    await source.query('insert into t values (1, now())');
+    const update = () => source.query('update t set at = now()');
+    await source.query('create publication plain for table t');
+    await expect(update()).rejects.toThrow('cannot update table');
+    await source.query('drop publication plain');
+    await ensurePublication(source, resolve(definitionOf({}), {}));
+    await update();
+    await source.query('alter publication sluice_refused set (publish_generated_columns = none)');
+    await expect(update()).rejects.toThrow('cannot update table');
+    await ensurePublication(source, resolve(definitionOf({}), {}));
+    await update();
+    await source.query('drop publication sluice_refused');
   });
 
   test('enums and domains are what they are made of; everything else is other(), and the stream is sent as text', async () => {
