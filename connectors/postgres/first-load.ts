@@ -145,8 +145,8 @@ class Loader {
       await source.query(`set transaction snapshot '${this.#slot.snapshot}'`);
       await source.query(`lock table only ${quoteRelation(relation)} in access share mode`);
       await this.#assertSameFile(relation);
-      // concat, because a cast to text is not what Postgres puts out for every type
-      const list = columns.map(([name]) => (table.columns[name]!.type === 'other' ? `case when ${quote(name)} is not null then concat(${quote(name)}) end` : quote(name))).join(', ');
+      // concat, because a cast to text is not what Postgres puts out for every type; a composite of NULLs is no NULL
+      const list = columns.map(([name]) => (table.columns[name]!.type === 'other' ? `case when ${quote(name)} is distinct from null then concat(${quote(name)}) end` : quote(name))).join(', ');
       const stream = source.query(copyTo(`copy (select ${list} from only ${quoteRelation(relation)} where ${range}) to stdout (format binary)`));
       this.#begin();
       const { segmentRows, segmentBytes } = this.#options.pipeline.settings;

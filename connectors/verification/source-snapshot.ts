@@ -87,9 +87,9 @@ function sourceType(type: ColumnType): string {
   return type === 'other' ? 'text' : type;
 }
 
-/** Enums, domains and other relatives as the type itself; texts as they are put out, a char's blanks included. */
+/** Enums, domains and other relatives as the type itself; texts as they are put out, a char's blanks included. A composite of NULLs is no NULL. */
 function asType(column: string, type: ColumnType): string {
-  if (type === 'text' || type === 'other') return `case when ${column} is not null then concat(${column}) end`;
+  if (type === 'text' || type === 'other') return `case when ${column} is distinct from null then concat(${column}) end`;
   if (type === 'timestamp' || type === 'timestamptz') return `case when isfinite(${column}) then least(${column}::${type}, '${lastTimeText}'::${type}) else ${column}::${type} end`;
   return `${column}::${type}`;
 }
