@@ -2,6 +2,7 @@ import type { Random } from '../bench/load/random.ts';
 import { startProcess } from '../infra/supervisor/product.ts';
 import { writeLaboratory } from './laboratory/write.ts';
 import { writeRandomTransactions } from './random-transactions.ts';
+import { until } from './until.ts';
 import type { World } from './world.ts';
 
 /** What the load generator is asked for. */
@@ -57,7 +58,10 @@ export class Load {
   async #pausedWhile<T>(work: () => Promise<T>): Promise<T> {
     const opened = Promise.withResolvers<void>();
     this.#gate = opened.promise;
-    const generator = this.#hasGenerator ? this.#world.processes.signal('load', 'SIGSTOP') : undefined;
+    const { processes } = this.#world;
+    // it may just be starting again, after a fault that it did not survive
+    if (this.#hasGenerator) await until('the load generator to run', () => processes.identity('load') !== undefined, { timeoutMs: 20_000, signal: this.#end.signal });
+    const generator = this.#hasGenerator ? processes.signal('load', 'SIGSTOP') : undefined;
     try {
       return await work();
     } finally {
