@@ -1,3 +1,4 @@
+import type { CaptureOptions } from '../connectors/postgres/capture.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import type { Appender, SegmentLog } from '../connectors/spool/segment-log.ts';
 import { lanesOf } from '../core/define/lanes.ts';
@@ -22,22 +23,21 @@ export type CaptureStart = {
  * begins above that sink, and the source still has what is between. `reached` is the greatest position that the spool or
  * any sink has.
  */
-export async function captureStart({ pipeline, log, loadedAt, confirmedTo, readFence }: CaptureStart): Promise<{ start: Position; reached: Position }> {
+export async function captureStart({ pipeline, log, loadedAt, confirmedTo, readFence }: CaptureStart): Promise<Pick<CaptureOptions, 'start' | 'after' | 'reached'>> {
   const fences = await neededFences(pipeline, readFence);
   const known = fences.flatMap(({ fence }) => fence ?? []).toSorted();
   const smallest = known.length === fences.length ? known[0] : undefined;
-  const tail = (await log.tail())?.to;
-  if (tail === undefined) {
+  const [after, oldest] = [await log.tail(), await log.oldest()];
+  if (!after || !oldest) {
     const without = fences.filter(({ fence }) => fence === undefined).map(({ lane }) => lane);
     if (smallest === undefined) throw new ConfigurationError(`The spool of ${pipeline.name} is empty, and ${without.join(', ')} cannot say how far it is: its destination has no fence. ${loadAnew(pipeline.name)}`);
-    return { start: smallest, reached: known.at(-1)! };
+    return { start: smallest, after: undefined, reached: known.at(-1)! };
   }
-  if (loadedAt !== undefined && loadedAt > tail) return { start: loadedAt, reached: loadedAt };
-  const reached = [...known, tail].toSorted().at(-1)!;
-  const oldest = (await log.oldest())!.from;
-  if (smallest === undefined || smallest >= oldest || confirmedTo === undefined || confirmedTo > smallest) return { start: tail, reached };
+  if (loadedAt !== undefined && loadedAt > after.to) return { start: loadedAt, after, reached: loadedAt };
+  const reached = [...known, after.to].toSorted().at(-1)!;
+  if (smallest === undefined || smallest >= oldest.from || confirmedTo === undefined || confirmedTo > smallest) return { start: after.to, after, reached };
   await log.startOver();
-  return { start: smallest, reached };
+  return { start: smallest, after: undefined, reached };
 }
 
 export function segmentLanes(pipeline: Pipeline): readonly string[] {

@@ -47,6 +47,7 @@ describe('a lane', () => {
     directory = await mkdtemp(join(tmpdir(), 'sluice-lane-'));
     builder = new SegmentBuilder(pipeline, { epoch: 1, from: start });
     log = await openSegmentLog({ directory, shard: pipeline.name });
+    await log.next(1);
     sink = new RecordingSink();
     stop = new AbortController();
     lsn = 100n;

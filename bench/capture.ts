@@ -105,6 +105,7 @@ async function captureAll(directory: string, from: bigint): Promise<void> {
     readConfirmed: async () => undefined,
     recordConfirmed: async () => {},
     start,
+    after: undefined,
     reached: start,
     dimensionsAt: () => dimensionsNow(pipeline),
     fences: () => new Map([['none', start]]),

@@ -105,7 +105,7 @@ const longTransaction: Fault = {
 const workerClock: Fault = {
   name: 'time/worker-clock',
   what: 'The clock of the worker is wrong by an hour, forwards and then backwards, for 15 s each.',
-  expected: 'Windows, watermark and fences go on as ever: no decision is made by the worker\'s clock (I6). A receiver that checks the time of signatures refuses messages meanwhile, and gets them afterwards.',
+  expected: 'Windows, watermark and fences go on as ever: no decision is made by the worker\'s clock (I6). A receiver that checks the time of signatures parks the HTTP lane with a sentence, which is resumed when the clock is right.',
   drawn: false,
   async strike(world, _, signal) {
     const file = join(world.config.dataDir, 'clock-shift');
@@ -122,7 +122,10 @@ const workerClock: Fault = {
         await until('a window to close', async () => (await newestWindow(world)) > window, { timeoutMs: 30_000, everyMs: 200, signal });
         const off = Math.abs((await clockMs(world)) - Date.now());
         if (off > 60_000) throw new Error(`With the worker's clock off by ${shiftMs} ms, the clock of the windows is off by ${off} ms.`);
-        said.push(`${shiftMs / 60_000} min: the clock of the windows was ${Math.round(off)} ms behind`);
+        const http = world.laneOf('http');
+        if (http !== undefined) await world.untilParked(http, /does not accept our signature.*clock/, signal);
+        said.push(`${shiftMs / 60_000} min: the clock of the windows was ${Math.round(off)} ms behind${http === undefined ? '' : ', the HTTP lane was parked'}`);
+        await world.resumeParked();
       }
     } finally {
       await rm(file, { force: true });

@@ -21,6 +21,7 @@ import { SegmentWriter } from './segment-writer.ts';
 import { assertNoGap, assertNoPhantoms, assertSameSource, assertSlot } from './same-stream.ts';
 import type { Confirmed, ShardState } from './shard-state.ts';
 import type { Source, SourceStream } from './source.ts';
+import type { SourceCatalog } from './source-catalog.ts';
 import { sourceNames } from './source-catalog.ts';
 import { readStreamEnd, type StreamEnd } from './stream-gap.ts';
 
@@ -37,6 +38,8 @@ export type CaptureOptions = {
   readonly recordConfirmed: (confirmed: Confirmed) => Promise<void>;
   /** Where the stream goes on: the spool's tail; the smallest fence when the spool was lost; the end of a later load. */
   readonly start: Position;
+  /** The segment that the chain goes on behind; undefined: it begins. If that is not the tail any more, the capture fails. */
+  readonly after: SegmentHeader | undefined;
   /** The greatest position that the spool or any sink has. */
   readonly reached: Position;
   /** Every dimension's rows as of a place in the stream (E16). */
@@ -126,11 +129,14 @@ class Capture {
     assertSameSource(pipeline.name, this.#options.shard, this.#options.start, catalog);
     await this.#source.assertPublication();
     this.#acknowledgement.limit(slotLagLimit(pipeline.settings.maxSlotLagBytes, catalog.keepBytes));
-    const claimed = (await log.lastClaim())?.claim?.timeline ?? (await this.#options.readConfirmed())?.timeline;
+    const recorded = await this.#options.readConfirmed();
+    const claimed = (await log.lastClaim())?.claim?.timeline ?? recorded?.timeline;
     const present = await this.#source.timeline(claimed);
     assertNoPhantoms(pipeline.name, claimed, present, this.#options.reached);
     this.#timeline = present.timeline;
-    const tail = await this.#claim(catalog.systemIdentifier, present.timeline, catalog.binary);
+    // before anything is taken from it: the spool, whose claims say it too, may be lost
+    if (recorded && recorded.timeline !== present.timeline) await this.#options.recordConfirmed({ ...recorded, timeline: present.timeline });
+    const tail = await this.#claim(catalog, present.timeline);
     if (!tail) return this.#result('superseded');
     this.#position = tail.to;
     const lastEvents = await log.lastEvents();
@@ -190,12 +196,13 @@ class Capture {
   }
 
   /** E3: whoever appends the claim owns the shard; what it reads with is on record. Undefined: another was first. */
-  async #claim(systemIdentifier: string, timeline: number, binary: boolean): Promise<SegmentHeader | undefined> {
-    const { log, captureId, shard: { epoch }, pipeline, start } = this.#options;
-    const tail = await log.tail();
-    const from = tail?.to ?? start;
+  async #claim({ systemIdentifier, binary, walEnd }: SourceCatalog, timeline: number): Promise<SegmentHeader | undefined> {
+    const { log, captureId, shard: { epoch }, pipeline, start, after } = this.#options;
+    const from = after?.to ?? start;
     const claim = { definitionHash: definitionHash(pipeline), systemIdentifier, timeline, epoch, slot: sourceNames(pipeline.name).slot, binary };
-    const header: SegmentHeader = { shard: log.shard, seq: await log.next(), kind: 'claim', captureId, from, to: start > from ? start : from, claim };
+    // each segment has WAL of its own, so the WAL's end is above the numbers of all segments before
+    const seq = after ? after.seq + 1 : await log.next(Number(walEnd));
+    const header: SegmentHeader = { shard: log.shard, seq, kind: 'claim', captureId, from, to: start > from ? start : from, claim };
     const bytes = encodeSegment({
       header,
       transactions: { count: 0, lsns: new Uint32Array(0), commitTimes: new Float64Array(0), lastOrdinals: new Uint32Array(0), complete: new Uint8Array(0), clocks: new Float64Array(0) },

@@ -81,6 +81,16 @@ class DirectorySpool implements Spool {
     await this.#files.syncDirectory(this.#directory);
   }
 
+  async begin(wanted: number): Promise<number> {
+    const temporary = temporaryIn(this.#directory, 'floor');
+    await this.#files.makeDirectory(this.#directory);
+    await this.#files.write(temporary, new TextEncoder().encode(String(wanted)));
+    await this.#files.link(temporary, join(this.#directory, floorName));
+    await this.#files.syncDirectory(this.#directory);
+    await this.#files.remove(temporary);
+    return this.floor();
+  }
+
   async floor(): Promise<number> {
     const bytes = await this.#files.read(join(this.#directory, floorName), Number.POSITIVE_INFINITY, (size) => new Uint8Array(size));
     return bytes ? Number(new TextDecoder().decode(bytes)) : 0;

@@ -32,7 +32,11 @@ describe('the log of segments', () => {
     directory = await mkdtemp(join(tmpdir(), 'sluice-spool-'));
   });
   afterEach(() => rm(directory, { recursive: true }));
-  const open = () => openSegmentLog({ directory, shard: 'trending', clock: { ...systemClock, now: () => Date.now() + aheadMs } });
+  const open = async () => {
+    const log = await openSegmentLog({ directory, shard: 'trending', clock: { ...systemClock, now: () => Date.now() + aheadMs } });
+    await log.next(1);
+    return log;
+  };
 
   test('gives what follows a position, from memory and after a restart', async () => {
     const list = segments(5);
@@ -83,6 +87,23 @@ describe('the log of segments', () => {
     expect((await later.read(list[2]!.header.to, { maxRows: 10 }, never)).map(({ header }) => header.seq)).toEqual([4]);
   });
 
+  test('files that were deleted are noticed: nothing is appended behind them, and who reads waits for what comes', async () => {
+    const list = segments(6);
+    const [writer, reader] = [await open(), await open()];
+    await writer.append(list.slice(0, 2));
+    expect(await reader.read(start, { maxRows: 100 }, never)).toHaveLength(2);
+    await rm(join(directory, 'trending'), { recursive: true });
+    await expect(writer.append([list[2]!])).rejects.toThrow(SpoolLost);
+    expect(await writer.tail()).toBeUndefined();
+    // the stream comes again, cut otherwise and under other numbers
+    const next = await writer.next(50);
+    expect(next).toBe(50);
+    const builder = new SegmentBuilder(pipeline, { epoch: 1, from: start, seq: next });
+    for (let i = 1; i <= 3; i++) builder.transaction({ lsn: BigInt(100 + i), commitTimeMs: 1e12 + i, events: [{ op: 'insert', row: { id: String(i), post_id: '1', viewed_at: '2026-11-21 10:00:00+00' } }] });
+    expect(await writer.append(builder.cut().segments)).toBe('appended');
+    expect((await reader.read(list[1]!.header.to, { maxRows: 100 }, never)).map(({ header }) => header.seq)).toEqual([50]);
+  });
+
   test('memory is used again, but never that of a segment which somebody looks at', async () => {
     const rows = Array.from({ length: 6_000 }, (_, row) => ({ op: 'insert' as const, row: { id: String(row), post_id: '1', viewed_at: '2026-11-21 10:00:00+00' } }));
     const builder = new SegmentBuilder(pipeline, { epoch: 1, from: start });
@@ -93,6 +114,7 @@ describe('the log of segments', () => {
       fc.asyncProperty(fc.array(fc.tuple(fc.constantFrom('append', 'read', 'release'), fc.nat(3), fc.nat(11)), { minLength: 20, maxLength: 60 }), async (acts) => {
         await rm(join(directory, 'trending'), { recursive: true, force: true });
         const log = await openSegmentLog({ directory, shard: 'trending', cacheBytes: made[0]!.bytes.length * 2 });
+        await log.next(1);
         const seen = new Set<ArrayBufferLike>();
         let appended = 0;
         const append = async () => {

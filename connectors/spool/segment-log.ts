@@ -39,8 +39,11 @@ export interface SegmentLog {
 }
 
 export interface Appender {
-  /** The number that the next segment must have. */
-  next(): Promise<number>;
+  /**
+   * The number that the next segment must have; `first`: if there was none before. That must be greater than all numbers
+   * of a spool that was there before and was deleted, or somebody who still appends to that one could meet this one.
+   */
+  next(first: number): Promise<number>;
   /** Forgets everything: the chain begins anew, at the next number and another position. */
   startOver(): Promise<void>;
   /** Memory for a segment that will be appended. */
@@ -155,13 +158,15 @@ class Log implements SegmentLog, Appender {
     }
   }
 
-  async next(): Promise<number> {
+  async next(first: number): Promise<number> {
     await this.refresh();
-    return (this.#headers.at(-1)?.seq ?? Math.max(await this.#spool.floor(), 1) - 1) + 1;
+    const tail = this.#headers.at(-1);
+    return tail ? tail.seq + 1 : (await this.#spool.floor()) || this.#spool.begin(first);
   }
 
   async startOver(): Promise<void> {
-    await this.#spool.trim(await this.next());
+    const tail = await this.tail();
+    if (tail) await this.#spool.trim(tail.seq + 1);
     this.#forget();
   }
 
@@ -278,7 +283,6 @@ class Log implements SegmentLog, Appender {
 
   /** Whether the segment before it is stored: its files may have been deleted, and others be there in their place. */
   async #follows({ seq, from }: SegmentHeader): Promise<boolean> {
-    if (seq === 1) return true;
     const before = await this.#header(seq - 1);
     return before ? before.to === from : (await this.#spool.floor()) === seq;
   }

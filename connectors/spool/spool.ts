@@ -10,8 +10,10 @@ export interface Spool {
   list(): Promise<number[]>;
   /** Undefined: there is none. The whole segment, or its first `length` bytes if it has more, in memory of their own or of `allocate`. */
   read(seq: number, options?: { readonly length?: number; readonly allocate?: Allocate }): Promise<Uint8Array | undefined>;
-  /** Numbers below it were trimmed, and are never valid again. */
+  /** Numbers below it are not valid, or not any more; 0: it has not begun. */
   floor(): Promise<number>;
+  /** Sets the floor of a spool that has not begun. Returns the floor that it has then: of two that begin, one wins. */
+  begin(floor: number): Promise<number>;
   /** Appends consecutive segments beginning with `seq`. 'lost': the number was taken; nothing from there on was appended. */
   append(seq: number, segments: readonly Uint8Array[]): Promise<'appended' | 'lost'>;
   /** Takes an append back. */

@@ -101,7 +101,7 @@ describe('capture', () => {
       return stores;
     };
     const running = capture({
-      pipeline, log, connect: () => connectSource(database.url, pipeline, shard.tables), clock: systemClock, captureId: crypto.randomUUID(), shard, readConfirmed: async () => shard.confirmed, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start, reached: (await log.tail())?.to ?? start,
+      pipeline, log, connect: () => connectSource(database.url, pipeline, shard.tables), clock: systemClock, captureId: crypto.randomUUID(), shard, readConfirmed: async () => shard.confirmed, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start, after: await log.tail(), reached: (await log.tail())?.to ?? start,
       dimensionsAt: dimensions, fences: () => new Map([['fold', fence]]), signal: controller.signal, onProgress: () => {},
     });
     const reading = readUntilMarker();
@@ -233,7 +233,7 @@ describe('capture', () => {
     const first = await captureDuring(async () => {
       const other = await openSegmentLog({ directory, shard: pipeline.name });
       const takeOver = async (): Promise<CaptureResult> => capture({
-        pipeline, log: other, connect: () => connectSource(database.url, pipeline, shard.tables), clock: systemClock, captureId: crypto.randomUUID(), shard, readConfirmed: async () => shard.confirmed, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start, reached: (await log.tail())?.to ?? start,
+        pipeline, log: other, connect: () => connectSource(database.url, pipeline, shard.tables), clock: systemClock, captureId: crypto.randomUUID(), shard, readConfirmed: async () => shard.confirmed, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start, after: await log.tail(), reached: (await log.tail())?.to ?? start,
         dimensionsAt: async () => new Map(Object.entries(pipeline.source.dimensions).map(([name, table]) => [name, new DimensionStore(table)])),
         fences: () => new Map(), signal: stop.signal, onProgress: () => {},
       }).catch((error: Error) => {
@@ -268,7 +268,7 @@ describe('capture', () => {
   test('a definition that does not fit the source parks with what to type', async () => {
     const attempt = async (more: Partial<typeof shard> = {}) =>
       capture({
-        pipeline, log, connect: () => connectSource(database.url, pipeline, { ...shard, ...more }.tables), clock: systemClock, captureId: crypto.randomUUID(), shard: { ...shard, ...more }, readConfirmed: async () => ({ ...shard, ...more }).confirmed, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start, reached: (await log.tail())?.to ?? start,
+        pipeline, log, connect: () => connectSource(database.url, pipeline, { ...shard, ...more }.tables), clock: systemClock, captureId: crypto.randomUUID(), shard: { ...shard, ...more }, readConfirmed: async () => ({ ...shard, ...more }).confirmed, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start, after: await log.tail(), reached: (await log.tail())?.to ?? start,
         dimensionsAt: async () => new Map(), fences: () => new Map(), signal: AbortSignal.timeout(10_000), onProgress: () => {},
       });
     await source.query('alter table engagement_events rename column device to gadget');

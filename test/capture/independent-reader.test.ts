@@ -58,7 +58,7 @@ test('the capture tells what pg-logical-replication tells', async () => {
     const start = position(1, consistentPoint, 0);
     const { systemIdentifier } = await readSourceCatalog(source, pipeline);
     const running = capture({
-      pipeline, log, connect: () => connectSource(database.url, pipeline, undefined), clock: systemClock, captureId: 'ours', shard: { epoch: 1, systemIdentifier }, readConfirmed: async () => undefined, recordConfirmed: async () => {}, start, reached: start,
+      pipeline, log, connect: () => connectSource(database.url, pipeline, undefined), clock: systemClock, captureId: 'ours', shard: { epoch: 1, systemIdentifier }, readConfirmed: async () => undefined, recordConfirmed: async () => {}, start, after: undefined, reached: start,
       dimensionsAt: async () => new Map(Object.entries(pipeline.source.dimensions).map(([name, table]) => [name, new DimensionStore(table)])),
       fences: () => new Map(), signal: controller.signal, onProgress: () => {},
     });

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import type { Random } from '../../bench/load/random.ts';
 import type { Files } from '../../connectors/spool/files.ts';
+import { pause } from '../../core/clock.ts';
 import type { SimulatedProcess } from './scheduler.ts';
 
 type File = { readonly bytes: Uint8Array; readonly modifiedMs: number };
@@ -14,6 +15,8 @@ export class MemoryDisk {
   #durable = new Map<string, File>();
   readonly #random: Random;
   wasDeleted = false;
+  /** How long writing and syncing take: a disk that stalls. */
+  delayMs = 0;
 
   constructor(random: Random) {
     this.#random = random;
@@ -62,7 +65,7 @@ export class MemoryDisk {
       },
       write: (path, bytes) => {
         const file = { bytes: bytes.slice(), modifiedMs: process.clock.now() };
-        return process.io(() => void names().set(path, file));
+        return this.#slowly(process, () => void names().set(path, file));
       },
       link: (path, name) =>
         process.io(() => {
@@ -77,8 +80,13 @@ export class MemoryDisk {
           names().set(name, file);
         }),
       remove: (path) => process.io(() => void names().delete(path)),
-      syncDirectory: () => process.io(() => void (this.#durable = new Map(names()))),
+      syncDirectory: () => this.#slowly(process, () => void (this.#durable = new Map(names()))),
     };
+  }
+
+  async #slowly(process: SimulatedProcess, effect: () => void): Promise<void> {
+    if (this.delayMs > 0) await pause(process.clock, this.delayMs, never);
+    await process.io(effect);
   }
 
   #file(path: string): File {
@@ -87,3 +95,5 @@ export class MemoryDisk {
     throw Object.assign(new Error(`ENOENT: no such file or directory, open '${path}'`), { code: 'ENOENT' });
   }
 }
+
+const never = new AbortController().signal;

@@ -7,7 +7,7 @@ import type { Part } from './plan.ts';
 import { Worker } from './worker.ts';
 import type { World } from './world.ts';
 
-export const parts: readonly Part[] = ['capture', 'aggregate', 'enriched', 'live', 'external', 'out'];
+const parts: readonly Part[] = ['capture', 'aggregate', 'enriched', 'live', 'external', 'out'];
 
 type Attempt = { readonly worker: Worker; readonly asked: AbortController; readonly over: Promise<void>; readonly finish: () => void };
 
@@ -82,10 +82,13 @@ export class Orchestrator {
     if (!this.running()) this.start();
     const own = [...this.#attempts.values()].filter((attempt) => attempt.worker === worker);
     for (const { asked } of own) asked.abort();
-    void Promise.all(own.map(({ over }) => over)).then(() => {
-      worker.process.kill();
-      this.#world.source.processDied(worker.process);
-    });
+    void this.#exit(worker, own);
+  }
+
+  async #exit({ process }: Worker, attempts: readonly Attempt[]): Promise<void> {
+    await Promise.all(attempts.map(({ over }) => over));
+    process.kill();
+    this.#world.source.processDied(process);
   }
 
   /** The server has given an attempt up; it goes on where it is, until it hears of that. */
@@ -96,10 +99,13 @@ export class Orchestrator {
   pause(forMs: number): void {
     this.#pipeline = pipelineStates[this.#pipeline].pause;
     for (const { asked } of this.#attempts.values()) asked.abort();
-    void this.#quiet().then(() => {
-      this.#pipeline = pipelineStates[this.#pipeline].stopped;
-      this.#world.scheduler.timer(undefined, forMs, () => this.resume());
-    });
+    void this.#stand(forMs);
+  }
+
+  async #stand(forMs: number): Promise<void> {
+    while (this.#attempts.size > 0) await Promise.all([...this.#attempts.values()].map(({ over }) => over));
+    this.#pipeline = pipelineStates[this.#pipeline].stopped;
+    this.#world.scheduler.timer(undefined, forMs, () => this.resume());
   }
 
   resume(): void {
@@ -110,10 +116,6 @@ export class Orchestrator {
   /** A fresh run takes over when nothing runs (E21). */
   rotate(): void {
     for (const { asked } of this.#attempts.values()) asked.abort();
-  }
-
-  async #quiet(): Promise<void> {
-    while (this.#attempts.size > 0) await Promise.all([...this.#attempts.values()].map(({ over }) => over));
   }
 
   async #loop(part: Part): Promise<void> {
@@ -134,21 +136,20 @@ export class Orchestrator {
     const { promise: over, resolve: finish } = Promise.withResolvers<void>();
     const attempt: Attempt = { worker, asked, over, finish };
     this.#attempts.set(part, attempt);
-    let waitMs = 0;
-    const ended = worker.step(part, asked.signal).then(
-      (how) => {
-        if (how === 'superseded') waitMs = 1_000;
-      },
-      (error: unknown) => {
-        waitMs = 200;
-        // an attempt that was given up tells nobody
-        if (this.#attempts.get(part) === attempt) this.#failed(part, error);
-      },
-    );
-    await Promise.race([ended, over]);
+    const waitMs = await Promise.race([this.#step(attempt, part), over.then(() => 0)]);
     this.#attempts.delete(part);
     finish();
     return waitMs;
+  }
+
+  async #step(attempt: Attempt, part: Part): Promise<number> {
+    try {
+      return (await attempt.worker.step(part, attempt.asked.signal)) === 'superseded' ? 1_000 : 0;
+    } catch (error) {
+      // an attempt that was given up tells nobody
+      if (this.#attempts.get(part) === attempt) this.#failed(part, error);
+      return 200;
+    }
   }
 
   #failed(part: Part, error: unknown): void {

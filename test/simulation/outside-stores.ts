@@ -84,6 +84,8 @@ export class LiveStore {
   #generation = true;
   endUs: number | undefined;
   #panes = new Map<number, Map<string, number>>();
+  /** Told when a structure was made anew. */
+  onSwap: () => void = () => {};
 
   constructor(trouble: Trouble, fence: Position) {
     this.#trouble = trouble;
@@ -140,6 +142,7 @@ export class LiveStore {
           this.#add(deltas);
           this.#generation = true;
           this.fence = position;
+          this.onSwap();
         }),
       close: () => {},
     };

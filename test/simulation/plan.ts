@@ -30,13 +30,17 @@ export type Item = { readonly atMs: number } & (
   | { readonly kind: 'promotion'; readonly lost: number; readonly forMs: number }
   | { readonly kind: 'slot dropped' }
   | { readonly kind: 'spool deleted' }
+  | { readonly kind: 'disk slow'; readonly byMs: number; readonly forMs: number }
   | { readonly kind: 'sink fails'; readonly sink: SinkName; readonly how: SinkFailure; readonly forMs: number }
   | { readonly kind: 'sink set back'; readonly sink: 'enriched' | 'live'; readonly byMs: number }
   | { readonly kind: 'redis emptied'; readonly structuresOnly: boolean }
 );
 
-/** refuse: nothing happens. lost reply: it happens, and an error is the answer. half: a part of it happens, then an error. */
-export type SinkFailure = 'refuse' | 'lost reply' | 'half';
+/** Faults that have these properties. */
+export type Fault = { readonly kind: Exclude<Item['kind'], 'transaction'> } & Readonly<Record<string, unknown>>;
+
+/** refuse: nothing happens. lost reply: it happens, and an error is the answer. half: a part of it happens, then an error. slow: it takes its time. */
+export type SinkFailure = 'refuse' | 'lost reply' | 'half' | 'slow';
 export type SinkName = 'state' | 'enriched' | 'live' | 'external';
 export type Part = 'capture' | 'aggregate' | 'enriched' | 'live' | 'external' | 'out';
 
@@ -52,8 +56,8 @@ export type Change = {
 export const lastMs = 7_000;
 export const longestOpenMs = 1_500;
 
-/** What a seed stands for. */
-export function planOf(seed: number): Plan {
+/** What a seed stands for. `only`: nothing goes wrong but what is like one of these. */
+export function planOf(seed: number, { only, knobs: fixed }: { readonly only?: readonly Fault[] | undefined; readonly knobs?: Partial<Knobs> | undefined } = {}): Plan {
   const random = new Random(seed);
   const knobs: Knobs = {
     segmentRows: random.pick([2, 5, 1_000]),
@@ -63,12 +67,13 @@ export function planOf(seed: number): Plan {
     applyRows: random.pick([1, 8, 1_000]),
     messageRows: random.pick([1, 3, 100]),
     inFlight: random.pick([1, 3]),
+    ...fixed,
   };
   const items: Item[] = [];
   const transactions = 10 + random.below(40);
   for (let count = 0; count < transactions; count++) items.push(transactionAt(random, random.below(lastMs)));
   const faults = random.below(7);
-  for (let count = 0; count < faults; count++) items.push(faultAt(random, random.below(lastMs)));
+  for (let count = 0; count < faults; count++) items.push(faultAt(random, random.below(lastMs), only));
   items.sort((a, b) => a.atMs - b.atMs);
   return { seed, knobs, items };
 }
@@ -99,10 +104,10 @@ function change(random: Random): Change {
   return { kind, slot: random.below(1_000), k: random.pick(['a', 'b', 'c', 'ü', null]), lagMs, points: random.pick(['0', '1', '2', '-3', '2147483647', null]) };
 }
 
-function faultAt(random: Random, atMs: number): Item {
+function faultAt(random: Random, atMs: number, only: readonly Fault[] | undefined): Item {
   const forMs = random.below(3_000);
   const sink = random.pick<SinkName>(['state', 'enriched', 'live', 'external']);
-  return weighted<() => Item>(random, [
+  const faults: readonly (readonly [weight: number, make: () => Item])[] = [
     [6, () => ({ atMs, kind: 'kill' })],
     [3, () => ({ atMs, kind: 'power failure' })],
     [4, () => ({ atMs, kind: 'stop', forMs: 500 + forMs * 2 })],
@@ -117,10 +122,15 @@ function faultAt(random: Random, atMs: number): Item {
     [1.5, () => ({ atMs, kind: 'promotion', lost: random.pick([0, 0, 1, 3]), forMs })],
     [0.3, () => ({ atMs, kind: 'slot dropped' })],
     [1.5, () => ({ atMs, kind: 'spool deleted' })],
-    [8, () => ({ atMs, kind: 'sink fails', sink, how: random.pick<SinkFailure>(['refuse', 'lost reply', 'half']), forMs })],
+    [2, () => ({ atMs, kind: 'disk slow', byMs: 50 + random.below(300), forMs })],
+    [8, () => ({ atMs, kind: 'sink fails', sink, how: random.pick<SinkFailure>(['refuse', 'lost reply', 'half', 'slow']), forMs })],
     [1.5, () => ({ atMs, kind: 'sink set back', sink: random.pick(['enriched', 'live'] as const), byMs: random.below(3_000) })],
     [1.5, () => ({ atMs, kind: 'redis emptied', structuresOnly: random.next() < 0.5 })],
-  ])();
+  ];
+  for (;;) {
+    const fault = weighted(random, faults)();
+    if (!only || only.some((wanted) => Object.entries(wanted).every(([name, value]) => fault[name as keyof Item] === value))) return fault;
+  }
 }
 
 function weighted<T>(random: Random, choices: readonly (readonly [weight: number, value: T])[]): T {

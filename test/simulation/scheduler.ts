@@ -3,7 +3,7 @@ import type { Random } from '../../bench/load/random.ts';
 
 type Task = { readonly process: SimulatedProcess; readonly effect: () => unknown; readonly deliver: (outcome: Outcome) => void; outcome?: Outcome };
 type Outcome = { readonly value: unknown } | { readonly error: unknown };
-type Timer = { readonly process: SimulatedProcess | undefined; readonly dueMs: number; readonly order: number; readonly then: () => void };
+type Timer = { readonly process: SimulatedProcess | undefined; readonly dueMs: number; readonly order: number; readonly run: () => void };
 
 /**
  * Who does what next, by a seed: everything that real programs wait for (a disk, a server, a timer) is a task here, and one
@@ -35,7 +35,7 @@ export class Scheduler {
 
   /** `process` undefined: the world's own. Returns what takes it back. */
   timer(process: SimulatedProcess | undefined, ms: number, then: () => void): () => void {
-    const timer: Timer = { process, dueMs: this.nowMs + Math.max(0, ms), order: this.#order++, then };
+    const timer: Timer = { process, dueMs: this.nowMs + Math.max(0, ms), order: this.#order++, run: then };
     let place = this.#timers.length;
     while (place > 0 && isAfter(this.#timers[place - 1]!, timer)) place--;
     this.#timers.splice(place, 0, timer);
@@ -82,7 +82,7 @@ export class Scheduler {
     if (!timer) throw new Error('the simulation stands still: nobody waits for anything');
     this.#timers.splice(this.#timers.indexOf(timer), 1);
     this.nowMs = Math.max(this.nowMs, timer.dueMs);
-    timer.then();
+    timer.run();
   }
 }
 

@@ -1,8 +1,8 @@
 import { unreachable } from '../../core/unreachable.ts';
-import { Violation, assertChain, assertEqual, assertSafe, hasPhantoms, neededFences } from './check.ts';
+import { Violation, assertChain, assertEqual, assertLive, assertSafe, hasPhantoms, neededFences } from './check.ts';
 import { ordinalsOf } from './oracle.ts';
-import { Orchestrator, parts } from './orchestrator.ts';
-import type { Item, Plan } from './plan.ts';
+import { Orchestrator } from './orchestrator.ts';
+import type { Item, Part, Plan } from './plan.ts';
 import { lastMs, longestOpenMs } from './plan.ts';
 import { position } from '../../core/position.ts';
 import { World, beginMs } from './world.ts';
@@ -22,12 +22,21 @@ export async function simulate(plan: Plan): Promise<Outcome> {
       broken ??= error;
     }
   };
+  world.live.onSwap = () => {
+    try {
+      // what was taken of a lost timeline is nowhere in the source
+      if (!hasPhantoms(world)) assertLive(world);
+    } catch (error) {
+      broken ??= error;
+    }
+  };
   const orchestrator = new Orchestrator(world);
   for (const item of plan.items) schedule(world, orchestrator, item);
 
   await scheduler.run(() => broken !== undefined, beginMs + lastMs, mostSteps);
   // quiet: everything is mended, and what stood still wakes up
   trouble.endAll();
+  world.disk.delayMs = 0;
   source.comeUp();
   for (const worker of orchestrator.workers) orchestrator.wake(worker);
   if (!orchestrator.running()) orchestrator.start();
@@ -88,7 +97,7 @@ function schedule(world: World, orchestrator: Orchestrator, item: Item): void {
         if (worker) orchestrator.kill(worker, 500);
         return;
       case 'power failure':
-        for (const each of [...orchestrator.workers]) orchestrator.kill(each, 800);
+        for (const each of orchestrator.workers.slice()) orchestrator.kill(each, 800);
         disk.failPower();
         return;
       case 'stop':
@@ -127,6 +136,10 @@ function schedule(world: World, orchestrator: Orchestrator, item: Item): void {
         return source.endWalsender();
       case 'spool deleted':
         return disk.deleteAll();
+      case 'disk slow':
+        disk.delayMs = item.byMs;
+        at(item.forMs, () => (disk.delayMs = 0));
+        return;
       case 'sink fails':
         trouble.begin(item.sink, item.how);
         at(item.forMs, () => trouble.end(item.sink));
@@ -140,7 +153,7 @@ function schedule(world: World, orchestrator: Orchestrator, item: Item): void {
 }
 
 /** Whether the schedule did something that only a person can mend, and the sentence says that. */
-function isRight(world: World, part: (typeof parts)[number], sentence: string): boolean {
+function isRight(world: World, part: Part, sentence: string): boolean {
   const has = (kind: Item['kind']) => world.plan.items.some((item) => item.kind === kind);
   if (part === 'capture') {
     if (/^The replication slot .* is gone/.test(sentence)) return has('slot dropped');

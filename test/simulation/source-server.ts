@@ -117,7 +117,7 @@ export class SourceServer {
   connect(process: SimulatedProcess): Promise<Source> {
     return process.io(() => {
       if (!this.#up) throw away();
-      const connection = new Connection(process, this.#pipeline, this);
+      const connection = new Connection(process, this);
       this.#connections.add(connection);
       return connection;
     });
@@ -206,15 +206,13 @@ export class SourceServer {
 /** The ordinary connection of a capture. */
 class Connection implements Source {
   readonly process: SimulatedProcess;
-  readonly #pipeline: string;
   readonly #server: SourceServer;
   readonly #gone = Promise.withResolvers<never>();
   #ended = false;
   readonly gone: Promise<never>;
 
-  constructor(process: SimulatedProcess, pipeline: string, server: SourceServer) {
+  constructor(process: SimulatedProcess, server: SourceServer) {
     this.process = process;
-    this.#pipeline = pipeline;
     this.#server = server;
     this.gone = this.#gone.promise;
     this.gone.catch(() => {});
@@ -235,7 +233,12 @@ class Connection implements Source {
 
   end(): void {
     this.#ended = true;
-    void this.process.io(() => {}).then(() => this.#gone.reject(away()));
+    void this.#hear();
+  }
+
+  async #hear(): Promise<void> {
+    await this.process.io(() => {});
+    this.#gone.reject(away());
   }
 
   #ask<T>(answer: () => T): Promise<T> {
@@ -285,14 +288,21 @@ class Stream implements SourceStream {
   wake(): void {
     if (this.#sending || this.#held || this.#over) return;
     this.#sending = true;
-    void this.process.io(() => {}).then(() => {
-      this.#sending = false;
-      if (this.#over) return;
-      const { random, target, server } = this.#options;
-      target.serverEnd(Number(server.walEnd >> 32n), Number(server.walEnd & 0xffffffffn));
+    void this.#deliverSome();
+  }
+
+  async #deliverSome(): Promise<void> {
+    await this.process.io(() => {});
+    this.#sending = false;
+    if (this.#over) return;
+    const { random, target, server } = this.#options;
+    target.serverEnd(Number(server.walEnd >> 32n), Number(server.walEnd & 0xffffffffn));
+    try {
       for (let count = 1 + random.below(12); count > 0 && this.#transaction < this.#wal.length; count--) this.#send();
-      if (this.#transaction < this.#wal.length) this.wake();
-    }).catch((error: unknown) => this.fail(error));
+    } catch (error) {
+      this.fail(error);
+    }
+    if (this.#transaction < this.#wal.length) this.wake();
   }
 
   hold(): void {
@@ -319,7 +329,12 @@ class Stream implements SourceStream {
   fail(error: unknown = away()): void {
     this.#over = true;
     this.#options.closed(this);
-    void this.process.io(() => {}).then(() => this.#end.reject(error));
+    void this.#hear(error);
+  }
+
+  async #hear(error: unknown): Promise<void> {
+    await this.process.io(() => {});
+    this.#end.reject(error);
   }
 
   #send(): void {

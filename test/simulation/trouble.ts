@@ -1,3 +1,4 @@
+import { pause } from '../../core/clock.ts';
 import { TransientError } from '../../connectors/transient-error.ts';
 import type { SinkFailure, SinkName } from './plan.ts';
 import type { SimulatedProcess } from './scheduler.ts';
@@ -25,12 +26,13 @@ export class Trouble {
   }
 
   /** A call of an outside system. `half`: what may have happened of it when it fails; for one atomic step nothing or all. */
-  call<T>(process: SimulatedProcess, sink: SinkName, effect: () => T, half: () => unknown = () => {}): Promise<T> {
+  async call<T>(process: SimulatedProcess, sink: SinkName, effect: () => T, half: () => unknown = () => {}): Promise<T> {
+    if (this.#failing.get(sink) === 'slow') await pause(process.clock, slowMs, never);
     const begun = this.#restartsOf(sink);
     return process.io(() => {
       if (begun !== this.#restartsOf(sink)) throw new TransientError(`${sink} was restarted`);
       const how = this.#failing.get(sink);
-      if (how === undefined) return effect();
+      if (how === undefined || how === 'slow') return effect();
       if (how === 'lost reply') effect();
       if (how === 'half') half();
       throw new TransientError(`${sink} is in trouble (${how})`);
@@ -41,3 +43,6 @@ export class Trouble {
     return this.#restarts.get(sink) ?? 0;
   }
 }
+
+const slowMs = 150;
+const never = new AbortController().signal;

@@ -58,10 +58,10 @@ export class Worker {
 
   async #capture(signal: AbortSignal): Promise<string> {
     const { state, source } = this.#world;
-    const confirmed = await state.call(this.process, () => state.confirmed);
+    const before = await state.call(this.process, () => state.confirmed);
     const log = await this.#segments();
     const lanes = segmentLanes(this.#pipeline);
-    const { start, reached } = await captureStart({ pipeline: this.#pipeline, log, loadedAt: this.#world.start, confirmedTo: confirmed?.to, readFence: (lane) => this.#open(lane).sink.readFence() });
+    const { start, after, reached } = await captureStart({ pipeline: this.#pipeline, log, loadedAt: this.#world.start, confirmedTo: before?.to, readFence: (lane) => this.#open(lane).sink.readFence() });
     const { reason } = await capture({
       pipeline: this.#pipeline,
       log,
@@ -72,10 +72,11 @@ export class Worker {
       readConfirmed: () => state.call(this.process, () => state.confirmed),
       recordConfirmed: (confirmed) =>
         state.call(this.process, () => {
-          const before = state.confirmed;
-          state.confirmed = { lsn: before && before.lsn > confirmed.lsn ? before.lsn : confirmed.lsn, to: before && before.to > confirmed.to ? before.to : confirmed.to, timeline: confirmed.timeline };
+          const { lsn, to } = state.confirmed ?? confirmed;
+          state.confirmed = { lsn: lsn > confirmed.lsn ? lsn : confirmed.lsn, to: to > confirmed.to ? to : confirmed.to, timeline: confirmed.timeline };
         }),
       start,
+      after,
       reached,
       dimensionsAt: (at) => dimensionsAt(state.versionsFor(this.process), log, this.#pipeline, at),
       fences: () => new Map(lanes.map((lane) => [lane, this.#fences.get(lane) ?? this.#world.reported.get(lane)])),

@@ -1,0 +1,233 @@
+import type { Fault, Knobs } from '../plan.ts';
+
+/** A bug that the simulation must find: a change of the product's source text, in a process of its own. */
+export type PlantedBug = {
+  readonly name: string;
+  /** What it breaks, of EXACTNESS and the invariants. */
+  readonly rule: string;
+  readonly edits: readonly { readonly file: string; readonly find: string; readonly replace: string }[];
+  /** What must go wrong for it to show; anything if it is missing. */
+  readonly only?: readonly Fault[];
+  readonly knobs?: Partial<Knobs>;
+};
+
+const capture = 'connectors/postgres/capture.ts';
+const assembler = 'core/capture/assembler.ts';
+const log = 'connectors/spool/segment-log.ts';
+const clickhouse = 'connectors/clickhouse/clickhouse-sink.ts';
+const aggregate = 'connectors/aggregate/aggregate-sink.ts';
+
+export const plantedBugs: readonly PlantedBug[] = [
+  {
+    name: 'acknowledged before the spool has it',
+    rule: 'E4, I1',
+    edits: [
+      {
+        file: 'connectors/postgres/segment-writer.ts',
+        find: '        const outcome = await this.#log.append(group);',
+        replace: '        this.#options.onAppended(group);\n        const outcome = await this.#log.append(group);',
+      },
+      { file: 'connectors/postgres/segment-writer.ts', find: '          this.#options.onAppended(group);\n          this.#log.release', replace: '          this.#log.release' },
+    ],
+    only: [{ kind: 'sink fails', sink: 'enriched' }, { kind: 'disk slow' }],
+    knobs: { maxSlotLagBytes: 3_000, segmentRows: 2 },
+  },
+  {
+    name: 'the fence is moved after the transaction',
+    rule: 'I3',
+    edits: [
+      { file: aggregate, find: 'await progress.finish(tables, to);', replace: 'await progress.finish(tables, undefined);' },
+      {
+        file: aggregate,
+        find: 'return this.#tables.transaction((tables) => this.#apply(tables, segments, from, to));',
+        replace: `return this.#tables.transaction((tables) => this.#apply(tables, segments, from, to)).then(async (applied) => {
+          await this.#tables.transaction(async (tables) => tables.write(await tables.lock(), to));
+          return applied;
+        });`,
+      },
+    ],
+  },
+  {
+    name: 'a position is the LSN alone',
+    rule: 'E2',
+    edits: [{ file: 'core/capture/row-writer.ts', find: 'this.positions[at] = ordinal;', replace: 'this.positions[at] = Math.min(ordinal, 1);' }],
+  },
+  {
+    name: 'a changed key is one event',
+    rule: 'E2',
+    edits: [{ file: assembler, find: '    if (keyChanged) {', replace: '    if (keyChanged && this.#ordinal < 0) {' }],
+  },
+  {
+    name: 'the timeline is the epoch',
+    rule: 'E1',
+    edits: [{ file: capture, find: '      epoch: this.#options.shard.epoch,\n      from: tail.to,', replace: '      epoch: present.timeline,\n      from: tail.to,' }],
+    only: [{ kind: 'promotion' }],
+  },
+  {
+    name: 'what was taken of a lost timeline is not looked for',
+    rule: 'E1',
+    edits: [{ file: 'connectors/postgres/same-stream.ts', find: 'if (claimed === undefined || timeline === claimed) return;', replace: 'if (pipeline !== "") return;' }],
+    only: [{ kind: 'promotion' }],
+  },
+  {
+    name: 'the watermark follows the wall clock',
+    rule: 'E13, I6',
+    edits: [{ file: assembler, find: '    this.#endTransaction(true);', replace: '    this.#clock = Math.max(this.#clock, Date.now() * 1000);\n    this.#endTransaction(true);' }],
+  },
+  {
+    name: 'the watermark moves where segments are cut',
+    rule: 'E5, I6',
+    edits: [{ file: 'core/views/walk.ts', find: 'if (transaction >= window.ended || !transactions.complete[transaction]) continue;', replace: 'if (transaction >= window.ended) continue;' }],
+  },
+  {
+    name: 'an event of the far future moves the watermark',
+    rule: 'E13',
+    edits: [{ file: assembler, find: 'if (time > this.#commitTime + this.#options.pipeline.settings.maxFutureMs * 1000) return;', replace: '' }],
+  },
+  {
+    name: 'late deltas are dropped',
+    rule: 'E14',
+    edits: [{ file: 'core/views/fold.ts', find: '    const { lsns } = segment.transactions;\n    const identity', replace: "    if (reason === 'late') return;\n    const { lsns } = segment.transactions;\n    const identity" }],
+  },
+  {
+    name: 'segments become durable out of order',
+    rule: 'E4, I5',
+    edits: [
+      { file: 'connectors/spool/directory-spool.ts', find: 'for (let index = 0; index < segments.length; index++) {', replace: 'for (let index = segments.length - 1; index >= 0; index--) {' },
+    ],
+  },
+  {
+    name: 'the directory is not synced',
+    rule: 'E4',
+    edits: [
+      {
+        file: 'connectors/spool/directory-spool.ts',
+        find: "        await this.#files.syncDirectory(this.#directory);\n        if (outcome === 'taken')",
+        replace: "        if (outcome === 'taken')",
+      },
+    ],
+    only: [{ kind: 'power failure' }, { kind: 'sink fails' }],
+  },
+  {
+    name: 'the directory is synced once for several segments',
+    rule: 'E4',
+    edits: [
+      {
+        file: 'connectors/spool/directory-spool.ts',
+        find: "        await this.#files.syncDirectory(this.#directory);\n        if (outcome === 'taken')",
+        replace: "        if (index === segments.length - 1) await this.#files.syncDirectory(this.#directory);\n        if (outcome === 'taken')",
+      },
+    ],
+    only: [{ kind: 'power failure' }, { kind: 'disk slow' }],
+  },
+  {
+    name: 'a segment is appended and read whatever stands before it',
+    rule: 'E3, I5',
+    edits: [
+      { file: log, find: '    return before ? before.to === from :', replace: '    return before ? before.seq < seq && from.length > 0 :' },
+      { file: log, find: 'return before.seq + 1 === seq && before.to === from;', replace: 'return before.seq < seq && from.length > 0;' },
+    ],
+    only: [{ kind: 'spool deleted' }, { kind: 'stop' }],
+    knobs: { segmentRows: 2 },
+  },
+  {
+    name: 'a capture begins without a claim',
+    rule: 'E3',
+    edits: [
+      {
+        file: capture,
+        find: "return (await log.append([openSegment(bytes, { verify: false })])) === 'appended' ? header : undefined;",
+        replace: 'return bytes.length > 0 ? { ...header, seq: header.seq - 1 } : undefined;',
+      },
+    ],
+    only: [{ kind: 'stop' }, { kind: 'promotion' }],
+  },
+  {
+    name: 'a capture enriches with the dimensions of today',
+    rule: 'E16',
+    edits: [{ file: 'connectors/postgres/dimensions-at.ts', find: 'await versions.rowsAt(name, kept)', replace: "await versions.rowsAt(name, 'f'.repeat(32) as Position)" }],
+    only: [{ kind: 'spool deleted' }, { kind: 'sink fails' }],
+  },
+  {
+    name: 'a capture forgets the dimension events between fence and tail',
+    rule: 'E16',
+    edits: [{ file: 'connectors/postgres/dimensions-at.ts', find: 'for (let after = kept; after < at; ) {', replace: 'for (let after = at; after < at; ) {' }],
+    only: [{ kind: 'walsender ends' }, { kind: 'sink fails', sink: 'state', how: 'slow' }],
+    knobs: { applyRows: 1, segmentRows: 2 },
+  },
+  {
+    name: 'a lane trusts its cursor over the fence',
+    rule: 'I4',
+    edits: [
+      { file: 'activities/lane-loop.ts', find: '  let fence = await readFence(loop);', replace: '  let fence = cursors.get(sink) ?? (await readFence(loop));' },
+      { file: 'activities/lane-loop.ts', find: '      moves = 0;\n', replace: '      moves = 0;\n      cursors.set(sink, fence);\n' },
+      { file: 'activities/lane-loop.ts', find: 'function rowsIn(', replace: 'const cursors = new WeakMap<Sink, Position>();\n\nfunction rowsIn(' },
+      { file: clickhouse, find: '      if (found !== from) throw new FenceMoved(this.#lane, from, found);\n', replace: '' },
+    ],
+    only: [{ kind: 'sink set back' }, { kind: 'stop' }],
+  },
+  {
+    name: 'two workers fold the same events',
+    rule: 'I2, I3',
+    edits: [{ file: aggregate, find: '    await tables.lockFence(from);\n', replace: '' }],
+    only: [{ kind: 'stop' }, { kind: 'second worker' }, { kind: 'attempt given up' }],
+  },
+  {
+    name: 'events up to the fence are folded again',
+    rule: 'E5',
+    edits: [{ file: 'core/views/fold.ts', find: 'const first = range.after === undefined ? 0 : rowsUpTo(batch.positions, batch.rows, range.after);', replace: 'const first = 0;' }],
+  },
+  {
+    name: 'the fence is written before the rows',
+    rule: 'E10',
+    edits: [{ file: clickhouse, find: '      const found = await this.#insertAt(from, pieces);', replace: '      await this.#rows.writeFence(await this.#identity(), to);\n      const found = await this.#insertAt(to, pieces).then(() => from);' }],
+  },
+  {
+    name: 'a TRUNCATE is a TRUNCATE',
+    rule: 'E8',
+    edits: [{ file: 'test/simulation/outside-stores.ts', find: 'if (row && position < at) this.#put(key, { position: at, row: null });', replace: 'if (row && position < at) this.rows.delete(key);' }],
+    only: [{ kind: 'stop' }, { kind: 'second worker' }, { kind: 'attempt given up' }],
+  },
+  {
+    name: 'structures that were lost keep their fence',
+    rule: 'E11',
+    edits: [
+      { file: 'test/simulation/outside-stores.ts', find: 'readFence: () => call(() => (this.#generation ? this.fence : undefined)),', replace: 'readFence: () => call(() => this.fence),' },
+      { file: 'test/simulation/outside-stores.ts', find: "          if (!this.#generation) throw new StructureLost('live');\n", replace: '' },
+    ],
+    only: [{ kind: 'redis emptied' }],
+  },
+  {
+    name: 'a rebuilt structure leaves the late deltas out',
+    rule: 'E11',
+    edits: [{ file: 'test/simulation/state-database.ts', find: "if (row.set === set.name && row.reason === 'late') add(", replace: "if (row.set === '' && row.reason === 'late') add(" }],
+    only: [{ kind: 'redis emptied' }],
+  },
+  {
+    name: 'the end of a commit is confirmed while its last events are missing',
+    rule: 'E6',
+    edits: [{ file: assembler, find: '      this.#endTransaction(false);\n      this.#endLsn = undefined;', replace: '      this.#endTransaction(false);\n      this.#endLsn = ((BigInt(this.#lsnHigh) << 32n) | BigInt(this.#lsnLow)) + 48n;' }],
+    only: [{ kind: 'kill' }, { kind: 'power failure' }],
+  },
+  {
+    name: 'events that were spooled before are spooled again',
+    rule: 'E6',
+    edits: [{ file: assembler, find: 'lsn === this.#fromLsn ? this.#fromOrdinal : Number.POSITIVE_INFINITY', replace: 'lsn === this.#fromLsn ? 0 : Number.POSITIVE_INFINITY' }],
+  },
+  {
+    name: 'a gap between the slot and the stream is not looked for',
+    rule: 'E6',
+    edits: [{ file: 'connectors/postgres/same-stream.ts', find: '  if (!recorded) return;', replace: '  if (!recorded || pipeline !== "") return;' }],
+    only: [{ kind: 'spool deleted' }, { kind: 'sink fails', sink: 'enriched', how: 'refuse' }],
+    knobs: { maxSlotLagBytes: 1_000 },
+  },
+  {
+    name: 'what was confirmed is read before the slot',
+    rule: 'E6',
+    edits: [
+      { file: capture, find: '    const catalog = await this.#source.catalog();', replace: '    this.recorded = await this.#options.readConfirmed();\n    const catalog = await this.#source.catalog();' },
+      { file: capture, find: 'assertNoGap(pipeline.name, await this.#options.readConfirmed(), slot.confirmed, tail);', replace: 'assertNoGap(pipeline.name, this.recorded, slot.confirmed, tail);' },
+    ],
+    only: [{ kind: 'second worker' }, { kind: 'attempt given up', part: 'capture' }],
+  },
+];
