@@ -45,6 +45,7 @@ export async function runChaos(world: World, options: ChaosOptions, faults: read
     quietSeconds = await quiet(world, signal);
     say(`quiet after ${quietSeconds.toFixed(1)} s; comparing`);
     verification = await verifyPipeline(world.config, world.name);
+    error = crashes(world);
   } catch (failure) {
     signal.throwIfAborted();
     const { message } = failure as Error;
@@ -116,6 +117,12 @@ async function oneTurn(world: World, options: ChaosOptions, { faults, apartMs, s
       return report;
     }),
   );
+}
+
+/** Faults kill a worker by a signal, or let it drain: whatever else ends one is a bug, however well the next one goes on. */
+function crashes(world: World): string | null {
+  const bad = (['worker', 'worker-2', 'api'] as const).flatMap((name) => world.processes.endings(name).filter((why) => why !== 'SIGKILL' && why !== 'exit code 0').map((why) => `${name} ended by itself (${why})`));
+  return bad.length === 0 ? null : `${bad.join(', ')}: see its log.`;
 }
 
 /** Until every lane has all that was ever written. */
