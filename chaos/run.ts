@@ -14,7 +14,7 @@ import type { World } from './world.ts';
 
 /** Longer than any lane may back off, and than a first load of what a run writes. */
 const recoveryMs = 120_000;
-const quietMs = 180_000;
+const quietMs = 120_000;
 
 /** Load and faults, then quiet, then the comparison. Never throws but when it is stopped: what went wrong is in the report. */
 export async function runChaos(world: World, options: ChaosOptions, faults: readonly Fault[], say: (line: string) => void, signal: AbortSignal): Promise<Omit<ChaosReport, 'kept'>> {
