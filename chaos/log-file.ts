@@ -12,7 +12,7 @@ export class LogFile {
     this.#from = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
   }
 
-  /** The first line since then that is so, without JSON around its message; waits for it. */
+  /** Where it first says so, with what surrounds it; waits for it. */
   async line(isSo: RegExp, signal: AbortSignal, timeoutMs = 30_000): Promise<string> {
     let found: string | undefined;
     const there = async () => {
@@ -20,7 +20,8 @@ export class LogFile {
       return found !== undefined;
     };
     await until(`a line like ${isSo} in ${this.#file}`, there, { timeoutMs, everyMs: 200, signal });
-    return found!.slice(0, 300);
+    const at = isSo.exec(found!)!.index;
+    return found!.slice(Math.max(0, at - 40), at + 120);
   }
 
   async #text(): Promise<string> {

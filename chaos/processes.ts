@@ -38,10 +38,9 @@ export class Processes {
     return identity;
   }
 
-  /** How often it has died, not counting what was stopped, and of what the last time. */
-  deaths(name: ProcessName): { readonly count: number; readonly last: string | undefined } {
-    const { deaths, lastDeath } = this.#instance.roster.child(name);
-    return { count: deaths, last: lastDeath };
+  /** Why it has ended each time, not counting what was stopped: a signal or an exit code. */
+  endings(name: ProcessName): readonly string[] {
+    return name === 'worker-2' && !this.#hasSecond ? [] : this.#instance.roster.child(name).endings;
   }
 
   /** SIGKILL, and gone. Its supervisor starts it again. */

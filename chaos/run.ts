@@ -14,7 +14,7 @@ import type { World } from './world.ts';
 
 /** Longer than any lane may back off, and than a first load of what a run writes. */
 const recoveryMs = 120_000;
-const quietMs = 180_000;
+const quietMs = 120_000;
 
 /** Load and faults, then quiet, then the comparison. Never throws but when it is stopped: what went wrong is in the report. */
 export async function runChaos(world: World, options: ChaosOptions, faults: readonly Fault[], say: (line: string) => void, signal: AbortSignal): Promise<Omit<ChaosReport, 'kept'>> {
@@ -50,6 +50,7 @@ export async function runChaos(world: World, options: ChaosOptions, faults: read
     quietSeconds = await quiet(world, signal);
     say(`quiet after ${quietSeconds.toFixed(1)} s; comparing`);
     verification = await verifyPipeline(world.config, world.name);
+    error = crashes(world);
   } catch (failure) {
     signal.throwIfAborted();
     const { message } = failure as Error;
@@ -121,6 +122,12 @@ async function oneTurn(world: World, options: ChaosOptions, { faults, apartMs, s
       return report;
     }),
   );
+}
+
+/** Faults kill a worker by a signal, or let it drain: whatever else ends one is a bug, however well the next one goes on. */
+function crashes(world: World): string | null {
+  const bad = (['worker', 'worker-2', 'api'] as const).flatMap((name) => world.processes.endings(name).filter((why) => why !== 'SIGKILL' && why !== 'exit code 0').map((why) => `${name} ended by itself (${why})`));
+  return bad.length === 0 ? null : `${bad.join(', ')}: see its log.`;
 }
 
 /** Until every lane has all that was ever written. */

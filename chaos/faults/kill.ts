@@ -42,7 +42,7 @@ export const kills: readonly Fault[] = [
       drawn: true,
       ...(unfit && { unfit }),
       async strike(world, _, signal) {
-        const deathsBefore = world.processes.deaths('worker').count;
+        const deathsBefore = world.processes.endings('worker').length;
         await world.killOrders.arm(point);
         return dead(world, point, deathsBefore, signal);
       },
@@ -60,7 +60,7 @@ export const kills: readonly Fault[] = [
       expected,
       drawn: true,
       async strike(world, _, signal) {
-        const deathsBefore = world.processes.deaths('worker').count;
+        const deathsBefore = world.processes.endings('worker').length;
         await world.loadAnew(signal, () => world.killOrders.arm(point));
         return dead(world, point, deathsBefore, signal);
       },
@@ -72,8 +72,8 @@ export const kills: readonly Fault[] = [
 async function dead(world: World, point: KillPoint, deathsBefore: number, signal: AbortSignal): Promise<Struck> {
   const struck = await world.killOrders.struck(signal);
   if (struck.point !== point) throw new DidNotStrike(`The worker was to die at ${point}, and passed ${struck.point}.`);
-  await until('the death of the worker', () => world.processes.deaths('worker').count > deathsBefore, { timeoutMs: 10_000, everyMs: 5, signal });
-  const { last } = world.processes.deaths('worker');
+  await until('the death of the worker', () => world.processes.endings('worker').length > deathsBefore, { timeoutMs: 10_000, everyMs: 5, signal });
+  const last = world.processes.endings('worker').at(-1);
   if (last !== 'SIGKILL') throw new DidNotStrike(`The worker ended by ${last}, not by SIGKILL.`);
   return { evidence: `process ${struck.pid} wrote ${point} and died of SIGKILL` };
 }

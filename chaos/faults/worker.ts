@@ -17,11 +17,11 @@ const drain: Fault = {
   expected: 'Its steps end at the next segment, it ends by itself with exit code 0, and the next worker goes on.',
   drawn: true,
   async strike(world, _, signal) {
-    const before = world.processes.deaths('worker').count;
+    const before = world.processes.endings('worker').length;
     const startedAt = performance.now();
     const { pid } = world.processes.signal('worker', 'SIGTERM');
-    await until('the worker to end', () => world.processes.deaths('worker').count > before, { timeoutMs: 20_000, everyMs: 5, signal });
-    const { last } = world.processes.deaths('worker');
+    await until('the worker to end', () => world.processes.endings('worker').length > before, { timeoutMs: 20_000, everyMs: 5, signal });
+    const last = world.processes.endings('worker').at(-1);
     if (last !== 'exit code 0') throw new DidNotStrike(`The worker was to drain, and ended by ${last}.`);
     return { evidence: `process ${pid} drained within ${((performance.now() - startedAt) / 1000).toFixed(1)} s` };
   },
@@ -41,10 +41,10 @@ const zombie: Fault = {
       try {
         await until('the worker to stand still', () => world.processes.stateOf(stopped) === 'T', { timeoutMs: 5_000, everyMs: 5, signal });
         const stoppedAt = performance.now();
-        const { caughtUpSeconds } = await recovered(world, signal, 60_000);
+        const { caughtUpSeconds, lanes } = await recovered(world, signal, 60_000);
         await sleep(Math.max(0, zombieMs - (performance.now() - stoppedAt)), undefined, { signal });
         if (world.processes.stateOf(stopped) !== 'T') throw new DidNotStrike('The worker did not stand still all the time.');
-        return { evidence: `process ${stopped.pid} stood still for ${((performance.now() - stoppedAt) / 1000).toFixed(0)} s, in which another brought every lane to the end after ${caughtUpSeconds.toFixed(1)} s` };
+        return { evidence: `process ${stopped.pid} stood still for ${((performance.now() - stoppedAt) / 1000).toFixed(0)} s, in which another brought every lane to the end after ${caughtUpSeconds.toFixed(1)} s (fences moved: ${Object.entries(lanes).map(([lane, seconds]) => `${lane} ${seconds.toFixed(1)} s`).join(', ')})` };
       } finally {
         process.kill(stopped.pid, 'SIGCONT');
         await sleep(3_000); // both are awake

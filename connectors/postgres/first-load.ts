@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from 'pg';
+import { Client, DatabaseError } from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import type { AssembledSegment, TableWriters } from '../../core/capture/assembler.ts';
 import { SegmentAssembler, eventsTable } from '../../core/capture/assembler.ts';
@@ -12,6 +12,7 @@ import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { Sink } from '../sink.ts';
 import { TransientError, isNetworkError } from '../transient-error.ts';
 import { copyTuples } from './copy-reader.ts';
+import { classifyPostgresError } from './errors.ts';
 import type { Loaded } from './shard-state.ts';
 import type { SnapshotSlot } from './snapshot-slot.ts';
 import { textSettings } from './replication-stream.ts';
@@ -59,6 +60,9 @@ export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { r
       await untilItPasses(options, () => sink.finishLoad(at));
     }
     return { position: at, rows, systemIdentifier: catalog.systemIdentifier, tables: catalog.tables };
+  } catch (error) {
+    // sinks have said what theirs mean
+    throw error instanceof DatabaseError ? classifyPostgresError('source', error) : error;
   } finally {
     await slot?.close();
     await source.end().catch(() => {});

@@ -20,9 +20,8 @@ export class Child {
   readonly stopSteps: readonly StopStep[];
   readonly logFile: string;
   identity: Identity | undefined;
-  deaths = 0;
-  /** The signal or exit code of the last one. */
-  lastDeath: string | undefined;
+  /** Why it ended each time without having been stopped: a signal or an exit code. */
+  readonly endings: string[] = [];
   #prepare: () => Promise<Command>;
   #notify: ChildListener;
   #stopped = false;
@@ -35,6 +34,10 @@ export class Child {
     this.logFile = options.logFile;
     this.#prepare = options.prepare;
     this.#notify = options.listener;
+  }
+
+  get deaths(): number {
+    return this.endings.length;
   }
 
   async start(): Promise<void> {
@@ -78,8 +81,7 @@ export class Child {
   #died(why: string, startedAt: number): void {
     if (this.#stopped || this.#timer) return;
     this.identity = undefined;
-    this.deaths += 1;
-    this.lastDeath = why;
+    this.endings.push(why);
     this.#notify.changed();
     if (Date.now() - startedAt > settledMs) this.#delayMs = firstDelayMs;
     this.#notify.report(`${this.name} ended (${why}); starting it again in ${this.#delayMs / 1000} s`);

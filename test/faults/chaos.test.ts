@@ -18,6 +18,7 @@ const chosen = [
   'temporal/reset',
   'source/restart',
   'source/walsender-terminated',
+  'source/select-revoked',
   'redis/aof-tail-lost',
   'redis/flushall',
   'clickhouse/too-many-parts',
