@@ -54,7 +54,8 @@ export class CapturedSource implements AsyncDisposable {
   /** Runs the capture until `during` has ended; its outcome is the capture's, whichever ends first. */
   async capture(during: () => Promise<void> = () => new Promise(() => {})): Promise<CaptureResult> {
     const end = new AbortController();
-    const start = (await this.log.tail())?.to ?? this.fence;
+    const tail = await this.log.tail();
+    const start = tail?.to ?? this.fence;
     const running = capture({
       pipeline: this.pipeline,
       log: this.log,
@@ -65,6 +66,7 @@ export class CapturedSource implements AsyncDisposable {
       readConfirmed: async () => this.shard.confirmed,
       recordConfirmed: async (confirmed) => void (this.shard = { ...this.shard, confirmed }),
       start,
+      after: tail,
       reached: start,
       dimensionsAt: async () => new Map(Object.entries(this.pipeline.source.dimensions).map(([name, table]) => [name, new DimensionStore(table)])),
       fences: () => new Map([['stands still', this.fence]]),
