@@ -118,11 +118,11 @@ describe('timestamps', () => {
     ['infinity', 'infinity'],
     ['4713-01-01 00:00:00+00 BC', '4713-01-01 00:00:00+00 BC'],
   ])('%s stands at %s: 64 bits have no more room', (source, stands) => {
-    const since2000 = source === 'infinity' ? 0x7fffffffffffffffn : timestampFromText(source) - 946_684_800_000_000n;
+    const wireTime = source === 'infinity' ? 0x7fffffffffffffffn : timestampFromText(source) - 946_684_800_000_000n;
     const wire = Buffer.alloc(13);
     wire.write('b');
     wire.writeInt32BE(8, 1);
-    wire.writeBigInt64BE(since2000, 5);
+    wire.writeBigInt64BE(wireTime, 5);
     const column = makeColumn({ type: 'timestamptz', interned: false }, 2);
     column.read(wire, 0, 0);
     column.text(source, 1);
