@@ -11,7 +11,7 @@ const hourMs = 3_600_000;
 
 const hourOff: Fault = {
   name: 'time/hour-early-and-late',
-  what: '40 events come an hour early, 40 an hour late.',
+  what: 'Forty events come an hour early, forty an hour late.',
   expected: 'Views set both aside, counted: the early ones as future, the others as late; row lanes have them; together it is what SQL says (E13, E14).',
   drawn: true,
   unfit: ofSample,
