@@ -175,15 +175,15 @@ const huge: Fault = {
     // nobody truncates the table meanwhile
     return world.load.pausedWhile(async () => {
       const startedAt = performance.now();
-      const { end, sums } = await inSession(world, async (client) => {
+      const { end, sums, writtenMs } = await inSession(world, async (client) => {
         await client.query('set statement_timeout = 0');
         await client.query(hugeEngagement, [rows]);
-        const { rows: [written] } = await client.query<{ end: string; sums: string }>(
+        const ms = performance.now() - startedAt;
+        const { rows: [seen] } = await client.query<{ end: string; sums: string }>(
           "select (pg_current_wal_lsn() - '0/0')::text as end, concat_ws(' ', count(*), sum(id), sum(duration_ms), count(distinct content_id)) as sums from public.engagement_events where device = 'huge'",
         );
-        return written!;
+        return { ...seen!, writtenMs: ms };
       });
-      const writtenMs = performance.now() - startedAt;
       await world.fences.passed(BigInt(end), { timeoutMs: 900_000, signal, onLook: async () => {} });
       const tookMs = performance.now() - startedAt - writtenMs;
       const answer = await world.clickhouse.query({ query: "select concat(toString(count()), ' ', toString(sum(id)), ' ', toString(sum(duration_ms)), ' ', toString(uniqExact(content_id))) as sums from engagement_enriched final where device = 'huge'", format: 'JSONEachRow' });
