@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
-import { openSegmentLog, SpoolTooShort } from '../connectors/spool/segment-log.ts';
+import { openSegmentLog } from '../connectors/spool/segment-log.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { resolve } from '../core/define/resolve.ts';
 import { origin, position, type Position } from '../core/position.ts';
@@ -176,9 +176,13 @@ describe('a lane', () => {
     expect(sink.applied.map(({ seqs }) => seqs)).toEqual([[2]]);
   });
 
-  test('a fence from before the spool is an error that says so', async () => {
+  test('I4: a fence from before the spool is a sentence for a person, or the destination is rebuilt where that is possible', async () => {
     await append(2);
     sink.fence = origin;
-    await expect(run()).rejects.toThrow(SpoolTooShort);
+    await expect(run()).rejects.toThrow(ConfigurationError);
+    await expect(run()).rejects.toThrow(new RegExp(`^Lane test: its destination is at position ${origin}, and the spool begins at ${start}.*restored.*--lane test`));
+    const rebuild = async () => (sink.fence = builder.segments[0]!.header.to);
+    await run({ rebuild, onApplied: () => stop.abort() });
+    expect(sink.applied.map(({ seqs }) => seqs)).toEqual([[2]]);
   });
 });

@@ -2,6 +2,7 @@ import { applyAround, type ApplyAround } from './apply-around.ts';
 import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
 import { SpoolTooShort, type SegmentLog } from '../connectors/spool/segment-log.ts';
 import { pause, type Clock } from '../core/clock.ts';
+import { killPoint } from '../core/kill-point.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import type { Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
@@ -48,8 +49,10 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
     const last = segments.at(-1)!.header.to;
     const to = until !== undefined && until < last ? until : last;
     begunMs = loop.clock.steady();
+    killPoint('lane/handed-over');
     try {
       const { fence: reached, applied } = await applyAround(loop, segments, fence, to);
+      killPoint('lane/applied');
       fence = reached;
       moves = 0;
       loop.onApplied(segments, fence, applied);
@@ -64,13 +67,17 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
 }
 
 /** Empty when the signal aborts first; undefined when they are gone, and the destination can be rebuilt without them (I4). */
-async function nextSegments({ log, until, maxRows, clock, signal, rebuild }: LaneLoop, fence: Position, gatherUntilMs: number): Promise<readonly Segment[] | undefined> {
+async function nextSegments({ pipeline, name, log, until, maxRows, clock, signal, rebuild }: LaneLoop, fence: Position, gatherUntilMs: number): Promise<readonly Segment[] | undefined> {
   let segments: readonly Segment[];
   try {
     segments = await log.read(fence, { maxRows }, signal);
   } catch (error) {
-    if (error instanceof SpoolTooShort && rebuild) return undefined;
-    throw error;
+    if (!(error instanceof SpoolTooShort)) throw error;
+    if (rebuild) return undefined;
+    throw new ConfigurationError(
+      `Lane ${name}: its destination is at position ${fence}, and the spool begins at ${error.oldest}: what is between was trimmed (spoolKeep). Was the destination restored to an earlier time? Restore it to a later one and type ./sluice resume ${pipeline} --lane ${name}, or start over. ${loadAnew(pipeline)}`,
+      { cause: error },
+    );
   }
   const isBehind = rowsIn(segments) >= maxRows / 2;
   const gatherMs = gatherUntilMs - clock.steady();

@@ -4,6 +4,7 @@ import { assertLoading, beginLoad, endLoad, readShard } from '../connectors/post
 import { sourceNames } from '../connectors/postgres/source-catalog.ts';
 import type { Sink } from '../connectors/sink.ts';
 import { lanesOf } from '../core/define/lanes.ts';
+import { killPoint } from '../core/kill-point.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { parsePosition } from '../core/position.ts';
 import { failureOf } from './failures.ts';
@@ -37,6 +38,7 @@ export async function load(runtime: Runtime, input: LoadInput): Promise<LoadResu
       signal: end.signal,
       onProgress: (now) => Object.assign(progress, now),
     });
+    killPoint('load/handoff');
     await endLoad(runtime.state, pipeline.name, epoch, loaded);
     return { position: loaded.position, rows };
   } catch (error) {

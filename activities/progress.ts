@@ -1,5 +1,6 @@
 import type { State } from '../connectors/postgres/state/state.ts';
 import type { Position } from '../core/position.ts';
+import type { SlotForecast } from '../core/slot-forecast.ts';
 
 /** What a part of a pipeline is doing now, as others read it in sluice.progress. Times in milliseconds since 1970. */
 export type PartDetail = {
@@ -16,6 +17,8 @@ export type PartDetail = {
   readonly deadLetters?: number;
   readonly slotLagBytes?: number;
   readonly spoolBytes?: number;
+  /** Of the part `source` only, and it says nothing else. */
+  readonly slot?: SlotForecast;
 };
 
 const writeMs = 1_000;

@@ -1,5 +1,6 @@
 import type { OutboxMessage, Relay } from '../connectors/relay.ts';
 import { ConfigurationError, FenceMoved } from '../connectors/sink.ts';
+import { killPoint } from '../core/kill-point.ts';
 import type { StepEnd } from './steps.ts';
 
 export type RelayLoop = {
@@ -36,6 +37,7 @@ export async function runRelay(loop: RelayLoop): Promise<StepEnd> {
     const to = messages.at(-1)!.seq;
     try {
       await relay.publish(messages, fence, to);
+      killPoint('relay/published');
       fence = to;
       loop.onPublished(messages, fence);
     } catch (error) {

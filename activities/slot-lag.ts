@@ -1,4 +1,5 @@
 import { readSlotLag } from '../connectors/postgres/slot-lag.ts';
+import { slotLagLimit } from '../core/slot-lag-limit.ts';
 import { failureOf } from './failures.ts';
 import type { Runtime } from './runtime.ts';
 import type { SlotLag } from './steps.ts';
@@ -7,7 +8,8 @@ import type { SlotLag } from './steps.ts';
 export async function slotLag(runtime: Runtime, { pipeline: name }: { readonly pipeline: string }): Promise<SlotLag> {
   try {
     const { pipeline } = runtime.definition(name);
-    return { bytes: await readSlotLag(runtime.config.sourceUrl, pipeline.name), most: pipeline.settings.maxSlotLagBytes };
+    const lag = await readSlotLag(runtime.config.sourceUrl, pipeline.name);
+    return { bytes: lag?.bytes ?? 0, most: slotLagLimit(pipeline.settings.maxSlotLagBytes, lag?.keepBytes) };
   } catch (error) {
     throw failureOf(error);
   }

@@ -41,6 +41,17 @@ export const PipelineStatus = z
     eventsPerSecond: z.number(),
     slotLagBytes: z.number().nullable(),
     spoolBytes: z.number().nullable(),
+    slot: z
+      .object({
+        alarm: z.enum(['none', 'warning', 'critical', 'lost']),
+        keptBytes: z.number(),
+        leftBytes: z.number().openapi({ description: 'Until its limit (max_slot_wal_keep_size, else maxSlotLag) is reached.' }),
+        walBytesPerSecond: z.number(),
+        leftSeconds: z.number().nullable().openapi({ description: 'Until the limit of the slot or of the spool is reached, if nothing changes; null: it is not going there.' }),
+        sentence: z.string(),
+      })
+      .nullable()
+      .openapi({ description: 'What the source keeps for the pipeline, and how long it can.' }),
     notes: z.array(z.string()),
     started: z.string().nullable(),
     workflowId: z.string(),

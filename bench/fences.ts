@@ -1,12 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { type ClickHouseClient, createClient } from '@clickhouse/client';
 import { Redis } from 'ioredis';
-import { Client } from 'pg';
+import { type Client, Pool } from 'pg';
 import { resolve } from '../core/define/resolve.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import { type Config, toEnvironment } from '../core/config.ts';
 import type { Pipeline, Text } from '../core/pipeline.ts';
-import { type Lsn, parsePosition, toPosition } from '../core/position.ts';
+import { type Lsn, parsePosition, type Position, toPosition } from '../core/position.ts';
 import { unreachable } from '../core/unreachable.ts';
 import { fill } from './fill.ts';
 import type { Workload } from './load/workload.ts';
@@ -14,20 +14,20 @@ import type { Workload } from './load/workload.ts';
 /** The fences of a pipeline's lanes, read where the sinks keep them. */
 export class Fences {
   readonly pipeline: Pipeline;
-  readonly #state: Client;
+  readonly #state: Pool;
   readonly #redis: Redis;
   readonly #clickhouse: ClickHouseClient;
 
-  static async open(config: Config, definition: Pipeline<Text>): Promise<Fences> {
-    const fences = new Fences(config, resolve(definition, { ...process.env, ...toEnvironment(config) }));
-    await fences.#state.connect();
-    return fences;
+  static open(config: Config, definition: Pipeline<Text>): Fences {
+    return new Fences(config, resolve(definition, { ...process.env, ...toEnvironment(config) }));
   }
 
   private constructor(config: Config, pipeline: Pipeline) {
     this.pipeline = pipeline;
-    this.#state = new Client({ connectionString: config.stateUrl, application_name: 'sluice bench' });
-    this.#redis = new Redis(config.redisUrl);
+    this.#state = new Pool({ connectionString: config.stateUrl, application_name: 'sluice bench', max: 4, connectionTimeoutMillis: 5_000 });
+    this.#state.on('error', () => {}); // an idle connection broke: the next call says it
+    this.#redis = new Redis(config.redisUrl, { retryStrategy: () => 100, maxRetriesPerRequest: 0, connectTimeout: 5_000, commandTimeout: 5_000 });
+    this.#redis.on('error', () => {}); // the calls say it
     this.#clickhouse = createClient({ url: config.clickhouseUrl });
   }
 
@@ -63,14 +63,25 @@ export class Fences {
     await this.passed(await fill(client, workload, 1, signal), { timeoutMs: 60_000, signal, onLook: async () => {} });
   }
 
+  /** Of every lane that reads segments; undefined: there is none, or the store that keeps it does not answer. */
+  async read(): Promise<ReadonlyMap<string, Position | undefined>> {
+    const lanes = lanesOf(this.pipeline).filter(({ reads }) => reads === 'segments');
+    return new Map(await Promise.all(lanes.map(async ({ name }) => [name, await this.#position(name).catch(() => undefined)] as const)));
+  }
+
   async close(): Promise<void> {
     this.#redis.disconnect();
     await Promise.all([this.#state.end(), this.#clickhouse.close()]);
   }
 
   async #fence(lane: string): Promise<Lsn | undefined> {
+    const position = await this.#position(lane);
+    return position === undefined ? undefined : parsePosition(position).lsn;
+  }
+
+  async #position(lane: string): Promise<Position | undefined> {
     const text = await this.#fenceText(lane);
-    return text === undefined ? undefined : parsePosition(toPosition(text)).lsn;
+    return text === undefined ? undefined : toPosition(text);
   }
 
   async #fenceText(lane: string): Promise<string | undefined> {

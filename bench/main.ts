@@ -53,7 +53,7 @@ async function measure(instance: BenchInstance, options: Options, say: (line: st
   const { config } = instance;
   const { signal } = stopped;
   const client = new Client({ connectionString: config.sourceUrl, application_name: 'sluice bench' });
-  const fences = await Fences.open(config, pipelines[name]!);
+  const fences = Fences.open(config, pipelines[name]!);
   try {
     await client.connect();
     const workload = new EngagementWorkload(1);

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { type CommandDef, defineCommand, runCommand, runMain } from 'citty';
-import { strict } from './strict.ts';
+import { strict, UsageError } from './strict.ts';
 
 /** Every command is the file of its name, loaded when it is used. */
-const commands = ['up', 'down', 'status', 'logs', 'pause', 'resume', 'load', 'verify', 'dlq', 'bench', 'test'];
+const commands = ['up', 'down', 'status', 'logs', 'pause', 'resume', 'load', 'verify', 'dlq', 'bench', 'chaos', 'test'];
 
 const main = defineCommand({
   meta: { name: 'sluice', description: 'Postgres change streams into windows and rows, run by Temporal' },
@@ -27,6 +27,7 @@ if (rawArgs.length === 0 || rawArgs.includes('--help') || rawArgs.includes('-h')
     const { code = '' } = error as { code?: string };
     if (code === 'E_UNKNOWN_COMMAND' || code === 'E_NO_COMMAND')
       console.error(`See the commands with: ./sluice ${rawArgs[0] === 'dlq' ? 'dlq ' : ''}--help`);
-    process.exitCode = 1;
+    // 1 is an answer of some commands (verify: unequal)
+    process.exitCode = error instanceof UsageError ? 2 : 1;
   }
 }

@@ -24,7 +24,8 @@ export default defineCommand({
 });
 
 /** What was paused on purpose is. */
-function isHealthy({ state, capture, lanes }: PipelineStatus): boolean {
+function isHealthy({ state, capture, lanes, slot }: PipelineStatus): boolean {
+  if (slot?.alarm === 'critical' || slot?.alarm === 'lost') return false;
   const stuck = [capture, ...lanes].some((part) => part?.state === 'parked' || part?.state === 'broken');
   return state !== 'parked' && state !== 'unreachable' && !stuck;
 }
@@ -69,12 +70,13 @@ function print(config: Config, services: Services, pipelines: Pipelines): void {
   for (const pipeline of pipelines.list) printPipeline(config, pipeline);
 }
 
-function printPipeline(config: Config, { name, state, reason, eventsPerSecond, watermark, capture, lanes, workflowUrl }: PipelineStatus): void {
+function printPipeline(config: Config, { name, state, reason, eventsPerSecond, watermark, capture, lanes, slot, workflowUrl }: PipelineStatus): void {
   console.log(`\n${name}: ${state}, ${eventsPerSecond} events/s${watermark === null ? '' : `, watermark ${watermark}`}${reason === null ? '' : `\n  ${reason}`}`);
   for (const lane of [...(capture ? [capture] : []), ...lanes]) {
     const lag = lane.lagMs === null ? '' : `${lane.lagMs} ms behind`;
     console.log(`  ${lane.name.padEnd(12)} ${lane.kind.padEnd(16)} ${lane.state.padEnd(8)} ${lag.padEnd(16)} ${lane.fence ?? ''}${lane.deadLetters === 0 ? '' : `\n    ${lane.deadLetters} dead letters wait: ./sluice dlq list ${name} --lane ${lane.name}`}${lane.error === null ? '' : `\n    ${lane.error}`}`);
   }
+  if (slot !== null) console.log(`  ${slot.alarm === 'none' ? '' : `${slot.alarm.toUpperCase()}: `}${slot.sentence}`);
   if (workflowUrl !== null) console.log(`  run: ${workflowUrl}`);
   const signal = state === 'paused' ? 'resume' : 'pause';
   console.log(`  ${signal} by hand: ${temporalCommand(partsFolder)} workflow signal --address ${config.temporalAddress} --namespace ${config.temporalNamespace} --workflow-id pipeline/${name} --name ${signal}`);

@@ -43,6 +43,13 @@ describe('status', () => {
     expect(statusOf(report({ reportedAtMs: now - 60_000 }))).toMatchObject({ eventsPerSecond: 0, watermark: null, lanes: [{ fence: '0', lagMs: null }] });
   });
 
+  test('what the source keeps is told as long as somebody looks, whatever the workflow does', () => {
+    const slot = { alarm: 'critical', keptBytes: 5, leftBytes: 1, walBytesPerSecond: 1, leftSeconds: 1, sentence: 'the source keeps 5 bytes' } as const;
+    const told = (reportedAtMs: number) => pipelineStatus(config, 'trending', 'no worker answered', new Map([['trending/source', report({ slot, reportedAtMs })]]), now).slot;
+    expect(told(now - 6_000)).toEqual(slot);
+    expect(told(now - 90_000)).toBeNull();
+  });
+
   test('a workflow that cannot be asked is unreachable, with the reason', () => {
     expect(pipelineStatus(config, 'trending', 'no worker answered', new Map(), now)).toMatchObject({ state: 'unreachable', reason: 'no worker answered', lanes: [], capture: null });
   });

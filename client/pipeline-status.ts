@@ -2,6 +2,7 @@ import type { LaneKind } from '../core/define/lanes.ts';
 import type { LaneState } from '../core/lane-state.ts';
 import type { PipelineState } from '../core/pipeline-state.ts';
 import type { Config } from '../core/config.ts';
+import type { SlotForecast } from '../core/slot-forecast.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
 import type { PartStatus, WorkflowStatus } from '../workflows/messages.ts';
@@ -34,6 +35,8 @@ export type PipelineStatus = {
   readonly eventsPerSecond: number;
   readonly slotLagBytes: number | null;
   readonly spoolBytes: number | null;
+  /** What the source keeps for the pipeline, and how long it can; null: nobody has looked of late. */
+  readonly slot: SlotForecast | null;
   readonly notes: readonly string[];
   readonly started: string | null;
   readonly workflowId: string;
@@ -42,6 +45,7 @@ export type PipelineStatus = {
 
 /** Reports older than this say nothing of the present rate. */
 const staleMs = 10_000;
+const staleSlotMs = 60_000;
 
 /** What the workflow answered (or why it did not) together with what the parts reported. */
 export function pipelineStatus(config: Config, name: string, answer: WorkflowStatus | string, progress: ProgressByPart, nowMs: number): PipelineStatus {
@@ -63,6 +67,7 @@ export function pipelineStatus(config: Config, name: string, answer: WorkflowSta
     eventsPerSecond: rate(captured, nowMs),
     slotLagBytes: captured?.slotLagBytes ?? null,
     spoolBytes: report('capture')?.spoolBytes ?? null,
+    slot: slotOf(report('source'), nowMs),
     notes: workflow?.notes ?? [],
     started: workflow?.started ?? null,
     workflowId,
@@ -92,6 +97,10 @@ function lagMs(report: PartReport | undefined, captured: PartReport, nowMs: numb
   if (!report || report.lagMs === null || report.commitTimeMs === null) return null;
   const isBehind = captured.fence !== null && report.fence !== null && report.fence < captured.fence && captured.commitTimeMs !== report.commitTimeMs;
   return isBehind ? Math.max(report.lagMs, Math.round(Math.min(nowMs, captured.reportedAtMs) - report.commitTimeMs - canaryMs)) : report.lagMs;
+}
+
+function slotOf(report: PartReport | undefined, nowMs: number): SlotForecast | null {
+  return report?.slot && nowMs - report.reportedAtMs < staleSlotMs ? report.slot : null;
 }
 
 function rate(report: PartReport | undefined, nowMs: number): number {

@@ -51,6 +51,8 @@ async function ensure(client: Client, name: string): Promise<void> {
       args: [{ name }],
       typedSearchAttributes: startAttributes(name, 'pipeline', 'loading'),
       staticSummary: `pipeline ${name}`,
+      // one that a worker took with it when it drained or died is handed out again after this; each takes milliseconds
+      workflowTaskTimeout: 5_000,
     });
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;

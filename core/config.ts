@@ -27,6 +27,7 @@ export const settings = {
   externalSecret: setting('SLUICE_EXTERNAL_SECRET', z.string().startsWith('whsec_').optional(), 'Its signing secret.'),
   httpPrivate: setting('SLUICE_HTTP_PRIVATE', z.stringbool().default(false), 'Whether HTTP sinks may post to addresses that are not public.'),
   logLevel: setting('SLUICE_LOG_LEVEL', z.enum(['debug', 'info', 'warn', 'error']).default('info'), 'Least log level.'),
+  killPoints: setting('SLUICE_KILL_POINTS', z.string().optional(), 'Directory through which ./sluice chaos makes a worker die at a named place.'),
   browser: setting('SLUICE_BROWSER', z.string().optional(), 'Chromium of the browser test.'),
 } as const;
 

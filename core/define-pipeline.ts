@@ -12,6 +12,7 @@ export {
   json,
   jsonb,
   numeric,
+  other,
   smallint,
   text,
   timestamp,

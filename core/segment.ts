@@ -23,6 +23,8 @@ export type SegmentHeader = {
   readonly to: Position;
   /** WAL LSN of the last event itself, as hexadecimal digits: a restarted capture checks that it still is the same (E6). */
   readonly lastEventLsn?: string;
+  /** If it ends with a whole transaction: where that one's commit ends in the WAL, which is what is confirmed of it. */
+  readonly endLsn?: string;
   /** In a claim: under which conditions its capture reads (E3). */
   readonly claim?: Claim;
 };

@@ -18,7 +18,7 @@ const arrows: Record<string, readonly string[]> = {
   infra: ['core', 'client'],
   cli: ['core', 'client', 'infra'],
   bench: ['core', 'connectors', 'client', 'infra', 'pipelines'],
-  chaos: ['core', 'connectors', 'client', 'infra', 'pipelines'],
+  chaos: ['core', 'connectors', 'client', 'infra', 'pipelines', 'bench'],
   web: [],
 };
 

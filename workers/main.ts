@@ -4,12 +4,14 @@ import { NativeConnection, Worker } from '@temporalio/worker';
 import { createActivities } from '../activities/index.ts';
 import { Reachability } from '../activities/reachability.ts';
 import { Runtime } from '../activities/runtime.ts';
+import { SourceWatch } from '../activities/source-watch.ts';
 import { migrate } from '../connectors/postgres/state/migrate.ts';
 import { parseConfig } from '../core/config.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import { temporalAccess } from '../core/temporal-access.ts';
 import { taskQueue } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
+import { watchKillPoints } from './arm-kill-points.ts';
 import { serveHealth } from './health.ts';
 import { installTemporalLog, openLog } from './log.ts';
 import { openMetrics } from './metrics.ts';
@@ -20,6 +22,7 @@ import { workflowBundle } from './workflow-bundle.ts';
 /** One worker: every pipeline's workflow tasks and activities. Any number may run. */
 const config = parseConfig(process.env);
 const log = openLog(config.logLevel);
+if (config.killPoints !== undefined) watchKillPoints(config.killPoints);
 const stopping = new AbortController();
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort(signal));
 try {
@@ -43,6 +46,11 @@ async function run(): Promise<void> {
   const runtime = new Runtime(config, process.env, reachability);
   await untilItWorks('migrating the state database', () => migrate(runtime.state), retrying);
 
+  const watch = new SourceWatch(runtime, Object.keys(pipelines), (pipeline, { alarm, sentence }) => {
+    if (alarm === 'none') log.info({ pipeline, alarm }, `pipeline ${pipeline}: its source is safe again: ${sentence}`);
+    else log.warn({ pipeline, alarm }, `pipeline ${pipeline}, ${alarm}: ${sentence}; see ./sluice status for what holds it up`);
+  });
+
   const worker = await Worker.create({
     connection,
     namespace: config.temporalNamespace,
@@ -52,7 +60,7 @@ async function run(): Promise<void> {
     ...workerOptions(needs()),
   });
   const health = () => ({ healthy: worker.getState() === 'RUNNING', worker: worker.getState(), temporal: reachability.reachable ? 'reachable' : 'away: streams go on', pid: process.pid });
-  const server = await serveHealth(config.workerPort, health, openMetrics(runtime.progress));
+  const server = await serveHealth(config.workerPort, health, openMetrics(runtime.progress, watch));
 
   const stop = () => worker.getState() === 'RUNNING' && worker.shutdown();
   stopping.signal.addEventListener('abort', stop, { once: true });
@@ -64,7 +72,7 @@ async function run(): Promise<void> {
     log.info('worker has drained');
   } finally {
     server.close();
-    await Promise.race([runtime.close(), new Promise((resolve) => setTimeout(resolve, closeMs))]);
+    await Promise.race([Promise.all([watch.stop(), runtime.close()]), new Promise((resolve) => setTimeout(resolve, closeMs))]);
     await connection.close().catch(() => {});
   }
 }

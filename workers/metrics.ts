@@ -1,8 +1,10 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { PartProgress, Progress } from '../activities/progress.ts';
+import type { SourceWatch } from '../activities/source-watch.ts';
+import { slotAlarms, type SlotForecast } from '../core/slot-forecast.ts';
 
 /** What the parts in this process do, for Prometheus; read when somebody asks. */
-export function openMetrics(progress: Progress): Registry {
+export function openMetrics(progress: Progress, watch: SourceWatch): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   for (const { name, help, of } of gauges) {
@@ -16,6 +18,22 @@ export function openMetrics(progress: Progress): Registry {
         for (const part of progress.parts()) {
           const value = of(part);
           if (value !== undefined) this.set({ pipeline: part.pipeline, part: part.name }, value);
+        }
+      },
+    });
+    registry.registerMetric(gauge);
+  }
+  for (const { name, help, of } of slotGauges) {
+    const gauge = new Gauge({
+      name: `sluice_${name}`,
+      help,
+      labelNames: ['pipeline'],
+      registers: [],
+      collect() {
+        this.reset();
+        for (const [pipeline, forecast] of watch.forecasts) {
+          const value = of(forecast);
+          if (value !== null) this.set({ pipeline }, value);
         }
       },
     });
@@ -35,4 +53,12 @@ const gauges: readonly { readonly name: string; readonly help: string; readonly 
   { name: 'dead_letters', help: 'Events that the destination refused for their content, and that wait to be replayed', of: ({ deadLetters }) => deadLetters },
   { name: 'step_running', help: '1 while a step of this part runs here', of: ({ active }) => (active ? 1 : 0) },
   { name: 'failing', help: '1 if the last attempt failed', of: ({ error }) => (error === undefined ? 0 : 1) },
+];
+
+const slotGauges: readonly { readonly name: string; readonly help: string; readonly of: (forecast: SlotForecast) => number | null }[] = [
+  { name: 'slot_alarm', help: 'How near the source is to the end of what it can keep for the slot: 0 none, 1 warning (an hour), 2 critical (ten minutes), 3 lost', of: ({ alarm }) => slotAlarms.indexOf(alarm) },
+  { name: 'slot_kept_bytes', help: 'WAL that the source keeps for the slot, from its restart_lsn on', of: ({ keptBytes }) => keptBytes },
+  { name: 'slot_left_bytes', help: 'WAL that may still be written until the limit of the slot is reached', of: ({ leftBytes }) => leftBytes },
+  { name: 'slot_left_seconds', help: 'Time until the limit of the slot or of the spool is reached, if nothing changes; missing: it is not going there', of: ({ leftSeconds }) => leftSeconds },
+  { name: 'source_wal_bytes_per_second', help: 'How fast the source writes WAL', of: ({ walBytesPerSecond }) => walBytesPerSecond },
 ];

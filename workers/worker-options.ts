@@ -13,6 +13,8 @@ export function workerOptions(options: { readonly heartbeatMs: number; readonly 
   | 'shutdownForceTime'
   | 'maxEagerActivityReservationsPerWorkflowTask'
   | 'maxConcurrentActivityTaskExecutions'
+  | 'activityTaskPollerBehavior'
+  | 'workflowTaskPollerBehavior'
 > {
   return {
     // how soon a running step learns that it is cancelled: pause
@@ -25,5 +27,9 @@ export function workerOptions(options: { readonly heartbeatMs: number; readonly 
     shutdownForceTime: 2_500,
     maxEagerActivityReservationsPerWorkflowTask: options.mostParts + 1,
     maxConcurrentActivityTaskExecutions: activitySlots,
+    // each poll of a worker that stands still (stopped, or behind a dead network) takes a step with it until its heartbeat
+    // is missed; steps are few, and most are handed out with a workflow task anyway
+    activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 2 },
+    workflowTaskPollerBehavior: { type: 'simple-maximum', maximum: 2 },
   };
 }

@@ -1,3 +1,4 @@
+import { killPoint } from '../../core/kill-point.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import type { PaneSet, PaneView } from '../../core/views/panes.ts';
@@ -54,6 +55,7 @@ export class WindowCloser {
         if (!now) continue;
         if (!before) progress.windowsClosed++;
         progress.setWindow(view.name, endMs, now);
+        killPoint('window/closing');
         const body = { windowStartMs: endMs - view.window.sizeMs, windowEndMs: endMs, revision: now.revision, final: now.final, rows };
         said.push({ endMs, say: () => progress.say(view.name, body) });
       }

@@ -1,3 +1,4 @@
+import { killPoint } from '../../core/kill-point.ts';
 import { rowSchema } from '../../core/define/row-schema.ts';
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
@@ -58,6 +59,7 @@ export class ClickHouseSink implements Sink {
       if (found !== from) throw new FenceMoved(this.#lane, from, found);
       // Rows above a truncate are there already, and it does not concern them: it buries what is below its position.
       for (const truncate of truncatesWithin(segments, from, to)) await this.#rows.bury(truncate.position);
+      killPoint('clickhouse/inserted');
       await this.#rows.writeFence(await this.#identity(), to);
       return { events: eventsWithin(segments, from, to) };
     });

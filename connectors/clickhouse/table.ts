@@ -49,7 +49,8 @@ async function checkTable(client: ClickHouseClient, table: SinkTable): Promise<v
     throw new ConfigurationError(`ClickHouse table ${table.name} is there already, as ${row?.engine_full.split(' ')[0]}, not as ReplacingMergeTree(_position, _deleted): it is not Sluice's. Choose another table name in the pipeline's definition, or rename that table.`);
   }
   const wanted = table.orderBy.join(', ');
-  if (row.sorting_key !== wanted) {
+  // names that must be quoted come quoted
+  if (row.sorting_key.replaceAll(/[`\\]/g, '') !== wanted.replaceAll(/[`\\]/g, '')) {
     throw new ConfigurationError(`ClickHouse table ${table.name} is sorted by (${row.sorting_key}), the pipeline's definition says (${wanted}): a sort key cannot be changed. Choose another table name, or DROP TABLE ${table.name} to have it loaded again.`);
   }
   const columns = await select<{ name: string }>(client, table, 'SELECT name FROM system.columns WHERE table = {table:String}');

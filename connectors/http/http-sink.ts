@@ -1,4 +1,5 @@
 import { eventsTable } from '../../core/capture/assembler.ts';
+import { killPoint } from '../../core/kill-point.ts';
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import { parsePosition, positionAt } from '../../core/position.ts';
@@ -93,6 +94,7 @@ export class HttpSink implements Sink {
         // the next is written and compressed while these are on their way
         prepare(index + inFlight);
         await sent[index];
+        killPoint('http/accepted');
         const range = { from: startOf(index), to: ends[index]! };
         const next = index + 1 < ends.length ? { to: farthest(index + 1 + inFlight), messageId: this.#id(range.to, ends[index + 1]!) } : undefined;
         if (!(await this.#pending.complete(range, next))) throw await this.#moved(range.from);

@@ -6,7 +6,7 @@ import { origin } from '../../core/position.ts';
  * transaction's last event; if the slot then holds back more WAL than `maxSlotLag`, once the spool has it.
  */
 export class Acknowledgement {
-  readonly #maxSlotLag: bigint;
+  #maxSlotLag: bigint;
   /** Ends of spooled segments that end with a whole transaction, ascending. */
   #ends: { readonly to: Position; readonly endLsn: Lsn }[] = [];
   /** What was confirmed last; 0: nothing yet. */
@@ -15,6 +15,11 @@ export class Acknowledgement {
   confirmedTo: Position = origin;
 
   constructor(maxSlotLagBytes: number) {
+    this.#maxSlotLag = BigInt(maxSlotLagBytes);
+  }
+
+  /** Once it is known what the source itself allows. */
+  limit(maxSlotLagBytes: number): void {
     this.#maxSlotLag = BigInt(maxSlotLagBytes);
   }
 

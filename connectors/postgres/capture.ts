@@ -4,10 +4,12 @@ import { SegmentAssembler, StreamDiverged } from '../../core/capture/assembler.t
 import type { DimensionStore } from '../../core/capture/dimension-store.ts';
 import { beforeColumns } from '../../core/define/before-columns.ts';
 import { definitionHash } from '../../core/define/definition-hash.ts';
+import { killPoint } from '../../core/kill-point.ts';
 import { loadAnew } from '../../core/load-anew.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Lsn, Position } from '../../core/position.ts';
 import { parsePosition } from '../../core/position.ts';
+import { slotLagLimit } from '../../core/slot-lag-limit.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { Segment, SegmentHeader } from '../../core/segment.ts';
 import { ConfigurationError } from '../sink.ts';
@@ -21,6 +23,7 @@ import type { Confirmed, ShardState } from './shard-state.ts';
 import type { Source, SourceStream } from './source.ts';
 import type { SourceCatalog } from './source-catalog.ts';
 import { sourceNames } from './source-catalog.ts';
+import { readStreamEnd, type StreamEnd } from './stream-gap.ts';
 
 export type CaptureOptions = {
   readonly pipeline: Pipeline;
@@ -100,6 +103,7 @@ class Capture {
   #timeline: number | undefined;
   #serverEndHigh = 0;
   #serverEndLow = 0;
+  #walEnd: Lsn = 0n;
   #spoolBytes = 0;
   #held = false;
   #finishing = false;
@@ -125,6 +129,7 @@ class Capture {
     const catalog = await this.#source.catalog();
     assertSameSource(pipeline.name, this.#options.shard, this.#options.start, catalog);
     await this.#source.assertPublication();
+    this.#acknowledgement.limit(slotLagLimit(pipeline.settings.maxSlotLagBytes, catalog.keepBytes));
     const recorded = await this.#options.readConfirmed();
     const claimed = (await log.lastClaim())?.claim?.timeline ?? recorded?.timeline;
     const present = await this.#source.timeline(claimed);
@@ -150,7 +155,8 @@ class Capture {
       tailEventLsn: lastEvents?.to === tail.to ? lastEvents.lastEventLsn : undefined,
     });
     this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: catalog.typeOf, emit: (segment) => this.#emit(segment) });
-    this.#acknowledgement.confirmed = await this.#takeOver(tail.to);
+    this.#spoolBytes = await log.size();
+    this.#acknowledgement.confirmed = await this.#takeOver(await readStreamEnd(log, tail.to), catalog.walEnd);
     this.#stream = await this.#source.stream(parsePosition(tail.to).lsn, catalog.binary, {
       message: (bytes, start, end, walHigh, walLow) => this.#message(bytes, start, end, walHigh, walLow),
       serverEnd: (high, low) => {
@@ -180,12 +186,12 @@ class Capture {
   }
 
   /** Returns what was confirmed to the slot, which from now on is ours (E6). */
-  async #takeOver(tail: Position): Promise<Lsn> {
+  async #takeOver(end: StreamEnd, walEnd: Lsn): Promise<Lsn> {
     const { pipeline } = this.#options;
     const slot = await this.#source.slot();
-    assertSlot(pipeline.name, slot);
+    assertSlot(pipeline.name, slot, end, walEnd);
     // read after the slot: a capture that still runs elsewhere writes its record before it moves the slot
-    assertNoGap(pipeline.name, await this.#options.readConfirmed(), slot.confirmed, tail);
+    assertNoGap(pipeline.name, await this.#options.readConfirmed(), slot.confirmed, end);
     if (slot.activePid !== undefined) await this.#source.disconnect(slot.activePid);
     return slot.confirmed;
   }
@@ -209,13 +215,19 @@ class Capture {
 
   #message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {
     this.#decoder.message(bytes, start, end, walHigh, walLow);
+    killPoint('capture/received');
     if (this.#linger === undefined && this.#assembler.ready) this.#linger = this.#options.clock.after(this.#options.pipeline.settings.lingerMs, () => this.#cutAtTransactionEnd());
   }
 
   #cutAtTransactionEnd(): void {
     this.#linger = undefined;
-    if (this.#assembler.ready) this.#emit(this.#assembler.cut());
-    // a transaction is coming in: its end arms the timer again
+    try {
+      if (this.#assembler.ready) this.#emit(this.#assembler.cut());
+      // a transaction is coming in: its end arms the timer again
+    } catch (error) {
+      // thrown out of a timer it would end the whole worker
+      this.#outcome.reject(error);
+    }
   }
 
   #emit(assembled: AssembledSegment): void {
@@ -230,8 +242,9 @@ class Capture {
   }
 
   #appended(segments: readonly Segment[]): void {
-    for (const { header, batches, transactions } of segments) {
+    for (const { header, batches, transactions, bytes } of segments) {
       this.#segments++;
+      this.#spoolBytes += bytes.length;
       for (const batch of batches) this.#events += batch.image === 'after' ? batch.rows : batch.operations.reduce((count, operation) => count + (operation === 3 ? 1 : 0), 0);
       this.#position = header.to;
       if (transactions.count > 0) this.#commitTimeUs = transactions.commitTimes[transactions.count - 1]!;
@@ -279,6 +292,8 @@ class Capture {
       // what every lane has may go early when room is short: better than no stream
       if (smallest !== undefined) await log.trim(smallest, this.#spoolBytes > spoolBudgetBytes * 0.8 ? 0 : spoolKeepMs);
       this.#spoolBytes = await log.size();
+      // while nothing is read, the stream does not tell it
+      this.#walEnd = await this.#source.walEnd();
       this.#balance();
     };
     return [clock.every(pipeline.settings.canaryMs, canary), clock.every(1_000, acknowledge), clock.every(10_000, () => void tidy().catch(fail))];
@@ -295,6 +310,7 @@ class Capture {
     const { confirmed: before } = this.#acknowledgement;
     const lsn = this.#acknowledgement.confirm(this.#smallestFence(), this.#serverEnd());
     if (lsn > before) await this.#options.recordConfirmed({ lsn, to: this.#acknowledgement.confirmedTo, timeline: this.#timeline });
+    if (lsn > before) killPoint('capture/acknowledging');
     this.#stream!.confirm(lsn);
   }
 
@@ -314,7 +330,8 @@ class Capture {
   }
 
   #serverEnd(): Lsn {
-    return (BigInt(this.#serverEndHigh) << 32n) | BigInt(this.#serverEndLow);
+    const told = (BigInt(this.#serverEndHigh) << 32n) | BigInt(this.#serverEndLow);
+    return told > this.#walEnd ? told : this.#walEnd;
   }
 
   async #finish(): Promise<void> {

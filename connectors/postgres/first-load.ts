@@ -1,18 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from 'pg';
+import { Client, DatabaseError } from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import type { AssembledSegment, TableWriters } from '../../core/capture/assembler.ts';
 import { SegmentAssembler, eventsTable } from '../../core/capture/assembler.ts';
 import { DimensionStore } from '../../core/capture/dimension-store.ts';
 import { beforeColumns } from '../../core/define/before-columns.ts';
+import { killPoint } from '../../core/kill-point.ts';
 import type { Pipeline, Table } from '../../core/pipeline.ts';
 import { position } from '../../core/position.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { Sink } from '../sink.ts';
 import { TransientError, isNetworkError } from '../transient-error.ts';
 import { copyTuples } from './copy-reader.ts';
+import { classifyPostgresError } from './errors.ts';
 import type { Loaded } from './shard-state.ts';
 import type { SnapshotSlot } from './snapshot-slot.ts';
+import { textSettings } from './replication-stream.ts';
 import { createSnapshotSlot } from './snapshot-slot.ts';
 import { ensurePublication, quote, quoteRelation, readSourceCatalog, sourceNames } from './source-catalog.ts';
 
@@ -36,7 +39,7 @@ export type FirstLoadOptions = {
  */
 export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { rows: number }> {
   const { pipeline, sourceUrl, epoch, sinks, onProgress } = options;
-  const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} load`, connectionTimeoutMillis: 10_000, keepAlive: true });
+  const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} load`, connectionTimeoutMillis: 10_000, keepAlive: true, options: textSettings });
   source.on('error', () => {});
   await source.connect();
   let slot: SnapshotSlot | undefined;
@@ -57,6 +60,9 @@ export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { r
       await untilItPasses(options, () => sink.finishLoad(at));
     }
     return { position: at, rows, systemIdentifier: catalog.systemIdentifier, tables: catalog.tables };
+  } catch (error) {
+    // sinks have said what theirs mean
+    throw error instanceof DatabaseError ? classifyPostgresError('source', error) : error;
   } finally {
     await slot?.close();
     await source.end().catch(() => {});
@@ -143,7 +149,8 @@ class Loader {
       await source.query(`set transaction snapshot '${this.#slot.snapshot}'`);
       await source.query(`lock table only ${quoteRelation(relation)} in access share mode`);
       await this.#assertSameFile(relation);
-      const list = columns.map(([name]) => quote(name)).join(', ');
+      // concat, because a cast to text is not what Postgres puts out for every type; a composite of NULLs is no NULL
+      const list = columns.map(([name]) => (table.columns[name]!.type === 'other' ? `case when ${quote(name)} is distinct from null then concat(${quote(name)}) end` : quote(name))).join(', ');
       const stream = source.query(copyTo(`copy (select ${list} from only ${quoteRelation(relation)} where ${range}) to stdout (format binary)`));
       this.#begin();
       const { segmentRows, segmentBytes } = this.#options.pipeline.settings;
@@ -185,7 +192,7 @@ class Loader {
     if (this.#options.signal.aborted) throw this.#options.signal.reason;
     const chunk = this.#chunk++;
     await this.#options.assertCurrent();
-    for (const sink of this.#options.sinks.values()) await untilItPasses(this.#options, () => sink.load(segment, chunk));
+    for (const sink of this.#options.sinks.values()) await untilItPasses(this.#options, () => sink.load(segment, chunk).then(() => killPoint('load/chunk')));
   }
 
   async #assertSameFile(relation: string): Promise<void> {

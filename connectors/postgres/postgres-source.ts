@@ -5,8 +5,9 @@ import type { Lsn } from '../../core/position.ts';
 import { parseLsn } from '../../core/position.ts';
 import { emitCanary } from './canary.ts';
 import type { ReplicationTarget } from './replication-stream.ts';
-import { ReplicationStream } from './replication-stream.ts';
+import { ReplicationStream, captureApplicationName } from './replication-stream.ts';
 import type { TableIds } from './shard-state.ts';
+import { readWalEnd } from './slot-look.ts';
 import type { Slot, Source, Timeline } from './source.ts';
 import { assertPublication, readSourceCatalog, sourceNames } from './source-catalog.ts';
 
@@ -27,11 +28,12 @@ export async function connectSource(url: string, pipeline: Pipeline, loaded: Tab
     assertPublication: () => assertPublication(client, pipeline, loaded),
     timeline: (known) => readTimeline(url, known, `sluice ${pipeline.name} timeline`),
     slot: () => readSlot(client, slot),
+    walEnd: () => readWalEnd(client),
     async disconnect(pid) {
       await client.query('select pg_terminate_backend($1, 5000)', [pid]);
     },
     emitCanary: () => emitCanary(client, pipeline.name),
-    stream: (from: Lsn, binary: boolean, target: ReplicationTarget) => ReplicationStream.start({ url, applicationName: `sluice ${pipeline.name} capture`, slot, publication, from, binary, target }),
+    stream: (from: Lsn, binary: boolean, target: ReplicationTarget) => ReplicationStream.start({ url, applicationName: captureApplicationName(pipeline.name), slot, publication, from, binary, target }),
     async close() {
       client.removeAllListeners('end');
       await client.end().catch(() => {});

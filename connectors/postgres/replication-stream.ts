@@ -24,6 +24,14 @@ export type ReplicationTarget = {
   serverEnd(high: number, low: number): void;
 };
 
+/** What Postgres writes as text must not depend on the server's settings, and the stream's be the same as a load's. */
+export const textSettings = '-c datestyle=ISO -c timezone=UTC -c intervalstyle=iso_8601 -c extra_float_digits=3 -c bytea_output=hex';
+
+/** By which the source's own views show who reads the slot. */
+export function captureApplicationName(pipeline: string): string {
+  return `sluice ${pipeline} capture`;
+}
+
 /**
  * A replication connection on which START_REPLICATION runs. Confirms only what `confirm` was given, and sends its status
  * each 3 seconds whether or not it reads, so the walsender never gives it up (E6).
@@ -47,8 +55,8 @@ export class ReplicationStream {
       connectionString: options.url,
       application_name: options.applicationName,
       replication: 'database',
-      // texts must not depend on the server's settings; a silent partition must not hold the slot for a minute
-      options: '-c datestyle=ISO -c timezone=UTC -c intervalstyle=iso_8601 -c extra_float_digits=3 -c bytea_output=hex -c wal_sender_timeout=10s -c statement_timeout=0',
+      // a silent partition must not hold the slot for a minute
+      options: `${textSettings} -c wal_sender_timeout=10s -c statement_timeout=0`,
       stream: () => new ReusedBufferSocket(),
       connectionTimeoutMillis: 10_000,
       keepAlive: true,

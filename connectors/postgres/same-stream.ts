@@ -7,6 +7,7 @@ import type { Confirmed, ShardState } from './shard-state.ts';
 import type { Slot, Timeline } from './source.ts';
 import type { SourceCatalog } from './source-catalog.ts';
 import { sourceNames } from './source-catalog.ts';
+import { describeGap, type StreamEnd } from './stream-gap.ts';
 
 /*
  * Whether the stream that a capture is about to read goes on where the last one ended. A slot does not say when it does
@@ -40,25 +41,28 @@ export function assertNoPhantoms(pipeline: string, claimed: number | undefined, 
   }
 }
 
-/** There is a slot, and it still has what follows its confirmed position. */
-export function assertSlot(pipeline: string, slot: Slot | undefined): asserts slot is Slot {
-  if (!slot) throw slotLost(pipeline, 'is gone');
-  if (slot.status === 'lost') throw slotLost(pipeline, 'was invalidated, because it held back more WAL than max_slot_wal_keep_size');
+/** There is a slot, and it still has what follows its confirmed position. `walEnd`: of the source, now. */
+export function assertSlot(pipeline: string, slot: Slot | undefined, end: StreamEnd, walEnd: Lsn): asserts slot is Slot {
+  if (!slot) throw slotLost(pipeline, 'is gone', end, walEnd);
+  if (slot.status === 'lost') throw slotLost(pipeline, 'was invalidated, because it held back more WAL than max_slot_wal_keep_size', end, walEnd);
 }
 
-/** E6: a slot begins where it was confirmed, whatever it is asked for, and does not say so. `next`: where the chain ends. */
-export function assertNoGap(pipeline: string, recorded: Confirmed | undefined, slotConfirmed: Lsn, next: Position): void {
+/**
+ * E6: a slot begins where it was confirmed, whatever it is asked for, and does not say so. `end`: of the chain. A slot that
+ * stands there or below has all that follows, whoever moved it (a restored state database knows less of it).
+ */
+export function assertNoGap(pipeline: string, recorded: Confirmed | undefined, slotConfirmed: Lsn, end: StreamEnd): void {
   if (!recorded) return;
-  if (slotConfirmed > recorded.lsn) {
-    throw new ConfigurationError(`The replication slot of pipeline ${pipeline} stands at ${lsnText(slotConfirmed)}, and only ${lsnText(recorded.lsn)} was confirmed to it: somebody advanced it or made it again, and what is between is not in the stream. ${loadAnew(pipeline)}`);
+  if (slotConfirmed > recorded.lsn && slotConfirmed > end.endLsn) {
+    throw new ConfigurationError(`The replication slot of pipeline ${pipeline} stands at ${lsnText(slotConfirmed)}, and only ${lsnText(recorded.lsn)} was confirmed to it: somebody advanced it or made it again, and what is between is not in the stream. ${describeGap(end, { lsn: slotConfirmed, isPresent: false })} ${loadAnew(pipeline)}`);
   }
-  if (next < recorded.to) {
-    throw new ConfigurationError(`The stream of pipeline ${pipeline} would go on at ${next}, and the source was already told to forget everything up to ${recorded.to}: the spool was lost, or a sink was set back, and what is between is gone. ${loadAnew(pipeline)}`);
+  if (end.position < recorded.to) {
+    const gap = describeGap(end, { lsn: parsePosition(recorded.to).lsn, isPresent: false });
+    throw new ConfigurationError(`The stream of pipeline ${pipeline} would go on at ${end.position}, and the source was already told to forget everything up to ${recorded.to}: the spool was lost, or a sink was set back, and what is between is gone. ${gap} ${loadAnew(pipeline)}`);
   }
 }
 
-function slotLost(pipeline: string, what: string): ConfigurationError {
-  return new ConfigurationError(
-    `The replication slot ${sourceNames(pipeline).slot} of pipeline ${pipeline} ${what}: changes since its last confirmed position are not in the stream any more. ${loadAnew(pipeline)}`,
-  );
+function slotLost(pipeline: string, what: string, end: StreamEnd, walEnd: Lsn): ConfigurationError {
+  const gap = describeGap(end, { lsn: walEnd, isPresent: true });
+  return new ConfigurationError(`The replication slot ${sourceNames(pipeline).slot} of pipeline ${pipeline} ${what}: changes behind what was read are not in the stream any more. ${gap} ${loadAnew(pipeline)}`);
 }

@@ -1,18 +1,30 @@
 import { Client } from 'pg';
+import type { SlotLook } from '../../core/slot-forecast.ts';
 import { classified } from './errors.ts';
-import { sourceNames } from './source-catalog.ts';
+import { readSlotLooks } from './slot-look.ts';
 
-/** Bytes of WAL between what was confirmed to the pipeline's slot and the source's present; 0 if it has no slot. */
-export function readSlotLag(sourceUrl: string, pipeline: string): Promise<number> {
+export type SlotLag = {
+  /** WAL between what was confirmed to the pipeline's slot and the source's present. */
+  readonly bytes: number;
+  /** max_slot_wal_keep_size of the source; undefined: unlimited. */
+  readonly keepBytes: number | undefined;
+};
+
+/** Undefined if the pipeline has no slot. */
+export function readSlotLag(sourceUrl: string, pipeline: string): Promise<SlotLag | undefined> {
   return classified('source database', async () => {
     const source = new Client({ connectionString: sourceUrl, application_name: 'sluice slot lag', connectionTimeoutMillis: 10_000, query_timeout: 10_000 });
     source.on('error', () => {}); // the query says it
     try {
       await source.connect();
-      const { rows } = await source.query<{ bytes: string | null }>('select pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::text as bytes from pg_replication_slots where slot_name = $1', [sourceNames(pipeline).slot]);
-      return Number(rows[0]?.bytes ?? 0);
+      const look = (await readSlotLooks(source, [pipeline], 0)).get(pipeline);
+      return look && lagOf(look);
     } finally {
       await source.end().catch(() => {});
     }
   });
+}
+
+function lagOf({ walEnd, confirmed, keepBytes }: SlotLook): SlotLag {
+  return { bytes: walEnd - confirmed, keepBytes };
 }

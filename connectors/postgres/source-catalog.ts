@@ -6,7 +6,9 @@ import type { Lsn } from '../../core/position.ts';
 import { parseLsn } from '../../core/position.ts';
 import { ConfigurationError } from '../sink.ts';
 import { replicaIdentityMissing } from './pgoutput/relation.ts';
+import { assertRowKey } from './row-key.ts';
 import type { TableIds } from './shard-state.ts';
+import { assertNotSynchronous } from './synchronous-standby.ts';
 
 export type SourceCatalog = {
   readonly systemIdentifier: string;
@@ -15,6 +17,8 @@ export type SourceCatalog = {
   /** Flushed WAL ends here. */
   readonly walEnd: Lsn;
   readonly tables: TableIds;
+  /** max_slot_wal_keep_size; undefined: unlimited. */
+  readonly keepBytes: number | undefined;
   /** Every column of the pipeline has a binary format that Sluice is sure of. */
   readonly binary: boolean;
 };
@@ -30,29 +34,34 @@ export function sourceNames(pipeline: string): { slot: string; publication: stri
  * ConfigurationError with what to type.
  */
 export async function readSourceCatalog(client: Client, pipeline: Pipeline): Promise<SourceCatalog> {
-  const { rows: [server] } = await client.query<{ wal_level: string; system_identifier: string; wal_end: string }>(
-    `select current_setting('wal_level') as wal_level, pg_current_wal_flush_lsn()::text as wal_end, (select system_identifier::text from pg_control_system()) as system_identifier`,
+  const { rows: [server] } = await client.query<{ wal_level: string; system_identifier: string; wal_end: string; keep_mib: number; synchronous: string }>(
+    `select current_setting('wal_level') as wal_level, (select setting::int from pg_settings where name = 'max_slot_wal_keep_size') as keep_mib,
+            current_setting('synchronous_standby_names') as synchronous, pg_current_wal_flush_lsn()::text as wal_end, (select system_identifier::text from pg_control_system()) as system_identifier`,
   );
   if (server!.wal_level !== 'logical') {
     throw new ConfigurationError(
       `The source has wal_level=${server!.wal_level}, and a change stream needs logical. Type in the source: ALTER SYSTEM SET wal_level = 'logical'; then restart that server.`,
     );
   }
+  assertNotSynchronous(pipeline.name, server!.synchronous);
   const { events, dimensions } = pipeline.source;
+  const generated = await sendsGenerated(client);
   const types = new Map<number, ColumnType>();
   const tables: Record<string, number> = {};
   for (const table of [events, ...Object.values(dimensions)]) {
     const found = await readTable(client, table, pipeline.name);
     for (const { oid, type } of found.columns.values()) types.set(oid, type);
     tables[table.relation] = found.oid;
-    checkColumns(table, found.columns);
-    if (found.replicaIdentity !== 'f' && !('appendOnly' in table && table.appendOnly)) throw replicaIdentityMissing(table.relation);
+    checkColumns(table, found.columns, generated);
+    await assertRowKey(client, found.oid, table);
+    if (found.withoutIdentity !== undefined && !('appendOnly' in table && table.appendOnly)) throw replicaIdentityMissing(found.withoutIdentity);
   }
   const declared = [events, ...Object.values(dimensions)].flatMap((table) => Object.values(table.columns));
   return {
     systemIdentifier: server!.system_identifier,
     walEnd: parseLsn(server!.wal_end),
     tables,
+    keepBytes: server!.keep_mib < 0 ? undefined : server!.keep_mib * 2 ** 20,
     typeOf: (oid) => types.get(oid) ?? 'other',
     binary: declared.every(({ type }) => type !== 'other'),
   };
@@ -93,8 +102,19 @@ export async function ensurePublication(client: Client, pipeline: Pipeline): Pro
     [publication],
   );
   const list = wanted.map(quoteRelation).join(', ');
-  if (rows.length === 0) await client.query(`create publication ${quote(publication)} for table ${list} with (publish_via_partition_root = true)`);
-  else if (rows.map(({ relation }) => relation).sort().join() !== wanted.join()) await client.query(`alter publication ${quote(publication)} set table ${list}`);
+  // From 18 on the source refuses updates of a table whose replica identity has a column that is not published
+  const options = ['publish_via_partition_root = true', ...(await sendsGenerated(client) ? ['publish_generated_columns = stored'] : [])].join(', ');
+  if (rows.length === 0) await client.query(`create publication ${quote(publication)} for table ${list} with (${options})`);
+  else {
+    await client.query(`alter publication ${quote(publication)} set (${options})`);
+    if (rows.map(({ relation }) => relation).sort().join() !== wanted.join()) await client.query(`alter publication ${quote(publication)} set table ${list}`);
+  }
+}
+
+/** Stored generated columns, from PostgreSQL 18 on. */
+async function sendsGenerated(client: Client): Promise<boolean> {
+  const { rows } = await client.query<{ version: number }>("select current_setting('server_version_num')::int as version");
+  return rows[0]!.version >= 180_000;
 }
 
 export function quote(identifier: string): string {
@@ -107,19 +127,22 @@ export function quoteRelation(relation: string): string {
   return `${quote(relation.slice(0, dot))}.${quote(relation.slice(dot + 1))}`;
 }
 
-type FoundColumn = { readonly oid: number; readonly type: ColumnType };
+type FoundColumn = { readonly oid: number; readonly type: ColumnType; /** As Postgres calls the type. */ readonly name: string; readonly generated: string };
 
-async function readTable(client: Client, table: Table, pipeline: string): Promise<{ oid: number; replicaIdentity: string; columns: Map<string, FoundColumn> }> {
-  const { rows } = await client.query<{ table_oid: string; replica_identity: string; column: string; oid: string; base: string; kind: string }>(
+async function readTable(client: Client, table: Table, pipeline: string): Promise<{ oid: number; withoutIdentity: string | undefined; columns: Map<string, FoundColumn> }> {
+  const { rows } = await client.query<{ table_oid: string; without_identity: string | null; column: string; oid: string; base: string; kind: string; name: string; generated: string }>(
     `with recursive base as (
-       select a.attname, a.attnum, a.atttypid, a.atttypid as typid, c.relreplident, c.oid as table_oid
+       select a.attname, a.attnum, a.atttypid, a.atttypid as typid, c.oid as table_oid, a.attgenerated::text as generated
          from pg_class c join pg_attribute a on a.attrelid = c.oid
         where c.oid = to_regclass($1) and a.attnum > 0 and not a.attisdropped
        union all
-       select b.attname, b.attnum, b.atttypid, t.typbasetype, b.relreplident, b.table_oid
+       select b.attname, b.attnum, b.atttypid, t.typbasetype, b.table_oid, b.generated
          from base b join pg_type t on t.oid = b.typid and t.typtype = 'd'
      )
-     select b.table_oid::text, b.relreplident::text as replica_identity, b.attname as column, b.atttypid::text as oid, t.typname as base, t.typtype::text as kind
+     select b.table_oid::text,
+            (select p.oid::regclass::text from pg_class p where p.relreplident <> 'f' and p.oid in (select $1::regclass union select relid from pg_partition_tree($1::regclass)) limit 1) as without_identity,
+            b.attname as column, b.atttypid::text as oid, t.typname as base, t.typtype::text as kind,
+            format_type(b.atttypid, null) as name, b.generated
        from base b join pg_type t on t.oid = b.typid where t.typtype <> 'd' order by b.attnum`,
     [quoteRelation(table.relation)],
   );
@@ -130,16 +153,27 @@ async function readTable(client: Client, table: Table, pipeline: string): Promis
   }
   return {
     oid: Number(rows[0]!.table_oid),
-    replicaIdentity: rows[0]!.replica_identity,
-    columns: new Map(rows.map(({ column, oid, base, kind }) => [column, { oid: Number(oid), type: kind === 'e' ? 'text' : (byName[base] ?? 'other') }])),
+    withoutIdentity: rows[0]!.without_identity ?? undefined,
+    columns: new Map(rows.map(({ column, oid, base, kind, name, generated }) => [column, { oid: Number(oid), type: kind === 'e' ? 'text' : (byName[base] ?? 'other'), name, generated }])),
   };
 }
 
-function checkColumns(table: Table, found: ReadonlyMap<string, FoundColumn>): void {
+/** `generated`: the source sends stored generated columns. */
+function checkColumns(table: Table, found: ReadonlyMap<string, FoundColumn>, generated: boolean): void {
+  const virtual = [...found].find(([, column]) => column.generated === 'v');
+  if (virtual && !('appendOnly' in table && table.appendOnly)) {
+    throw new ConfigurationError(`Column ${virtual[0]} of table ${table.relation} is generated and not stored: with REPLICA IDENTITY FULL, PostgreSQL would refuse every update of a published table that has one. Make it STORED, or drop it: ALTER TABLE ${table.relation} DROP COLUMN ${virtual[0]};`);
+  }
   for (const [name, { type }] of Object.entries(table.columns)) {
     const column = found.get(name);
     if (!column) throw new ConfigurationError(`Table ${table.relation} has no column ${name}, and the definition uses it. It has: ${[...found.keys()].join(', ')}. Add the column, or correct the definition.`);
-    if (column.type !== type) throw new ConfigurationError(`Column ${name} of table ${table.relation} is ${column.type} in the source, and the definition says ${type}. Correct the definition.`);
+    if (column.generated === 'v' || (column.generated === 's' && !generated)) {
+      throw new ConfigurationError(`Column ${name} of table ${table.relation} is generated, and the source does not send it (stored ones are sent from PostgreSQL 18 on). Leave it out of the definition; what it holds can be computed in enrich.`);
+    }
+    if (column.type !== type) {
+      const hint = column.type === 'other' ? ` (${column.name}), which is declared as other()` : '';
+      throw new ConfigurationError(`Column ${name} of table ${table.relation} is ${column.type} in the source${hint}, and the definition says ${type}. Correct the definition.`);
+    }
   }
 }
 

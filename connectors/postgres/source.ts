@@ -17,6 +17,8 @@ export interface Source {
   timeline(known: number | undefined): Promise<Timeline>;
   /** Undefined: there is none of the pipeline's. */
   slot(): Promise<Slot | undefined>;
+  /** The end of what the source has written, now. */
+  walEnd(): Promise<Lsn>;
   /** Ends the connection of a slot that perhaps no one reads any more. */
   disconnect(pid: number): Promise<void>;
   /** Writes a message into the stream: the idle clock, and what lets the slot advance on a quiet table (E13). */

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Clock } from '../../core/clock.ts';
+import { killPoint } from '../../core/kill-point.ts';
 import type { Allocate } from '../../core/segment-file.ts';
 import type { Files } from './files.ts';
 import { temporaryIn } from './files.ts';
@@ -48,11 +49,13 @@ class DirectorySpool implements Spool {
     const temporary = segments.map((_, index) => temporaryIn(this.#directory, String(index)));
     try {
       await Promise.all(segments.map((bytes, index) => this.#files.write(temporary[index]!, bytes)));
+      killPoint('spool/synced');
       for (let index = 0; index < segments.length; index++) {
         const outcome = await this.#files.link(temporary[index]!, this.#path(seq + index));
         await this.#files.syncDirectory(this.#directory);
         if (outcome === 'taken') return 'lost';
       }
+      killPoint('spool/linked');
     } finally {
       await Promise.all(temporary.map((path) => this.#files.remove(path).catch(() => {})));
     }

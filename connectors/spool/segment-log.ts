@@ -60,9 +60,12 @@ export interface Appender {
 export class SpoolTooShort extends Error {
   override readonly name = 'SpoolTooShort';
   readonly shard: string;
+  /** Where the spool begins. */
+  readonly oldest: Position;
   constructor(shard: string, after: Position, oldest: Position) {
     super(`the spool of ${shard} begins at ${oldest}, and what follows ${after} was trimmed: this sink must be rebuilt`);
     this.shard = shard;
+    this.oldest = oldest;
   }
 }
 

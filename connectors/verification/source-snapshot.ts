@@ -2,8 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import type { ColumnType } from '../../core/columns/vector.ts';
+import { lastTimeText } from '../../core/columns/wide-columns.ts';
 import type { Pipeline, Table } from '../../core/pipeline.ts';
 import type { Lsn } from '../../core/position.ts';
+import { textSettings } from '../postgres/replication-stream.ts';
 import type { SnapshotSlot } from '../postgres/snapshot-slot.ts';
 import { createSnapshotSlot } from '../postgres/snapshot-slot.ts';
 import { quote, quoteRelation } from '../postgres/source-catalog.ts';
@@ -24,7 +26,7 @@ export class SourceSnapshot {
 
   /** Waits for the source's running write transactions, at most `waitMs`. Throws NotComparable. */
   static async take(url: string, pipeline: Pipeline, waitMs: number): Promise<SourceSnapshot> {
-    const source = new Client({ connectionString: url, application_name: `sluice ${pipeline.name} verify`, connectionTimeoutMillis: 10_000, keepAlive: true, options: '-c timezone=UTC -c datestyle=ISO -c intervalstyle=iso_8601 -c extra_float_digits=3 -c bytea_output=hex -c lock_timeout=10s' });
+    const source = new Client({ connectionString: url, application_name: `sluice ${pipeline.name} verify`, connectionTimeoutMillis: 10_000, keepAlive: true, options: `${textSettings} -c lock_timeout=10s` });
     source.on('error', () => {});
     await source.connect();
     try {
@@ -85,9 +87,10 @@ function sourceType(type: ColumnType): string {
   return type === 'other' ? 'text' : type;
 }
 
-/** Enums, domains and other relatives as the type itself; texts as they are put out, a char's blanks included. */
+/** Enums, domains and other relatives as the type itself; texts as they are put out, a char's blanks included. A composite of NULLs is no NULL. */
 function asType(column: string, type: ColumnType): string {
-  if (type === 'text' || type === 'other') return `case when ${column} is not null then concat(${column}) end`;
+  if (type === 'text' || type === 'other') return `case when ${column} is distinct from null then concat(${column}) end`;
+  if (type === 'timestamp' || type === 'timestamptz') return `case when isfinite(${column}) then least(${column}::${type}, '${lastTimeText}'::${type}) else ${column}::${type} end`;
   return `${column}::${type}`;
 }
 

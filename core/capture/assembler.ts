@@ -4,7 +4,7 @@ import { TimestampColumn } from '../columns/wide-columns.ts';
 import { evaluate } from '../expressions/kernels.ts';
 import type { Pipeline } from '../pipeline.ts';
 import type { Lsn, Position } from '../position.ts';
-import { parsePosition, position } from '../position.ts';
+import { lsnText, parsePosition, position } from '../position.ts';
 import { Operation } from '../segment.ts';
 import type { Batch, Segment, Truncate } from '../segment.ts';
 import { DimensionJoin } from './dimension-join.ts';
@@ -280,6 +280,7 @@ export class SegmentAssembler {
         from: this.#from,
         to: this.#to,
         lastEventLsn: this.#eventLsnText(),
+        ...(this.#endLsn === undefined ? {} : { endLsn: lsnText(this.#endLsn) }),
       },
       transactions: this.#transactions.view(),
       truncates: this.#truncates,

@@ -111,6 +111,25 @@ describe('timestamps', () => {
     expect(timestampText(microseconds, '+00')).toBe(text);
   });
 
+  test.each([
+    ['294247-01-10 02:49:19.808511+00', '294247-01-10 02:49:19.808511+00'],
+    ['294247-01-10 02:49:19.808512+00', '294247-01-10 02:49:19.808511+00'],
+    ['294276-12-31 23:59:59.999999+00', '294247-01-10 02:49:19.808511+00'],
+    ['infinity', 'infinity'],
+    ['4713-01-01 00:00:00+00 BC', '4713-01-01 00:00:00+00 BC'],
+  ])('%s stands at %s: 64 bits have no more room', (source, stands) => {
+    const wireTime = source === 'infinity' ? 0x7fffffffffffffffn : timestampFromText(source) - 946_684_800_000_000n;
+    const wire = Buffer.alloc(13);
+    wire.write('b');
+    wire.writeInt32BE(8, 1);
+    wire.writeBigInt64BE(wireTime, 5);
+    const column = makeColumn({ type: 'timestamptz', interned: false }, 2);
+    column.read(wire, 0, 0);
+    column.text(source, 1);
+    const vector = column.vector(2);
+    expect([postgresText(vector, 0), postgresText(vector, 1)]).toEqual([stands, stands]);
+  });
+
   test('dates and their texts are inverse', () => {
     fc.assert(fc.property(fc.integer({ min: -2_400_000, max: 100_000_000 }), (days) => dateFromText(dateText(days)) === days));
   });

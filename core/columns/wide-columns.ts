@@ -54,6 +54,14 @@ export class Int8Column extends Column {
 const epochHigh = 0x35d01;
 const epochLow = 0x3b37e000;
 
+/**
+ * The last time whose microseconds since 1970 have room in 64 bits, less the last 71 minutes, so that the high word alone
+ * tells infinity. Postgres has 29 years more: they stand here.
+ */
+const lastTime = 0x7ffffffe_ffffffffn;
+/** The same in SQL. */
+export const lastTimeText = '294247-01-10 02:49:19.808511+00';
+
 /** timestamp and timestamptz: microseconds since 1970; the infinities keep the int64 extremes. */
 export class TimestampColumn extends Int8Column {
   override read(bytes: Buffer, offset: number, row: number): number {
@@ -72,12 +80,15 @@ export class TimestampColumn extends Int8Column {
       return;
     }
     const sum = low + epochLow;
+    const sumHigh = high + epochHigh + (sum > 0xffffffff ? 1 : 0);
+    if (sumHigh >= 0x7fffffff) return this.set(row, lastTime);
     this.words[row * 2] = sum;
-    this.words[row * 2 + 1] = high + epochHigh + (sum > 0xffffffff ? 1 : 0);
+    this.words[row * 2 + 1] = sumHigh;
   }
 
   override text(value: string, row: number): void {
-    this.set(row, timestampFromText(value));
+    const microseconds = timestampFromText(value);
+    this.set(row, microseconds > lastTime && value !== 'infinity' ? lastTime : microseconds);
   }
 }
 

@@ -13,7 +13,7 @@ export type Column<T extends ColumnType = ColumnType> = {
 export const bigint = () => column('int8');
 export const integer = () => column('int4');
 export const smallint = () => column('int2');
-/** text, varchar, char, and enums. */
+/** text, varchar, char, and enums. A domain is declared as what it is made of. */
 export const text = () => column('text');
 export const uuid = () => column('uuid');
 export const timestamptz = () => column('timestamptz');
@@ -26,6 +26,11 @@ export const numeric = () => column('numeric');
 export const json = () => column('json');
 export const jsonb = () => column('jsonb');
 export const bytea = () => column('bytea');
+/**
+ * Every other type (arrays, ranges, intervals, composites): the text that Postgres writes for it, as a value that only
+ * row sinks see. One such column lets the source send all columns as text, which costs both sides more.
+ */
+export const other = () => column('other');
 
 /** Of which expression type a column's values are. */
 export const expressionTypes = {

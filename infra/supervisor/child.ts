@@ -13,14 +13,15 @@ const logLimitBytes = 64 * 1024 * 1024;
  * A process that is kept running.
  *
  *   idle --start--> running --dies--> waiting --delay over--> running
- *                      \------stop------|-----> stopped
+ *                      \------stop------|-----> stopped --start--> running
  */
 export class Child {
   readonly name: string;
   readonly stopSteps: readonly StopStep[];
   readonly logFile: string;
   identity: Identity | undefined;
-  deaths = 0;
+  /** Why it ended each time without having been stopped: a signal or an exit code. */
+  readonly endings: string[] = [];
   #prepare: () => Promise<Command>;
   #notify: ChildListener;
   #stopped = false;
@@ -35,7 +36,16 @@ export class Child {
     this.#notify = options.listener;
   }
 
+  get deaths(): number {
+    return this.endings.length;
+  }
+
   async start(): Promise<void> {
+    this.#stopped = false;
+    await this.#spawn();
+  }
+
+  async #spawn(): Promise<void> {
     const command = await this.#prepare();
     if (this.#stopped) return;
     const log = openLog(this.logFile);
@@ -50,16 +60,20 @@ export class Child {
       detached: true,
     });
     closeSync(log);
-    this.identity = child.pid === undefined ? undefined : identify(child.pid);
+    const identity = child.pid === undefined ? undefined : identify(child.pid);
+    this.identity = identity;
     this.#notify.changed();
-    child.once('error', (error) => this.#died(error.message, startedAt));
-    child.once('exit', (code, signal) => this.#died(signal ?? `exit code ${code}`, startedAt));
+    // the end of one that was stopped may be told after the next was started
+    const died = (why: string) => this.identity === identity && this.#died(why, startedAt);
+    child.once('error', (error) => died(error.message));
+    child.once('exit', (code, signal) => died(signal ?? `exit code ${code}`));
   }
 
-  async stop(): Promise<void> {
+  async stop(steps: readonly StopStep[] = this.stopSteps): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    if (this.identity) await stopProcess(this.identity, this.stopSteps);
+    this.#timer = undefined;
+    if (this.identity) await stopProcess(this.identity, steps);
     this.identity = undefined;
     this.#notify.changed();
   }
@@ -67,13 +81,13 @@ export class Child {
   #died(why: string, startedAt: number): void {
     if (this.#stopped || this.#timer) return;
     this.identity = undefined;
-    this.deaths += 1;
+    this.endings.push(why);
     this.#notify.changed();
     if (Date.now() - startedAt > settledMs) this.#delayMs = firstDelayMs;
     this.#notify.report(`${this.name} ended (${why}); starting it again in ${this.#delayMs / 1000} s`);
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.start().catch((error: Error) => this.#died(error.message, Date.now()));
+      this.#spawn().catch((error: Error) => this.#died(error.message, Date.now()));
     }, this.#delayMs);
     this.#delayMs = Math.min(this.#delayMs * 2, longestDelayMs);
   }

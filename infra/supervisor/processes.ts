@@ -18,6 +18,8 @@ export type ProductProcess = {
   /** Relative to the checkout. */
   readonly entry: string;
   readonly args?: readonly string[];
+  /** Modules that are loaded before the entry, relative to the checkout. */
+  readonly imports?: readonly string[];
   /** Answers under the endpoint of its name once it is ready. */
   readonly endpoint?: EndpointName;
   /** How long a drain may take after SIGTERM. */

@@ -54,7 +54,8 @@ export async function startLoad(start: Start, rate: number | undefined): Promise
   if (wanted > 0) await startProcess(start, loadProcess(wanted));
 }
 
-async function startProcess(start: Start, process: ProductProcess): Promise<void> {
+/** Resolves when it answers under its endpoint, if it has one. */
+export async function startProcess(start: Start, process: ProductProcess): Promise<void> {
   const { plan, roster, report, signal } = start;
   const startedAt = performance.now();
   const name = process.name.padEnd(12);
@@ -70,11 +71,11 @@ async function startProcess(start: Start, process: ProductProcess): Promise<void
   report(`${name} healthy after ${seconds(startedAt)} s   ${url}`);
 }
 
-function commandOf({ entry, args = [] }: ProductProcess, config: Config): Command {
+function commandOf({ entry, args = [], imports = [] }: ProductProcess, config: Config): Command {
   return {
     program: process.execPath,
     cwd: checkout,
-    args: ['--disable-warning=ExperimentalWarning', ...heapSettings, join(checkout, entry), ...args],
+    args: ['--disable-warning=ExperimentalWarning', ...heapSettings, ...imports.map((module) => `--import=${join(checkout, module)}`), join(checkout, entry), ...args],
     environment: { ...memorySettings, ...ownEnvironment(), ...toEnvironment(config) },
   };
 }

@@ -27,6 +27,13 @@ export class Roster {
     return child;
   }
 
+  /** Throws when nothing of that name was ever added. */
+  child(name: string): Child {
+    const child = this.#children.findLast((each) => each.name === name);
+    if (!child) throw new Error(`There is no process ${name}; there are ${this.#children.map((each) => each.name).join(', ')}.`);
+    return child;
+  }
+
   ready(): void {
     this.#ready = true;
     this.#save();

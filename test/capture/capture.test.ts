@@ -282,7 +282,9 @@ describe('capture', () => {
     // E1: another server, or a past that it no longer has
     await expect(attempt({ systemIdentifier: '1' })).rejects.toThrow(/another server/);
     // E6: the slot was moved by somebody else; the spool that had what was confirmed is gone
-    await expect(attempt({ confirmed: { lsn: 1n, to: start, timeline: undefined } })).rejects.toThrow(/advanced it or made it again/);
+    await source.query("insert into engagement_events (event_type, event_ts) values ('pause', now())");
+    await source.query("select pg_replication_slot_advance('sluice_engagement', pg_current_wal_lsn())");
+    await expect(attempt()).rejects.toThrow(/advanced it or made it again/);
     await expect(attempt({ confirmed: { lsn: 1n << 60n, to: 'f'.repeat(32) as Position, timeline: undefined } })).rejects.toThrow(/the spool was lost/);
     // what the publication leaves out never comes
     await source.query('alter publication sluice_engagement drop table engagement_events');

@@ -131,7 +131,7 @@ export class SourceServer {
 
   catalog() {
     const relations = { 'public.events': 1, 'public.posts': 2 };
-    return { systemIdentifier, walEnd: this.#walEnd, tables: relations, binary: false, typeOf: (oid: number) => types.get(oid as 20) ?? ('other' as const) };
+    return { systemIdentifier, walEnd: this.#walEnd, tables: relations, keepBytes: undefined, binary: false, typeOf: (oid: number) => types.get(oid as 20) ?? ('other' as const) };
   }
 
   timeline() {
@@ -226,6 +226,7 @@ class Connection implements Source {
   assertPublication = () => this.#ask(() => {});
   timeline = () => this.#ask(() => this.#server.timeline());
   slot = () => this.#ask(() => this.#server.describeSlot());
+  walEnd = () => this.#ask(() => this.#server.walEnd);
   disconnect = (pid: number) => this.#ask(() => this.#server.disconnect(pid));
   emitCanary = () => this.#ask(() => this.#server.emitCanary());
   stream = (from: Lsn, _binary: boolean, target: ReplicationTarget): Promise<SourceStream> => this.#ask(() => this.#server.openStream(this.process, from, target));

@@ -20,7 +20,8 @@ export function PipelineCard({ first, onConnection }: Props) {
     setProblem(undefined);
     change(name, verb, lane).catch((error: Error) => setProblem(error.message));
   };
-  const troubles = [problem, status.reason].filter((each) => each !== undefined && each !== null);
+  const source = status.slot !== null && status.slot.alarm !== 'none' ? `${status.slot.alarm}: ${status.slot.sentence}` : undefined;
+  const troubles = [problem, status.reason, source].filter((each) => each !== undefined && each !== null);
   const stopped = status.state === 'paused' || status.state === 'parked' || status.state === 'draining';
 
   return (

@@ -10,6 +10,7 @@ export type PipelineStatus = {
   readonly watermark: string | null;
   readonly openWindows: readonly { readonly view: string; readonly count: number; readonly nextEnd: string }[];
   readonly lanes: readonly Lane[];
+  readonly slot: { readonly alarm: 'none' | 'warning' | 'critical' | 'lost'; readonly sentence: string } | null;
   readonly workflowUrl: string | null;
 };
 

@@ -4,6 +4,7 @@ import { fieldOffset } from '../../../core/capture/tuple-plan.ts';
 import { int32 } from '../../../core/columns/column.ts';
 import { State } from '../../../core/columns/vector.ts';
 import type { ColumnType } from '../../../core/columns/vector.ts';
+import { loadAnew } from '../../../core/load-anew.ts';
 import type { Pipeline } from '../../../core/pipeline.ts';
 import { ConfigurationError } from '../../sink.ts';
 import type { RelationPlan } from './relation.ts';
@@ -118,7 +119,7 @@ export class PgoutputDecoder {
     const { table } = plan;
     if (bytes[start] !== Tuple.old) {
       throw new ConfigurationError(
-        `Table ${this.#relationName(table)} sent an update or delete without its whole old row. A table that is declared appendOnly must only have inserts; otherwise type in the source: ALTER TABLE ${this.#relationName(table)} REPLICA IDENTITY FULL;`,
+        `Table ${this.#relationName(table)} sent an update or delete without its whole old row. A table that is declared appendOnly must only have inserts; otherwise type in the source: ALTER TABLE ${this.#relationName(table)} REPLICA IDENTITY FULL; The change itself stays without its old row, however often it is read. ${loadAnew(this.#options.pipeline.name)}`,
       );
     }
     return plan.before(bytes, start + 3, table.before.rows);

@@ -22,6 +22,8 @@ export function openState(url: string, options: { max?: number } = {}): State {
   });
   // an idle connection that ends is replaced at its next use; without a listener it would end the process
   pool.on('error', () => {});
+  // nor does the pool listen to one that is lent out: between two statements of a transaction nobody else would
+  pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
 }
 

@@ -1,0 +1,104 @@
+import { Client } from 'pg';
+import { readSlotLooks } from '../connectors/postgres/slot-look.ts';
+import type { Settings } from '../core/pipeline.ts';
+import { SlotAlarmChanges } from '../core/slot-alarm.ts';
+import { SlotHistory, slotGone, type SlotForecast } from '../core/slot-forecast.ts';
+import type { Runtime } from './runtime.ts';
+
+/** `forecast`: of the last look; undefined: the pipeline has no slot. */
+type Seen = { readonly history: SlotHistory; readonly changes: SlotAlarmChanges; forecast: SlotForecast | undefined };
+/** As the state database knows it. */
+type Stream = { readonly streaming: boolean; readonly spoolBytes: number };
+
+/**
+ * Looks at the slots of all pipelines every few seconds, whatever these do: one that is paused, parked or waits for
+ * Temporal keeps WAL too. What it sees is told to everybody, and `onAlarm` when the alarm changes.
+ */
+export class SourceWatch {
+  readonly #runtime: Pick<Runtime, 'config' | 'state' | 'definition'>;
+  readonly #seen: ReadonlyMap<string, Seen>;
+  readonly #onAlarm: (pipeline: string, forecast: SlotForecast) => void;
+  readonly #timer: NodeJS.Timeout;
+  #streams: ReadonlyMap<string, Stream> = new Map();
+  #client: Client | undefined;
+  #looking: Promise<void> | undefined;
+
+  constructor(runtime: Pick<Runtime, 'config' | 'state' | 'definition'>, pipelines: readonly string[], onAlarm: (pipeline: string, forecast: SlotForecast) => void, everyMs = 5_000) {
+    this.#runtime = runtime;
+    this.#seen = new Map(pipelines.map((name) => [name, { history: new SlotHistory(), changes: new SlotAlarmChanges(), forecast: undefined }]));
+    this.#onAlarm = onAlarm;
+    this.#timer = setInterval(() => void this.look(), everyMs);
+    this.#timer.unref();
+  }
+
+  /** By pipeline, as of the last look; those without a slot are missing. */
+  get forecasts(): readonly (readonly [pipeline: string, forecast: SlotForecast])[] {
+    return [...this.#seen].flatMap(([name, { forecast }]) => (forecast ? [[name, forecast] as const] : []));
+  }
+
+  /** Never fails: while source or state are away, the capture and the lanes say so. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look()
+      .catch(() => this.#disconnect())
+      .finally(() => (this.#looking = undefined));
+    return this.#looking;
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#disconnect();
+    await this.#looking;
+  }
+
+  async #look(): Promise<void> {
+    const now = performance.now();
+    const looks = await readSlotLooks(await this.#source(), [...this.#seen.keys()], now);
+    for (const [name, seen] of this.#seen) {
+      const look = looks.get(name);
+      const stream = this.#streams.get(name);
+      const settings = this.#settings(name);
+      if (look && settings) seen.forecast = seen.history.add(look, { ...settings, spoolBytes: stream?.spoolBytes ?? 0 });
+      else seen.forecast = !look && stream?.streaming ? slotGone : undefined;
+      if (seen.forecast && seen.changes.changed(seen.forecast.alarm, now)) this.#onAlarm(name, seen.forecast);
+    }
+    this.#streams = await this.#tell();
+  }
+
+  /** Tells everybody, and asks what is known of the streams. */
+  async #tell(): Promise<ReadonlyMap<string, Stream>> {
+    const { forecasts } = this;
+    const { rows } = await this.#runtime.state.query<{ pipeline: string; streaming: boolean; spool: string | null }>({
+      name: 'sluice source watch',
+      text: `with written as (
+               insert into sluice.progress (pipeline, part, detail) select pipeline, 'source', detail from unnest($1::text[], $2::jsonb[]) as seen (pipeline, detail)
+               on conflict (pipeline, part) do update set detail = excluded.detail, reported_at = now())
+             select pipeline, shard.state = 'streaming' as streaming, (select detail ->> 'spoolBytes' from sluice.progress where progress.pipeline = shard.pipeline and part = 'capture') as spool
+               from sluice.shard`,
+      values: [forecasts.map(([name]) => name), forecasts.map(([, slot]) => JSON.stringify({ slot }))],
+    });
+    return new Map(rows.map(({ pipeline, streaming, spool }) => [pipeline, { streaming, spoolBytes: Number(spool ?? 0) }]));
+  }
+
+  /** Undefined while the environment lacks something that the pipeline needs: its own steps say so. */
+  #settings(name: string): Settings | undefined {
+    try {
+      return this.#runtime.definition(name).pipeline.settings;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async #source(): Promise<Client> {
+    if (this.#client) return this.#client;
+    const client = new Client({ connectionString: this.#runtime.config.sourceUrl, application_name: 'sluice source watch', connectionTimeoutMillis: 3_000, query_timeout: 3_000, keepAlive: true });
+    // E7: a server that shuts down is let go, and asked again when it is back
+    client.on('error', () => this.#client === client && this.#disconnect());
+    await client.connect();
+    return (this.#client = client);
+  }
+
+  #disconnect(): void {
+    void this.#client?.end().catch(() => {});
+    this.#client = undefined;
+  }
+}

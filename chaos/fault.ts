@@ -1,0 +1,28 @@
+import type { Random } from '../bench/load/random.ts';
+import type { World } from './world.ts';
+
+/** Something bad that happens to a running pipeline, for real, and is mended again. */
+export type Fault = {
+  /** 'worker/kill-after-link', as it stands in logs, in docs/guarantees.md and after --fault. */
+  readonly name: string;
+  /** One sentence: what is done. */
+  readonly what: string;
+  /** One sentence: what happens then. */
+  readonly expected: string;
+  /** Drawn at random; false: only by name, and in the full run (it takes minutes, or parks the pipeline). */
+  readonly drawn: boolean;
+  /** Why this world cannot have it (a pipeline without such a sink, a machine that does not let us mount). */
+  readonly unfit?: (world: World) => string | undefined;
+  /**
+   * Does it and mends it. Returns when the cause is over (not the recovery), with evidence that it really struck; throws
+   * if it did not strike. Whatever happens, nothing of the cause is left behind.
+   */
+  strike(world: World, random: Random, signal: AbortSignal): Promise<Struck>;
+};
+
+export type Struck = { readonly evidence: string };
+
+/** It was done, and nothing came of it: the laboratory is wrong, or the product has changed. */
+export class DidNotStrike extends Error {
+  override readonly name = 'DidNotStrike';
+}

@@ -1,0 +1,71 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DidNotStrike, type Fault } from '../fault.ts';
+import type { FrontMode } from '../http-front.ts';
+import { until } from '../until.ts';
+import { needs } from './kill.ts';
+
+type Bad = { readonly name: string; readonly what: string; readonly expected: string; readonly mode: FrontMode; readonly seconds: number; readonly drawn: boolean; readonly says?: RegExp };
+
+const again = 'The same messages with the same ids are sent again until they are accepted.';
+
+const passing: readonly Bad[] = [
+  { name: '429', what: 'The receiver answers 429 with retry-after 3 for 10 s.', expected: `The lane waits as long as it is asked to. ${again}`, mode: { tag: 'answer', status: 429, headers: { 'retry-after': '3' } }, seconds: 10, drawn: true, says: /answered 429/ },
+  { name: '500', what: 'The receiver answers 500 for 10 s.', expected: again, mode: { tag: 'answer', status: 500 }, seconds: 10, drawn: true, says: /answered 500/ },
+  { name: 'accepted-but-500', what: 'The receiver takes every message and answers 500 all the same, for 10 s.', expected: `${again} The receiver knows them by their ids and takes them once.`, mode: { tag: 'lie', status: 500 }, seconds: 10, drawn: true, says: /answered 500/ },
+  { name: 'half-accepting', what: 'The receiver accepts every second message and answers 503 to the others, for 10 s.', expected: 'Messages on their way beside a refused one are repeated with it, with the same ids.', mode: { tag: 'half' }, seconds: 10, drawn: true, says: /answered 503/ },
+  { name: 'reset-in-body', what: 'Connections to the receiver are reset in the middle of the message, or of the answer, for 10 s.', expected: again, mode: { tag: 'reset' }, seconds: 10, drawn: true, says: /ECONNRESET|aborted|socket hang up|EPIPE/ },
+  { name: 'hanging', what: 'The receiver takes no notice of messages for 35 s, longer than the timeout of 30 s.', expected: `The lane gives up after the timeout. ${again}`, mode: { tag: 'hang' }, seconds: 35, drawn: false, says: /time/i },
+  { name: 'answers-after-timeout', what: 'The receiver takes every message, and its answers come after the timeout of 30 s.', expected: `${again} The receiver knows them by their ids and takes them once.`, mode: { tag: 'late', ms: 32_000 }, seconds: 36, drawn: false, says: /time/i },
+];
+
+/** Answers that only a person can do something about. */
+const final: readonly (Omit<Bad, 'seconds' | 'drawn' | 'says'> & { readonly says: RegExp })[] = [
+  { name: '410', what: 'The receiver answers 410: it wants no more.', expected: 'The lane parks with a sentence, the others go on; resumed, it sends what was not accepted.', mode: { tag: 'answer', status: 410 }, says: /answered 410.*no more messages/ },
+  { name: 'redirect', what: 'The receiver answers 307 with another location.', expected: 'The redirect is not followed: the lane parks with a sentence, the others go on; resumed, it sends what was not accepted.', mode: { tag: 'answer', status: 307, headers: { location: 'http://127.0.0.1:1/elsewhere' } }, says: /answered 307.*redirect/ },
+];
+
+export const httpFaults: readonly Fault[] = [
+  ...passing.map(
+    ({ name, what, expected, mode, seconds, drawn, says }): Fault => ({
+      name: `http/${name}`,
+      what,
+      expected,
+      drawn,
+      unfit: needs('http'),
+      async strike(world, _, signal) {
+        const startedAt = performance.now();
+        world.front.set(mode);
+        try {
+          const said = await world.untilFailing(world.laneOf('http')!, says!, signal, 60_000);
+          await sleep(Math.max(0, seconds * 1000 - (performance.now() - startedAt)), undefined, { signal });
+          const { struck, taken } = world.front;
+          return { evidence: `${struck} messages met it${taken > 0 ? `, of which ${taken} were taken` : ''}; the lane said: ${said}` };
+        } finally {
+          world.front.set({ tag: 'pass' });
+        }
+      },
+    }),
+  ),
+  ...final.map(
+    ({ name, what, expected, mode, says }): Fault => ({
+      name: `http/${name}`,
+      what,
+      expected,
+      drawn: true,
+      unfit: needs('http'),
+      async strike(world, _, signal) {
+        const lane = world.laneOf('http')!;
+        world.front.set(mode);
+        let sentence: string;
+        try {
+          sentence = await world.untilParked(lane, says, signal);
+          if (world.front.struck === 0) throw new DidNotStrike('No message met it.');
+        } finally {
+          world.front.set({ tag: 'pass' });
+        }
+        await until(`${lane} to be resumed`, async () => (await world.resumeParked()).includes(lane), { timeoutMs: 20_000, everyMs: 500, signal });
+        return { evidence: `lane ${lane} parked and said: ${sentence}` };
+      },
+    }),
+  ),
+];

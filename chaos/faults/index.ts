@@ -1,0 +1,17 @@
+import type { Fault } from '../fault.ts';
+import { clickhouseFaults } from './clickhouse.ts';
+import { dataFaults } from './data.ts';
+import { httpFaults } from './http.ts';
+import { kills } from './kill.ts';
+import { redisFaults } from './redis.ts';
+import { refusedFaults } from './refused.ts';
+import { lateAnswers, sinkFaults } from './sink.ts';
+import { sourceFaults } from './source.ts';
+import { stateFaults } from './state.ts';
+import { temporalFaults } from './temporal.ts';
+import { timeFaults } from './time.ts';
+import { valueFaults } from './values.ts';
+import { workerFaults } from './worker.ts';
+
+/** Every fault of the laboratory, in the order in which the full run does them. */
+export const faults: readonly Fault[] = [...kills, ...workerFaults, ...temporalFaults, ...sourceFaults, ...sinkFaults, ...lateAnswers, ...redisFaults, ...clickhouseFaults, ...stateFaults, ...httpFaults, ...dataFaults, ...valueFaults, ...refusedFaults, ...timeFaults];

@@ -1,0 +1,149 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Proxied } from '../addresses.ts';
+import { DidNotStrike, type Fault } from '../fault.ts';
+import type { ProxyMode } from '../proxy.ts';
+import type { ProcessName } from '../processes.ts';
+import type { World } from '../world.ts';
+
+/** A destination as faults of every kind see it. */
+type Destination = {
+  readonly name: 'redis' | 'clickhouse' | 'http' | 'state';
+  /** How its lane is found. */
+  readonly lane: (world: World) => string | undefined;
+  /** What stops it; undefined: only the way to it is cut (the state database is in the source's server). */
+  readonly process: ProcessName | undefined;
+  readonly proxy: Proxied | undefined;
+  /** What the lane says of one that is not there. */
+  readonly away: RegExp;
+  /** Bytes of requests after which a connection breaks: in the middle of an insert, a script, a transaction. */
+  readonly severAfterBytes: number;
+  /** Each way. */
+  readonly slowMs: number;
+};
+
+const destinations: readonly Destination[] = [
+  { name: 'redis', lane: (world) => world.laneOf('redis-live') ?? world.laneOf('redis-results'), process: 'redis', proxy: 'redis', away: /Redis/, severAfterBytes: 3_000, slowMs: 400 },
+  { name: 'clickhouse', lane: (world) => world.laneOf('clickhouse'), process: 'clickhouse', proxy: 'clickhouse', away: /ClickHouse/, severAfterBytes: 20_000, slowMs: 500 },
+  { name: 'http', lane: (world) => world.laneOf('http'), process: 'receiver', proxy: undefined, away: /answered 50\d|ECONNRE|socket hang up/, severAfterBytes: 0, slowMs: 2_000 },
+  { name: 'state', lane: () => 'aggregate', process: undefined, proxy: 'state', away: /.*/, severAfterBytes: 6_000, slowMs: 60 },
+];
+
+const others = 'Only its lanes wait and try again; all others go on, and the source is not held up.';
+
+export const sinkFaults: readonly Fault[] = destinations.flatMap((destination) => {
+  const fit = { unfit: (world: World) => (destination.lane(world) === undefined ? `Pipeline ${world.name} has no lane for ${destination.name}.` : undefined) };
+  return [
+    ...[
+      { name: 'down', seconds: 12, drawn: true },
+      { name: 'down-3m', seconds: 180, drawn: false },
+    ].map(({ name, seconds, drawn }): Fault => ({
+      name: `${destination.name}/${name}`,
+      what: `${title(destination)} ${destination.process ? 'is stopped' : 'cannot be reached'} for ${seconds} s.`,
+      expected: destination.name === 'state' ? 'Lanes that keep their fence there wait, and try again until it is back.' : others,
+      drawn,
+      ...fit,
+      strike: (world, _, signal) => down(world, destination, seconds, signal),
+    })),
+    {
+      name: `${destination.name}/slow`,
+      what: `${title(destination)} is slow for 15 s: ${destination.slowMs} ms ${destination.proxy ? 'each way' : 'for an answer'}.`,
+      expected: 'Its lanes gather more segments into each call, and are as far behind as a call takes.',
+      drawn: true,
+      ...fit,
+      strike: (world, _, signal) => (destination.proxy ? slow(world, destination.proxy, destination.slowMs, signal) : slowHttp(world, destination.slowMs, signal)),
+    },
+    ...(destination.proxy
+      ? [
+          {
+            name: `${destination.name}/half-accepting`,
+            what: `Connections to ${title(destination).toLowerCase()} are reset in the middle of requests for 10 s.`,
+            expected: 'What was cut off is repeated from the fence; what had landed all the same is there once.',
+            drawn: true,
+            ...fit,
+            strike: (world: World, _: unknown, signal: AbortSignal) => severed(world, destination.proxy!, destination.severAfterBytes, signal),
+          },
+        ]
+      : []),
+  ];
+});
+
+function title({ name }: Destination): string {
+  return { redis: 'Redis', clickhouse: 'ClickHouse', http: 'The receiver', state: 'The state database' }[name];
+}
+
+async function down(world: World, { process, proxy, lane, away }: Destination, seconds: number, signal: AbortSignal) {
+  const name = lane(world)!;
+  const way = proxy === undefined ? undefined : world.proxies[proxy];
+  const refusedBefore = way?.counts.refused ?? 0;
+  try {
+    if (process) await world.processes.stop(process);
+    else way!.down();
+    const startedAt = performance.now();
+    // the state database cannot be told of itself
+    const said = process ? await world.untilFailing(name, away, signal) : undefined;
+    await sleep(Math.max(0, seconds * 1000 - (performance.now() - startedAt)), undefined, { signal });
+    const refused = (way?.counts.refused ?? 0) - refusedBefore;
+    if (!process && refused === 0) throw new DidNotStrike('Nobody tried to reach it.');
+    return { evidence: said === undefined ? `${refused} connections were refused in ${seconds} s` : `it was away for ${seconds} s, and lane ${name} said: ${said}` };
+  } finally {
+    if (process) await world.processes.start(process, signal);
+    else way!.set({ tag: 'pass' });
+  }
+}
+
+async function slow(world: World, proxy: Proxied, ms: number, signal: AbortSignal) {
+  const bytes = await during(world, proxy, { tag: 'delay', ms }, 'delayed', 15_000, signal);
+  return { evidence: `${bytes} bytes came ${ms} ms late` };
+}
+
+async function slowHttp(world: World, ms: number, signal: AbortSignal) {
+  world.front.set({ tag: 'late', ms });
+  try {
+    await sleep(15_000, undefined, { signal });
+    const { struck } = world.front;
+    if (struck === 0) throw new DidNotStrike('No message was sent meanwhile.');
+    return { evidence: `${struck} messages were answered after ${ms} ms` };
+  } finally {
+    world.front.set({ tag: 'pass' });
+  }
+}
+
+async function severed(world: World, proxy: Proxied, afterBytes: number, signal: AbortSignal) {
+  const count = await during(world, proxy, { tag: 'sever', afterBytes }, 'severed', 10_000, signal);
+  return { evidence: `${count} connections were reset, each after ${afterBytes} bytes of requests` };
+}
+
+/** Lets the proxy behave so for a while; returns by how much its count of that has grown. */
+async function during(world: World, proxy: Proxied, mode: ProxyMode, counted: 'delayed' | 'severed' | 'held', ms: number, signal: AbortSignal): Promise<number> {
+  const way = world.proxies[proxy];
+  const before = way.counts[counted];
+  way.set(mode);
+  try {
+    await sleep(ms, undefined, { signal });
+  } finally {
+    way.set({ tag: 'pass' });
+  }
+  const count = way.counts[counted] - before;
+  if (count === 0) throw new DidNotStrike('Nothing passed the proxy meanwhile.');
+  return count;
+}
+
+/** Answers come when the caller has given up, though the work is done. */
+export const lateAnswers: readonly Fault[] = (['redis', 'clickhouse'] as const).map((name) => ({
+  name: `${name}/answers-after-timeout`,
+  what: `${name === 'redis' ? 'Redis' : 'ClickHouse'} gets every request and does it, and its answers come after the timeout of 60 s.`,
+  expected: 'The call counts as failed; the next attempt asks for the fence, and finds what was done.',
+  drawn: false,
+  unfit: (world) => (world.laneOf(name === 'redis' ? 'redis-live' : name) === undefined ? `Pipeline ${world.name} has no lane for ${name}.` : undefined),
+  async strike(world, _, signal) {
+    const way = world.proxies[name];
+    const before = way.counts.held;
+    way.set({ tag: 'hold', what: 'answers' });
+    try {
+      const said = await world.untilFailing(world.laneOf(name === 'redis' ? 'redis-live' : name)!, /time/i, signal, 90_000);
+      return { evidence: `${way.counts.held - before} bytes of answers were held back, and the lane said: ${said}` };
+    } finally {
+      way.set({ tag: 'pass' });
+    }
+  },
+}));

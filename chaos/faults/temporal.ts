@@ -1,0 +1,95 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pipelineWorkflowId } from '../../core/workflow-names.ts';
+import { DidNotStrike, type Fault } from '../fault.ts';
+import { recovered } from '../recovery.ts';
+import { until } from '../until.ts';
+
+const killed: Fault = {
+  name: 'temporal/killed',
+  what: 'The Temporal server is killed (SIGKILL) and started again.',
+  expected: 'Lanes go on while it is away (E25), and its workflows go on where they were.',
+  drawn: true,
+  async strike(world, _, signal) {
+    const pid = await world.processes.kill('temporal', signal);
+    await until('Temporal to be started again', () => world.processes.identity('temporal') !== undefined, { timeoutMs: 20_000, signal });
+    await world.processes.answers('temporal', signal);
+    return { evidence: `process ${pid} was killed, ${world.processes.pid('temporal')} took its place` };
+  },
+};
+
+/** While nobody answers, fences move: the stream does not stop for its control plane. */
+function unreachable(name: string, seconds: number, drawn: boolean): Fault {
+  return {
+    name,
+    what: `The worker cannot reach Temporal for ${seconds} s, under load.`,
+    expected: 'Every lane goes on meanwhile (E25); afterwards steps that the server gave up are taken over by their next attempts.',
+    drawn,
+    async strike(world, _, signal) {
+      const { temporal } = world.proxies;
+      const refusedBefore = temporal.counts.refused;
+      const startedAt = performance.now();
+      temporal.down();
+      try {
+        // what was handed out before may still have ended in the first seconds
+        await sleep(Math.min(6_000, seconds * 500), undefined, { signal });
+        const { caughtUpSeconds } = await recovered(world, signal, 15_000);
+        await sleep(Math.max(0, seconds * 1000 - (performance.now() - startedAt)), undefined, { signal });
+        const refused = temporal.counts.refused - refusedBefore;
+        if (refused === 0) throw new DidNotStrike('The worker never tried to reach Temporal.');
+        return { evidence: `${refused} connections were refused in ${seconds} s, and every lane reached what was committed meanwhile, within ${caughtUpSeconds.toFixed(1)} s` };
+      } finally {
+        temporal.set({ tag: 'pass' });
+      }
+    },
+  };
+}
+
+/** EventType of temporal.api.enums.v1. */
+const workflowTaskCompleted = 7;
+
+const reset: Fault = {
+  name: 'temporal/reset',
+  what: 'An operator resets the pipeline\'s workflow to an earlier point of its history.',
+  expected: 'The steps of the old run end, those of the new one go on from the fences.',
+  drawn: true,
+  async strike(world, random, signal) {
+    const workflowId = pipelineWorkflowId(world.name);
+    return world.temporal(async (client) => {
+      const handle = client.workflow.getHandle(workflowId);
+      const { runId } = await handle.describe();
+      const { events } = await handle.fetchHistory();
+      const points = (events ?? []).filter(({ eventType }) => Number(eventType) === workflowTaskCompleted);
+      if (points.length < 2) throw new DidNotStrike(`The history has only ${points.length} places to reset to.`);
+      const point = points[random.below(points.length - 1)]!;
+      const { runId: next } = await client.workflowService.resetWorkflowExecution({
+        namespace: world.config.temporalNamespace,
+        workflowExecution: { workflowId, runId },
+        reason: 'chaos',
+        workflowTaskFinishEventId: point.eventId!,
+        requestId: randomUUID(),
+      });
+      await until('the new run', async () => (await handle.describe()).runId === next, { timeoutMs: 10_000, signal });
+      return { evidence: `run ${runId} was reset to its event ${String(point.eventId)} of ${events!.length}; ${next} goes on` };
+    });
+  },
+};
+
+const deployed: Fault = {
+  name: 'temporal/deployed-anew',
+  what: 'The worker is exchanged, one process beside the other, with histories in flight.',
+  expected: 'The new process replays the history and goes on; the old one drains.',
+  drawn: true,
+  async strike(world, _, signal) {
+    const old = world.processes.pid('worker');
+    await world.processes.startSecondWorker(signal);
+    await world.processes.stop('worker');
+    const { caughtUpSeconds } = await recovered(world, signal, 60_000);
+    await world.processes.start('worker', signal);
+    const second = world.processes.pid('worker-2');
+    await world.processes.stop('worker-2');
+    return { evidence: `${old} was exchanged for ${second}, which brought every lane to the end after ${caughtUpSeconds.toFixed(1)} s, and that for ${world.processes.pid('worker')}` };
+  },
+};
+
+export const temporalFaults: readonly Fault[] = [killed, unreachable('temporal/unreachable', 20, true), reset, deployed, unreachable('temporal/unreachable-2m', 120, false)];

@@ -1,0 +1,64 @@
+import { parseArgs } from 'node:util';
+import { pipelines } from '../client/pipelines.ts';
+import './laboratory/pipeline.ts';
+import type { Fault } from './fault.ts';
+
+export type ChaosOptions = {
+  readonly seed: number;
+  readonly minutes: number;
+  readonly pipeline: string;
+  /** Only these, once each in this order; none: drawn from the seed. */
+  readonly faults: readonly string[];
+  readonly json: boolean;
+  readonly list: boolean;
+  readonly portBase: number;
+};
+
+/** Throws BadInput with what to type. */
+export function parseChaosOptions(args: readonly string[], faults: readonly Fault[], randomSeed: number): ChaosOptions {
+  const values = parsed(args);
+  const { pipeline = 'engagement' } = values;
+  if (!Object.hasOwn(pipelines, pipeline)) throw new BadInput(`There is no pipeline ${pipeline}. There is: ${Object.keys(pipelines).join(', ')}`);
+  for (const name of values.fault) {
+    if (!faults.some((fault) => fault.name === name)) throw new BadInput(`There is no fault ${name}. See all of them with: ./sluice chaos --list`);
+  }
+  return {
+    seed: values.seed === undefined ? randomSeed : amount('--seed', values.seed, 0, 0xffff_ffff, '7'),
+    minutes: values.minutes === undefined ? 5 : amount('--minutes', values.minutes, 0.1, 24 * 60, '5'),
+    pipeline,
+    faults: values.fault,
+    json: values.json,
+    list: values.list,
+    portBase: values['port-base'] === undefined ? 7_700 : amount('--port-base', values['port-base'], 1_024, 65_000, '7700'),
+  };
+}
+
+export class BadInput extends Error {
+  override readonly name = 'BadInput';
+}
+
+function parsed(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        seed: { type: 'string' },
+        minutes: { type: 'string' },
+        pipeline: { type: 'string' },
+        fault: { type: 'string', multiple: true, default: [] },
+        json: { type: 'boolean', default: false },
+        list: { type: 'boolean', default: false },
+        'port-base': { type: 'string' },
+      },
+    }).values;
+  } catch (error) {
+    throw new BadInput(`${(error as Error).message} See ./sluice chaos --help`);
+  }
+}
+
+function amount(option: string, text: string, least: number, most: number, example: string): number {
+  const value = Number(text);
+  const isWhole = option === '--minutes' || Number.isInteger(value);
+  if (text.trim() !== '' && isWhole && value >= least && value <= most) return value;
+  throw new BadInput(`${option} ${text} is not a ${option === '--minutes' ? '' : 'whole '}number from ${least} to ${most}. For example: ./sluice chaos ${option} ${example}`);
+}

@@ -1,0 +1,72 @@
+import type { Verification } from '../core/verification.ts';
+import { verificationText } from '../core/verification.ts';
+import type { LoadParameters } from './load.ts';
+
+/** One fault of a run, as docs/guarantees.md needs it. */
+export type FaultReport = {
+  readonly name: string;
+  readonly what: string;
+  readonly expected: string;
+  /** Since the load began. */
+  readonly atSeconds: number;
+  /** From its beginning until its cause was over. */
+  readonly tookSeconds: number;
+  readonly evidence: string | null;
+  /** From the end of the cause until the fence of every lane had moved. */
+  readonly recoverySeconds: number | null;
+  /** Until every lane had what was in the source at that moment. */
+  readonly caughtUpSeconds: number | null;
+  readonly lanes: Readonly<Record<string, number>>;
+  readonly ok: boolean;
+  readonly error: string | null;
+  /** The command that does this one alone. */
+  readonly repeat: string;
+};
+
+export type ChaosReport = {
+  readonly seed: number;
+  readonly pipeline: string;
+  readonly minutes: number;
+  readonly load: LoadParameters;
+  /** Transactions by hand, by kind. */
+  readonly transactions: Readonly<Record<string, number>>;
+  readonly faults: readonly FaultReport[];
+  readonly medianRecoverySeconds: number | null;
+  readonly worstRecoverySeconds: number | null;
+  /** The most that any worker process had resident. */
+  readonly workerPeakMiB: number;
+  /** How often a worker process began. */
+  readonly workers: number;
+  readonly quietSeconds: number | null;
+  readonly verification: Verification | null;
+  /** Why the run could not go to its end, or could not compare. */
+  readonly error: string | null;
+  readonly equal: boolean;
+  /** Equal, and every fault struck and was recovered from. */
+  readonly ok: boolean;
+  /** The command that repeats the run. */
+  readonly repeat: string;
+  /** Where everything lies, if it was kept. */
+  readonly kept: string | null;
+};
+
+export function middle(values: readonly number[]): number | null {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor((sorted.length - 1) / 2)] ?? null;
+}
+
+export function reportText(report: ChaosReport): string {
+  const seconds = (value: number | null) => (value === null ? '-' : `${value.toFixed(1)} s`);
+  const failed = report.faults.filter(({ ok }) => !ok);
+  return [
+    '',
+    report.verification ? verificationText(report.verification) : `${report.pipeline} was not compared.`,
+    '',
+    `${report.faults.length} faults, ${report.faults.length - failed.length} as expected; every fence moved again after ${seconds(report.medianRecoverySeconds)} (median), ${seconds(report.worstRecoverySeconds)} (worst)`,
+    `worker at most ${Math.round(report.workerPeakMiB)} MiB in ${report.workers} processes; all lanes at the end of the WAL ${seconds(report.quietSeconds)} after the load`,
+    ...failed.map(({ name, error, repeat }) => `FAILED ${name}: ${error}\n  by itself: ${repeat}`),
+    ...(report.error === null ? [] : [`FAILED: ${report.error}`]),
+    report.ok ? `seed ${report.seed}: every sink is equal` : `seed ${report.seed} FAILED. Again: ${report.repeat}`,
+    ...(report.kept === null ? [] : [`Everything lies in ${report.kept}`]),
+  ].join('\n');
+}

@@ -1,0 +1,149 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Random } from '../bench/load/random.ts';
+import { CouldNotVerify, verifyPipeline } from '../client/verify.ts';
+import { parseLsn } from '../core/position.ts';
+import type { Verification } from '../core/verification.ts';
+import { drawTurns, inOrder, type Turn } from './draw.ts';
+import type { Fault } from './fault.ts';
+import { drawLoad, Load } from './load.ts';
+import { WorkerMemory } from './memory.ts';
+import type { ChaosOptions } from './options.ts';
+import { recovered } from './recovery.ts';
+import { type ChaosReport, type FaultReport, middle } from './report.ts';
+import type { World } from './world.ts';
+
+/** Longer than any lane may back off, and than a first load of what a run writes. */
+const recoveryMs = 120_000;
+const quietMs = 120_000;
+
+/** Load and faults, then quiet, then the comparison. Never throws but when it is stopped: what went wrong is in the report. */
+export async function runChaos(world: World, options: ChaosOptions, faults: readonly Fault[], say: (line: string) => void, signal: AbortSignal): Promise<Omit<ChaosReport, 'kept'>> {
+  const { seed, minutes } = options;
+  const fit = faults.filter((fault) => !fault.unfit?.(world));
+  const parameters = drawLoad(new Random(seed));
+  const memory = new WorkerMemory(world.processes);
+  const load = new Load(world, parameters);
+  world.load = load;
+  world.workerPeakMiB = () => {
+    memory.look();
+    return memory.peakMiB;
+  };
+  const startedAt = performance.now();
+  const reports: FaultReport[] = [];
+  let error: string | null = null;
+  let transactions: Readonly<Record<string, number>> = {};
+  let quietSeconds: number | null = null;
+  let verification: Verification | null = null;
+  try {
+    say(`seed ${seed}: ${parameters.rate} events/s, ${parameters.updates} updates, ${parameters.deletes} deletes, ${parameters.late} late, and transactions of every shape`);
+    await load.start();
+    const endsAt = startedAt + minutes * 60_000;
+    const turns = options.faults.length > 0 ? inOrder(seed, faults) : drawTurns(seed, fit.filter(({ drawn }) => drawn));
+    for (const turn of turns) {
+      if (options.faults.length === 0 && performance.now() + turn.pauseMs >= endsAt) break;
+      await sleep(turn.pauseMs, undefined, { signal });
+      const done = await oneTurn(world, options, turn, startedAt, say, signal);
+      reports.push(...done);
+      if (done.some(({ ok }) => !ok)) break;
+    }
+    transactions = (await load.stop()) ?? {};
+    quietSeconds = await quiet(world, signal);
+    say(`quiet after ${quietSeconds.toFixed(1)} s; comparing`);
+    verification = await verifyPipeline(world.config, world.name);
+    error = crashes(world);
+  } catch (failure) {
+    signal.throwIfAborted();
+    const { message } = failure as Error;
+    error = failure instanceof CouldNotVerify ? `It could not be compared: ${message}` : message;
+  } finally {
+    await load.stop().catch(() => {});
+    memory.look();
+    memory.stop();
+  }
+  const recoveries = reports.flatMap(({ recoverySeconds }) => (recoverySeconds === null ? [] : [recoverySeconds]));
+  const equal = verification?.equal === true;
+  return {
+    seed,
+    pipeline: world.name,
+    minutes,
+    load: parameters,
+    transactions,
+    faults: reports,
+    medianRecoverySeconds: middle(recoveries),
+    worstRecoverySeconds: recoveries.length === 0 ? null : Math.max(...recoveries),
+    workerPeakMiB: memory.peakMiB,
+    workers: memory.count,
+    quietSeconds,
+    verification,
+    error,
+    equal,
+    ok: equal && error === null && reports.every(({ ok }) => ok),
+    repeat: repeatCommand(options),
+  };
+}
+
+/** All faults of a turn, and the recovery from all of them. */
+async function oneTurn(world: World, options: ChaosOptions, { faults, apartMs, seed }: Turn, startedAt: number, say: (line: string) => void, signal: AbortSignal): Promise<FaultReport[]> {
+  return Promise.all(
+    faults.map(async (fault, place) => {
+      const unfit = fault.unfit?.(world);
+      await sleep(place * apartMs, undefined, { signal });
+      const beganAt = performance.now();
+      const report: { -readonly [K in keyof FaultReport]: FaultReport[K] } = {
+        name: fault.name,
+        what: fault.what,
+        expected: fault.expected,
+        atSeconds: (beganAt - startedAt) / 1000,
+        tookSeconds: 0,
+        evidence: null,
+        recoverySeconds: null,
+        caughtUpSeconds: null,
+        lanes: {},
+        ok: false,
+        error: null,
+        repeat: repeatCommand({ ...options, faults: [fault.name] }),
+      };
+      try {
+        if (unfit !== undefined) throw new Error(unfit);
+        const { evidence } = await fault.strike(world, new Random(seed + place), signal);
+        report.evidence = evidence;
+        report.tookSeconds = (performance.now() - beganAt) / 1000;
+        const { seconds, caughtUpSeconds, lanes } = await recovered(world, signal, recoveryMs);
+        report.recoverySeconds = seconds;
+        report.caughtUpSeconds = caughtUpSeconds;
+        report.lanes = lanes;
+        report.ok = true;
+        say(`${clock(report.atSeconds)} ${fault.name}: ${evidence}; took ${report.tookSeconds.toFixed(1)} s, fences moved after ${seconds.toFixed(1)} s, caught up after ${caughtUpSeconds.toFixed(1)} s`);
+      } catch (error) {
+        signal.throwIfAborted();
+        report.error = (error as Error).message;
+        say(`${clock(report.atSeconds)} ${fault.name} FAILED: ${report.error}`);
+      }
+      return report;
+    }),
+  );
+}
+
+/** Faults kill a worker by a signal, or let it drain: whatever else ends one is a bug, however well the next one goes on. */
+function crashes(world: World): string | null {
+  const bad = (['worker', 'worker-2', 'api'] as const).flatMap((name) => world.processes.endings(name).filter((why) => why !== 'SIGKILL' && why !== 'exit code 0').map((why) => `${name} ended by itself (${why})`));
+  return bad.length === 0 ? null : `${bad.join(', ')}: see its log.`;
+}
+
+/** Until every lane has all that was ever written. */
+async function quiet(world: World, signal: AbortSignal): Promise<number> {
+  const startedAt = performance.now();
+  const { rows } = await world.source.query<{ lsn: string }>('select pg_current_wal_lsn()::text as lsn');
+  await world.fences.passed(parseLsn(rows[0]!.lsn), { timeoutMs: quietMs, signal, onLook: async () => {} });
+  await world.untilRunning(signal);
+  return (performance.now() - startedAt) / 1000;
+}
+
+function repeatCommand({ seed, minutes, pipeline, faults }: ChaosOptions): string {
+  const given = faults.map((name) => ` --fault ${name}`).join('');
+  return `./sluice chaos --seed ${seed}${faults.length > 0 ? '' : ` --minutes ${minutes}`} --pipeline ${pipeline}${given}`;
+}
+
+function clock(seconds: number): string {
+  return `${String(Math.floor(seconds / 60)).padStart(2, '0')}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
+}

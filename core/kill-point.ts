@@ -1,0 +1,47 @@
+/**
+ * Places at which `./sluice chaos` lets a process die or stand still: between a step and what makes it known. A place
+ * costs one comparison, which is false unless a process was started for it (workers/arm-kill-points.ts).
+ */
+export const killPoints = [
+  /** A change was received; nothing of it is written yet. */
+  'capture/received',
+  /** A segment's file is synced under another name; it is not in the chain yet. */
+  'spool/synced',
+  /** A segment is linked; its directory is not synced, and no lane knows of it. */
+  'spool/linked',
+  /** A lane has segments in its hands; its sink has seen nothing of them. */
+  'lane/handed-over',
+  /** Rows are in ClickHouse; its fence row is not. */
+  'clickhouse/inserted',
+  /** The receiver has accepted a message; the fence does not say so. */
+  'http/accepted',
+  /** The sink has effects and fence; the lane does not know. */
+  'lane/applied',
+  /** Every fence has it, and it is on record as confirmed; the source was not told. */
+  'capture/acknowledging',
+  /** A window's result is computed; the transaction that holds it is not committed. */
+  'window/closing',
+  /** A relay has published a message; it does not know. */
+  'relay/published',
+  /** Some chunks of the first load are in some sinks. */
+  'load/chunk',
+  /** Every sink has the first load; the pipeline does not count as loaded. */
+  'load/handoff',
+] as const;
+
+export type KillPoint = (typeof killPoints)[number];
+
+let armed: KillPoint | undefined;
+let strike: () => void = () => {};
+
+/** `strikeThere` is called the next time that the process passes this point, once; undefined disarms. */
+export function armKillPoint(point: KillPoint | undefined, strikeThere: () => void = () => {}): void {
+  armed = point;
+  strike = strikeThere;
+}
+
+export function killPoint(point: KillPoint): void {
+  if (point !== armed) return;
+  armed = undefined;
+  strike();
+}

@@ -1,0 +1,106 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'pg';
+import { DimensionStore } from '../../core/capture/dimension-store.ts';
+import { resolve } from '../../core/define/resolve.ts';
+import type { Pipeline } from '../../core/pipeline.ts';
+import { parsePosition, type Position } from '../../core/position.ts';
+import { capture, type CaptureOptions, type CaptureProgress, type CaptureResult } from '../../connectors/postgres/capture.ts';
+import { firstLoad } from '../../connectors/postgres/first-load.ts';
+import { connectSource } from '../../connectors/postgres/postgres-source.ts';
+import type { Confirmed, TableIds } from '../../connectors/postgres/shard-state.ts';
+import { openSegmentLog, type Appender, type SegmentLog } from '../../connectors/spool/segment-log.ts';
+import { systemClock } from '../../connectors/system-clock.ts';
+import definition from '../../pipelines/trending.ts';
+
+/** A source that pipeline `trending` was loaded from, and its spool; its lanes stand where `fence` is. */
+export class CapturedSource implements AsyncDisposable {
+  readonly pipeline: Pipeline;
+  readonly source: Client;
+  readonly log: SegmentLog & Appender;
+  shard: CaptureOptions['shard'] & { confirmed: Confirmed | undefined };
+  fence: Position;
+  progress: CaptureProgress | undefined;
+  readonly #url: string;
+  readonly #directory: string;
+  readonly #tables: TableIds;
+
+  static async load(url: string, settings: Partial<Pipeline['settings']> = {}): Promise<CapturedSource> {
+    const resolved = resolve(definition, {});
+    const pipeline: Pipeline = { ...resolved, settings: { ...resolved.settings, ...settings } };
+    const source = new Client({ connectionString: url });
+    source.on('error', () => {}); // tests stop servers
+    await source.connect();
+    await source.query(await readFile(new URL('../../infra/demo/source.sql', import.meta.url), 'utf8'));
+    const nothing = { readFence: async () => undefined, apply: async () => ({ events: 0 }), load: async () => {}, finishLoad: async () => {}, close: async () => {} };
+    const loaded = await firstLoad({ pipeline, sourceUrl: url, epoch: 1, sinks: new Map([['none', nothing]]), assertCurrent: async () => {}, signal: new AbortController().signal, onProgress: () => {} });
+    const directory = await mkdtemp(join(tmpdir(), 'sluice-captured-'));
+    return new CapturedSource(url, pipeline, source, await openSegmentLog({ directory, shard: pipeline.name }), directory, loaded);
+  }
+
+  private constructor(url: string, pipeline: Pipeline, source: Client, log: SegmentLog & Appender, directory: string, { position, systemIdentifier, tables }: Awaited<ReturnType<typeof firstLoad>>) {
+    this.#url = url;
+    this.pipeline = pipeline;
+    this.source = source;
+    this.log = log;
+    this.#directory = directory;
+    this.#tables = tables;
+    this.shard = { epoch: 1, systemIdentifier, confirmed: { lsn: parsePosition(position).lsn, to: position, timeline: undefined } };
+    this.fence = position;
+  }
+
+  /** Runs the capture until `during` has ended; its outcome is the capture's, whichever ends first. */
+  async capture(during: () => Promise<void> = () => new Promise(() => {})): Promise<CaptureResult> {
+    const end = new AbortController();
+    const tail = await this.log.tail();
+    const start = tail?.to ?? this.fence;
+    const running = capture({
+      pipeline: this.pipeline,
+      log: this.log,
+      connect: () => connectSource(this.#url, this.pipeline, this.#tables),
+      clock: systemClock,
+      captureId: crypto.randomUUID(),
+      shard: this.shard,
+      readConfirmed: async () => this.shard.confirmed,
+      recordConfirmed: async (confirmed) => void (this.shard = { ...this.shard, confirmed }),
+      start,
+      after: tail,
+      reached: start,
+      dimensionsAt: async () => new Map(Object.entries(this.pipeline.source.dimensions).map(([name, table]) => [name, new DimensionStore(table)])),
+      fences: () => new Map([['stands still', this.fence]]),
+      signal: end.signal,
+      onProgress: (progress) => (this.progress = progress),
+    });
+    await Promise.race([running, during()]).finally(() => end.abort());
+    return running;
+  }
+
+  async insert(count: number): Promise<void> {
+    await this.source.query('insert into post_views (viewed_at) select now() from generate_series(1, $1::int)', [count]);
+  }
+
+  /** Waits until the spool has everything that is committed now. */
+  async untilSpooled(): Promise<void> {
+    const { rows: [now] } = await this.source.query<{ lsn: string }>("select pg_logical_emit_message(true, 'test', '') - '0/0' as lsn");
+    await until(async () => parsePosition((await this.log.tail())?.to ?? this.fence).lsn >= BigInt(now!.lsn), 'the spool has what was committed');
+  }
+
+  /** WAL that has nothing to do with the pipeline. */
+  async writeWal(mebibytes: number): Promise<void> {
+    for (let written = 0; written < mebibytes; written += 8) await this.source.query("select pg_logical_emit_message(false, 'other', repeat('x', 1 << 20)) from generate_series(1, 8)");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.source.end().catch(() => {});
+    await rm(this.#directory, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+export async function until(reached: () => Promise<boolean> | boolean, what: string, timeoutMs = 20_000): Promise<void> {
+  for (const startedAt = performance.now(); !(await reached()); ) {
+    if (performance.now() - startedAt > timeoutMs) throw new Error(`not within ${timeoutMs / 1000} s: ${what}`);
+    await sleep(20);
+  }
+}

@@ -1,0 +1,68 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { describe, expect, inject, test } from 'vitest';
+import type { ChaosReport } from '../../chaos/report.ts';
+import { checkout } from '../../infra/supervisor/checkout.ts';
+
+const portBase = String(inject('portBase') + 100);
+
+/** One of each family, those that have found most first; all of them are in the full run. */
+const chosen = [
+  'worker/kill-after-link',
+  'worker/kill-clickhouse-before-fence',
+  'worker/kill-http-before-fence',
+  'worker/kill-in-window-close',
+  'worker/kill-in-first-load',
+  'worker/spool-deleted',
+  'temporal/killed',
+  'temporal/reset',
+  'source/restart',
+  'source/walsender-terminated',
+  'source/select-revoked',
+  'redis/aof-tail-lost',
+  'redis/flushall',
+  'clickhouse/too-many-parts',
+  'state/deadlock',
+  'state/half-accepting',
+  'http/accepted-but-500',
+  'http/410',
+];
+
+describe('faults on the real services', () => {
+  test('each strikes, every fence moves again, and in the end every sink is equal', { timeout: 420_000 }, async () => {
+    const { code, stdout, stderr } = await chaos('--seed', '20261', '--json', '--port-base', portBase, ...chosen.flatMap((name) => ['--fault', name]));
+    if (stdout === '') throw new Error(`there is no report:\n${stderr}`);
+    const report = JSON.parse(stdout) as ChaosReport;
+    expect({ error: report.error, failed: report.faults.filter(({ ok }) => !ok) }).toEqual({ error: null, failed: [] });
+    expect(report.faults.map(({ name }) => name)).toEqual(chosen);
+    for (const { evidence, recoverySeconds } of report.faults) {
+      expect(evidence).not.toBe('');
+      expect(recoverySeconds).toBeLessThan(60);
+    }
+    expect(report.verification?.checks.filter(({ equal }) => !equal)).toEqual([]);
+    expect(report.workerPeakMiB).toBeLessThan(512);
+    expect(code).toBe(0);
+  });
+
+  test.each([
+    [['--fault', 'worker/nothing'], /no fault worker\/nothing.*--list/s],
+    [['--seed', 'x'], /--seed x.*--seed 7/s],
+    [['--minutes', '0'], /--minutes 0/],
+    [['--pipeline', 'nothing'], /no pipeline nothing.*engagement/s],
+    [['--sed', '7'], /--sed/],
+    [['seven'], /seven/],
+  ])('bad input is refused with a sentence and exit code 2: %j', async (args, sentence) => {
+    const { code, stdout, stderr } = await chaos(...args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(sentence);
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+});
+
+function chaos(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    execFile(join(checkout, 'sluice'), ['chaos', ...args], { maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
+      resolve({ code: error ? (typeof error.code === 'number' ? error.code : 1) : 0, stdout, stderr });
+    });
+  });
+}
