@@ -23,20 +23,22 @@ export function* drawTurns(seed: number, drawn: readonly Fault[]): Generator<Tur
   };
   for (;;) {
     const first = take(() => true)!;
-    // what two of one kind would do to each other says nothing of the product
-    const second = random.below(5) === 0 ? take((fault) => kindOf(fault) !== kindOf(first)) : undefined;
+    // what two would do to each other says nothing of the product
+    const second = random.below(5) === 0 ? take((fault) => hitBy(fault) !== hitBy(first)) : undefined;
     yield { faults: second ? [first, second] : [first], pauseMs: 3_000 + random.below(6_000), apartMs: random.below(4_000), seed: random.word() };
   }
 }
 
-/** The faults given, once each, one after the other. */
-export function* inOrder(seed: number, given: readonly Fault[]): Generator<Turn> {
+/** The faults given, once each, one after the other; those in one list overlap. */
+export function* inOrder(seed: number, given: readonly (readonly Fault[])[]): Generator<Turn> {
   const random = new Random(seed);
-  for (const fault of given) yield { faults: [fault], pauseMs: 3_000, apartMs: 0, seed: random.word() };
+  for (const faults of given) yield { faults, pauseMs: 3_000, apartMs: random.below(4_000), seed: random.word() };
 }
 
-export function kindOf({ name }: Fault): string {
-  return name.slice(0, name.indexOf('/'));
+/** The process that a fault lays its hands on: Temporal's let workers come and go, and the state is in the source's server. */
+export function hitBy({ name }: Fault): string {
+  const kind = name.slice(0, name.indexOf('/'));
+  return { temporal: 'worker', state: 'source' }[kind] ?? kind;
 }
 
 function shuffled<T>(random: Random, list: readonly T[]): T[] {

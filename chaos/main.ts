@@ -26,11 +26,10 @@ process.exit();
 async function main(options: ChaosOptions): Promise<boolean> {
   const say = (line: string) => console.error(line);
   const dataDir = join(checkout, '.sluice', 'chaos', String(options.portBase));
-  const chosen = options.faults.length > 0 ? options.faults.map((name) => faults.find((fault) => fault.name === name)!) : faults;
   const world = await World.open({ dataDir, portBase: options.portBase, pipeline: options.pipeline, report: say, signal: stopped.signal });
   let ok = false;
   try {
-    const result = await runChaos(world, options, chosen, say, stopped.signal);
+    const result = await runChaos(world, options, faults, say, stopped.signal);
     ({ ok } = result);
     const report: ChaosReport = { ...result, kept: ok ? null : dataDir };
     console.log(options.json ? JSON.stringify(report, undefined, 2) : reportText(report));

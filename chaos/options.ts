@@ -7,7 +7,7 @@ export type ChaosOptions = {
   readonly seed: number;
   readonly minutes: number;
   readonly pipeline: string;
-  /** Only these, once each in this order; none: drawn from the seed. */
+  /** Only these, once each in this order, those with + between them at once; none: drawn from the seed. */
   readonly faults: readonly string[];
   readonly json: boolean;
   readonly list: boolean;
@@ -19,7 +19,7 @@ export function parseChaosOptions(args: readonly string[], faults: readonly Faul
   const values = parsed(args);
   const { pipeline = 'engagement' } = values;
   if (!Object.hasOwn(pipelines, pipeline)) throw new BadInput(`There is no pipeline ${pipeline}. There is: ${Object.keys(pipelines).join(', ')}`);
-  for (const name of values.fault) {
+  for (const name of values.fault.flatMap((given) => given.split('+'))) {
     if (!faults.some((fault) => fault.name === name)) throw new BadInput(`There is no fault ${name}. See all of them with: ./sluice chaos --list`);
   }
   return {

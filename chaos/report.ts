@@ -19,7 +19,7 @@ export type FaultReport = {
   readonly lanes: Readonly<Record<string, number>>;
   readonly ok: boolean;
   readonly error: string | null;
-  /** The command that does this one alone. */
+  /** The command that does this one, and what overlapped with it, alone. */
   readonly repeat: string;
 };
 

@@ -19,7 +19,6 @@ const quietMs = 120_000;
 /** Load and faults, then quiet, then the comparison. Never throws but when it is stopped: what went wrong is in the report. */
 export async function runChaos(world: World, options: ChaosOptions, faults: readonly Fault[], say: (line: string) => void, signal: AbortSignal): Promise<Omit<ChaosReport, 'kept'>> {
   const { seed, minutes } = options;
-  const fit = faults.filter((fault) => !fault.unfit?.(world));
   const parameters = drawLoad(new Random(seed));
   const memory = new WorkerMemory(world.processes);
   const load = new Load(world, parameters);
@@ -38,9 +37,10 @@ export async function runChaos(world: World, options: ChaosOptions, faults: read
     say(`seed ${seed}: ${parameters.rate} events/s, ${parameters.updates} updates, ${parameters.deletes} deletes, ${parameters.late} late, and transactions of every shape`);
     await load.start();
     const endsAt = startedAt + minutes * 60_000;
-    const turns = options.faults.length > 0 ? inOrder(seed, faults) : drawTurns(seed, fit.filter(({ drawn }) => drawn));
+    const given = options.faults.map((names) => names.split('+').map((name) => faults.find((fault) => fault.name === name)!));
+    const turns = given.length > 0 ? inOrder(seed, given) : drawTurns(seed, faults.filter((fault) => fault.drawn && !fault.unfit?.(world)));
     for (const turn of turns) {
-      if (options.faults.length === 0 && performance.now() + turn.pauseMs >= endsAt) break;
+      if (given.length === 0 && performance.now() + turn.pauseMs >= endsAt) break;
       await sleep(turn.pauseMs, undefined, { signal });
       const done = await oneTurn(world, options, turn, startedAt, say, signal);
       reports.push(...done);
@@ -101,7 +101,7 @@ async function oneTurn(world: World, options: ChaosOptions, { faults, apartMs, s
         lanes: {},
         ok: false,
         error: null,
-        repeat: repeatCommand({ ...options, faults: [fault.name] }),
+        repeat: repeatCommand({ ...options, faults: [faults.map(({ name }) => name).join('+')] }),
       };
       try {
         if (unfit !== undefined) throw new Error(unfit);

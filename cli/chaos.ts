@@ -7,7 +7,7 @@ export default defineCommand({
     seed: { type: 'string', valueHint: '7', description: 'Which faults come in which order, under which load; random when left out' },
     minutes: { type: 'string', valueHint: '5', description: 'How long faults are drawn' },
     pipeline: { type: 'string', valueHint: 'engagement', description: 'The pipeline that runs: engagement, trending, or laboratory, which has every type of column' },
-    fault: { type: 'string', valueHint: 'NAME', description: 'Only this one, once; may be given several times' },
+    fault: { type: 'string', valueHint: 'NAME', description: 'Only this one, once; may be given several times. With + between them, several at once' },
     json: { type: 'boolean', description: 'As JSON; progress goes to standard error' },
     list: { type: 'boolean', description: 'List the faults instead' },
     'port-base': { type: 'string', valueHint: '7700', description: 'First of seventeen ports' },

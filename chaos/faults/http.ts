@@ -63,7 +63,11 @@ export const httpFaults: readonly Fault[] = [
         } finally {
           world.front.set({ tag: 'pass' });
         }
-        await until(`${lane} to be resumed`, async () => (await world.resumeParked()).includes(lane), { timeoutMs: 20_000, everyMs: 500, signal });
+        const resumed = async () => {
+          await world.resumeParked();
+          return (await world.status()).lanes.find(({ name: each }) => each === lane)?.state === 'running';
+        };
+        await until(`${lane} to be resumed`, resumed, { timeoutMs: 20_000, everyMs: 500, signal });
         return { evidence: `lane ${lane} parked and said: ${sentence}` };
       },
     }),

@@ -49,9 +49,9 @@ const serialization: Fault = {
         }
         return { evidence: `the server's log says: ${line}` };
       } finally {
-        await client.query('rollback');
-        await client.query(`alter database ${database} reset default_transaction_isolation`);
-        await client.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'sluice state'");
+        // on another connection: this one may be gone
+        await world.state.query(`alter database ${database} reset default_transaction_isolation`);
+        await world.state.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'sluice state'");
       }
     });
   },

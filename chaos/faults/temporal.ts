@@ -83,12 +83,19 @@ const deployed: Fault = {
   async strike(world, _, signal) {
     const old = world.processes.pid('worker');
     await world.processes.startSecondWorker(signal);
-    await world.processes.stop('worker');
-    const { caughtUpSeconds } = await recovered(world, signal, 60_000);
-    await world.processes.start('worker', signal);
     const second = world.processes.pid('worker-2');
-    await world.processes.stop('worker-2');
-    return { evidence: `${old} was exchanged for ${second}, which brought every lane to the end after ${caughtUpSeconds.toFixed(1)} s, and that for ${world.processes.pid('worker')}` };
+    try {
+      await world.processes.stop('worker');
+      let seconds: number;
+      try {
+        ({ caughtUpSeconds: seconds } = await recovered(world, signal, 60_000));
+      } finally {
+        await world.processes.start('worker', signal);
+      }
+      return { evidence: `${old} was exchanged for ${second}, which brought every lane to the end after ${seconds.toFixed(1)} s, and that for ${world.processes.pid('worker')}` };
+    } finally {
+      await world.processes.stop('worker-2');
+    }
   },
 };
 

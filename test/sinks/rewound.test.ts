@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { runLane } from '../../activities/lane-loop.ts';
 import { openRelay, openSink } from '../../activities/open-destination.ts';
 import { runRelay } from '../../activities/relay-loop.ts';
+import { DeadLetters } from '../../connectors/postgres/dead-letters.ts';
 import { migrate } from '../../connectors/postgres/state/migrate.ts';
 import { openState, readAggregate, readOutbox, type State } from '../../connectors/postgres/state/state.ts';
 import { ConfigurationError } from '../../connectors/sink.ts';
@@ -98,7 +99,7 @@ describe('a destination that was set back', { timeout: 60_000 }, () => {
   function run(lane: Lane, until: Position = end): Promise<Position[]> {
     return withSink(lane, async ({ sink, rebuild }) => {
       const fences: Position[] = [];
-      expect(await runLane({ pipeline: pipeline.name, name: lane, sink, rebuild, log, until, gatherMs: 0, maxRows: 20, clock: systemClock, signal: new AbortController().signal, onFence: (fence) => fences.push(fence), onApplied: () => {} })).toBe('held');
+      expect(await runLane({ letters: new DeadLetters(state, pipeline, lane), key: 'id', pipeline: pipeline.name, name: lane, sink, rebuild, log, until, gatherMs: 0, maxRows: 20, clock: systemClock, signal: new AbortController().signal, onFence: (fence) => fences.push(fence), onApplied: () => {} })).toBe('held');
       return fences;
     });
   }
@@ -166,7 +167,7 @@ describe('a destination that was set back', { timeout: 60_000 }, () => {
         return sink.apply(...call);
       };
       const watched = { apply, readFence: () => sink.readFence(), load: () => Promise.reject(new Error('no load')), finishLoad: () => Promise.reject(new Error('no load')), close: async () => {} };
-      await runLane({ pipeline: pipeline.name, name: 'enriched', sink: watched, log, until: end, gatherMs: 0, maxRows: 1, clock: systemClock, signal: new AbortController().signal, onFence: (fence) => fences.push(fence), onApplied: () => {} });
+      await runLane({ letters: new DeadLetters(state, pipeline, 'enriched'), key: 'id', pipeline: pipeline.name, name: 'enriched', sink: watched, log, until: end, gatherMs: 0, maxRows: 1, clock: systemClock, signal: new AbortController().signal, onFence: (fence) => fences.push(fence), onApplied: () => {} });
     });
     expect(fences.filter((fence) => fence === half)).toHaveLength(2);
     expect(fences.at(-1)).toBe(end);
