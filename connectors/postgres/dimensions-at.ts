@@ -26,8 +26,9 @@ export async function dimensionsAt(versions: DimensionVersions, log: SegmentLog,
   const stores = new Map<string, DimensionStore>();
   for (const [name, table] of Object.entries(pipeline.source.dimensions)) stores.set(name, storeOf(table, await versions.rowsAt(name, kept)));
   for (let after = kept; after < at; ) {
-    const segments = await log.read(after, { maxRows: 100_000 }, AbortSignal.timeout(readMs));
-    if (segments.length === 0) throw new Error(`the spool of ${pipeline.name} ends before ${at}`);
+    // everything up to there was spooled: there is nothing to wait for
+    const segments = await log.read(after, { maxRows: 100_000 }, AbortSignal.abort());
+    if (segments.length === 0) throw new Error(`the spool of ${pipeline.name} ends before ${at}: were its files deleted?`);
     for (const segment of segments) {
       for (const [name, store] of stores) replayDimension(store, name, segment, after, at);
       after = segment.header.to;
@@ -35,9 +36,6 @@ export async function dimensionsAt(versions: DimensionVersions, log: SegmentLog,
   }
   return stores;
 }
-
-/** Everything up to the tail is in the spool already: this wait has no reason to last. */
-const readMs = 10_000;
 
 function storeOf(table: DimensionTable, rows: ReadonlyMap<string, DimensionRow>): DimensionStore {
   const store = new DimensionStore(table);

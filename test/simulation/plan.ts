@@ -31,7 +31,7 @@ export type Item = { readonly atMs: number } & (
   | { readonly kind: 'slot dropped' }
   | { readonly kind: 'spool deleted' }
   | { readonly kind: 'disk slow'; readonly byMs: number; readonly forMs: number }
-  | { readonly kind: 'sink fails'; readonly sink: SinkName; readonly how: SinkFailure; readonly forMs: number }
+  | { readonly kind: 'sink fails'; readonly sink: SinkName; readonly how: SinkFailure; readonly byMs: number; readonly forMs: number }
   | { readonly kind: 'sink set back'; readonly sink: 'enriched' | 'live'; readonly byMs: number }
   | { readonly kind: 'redis emptied'; readonly structuresOnly: boolean }
 );
@@ -39,7 +39,7 @@ export type Item = { readonly atMs: number } & (
 /** Faults that have these properties. */
 export type Fault = { readonly kind: Exclude<Item['kind'], 'transaction'> } & Readonly<Record<string, unknown>>;
 
-/** refuse: nothing happens. lost reply: it happens, and an error is the answer. half: a part of it happens, then an error. slow: it takes its time. */
+/** refuse: nothing happens. lost reply: it happens, and an error is the answer. half: a part of it happens, then an error. slow: it takes `byMs`. */
 export type SinkFailure = 'refuse' | 'lost reply' | 'half' | 'slow';
 export type SinkName = 'state' | 'enriched' | 'live' | 'external';
 export type Part = 'capture' | 'aggregate' | 'enriched' | 'live' | 'external' | 'out';
@@ -53,8 +53,8 @@ export type Change = {
   readonly points: string | null;
 };
 
-export const lastMs = 5_000;
-export const longestOpenMs = 1_200;
+export const lastMs = 4_500;
+export const longestOpenMs = 900;
 
 /** What a seed stands for. `only`: nothing goes wrong but what is like one of these. */
 export function planOf(seed: number, { only, knobs: fixed }: { readonly only?: readonly Fault[] | undefined; readonly knobs?: Partial<Knobs> | undefined } = {}): Plan {
@@ -130,7 +130,7 @@ function anyFault(random: Random, atMs: number): Item {
     [0.3, () => ({ atMs, kind: 'slot dropped' })],
     [1.5, () => ({ atMs, kind: 'spool deleted' })],
     [2, () => ({ atMs, kind: 'disk slow', byMs: 50 + random.below(300), forMs })],
-    [8, () => ({ atMs, kind: 'sink fails', sink, how: random.pick<SinkFailure>(['refuse', 'lost reply', 'half', 'slow']), forMs })],
+    [8, () => ({ atMs, kind: 'sink fails', sink, how: random.pick<SinkFailure>(['refuse', 'lost reply', 'half', 'slow']), byMs: random.pick([100, 400, 1_500]), forMs })],
     [1.5, () => ({ atMs, kind: 'sink set back', sink: random.pick(['enriched', 'live'] as const), byMs: random.below(3_000) })],
     [1.5, () => ({ atMs, kind: 'redis emptied', structuresOnly: random.next() < 0.5 })],
   ])();

@@ -141,7 +141,7 @@ function schedule(world: World, orchestrator: Orchestrator, item: Item): void {
         at(item.forMs, () => (disk.delayMs = 0));
         return;
       case 'sink fails':
-        trouble.begin(item.sink, item.how);
+        trouble.begin(item.sink, item.how, item.byMs);
         at(item.forMs, () => trouble.end(item.sink));
         return;
       case 'redis emptied':

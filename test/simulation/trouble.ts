@@ -5,11 +5,11 @@ import type { SimulatedProcess } from './scheduler.ts';
 
 /** Which outside systems fail just now, and how. */
 export class Trouble {
-  readonly #failing = new Map<SinkName, SinkFailure>();
+  readonly #failing = new Map<SinkName, { readonly how: SinkFailure; readonly byMs: number }>();
   readonly #restarts = new Map<SinkName, number>();
 
-  begin(sink: SinkName, how: SinkFailure): void {
-    this.#failing.set(sink, how);
+  begin(sink: SinkName, how: SinkFailure, byMs: number): void {
+    this.#failing.set(sink, { how, byMs });
   }
 
   end(sink: SinkName): void {
@@ -27,11 +27,12 @@ export class Trouble {
 
   /** A call of an outside system. `half`: what may have happened of it when it fails; for one atomic step nothing or all. */
   async call<T>(process: SimulatedProcess, sink: SinkName, effect: () => T, half: () => unknown = () => {}): Promise<T> {
-    if (this.#failing.get(sink) === 'slow') await pause(process.clock, slowMs, never);
     const begun = this.#restartsOf(sink);
+    const failing = this.#failing.get(sink);
+    if (failing?.how === 'slow') await pause(process.clock, failing.byMs, never);
     return process.io(() => {
       if (begun !== this.#restartsOf(sink)) throw new TransientError(`${sink} was restarted`);
-      const how = this.#failing.get(sink);
+      const how = this.#failing.get(sink)?.how;
       if (how === undefined || how === 'slow') return effect();
       if (how === 'lost reply') effect();
       if (how === 'half') half();
@@ -44,5 +45,4 @@ export class Trouble {
   }
 }
 
-const slowMs = 400;
 const never = new AbortController().signal;

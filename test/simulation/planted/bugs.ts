@@ -227,19 +227,4 @@ export const plantedBugs: readonly PlantedBug[] = [
     only: [{ kind: 'spool deleted' }, { kind: 'sink fails', sink: 'enriched', how: 'refuse' }],
     knobs: { maxSlotLagBytes: 1_000 },
   },
-  {
-    name: 'one confirmation overtakes the record of another',
-    rule: 'E6',
-    edits: [{ file: capture, find: 'const run = this.#confirming.then(() => this.#recordAndConfirm());', replace: 'const run = this.#recordAndConfirm();' }],
-    only: [{ kind: 'sink fails', sink: 'state', how: 'slow' }, { kind: 'power failure' }],
-  },
-  {
-    name: 'what was confirmed is read before the slot',
-    rule: 'E6',
-    edits: [
-      { file: capture, find: '    const catalog = await this.#source.catalog();', replace: '    this.recorded = await this.#options.readConfirmed();\n    const catalog = await this.#source.catalog();' },
-      { file: capture, find: 'assertNoGap(pipeline.name, await this.#options.readConfirmed(), slot.confirmed, tail);', replace: 'assertNoGap(pipeline.name, this.recorded, slot.confirmed, tail);' },
-    ],
-    only: [{ kind: 'second worker' }, { kind: 'attempt given up', part: 'capture' }],
-  },
 ];
