@@ -6,8 +6,9 @@ export async function shrunk(plan: Plan): Promise<{ plan: Plan; error: unknown; 
   let { items } = plan;
   let error = await failureOf(plan);
   let runs = 1;
+  const endsAt = performance.now() + mostMs;
   for (let size = Math.ceil(items.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
-    for (let start = 0; start < items.length && runs < mostRuns; ) {
+    for (let start = 0; start < items.length && performance.now() < endsAt; ) {
       const fewer: readonly Item[] = items.toSpliced(start, size);
       const failure = await failureOf({ ...plan, items: fewer });
       runs++;
@@ -18,7 +19,7 @@ export async function shrunk(plan: Plan): Promise<{ plan: Plan; error: unknown; 
   return { plan: { ...plan, items }, error, runs };
 }
 
-const mostRuns = 500;
+const mostMs = 60_000;
 
 async function failureOf(plan: Plan): Promise<unknown> {
   return simulate(plan).then(
