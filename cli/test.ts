@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { defineCommand } from 'citty';
 import { browserFor } from '../infra/embedded/browser.ts';
 import { checkout } from '../infra/supervisor/checkout.ts';
+import { runProgram } from './program.ts';
 
 const report = join(checkout, '.sluice', 'test', 'vitest.json');
 
@@ -23,21 +24,30 @@ const vitest = [
 export default defineCommand({
   meta: {
     name: 'test',
-    description: 'Types, lint, unit, property, integration and browser tests: what CI runs',
+    description: 'Types, lint, simulation, unit, property, integration and browser tests: what CI runs',
   },
-  async run() {
+  args: {
+    full: { type: 'boolean', description: 'Then every fault of the laboratory by name, and docs/guarantees.md out of what was seen; takes an hour' },
+    only: { type: 'string', valueHint: 'worker,redis/flushall', description: 'Of the laboratory only these families or faults, and no tests' },
+  },
+  async run({ args }) {
+    if (args.only !== undefined) {
+      process.exitCode = await runProgram('chaos/full.ts', ['--only', args.only]);
+      return;
+    }
     const environment = { ...process.env, ...(await browserFor(join(checkout, 'test/browser'), console.log)) };
     let passed = 0;
     let failed = 0;
-    for (const { name, program, args } of checks) {
-      if ((await stage(name, [program, ...args], environment)) === 0) passed += 1;
+    for (const check of checks) {
+      if ((await stage(check.name, [check.program, ...check.args], environment)) === 0) passed += 1;
       else failed += 1;
     }
     rmSync(report, { force: true });
     const code = await stage('tests', vitest, environment);
     const tests = countTests(code);
     console.log(`${passed + tests.passed} passed, ${failed + tests.failed} failed`);
-    process.exitCode = failed + tests.failed === 0 ? 0 : 1;
+    const laboratory = args.full ? await runProgram('chaos/full.ts', []) : 0;
+    process.exitCode = failed + tests.failed === 0 && laboratory === 0 ? 0 : 1;
   },
 });
 

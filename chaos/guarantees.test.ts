@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest';
+import { guaranteesPage } from './guarantees.ts';
+import type { ChaosReport, FaultReport } from './report.ts';
+
+const faults = [
+  { name: 'worker/drain', what: 'The worker gets SIGTERM.', expected: 'Its steps end.', drawn: true },
+  { name: 'worker/two', what: 'Two a|b.', expected: 'One wins.', drawn: true },
+  { name: 'redis/flushall', what: 'FLUSHALL.', expected: 'Rebuilt.', drawn: true },
+];
+const struck: FaultReport = { name: 'worker/drain', what: '', expected: '', atSeconds: 1, tookSeconds: 1, evidence: 'it ended in 0.2 s', recoverySeconds: 3.04, caughtUpSeconds: 4, lanes: {}, ok: true, error: null, repeat: '' };
+const report: ChaosReport = {
+  seed: 1, pipeline: 'engagement', minutes: 1, load: { rate: 500 } as ChaosReport['load'], transactions: {}, faults: [struck, { ...struck, name: 'worker/two', ok: false, error: 'it did not strike', recoverySeconds: null }],
+  medianRecoverySeconds: 3, worstRecoverySeconds: 3, workerPeakMiB: 300.4, workers: 2, quietSeconds: 1, verification: null, error: null, equal: true, ok: false, repeat: '', kept: null,
+};
+
+test('says of each fault what was seen, that it failed, or that it was not done', () => {
+  const page = guaranteesPage(faults, { date: '2026-01-01', commit: 'abc', machine: '2 cores', reports: [report] });
+  const row = (name: string) => page.split('\n').find((line) => line.includes(`**${name}**`));
+  expect(row('worker/drain')).toBe('| **worker/drain** The worker gets SIGTERM. `./sluice chaos --fault worker/drain` | Its steps end. | 3.0 s | 4.0 s | it ended in 0.2 s |');
+  expect(row('worker/two')).toMatch(/a\\\|b.*FAILED: it did not strike \|$/);
+  expect(row('redis/flushall')).toMatch(/not in the last full run \|$/);
+  expect(page).toContain('2 of 3 faults');
+  expect(page).toContain('after 1 of them every sink was equal');
+});

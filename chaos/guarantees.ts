@@ -1,0 +1,81 @@
+import type { Fault } from './fault.ts';
+import { promises } from './promises.ts';
+import type { ChaosReport, FaultReport } from './report.ts';
+
+export type FullRun = {
+  /** ISO date. */
+  readonly date: string;
+  readonly commit: string;
+  readonly machine: string;
+  readonly reports: readonly ChaosReport[];
+};
+
+type Described = Pick<Fault, 'name' | 'what' | 'expected' | 'drawn'>;
+
+/** docs/guarantees.md, out of what the laboratory said in its last full run. */
+export function guaranteesPage(faults: readonly Described[], { date, commit, machine, reports }: FullRun): string {
+  const done = new Map(reports.flatMap((report) => report.faults.map((fault) => [fault.name, { fault, report }] as const)));
+  const families = Map.groupBy(faults, ({ name }) => name.split('/')[0]!);
+  const held = [...done.values()].filter(({ fault, report }) => fault.ok && report.equal).length;
+  return [
+    '# What is guaranteed, and what was done to break it',
+    '',
+    '<!-- Made by ./sluice test --full out of what the laboratory said. Do not edit. -->',
+    '',
+    'What the words mean is in the [README](../README.md); the rules in brackets are those that tests are named after.',
+    '',
+    '## What is promised',
+    '',
+    ...table(['where', 'what', 'by what'], promises.map(({ sink, promised, means }) => [sink, promised, means])),
+    '',
+    '## What was done to it',
+    '',
+    `Last full run: ${date}, commit ${commit}, ${machine}. ${done.size} of ${faults.length} faults, each on real services under load; after ${held} of them every sink was equal to the source by \`verify\`, which compares all of it at one position.`,
+    '',
+    '*Fences* is the time from the end of the cause until the fence of every lane had moved; *caught up*, until every lane had all that was in the source at that moment. A fault that is not in the last full run says so.',
+    ...[...families].flatMap(([family, list]) => ['', `### ${titles[family] ?? family}`, '', ...table(['fault', 'what happens', 'fences', 'caught up', 'seen'], list.map((fault) => faultRow(fault, done.get(fault.name))))]),
+    '',
+    '## The runs',
+    '',
+    ...table(
+      ['pipeline', 'load', 'faults', 'worker at most', 'verify'],
+      reports.map((report) => [report.pipeline, `${report.load.rate} events/s`, `${report.faults.filter(({ ok }) => ok).length} of ${report.faults.length} as expected`, `${Math.round(report.workerPeakMiB)} MiB`, verdict(report)]),
+    ),
+    '',
+    'A random run of your own: `./sluice chaos --seed 7 --minutes 5`. What can be drawn and what comes only by name: `./sluice chaos --list`. The in-memory simulation, 10,000 schedules and the planted bugs that it must find: `npx vitest run --project simulation`.',
+    '',
+  ].join('\n');
+}
+
+function faultRow({ name, what, expected }: Described, done: { fault: FaultReport; report: ChaosReport } | undefined): string[] {
+  const title = `**${name}** ${what} \`./sluice chaos${done && done.report.pipeline !== 'engagement' ? ` --pipeline ${done.report.pipeline}` : ''} --fault ${name}\``;
+  if (!done) return [title, expected, '-', '-', 'not in the last full run'];
+  const { fault, report } = done;
+  if (!fault.ok) return [title, expected, '-', '-', `FAILED: ${fault.error ?? ''}`];
+  return [title, expected, seconds(fault.recoverySeconds), seconds(fault.caughtUpSeconds), `${fault.evidence ?? ''}${report.equal ? '' : '; the run it was in did not end equal'}`];
+}
+
+function verdict({ equal, error }: ChaosReport): string {
+  return equal ? 'equal' : `NOT equal${error === null ? '' : `: ${error}`}`;
+}
+
+function seconds(value: number | null): string {
+  return value === null ? '-' : `${value.toFixed(1)} s`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)];
+}
+
+const titles: Readonly<Record<string, string>> = {
+  worker: 'The worker',
+  temporal: 'Temporal',
+  source: 'The source',
+  redis: 'Redis',
+  clickhouse: 'ClickHouse',
+  http: 'The HTTP receiver',
+  state: 'The state database',
+  data: 'Data',
+  time: 'Time',
+};
