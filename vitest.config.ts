@@ -21,7 +21,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['**/*.test.{ts,tsx}'],
-          exclude: [...exclude, needsServices, 'test/!(arrows).test.ts', 'test/*/**'],
+          exclude: [...exclude, needsServices, 'test/!(arrows|rules).test.ts', 'test/*/**'],
           testTimeout: 20_000,
         },
       },
@@ -29,7 +29,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/**/*.test.ts', needsServices],
-          exclude: [...exclude, 'test/arrows.test.ts', 'test/simulation/**'],
+          exclude: [...exclude, 'test/{arrows,rules}.test.ts', 'test/simulation/**'],
           globalSetup: 'test/embedded/setup.ts',
           testTimeout: 60_000,
           hookTimeout: 60_000,
