@@ -34,21 +34,26 @@ for (const [place, names] of Map.groupBy(
     const report = await run(pipeline, left, seed++);
     if (!report) break;
     reports.push(report);
+    write();
     // a failed fault ends its run
     left = left.slice(Math.max(1, report.faults.length));
   }
 }
 
-const folder = join(checkout, '.sluice', 'test');
-mkdirSync(folder, { recursive: true });
-const full = { date: new Date().toISOString().slice(0, 10), commit: commitOf(), machine: `${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`, reports };
-writeFileSync(join(folder, 'laboratory.json'), JSON.stringify(full, undefined, 2));
-writeFileSync(join(checkout, 'docs', 'guarantees.md'), guaranteesPage(faults, full));
 const failed = reports.flatMap((report) => [...report.faults.filter(({ ok }) => !ok).map(({ name, error }) => `${name}: ${error}`), ...(report.equal ? [] : [`run ${report.repeat}: ${report.error ?? 'not equal'}`])]);
 const done = reports.flatMap((report) => report.faults).length;
 console.log(`${done} of ${chosen.length} faults done, ${failed.length} failed; docs/guarantees.md is written`);
 for (const each of failed) console.log(`FAILED ${each}`);
 process.exit(failed.length === 0 && done === chosen.length ? 0 : 1);
+
+/** After each run: an hour is long, and what was seen is seen. */
+function write(): void {
+  const folder = join(checkout, '.sluice', 'test');
+  mkdirSync(folder, { recursive: true });
+  const full = { date: new Date().toISOString().slice(0, 10), commit: commitOf(), machine: `${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`, reports };
+  writeFileSync(join(folder, 'laboratory.json'), JSON.stringify(full, undefined, 2));
+  writeFileSync(join(checkout, 'docs', 'guarantees.md'), guaranteesPage(faults, full));
+}
 
 /** Undefined: it did not get as far as a report. */
 async function run(pipeline: string, names: readonly string[], runSeed: number): Promise<ChaosReport | undefined> {

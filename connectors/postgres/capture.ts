@@ -15,6 +15,7 @@ import type { Segment, SegmentHeader } from '../../core/segment.ts';
 import { ConfigurationError } from '../sink.ts';
 import type { Appender, SegmentLog } from '../spool/segment-log.ts';
 import { Acknowledgement } from './acknowledgement.ts';
+import { classifyPostgresError } from './errors.ts';
 import { LanePace } from './lane-pace.ts';
 import { PgoutputDecoder } from './pgoutput/decoder.ts';
 import { SegmentWriter } from './segment-writer.ts';
@@ -75,11 +76,15 @@ export type CaptureResult = {
  * ConfigurationError for what a person must mend, and the connection's error for everything that another attempt may.
  */
 export async function capture(options: CaptureOptions): Promise<CaptureResult> {
-  const source = await options.connect();
   try {
-    return await new Capture(options, source).run();
-  } finally {
-    await source.close();
+    const source = await options.connect();
+    try {
+      return await new Capture(options, source).run();
+    } finally {
+      await source.close();
+    }
+  } catch (error) {
+    throw explain(error, options.pipeline.name);
   }
 }
 
@@ -173,8 +178,6 @@ class Capture {
       const reason = await Promise.race([this.#outcome.promise, this.#source.gone, this.#stream.ended.then((): never => { throw new Error('the replication stream ended'); })]);
       if (reason === 'stopped') await this.#finish();
       return this.#result(reason);
-    } catch (error) {
-      throw explain(error, pipeline.name);
     } finally {
       for (const end of timers) end();
       this.#linger?.();
@@ -365,6 +368,6 @@ function explain(error: unknown, pipeline: string): unknown {
   if (error instanceof StreamDiverged) {
     return new ConfigurationError(`The source of pipeline ${pipeline} is not the one its spool was written from: ${error.message}. Was it restored or failed over? ${loadAnew(pipeline)}`);
   }
-  return error;
+  return classifyPostgresError(`source of pipeline ${pipeline}`, error);
 }
 

@@ -266,9 +266,9 @@ describe('capture', () => {
   });
 
   test('a definition that does not fit the source parks with what to type', async () => {
-    const attempt = async (more: Partial<typeof shard> = {}) =>
+    const attempt = async (more: Partial<typeof shard> = {}, url = database.url) =>
       capture({
-        pipeline, log, connect: () => connectSource(database.url, pipeline, { ...shard, ...more }.tables), clock: systemClock, captureId: crypto.randomUUID(), shard: { ...shard, ...more }, readConfirmed: async () => ({ ...shard, ...more }).confirmed, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start, after: await log.tail(), reached: (await log.tail())?.to ?? start,
+        pipeline, log, connect: () => connectSource(url, pipeline, { ...shard, ...more }.tables), clock: systemClock, captureId: crypto.randomUUID(), shard: { ...shard, ...more }, readConfirmed: async () => ({ ...shard, ...more }).confirmed, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start, after: await log.tail(), reached: (await log.tail())?.to ?? start,
         dimensionsAt: async () => new Map(), fences: () => new Map(), signal: AbortSignal.timeout(10_000), onProgress: () => {},
       });
     await source.query('alter table engagement_events rename column device to gadget');
@@ -293,6 +293,13 @@ describe('capture', () => {
     await expect(attempt()).rejects.toThrow(/leaves out a part/);
     await source.query('alter publication sluice_engagement set table engagement_events, content');
     await expect(attempt({ tables: { ...shard.tables, 'public.content': 1 } })).rejects.toThrow(/not the one that was loaded/);
+    // a role that lost its rights
+    await source.query('create role without_rights login password $$secret$$');
+    const url = Object.assign(new URL(database.url), { username: 'without_rights', password: 'secret' }).href;
+    const refused: unknown = await attempt({}, url).catch((reason: unknown) => reason);
+    await source.query('drop role without_rights');
+    expect(refused).toBeInstanceOf(ConfigurationError);
+    expect(String(refused)).toMatch(/source of pipeline engagement: permission denied.*GRANT/s);
     await source.query('select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1', ['sluice_engagement']);
     await expect(attempt()).rejects.toThrow(/slot sluice_engagement .* is gone/);
   });
