@@ -10,8 +10,9 @@ import { State, valueStart } from '../columns/vector.ts';
 export class KeySlots {
   readonly texts: string[] = [];
   readonly #byText = new Map<string, number>();
-  #words = new WordTable();
-  #bytes = new BytesTable();
+  // made when keys come that need them: dictionaries do not
+  #words: WordTable | undefined;
+  #bytes: BytesTable | undefined;
 
   /** A slot for each row; -1 where there is no key. */
   slotsOf(vector: Vector): Int32Array {
@@ -24,8 +25,8 @@ export class KeySlots {
   clear(): void {
     this.texts.length = 0;
     this.#byText.clear();
-    this.#words = new WordTable();
-    this.#bytes = new BytesTable();
+    this.#words = undefined;
+    this.#bytes = undefined;
   }
 
   #slots(vector: Vector): Int32Array {
@@ -61,7 +62,7 @@ export class KeySlots {
   }
 
   #worded(vector: Vector, words: Uint32Array, width: number): Int32Array {
-    const table = this.#words;
+    const table = (this.#words ??= new WordTable());
     const slots = new Int32Array(vector.length);
     const { states } = vector;
     for (let row = 0; row < slots.length; row++) {
@@ -82,7 +83,7 @@ export class KeySlots {
   }
 
   #texted(vector: BytesVector): Int32Array {
-    const table = this.#bytes;
+    const table = (this.#bytes ??= new BytesTable());
     const slots = new Int32Array(vector.length);
     const { states, bytes, ends } = vector;
     for (let row = 0; row < slots.length; row++) {

@@ -13,7 +13,7 @@ export class PaneTable {
   #lastPane = Number.NaN;
   #lastOrdinal = -1;
 
-  constructor(accumulators: number, capacity = 256) {
+  constructor(accumulators: number, capacity = 64) {
     this.#table = new Int32Array(capacity * 2).fill(-1);
     this.#ordinals = new Int32Array(capacity);
     this.#slots = new Int32Array(capacity);

@@ -43,7 +43,8 @@ export function assertChain(world: World): void {
 /** I2, I3, I6, I7: every sink is what the plain fold of the stream comes to. */
 export function assertEqual(world: World): void {
   const { state, rows, receiver, source, pipeline } = world;
-  if (receiver.wrongs.length > 0) throw new Violation(`E12: ${receiver.wrongs[0]}`);
+  const [wrong] = onlyOneWorker(world) ? [...receiver.wrongs, ...receiver.repeated] : receiver.wrongs;
+  if (wrong !== undefined) throw new Violation(`E12: ${wrong}`);
   const at = (fence: Position): Expected => expectedOf(pipeline, source.wal, fence);
 
   const whole = at(end);
@@ -67,6 +68,12 @@ export function assertEqual(world: World): void {
   same('results table', [...state.results], [...results]);
 
   assertLive(world);
+}
+
+/** A new worker may not know the newest segments at first, and a deleted spool has none (see HttpSink.apply). */
+function onlyOneWorker({ plan }: World): boolean {
+  const others: readonly string[] = ['kill', 'power failure', 'stop', 'second worker', 'graceful restart', 'attempt given up', 'spool deleted', 'sink set back'];
+  return !plan.items.some(({ kind }) => others.includes(kind));
 }
 
 /** E11: what the live structure shows, at its fence; nothing is said in the middle of a transaction. */

@@ -173,8 +173,10 @@ export class Receiver {
   readonly events = new Map<string, ReceivedEvent>();
   /** The message that an event came in. */
   readonly #messageOf = new Map<string, string>();
-  /** What no sender may do: another body under an id, another event at a position, an event in two messages. */
+  /** What no sender may do: another body under an id, another event at a position. */
   readonly wrongs: string[] = [];
+  /** Events that came in two messages: only a worker that does not know the newest segments may do that. */
+  readonly repeated: string[] = [];
 
   constructor(trouble: Trouble) {
     this.#trouble = trouble;
@@ -196,7 +198,7 @@ export class Receiver {
       const known = this.events.get(event.position);
       if (known && JSON.stringify(known) !== JSON.stringify(event)) this.wrongs.push(`the event at ${event.position} came as ${JSON.stringify(known)} and as ${JSON.stringify(event)}`);
       const message = this.#messageOf.get(event.position) ?? id;
-      if (message !== id) this.wrongs.push(`the event at ${event.position} came in ${message} and in ${id}`);
+      if (message !== id) this.repeated.push(`the event at ${event.position} came in ${message} and in ${id}`);
       this.#messageOf.set(event.position, message);
       this.events.set(event.position, event);
     }

@@ -22,7 +22,7 @@ const defined = resolve(
       external: http({ url: 'http://receiver/', secret: 'whsec_AAAA', maxRows: 3, inFlight: 2 }),
       out: results({ view: 'tumble', table: 'results.tumble' }),
     },
-    settings: { watermarkDelayMs: 200, allowedLatenessMs: 2_000, maxFutureMs: 5_000, lingerMs: 20, canaryMs: 700, stepMs: 3_000, heartbeatMs: 300 },
+    settings: { watermarkDelayMs: 200, allowedLatenessMs: 2_000, maxFutureMs: 5_000, lingerMs: 20, canaryMs: 900, stepMs: 5_000, heartbeatMs: 300 },
   }),
   {},
 );

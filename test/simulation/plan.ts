@@ -53,8 +53,8 @@ export type Change = {
   readonly points: string | null;
 };
 
-export const lastMs = 4_500;
-export const longestOpenMs = 900;
+export const lastMs = 3_200;
+export const longestOpenMs = 500;
 
 /** What a seed stands for. `only`: nothing goes wrong but what is like one of these. */
 export function planOf(seed: number, { only, knobs: fixed }: { readonly only?: readonly Fault[] | undefined; readonly knobs?: Partial<Knobs> | undefined } = {}): Plan {
@@ -70,7 +70,7 @@ export function planOf(seed: number, { only, knobs: fixed }: { readonly only?: r
     ...fixed,
   };
   const items: Item[] = [];
-  const transactions = 8 + random.below(32);
+  const transactions = 5 + random.below(20);
   for (let count = 0; count < transactions; count++) items.push(transactionAt(random, random.below(lastMs)));
   const faults = random.below(7);
   for (let count = 0; count < faults; count++) items.push(faultAt(random, random.below(lastMs), only));
@@ -112,7 +112,7 @@ function faultAt(random: Random, atMs: number, only: readonly Fault[] | undefine
 }
 
 function anyFault(random: Random, atMs: number): Item {
-  const forMs = random.below(2_500);
+  const forMs = random.below(2_000);
   const sink = random.pick<SinkName>(['state', 'enriched', 'live', 'external']);
   return weighted<() => Item>(random, [
     [6, () => ({ atMs, kind: 'kill' })],

@@ -30,7 +30,7 @@ describe('the simulation', { timeout: 600_000 }, () => {
   test('a violation is printed with its seed, the command that repeats it, and a smaller schedule that shows it too', async () => {
     const { code, output } = await child('main.ts', ['0', '50'], { planted: 'two workers fold the same events' });
     expect(code).toBe(1);
-    const seed = /^seed (\d+): Violation: panes/m.exec(output)?.[1];
+    const seed = /^seed (\d+): Violation: /m.exec(output)?.[1];
     expect(output).toContain(`again: node test/simulation/main.ts ${seed} 1`);
     expect(Number(/shrunk to (\d+) items/.exec(output)![1])).toBeLessThan(10);
   });
