@@ -47,7 +47,7 @@ describe('a lane', () => {
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'sluice-lane-'));
     builder = new SegmentBuilder(pipeline, { epoch: 1, from: start });
-    log = await openSegmentLog({ directory, shard: pipeline.name });
+    log = await openSegmentLog({ doubtMs: 20, directory, shard: pipeline.name });
     await log.next(1);
     sink = new RecordingSink();
     stop = new AbortController();

@@ -33,7 +33,7 @@ describe('the log of segments', () => {
   });
   afterEach(() => rm(directory, { recursive: true }));
   const open = async () => {
-    const log = await openSegmentLog({ directory, shard: 'trending', clock: { ...systemClock, now: () => Date.now() + aheadMs } });
+    const log = await openSegmentLog({ doubtMs: 20, directory, shard: 'trending', clock: { ...systemClock, now: () => Date.now() + aheadMs } });
     await log.next(1);
     return log;
   };
@@ -113,7 +113,7 @@ describe('the log of segments', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.tuple(fc.constantFrom('append', 'read', 'release'), fc.nat(3), fc.nat(11)), { minLength: 20, maxLength: 60 }), async (acts) => {
         await rm(join(directory, 'trending'), { recursive: true, force: true });
-        const log = await openSegmentLog({ directory, shard: 'trending', cacheBytes: made[0]!.bytes.length * 2 });
+        const log = await openSegmentLog({ doubtMs: 20, directory, shard: 'trending', cacheBytes: made[0]!.bytes.length * 2 });
         await log.next(1);
         const seen = new Set<ArrayBufferLike>();
         let appended = 0;

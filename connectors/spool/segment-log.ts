@@ -81,11 +81,14 @@ export class BrokenChain extends Error {
   override readonly name = 'BrokenChain';
 }
 
-/** `clock` and `files`: the machine's own, unless given. */
-export type SegmentLogOptions = { readonly directory: string; readonly shard: string; readonly cacheBytes?: number; readonly clock?: Clock; readonly files?: Files };
+/**
+ * `clock` and `files`: the machine's own, unless given. `doubtMs`: how long what a reader misses may still come again; when
+ * files were deleted, the capture that finds it out may first have to be taken over.
+ */
+export type SegmentLogOptions = { readonly directory: string; readonly shard: string; readonly cacheBytes?: number; readonly clock?: Clock; readonly files?: Files; readonly doubtMs?: number };
 
-export async function openSegmentLog({ directory, shard, cacheBytes = 48 << 20, clock = systemClock, files = systemFiles }: SegmentLogOptions): Promise<SegmentLog & Appender> {
-  const log = new Log(shard, await openDirectorySpool(join(directory, shard), files, clock), cacheBytes, clock);
+export async function openSegmentLog({ directory, shard, cacheBytes = 48 << 20, clock = systemClock, files = systemFiles, doubtMs = 8_000 }: SegmentLogOptions): Promise<SegmentLog & Appender> {
+  const log = new Log(shard, await openDirectorySpool(join(directory, shard), files, clock), { cacheBytes, clock, doubtMs });
   await log.refresh();
   return log;
 }
@@ -99,6 +102,7 @@ class Log implements SegmentLog, Appender {
   readonly shard: string;
   readonly #spool: Spool;
   readonly #clock: Clock;
+  readonly #doubtMs: number;
   /** Every stored segment's header, ascending without gaps. */
   #headers: SegmentHeader[] = [];
   #appendedAt: number[] = [];
@@ -111,10 +115,11 @@ class Log implements SegmentLog, Appender {
   #changed = Promise.withResolvers<void>();
   #lastAppend = Number.NEGATIVE_INFINITY;
 
-  constructor(shard: string, spool: Spool, cacheBytes: number, clock: Clock) {
+  constructor(shard: string, spool: Spool, { cacheBytes, clock, doubtMs }: { cacheBytes: number; clock: Clock; doubtMs: number }) {
     this.shard = shard;
     this.#spool = spool;
     this.#clock = clock;
+    this.#doubtMs = doubtMs;
     this.#cache = new SegmentCache(cacheBytes);
   }
 
@@ -147,7 +152,7 @@ class Log implements SegmentLog, Appender {
         // they are gone; perhaps they were just deleted, and will come again
         if (isSure) throw new SpoolTooShort(this.shard, after, this.#headers[0]!.from);
         this.#forget();
-        await pause(this.#clock, doubtMs, signal);
+        await pause(this.#clock, this.#doubtMs, signal);
         await this.refresh();
         isSure = this.#headers.length > 0;
         if (isSure || !signal.aborted) continue;
@@ -367,8 +372,6 @@ function isWhole(headers: readonly (SegmentHeader | undefined)[]): headers is re
   return !headers.includes(undefined);
 }
 
-/** For how long a capture may take to notice that its spool was deleted. */
-const doubtMs = 1_000;
 const maxSegments = 64;
 const headersAtOnce = 32;
 const usualHeaderBytes = 8_192;

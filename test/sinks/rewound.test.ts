@@ -64,7 +64,7 @@ describe('a destination that was set back', { timeout: 60_000 }, () => {
     await migrate(state);
     redis = stack.adopt(new Redis(redisDatabase.url), (each) => each.disconnect());
     clickhouse = stack.adopt(createClient({ url: clickhouseDatabase.url }), (each) => each.close());
-    log = await openSegmentLog({ directory, shard: pipeline.name });
+    log = await openSegmentLog({ doubtMs: 20, directory, shard: pipeline.name });
     await log.next(1);
     await append();
     for (const lane of lanes) await withSink(lane, ({ sink }) => sink.finishLoad(loadedAt));
