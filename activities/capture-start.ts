@@ -1,6 +1,7 @@
 import type { CaptureOptions } from '../connectors/postgres/capture.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import type { Appender, SegmentLog } from '../connectors/spool/segment-log.ts';
+import { pause, type Clock } from '../core/clock.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import type { Pipeline } from '../core/pipeline.ts';
@@ -8,6 +9,7 @@ import type { Position } from '../core/position.ts';
 
 export type CaptureStart = {
   readonly pipeline: Pipeline;
+  readonly clock: Clock;
   readonly log: Pick<SegmentLog & Appender, 'tail' | 'oldest' | 'startOver'>;
   /** Where the last load ended. */
   readonly loadedAt: Position | undefined;
@@ -22,19 +24,17 @@ export type CaptureStart = {
  * (E28). If the spool is empty, or was lost, where the sink that is furthest behind is (E5). So it is too if the spool
  * begins above that sink, and the source still has what is between. `reached` is the greatest position that the spool or
  * any sink has.
+ *
+ * A sink that does not answer holds up nothing as long as there is a spool: then its fence is merely not known.
  */
-export async function captureStart({ pipeline, log, loadedAt, confirmedTo, readFence }: CaptureStart): Promise<Pick<CaptureOptions, 'start' | 'after' | 'reached'>> {
-  const fences = await neededFences(pipeline, readFence);
-  const known = fences.flatMap(({ fence }) => fence ?? []).toSorted();
-  const smallest = known.length === fences.length ? known[0] : undefined;
+export async function captureStart(options: CaptureStart): Promise<Pick<CaptureOptions, 'start' | 'after' | 'reached'>> {
+  const { pipeline, log, loadedAt, confirmedTo } = options;
   const [after, oldest] = [await log.tail(), await log.oldest()];
-  if (!after || !oldest) {
-    const without = fences.filter(({ fence }) => fence === undefined).map(({ lane }) => lane);
-    if (smallest === undefined) throw new ConfigurationError(`The spool of ${pipeline.name} is empty, and ${without.join(', ')} cannot say how far it is: its destination has no fence. ${loadAnew(pipeline.name)}`);
-    return { start: smallest, after: undefined, reached: known.at(-1)! };
-  }
+  if (!after || !oldest) return beginning(pipeline, await fencesOf(options));
   if (loadedAt !== undefined && loadedAt > after.to) return { start: loadedAt, after, reached: loadedAt };
-  const reached = [...known, after.to].toSorted().at(-1)!;
+  const fences = (await fencesOf({ ...options, readFence: (lane) => ifItAnswers(options, lane) })).map(({ fence }) => fence);
+  const reached = fences.flatMap((fence) => fence ?? []).reduce((greatest, fence) => (fence > greatest ? fence : greatest), after.to);
+  const smallest = smallestOf(fences);
   if (smallest === undefined || smallest >= oldest.from || confirmedTo === undefined || confirmedTo > smallest) return { start: after.to, after, reached };
   await log.startOver();
   return { start: smallest, after: undefined, reached };
@@ -44,8 +44,32 @@ export function segmentLanes(pipeline: Pipeline): readonly string[] {
   return lanesOf(pipeline).flatMap(({ name, reads }) => (reads === 'segments' ? [name] : []));
 }
 
-function neededFences(pipeline: Pipeline, readFence: CaptureStart['readFence']): Promise<{ lane: string; fence: Position | undefined }[]> {
+type LaneFence = { readonly lane: string; readonly fence: Position | undefined };
+
+function beginning(pipeline: Pipeline, fences: readonly LaneFence[]): Pick<CaptureOptions, 'start' | 'after' | 'reached'> {
+  const without = fences.filter(({ fence }) => fence === undefined).map(({ lane }) => lane);
+  const start = smallestOf(fences.map(({ fence }) => fence));
+  if (start === undefined) throw new ConfigurationError(`The spool of ${pipeline.name} is empty, and ${without.join(', ')} cannot say how far it is: its destination has no fence. ${loadAnew(pipeline.name)}`);
+  return { start, after: undefined, reached: fences.map(({ fence }) => fence!).toSorted().at(-1)! };
+}
+
+/** Undefined while one is not known. */
+function smallestOf(fences: readonly (Position | undefined)[]): Position | undefined {
+  return fences.every((fence) => fence !== undefined) ? fences.toSorted()[0] : undefined;
+}
+
+function fencesOf({ pipeline, readFence }: Pick<CaptureStart, 'pipeline' | 'readFence'>): Promise<LaneFence[]> {
   // a live structure that was lost is made anew from the panes: it holds up nothing
   const needed = segmentLanes(pipeline).filter((lane) => pipeline.sinks[lane]?.kind !== 'redis-live');
   return Promise.all(needed.map(async (lane) => ({ lane, fence: await readFence(lane) })));
 }
+
+async function ifItAnswers({ clock, readFence }: CaptureStart, lane: string): Promise<Position | undefined> {
+  const answered = new AbortController();
+  const answer = readFence(lane).catch(() => undefined);
+  const fence = await Promise.race([answer, pause(clock, patienceMs, answered.signal).then(() => undefined)]);
+  answered.abort();
+  return fence;
+}
+
+const patienceMs = 2_000;

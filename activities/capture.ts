@@ -21,7 +21,7 @@ export function captureStep(runtime: Runtime, input: StepInput): Promise<StepRes
     if (shard?.state !== 'streaming') throw new ConfigurationError(`Pipeline ${pipeline.name} is not loaded, though it was: is the state database another one? ${loadAnew(pipeline.name)}`);
     const log = await runtime.log(pipeline.name);
     const lanes = segmentLanes(pipeline);
-    const { start, after, reached } = await captureStart({ pipeline, log, loadedAt: shard.loadedAt, confirmedTo: shard.confirmed?.to, readFence: (lane) => runtime.destinations.readFence(pipeline, lane) });
+    const { start, after, reached } = await captureStart({ pipeline, clock: systemClock, log, loadedAt: shard.loadedAt, confirmedTo: shard.confirmed?.to, readFence: (lane) => runtime.destinations.readFence(pipeline, lane) });
     let before = { events: 0, segments: 0 };
     const result = await capture({
       pipeline,

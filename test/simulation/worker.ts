@@ -62,7 +62,7 @@ export class Worker {
     const before = await state.call(this.process, () => state.confirmed);
     const log = await this.#segments();
     const lanes = segmentLanes(this.#pipeline);
-    const { start, after, reached } = await captureStart({ pipeline: this.#pipeline, log, loadedAt: this.#world.start, confirmedTo: before?.to, readFence: (lane) => this.#open(lane).sink.readFence() });
+    const { start, after, reached } = await captureStart({ pipeline: this.#pipeline, clock: this.process.clock, log, loadedAt: this.#world.start, confirmedTo: before?.to, readFence: (lane) => this.#open(lane).sink.readFence() });
     const { reason } = await capture({
       pipeline: this.#pipeline,
       log,

@@ -1,0 +1,64 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openSegmentLog } from '../connectors/spool/segment-log.ts';
+import { systemClock } from '../connectors/system-clock.ts';
+import { resolve } from '../core/define/resolve.ts';
+import { position, type Position } from '../core/position.ts';
+import { SegmentBuilder } from '../core/segment-builder.ts';
+import definition from '../pipelines/engagement.ts';
+import { captureStart } from './capture-start.ts';
+
+const pipeline = resolve(definition, { SLUICE_EXTERNAL_URL: 'http://127.0.0.1/', SLUICE_EXTERNAL_SECRET: 'whsec_AAAA' });
+const at = (lsn: number) => position(1, BigInt(lsn), 0);
+/** No one has to wait in these tests. */
+const clock = { ...systemClock, after: (_: number, then: () => void) => systemClock.after(0, then) };
+
+describe('where a capture goes on', () => {
+  let directory: string;
+  beforeEach(async () => void (directory = await mkdtemp(join(tmpdir(), 'sluice-start-'))));
+  afterEach(() => rm(directory, { recursive: true }));
+
+  /** A spool of three segments, (100, 101] to (102, 103]; none if it is empty. */
+  async function start(options: { empty?: boolean; confirmedTo?: Position; loadedAt?: Position; readFence: (lane: string) => Promise<Position | undefined> }) {
+    const log = await openSegmentLog({ directory, shard: pipeline.name });
+    const builder = new SegmentBuilder(pipeline, { epoch: 1, from: at(100), seq: await log.next(7) });
+    for (const lsn of [101n, 102n, 103n]) builder.transaction({ lsn, commitTimeMs: 1e12, events: [], canaryMs: 1e12 }).cut();
+    if (!options.empty) await log.append(builder.segments);
+    const { confirmedTo, loadedAt, readFence } = options;
+    const found = await captureStart({ pipeline, clock, log, loadedAt, confirmedTo, readFence });
+    return { ...found, after: found.after?.seq, next: await log.next(1_000) };
+  }
+
+  test('at the tail', async () => {
+    expect(await start({ readFence: async () => at(102) })).toEqual({ start: at(103), after: 9, reached: at(103), next: 10 });
+  });
+
+  test.each([
+    ['does not answer', () => new Promise<never>(() => {})],
+    ['is away', () => Promise.reject(new Error('away'))],
+    ['has no fence', () => Promise.resolve(undefined)],
+  ])('E7, E20: at the tail, though a sink %s', async (_, ofClickhouse) => {
+    const readFence = (lane: string) => (lane === 'enriched' ? ofClickhouse() : Promise.resolve(at(104)));
+    expect(await start({ confirmedTo: at(90), readFence })).toMatchObject({ start: at(103), after: 9, reached: at(104) });
+  });
+
+  test('behind a load that is later than the spool', async () => {
+    expect(await start({ loadedAt: at(200), readFence: async () => at(200) })).toMatchObject({ start: at(200), after: 9, reached: at(200) });
+  });
+
+  test('E5: an empty spool: at the sink that is furthest behind, once every one has said where it is', async () => {
+    const fences: Record<string, Position> = { aggregate: at(105), external: at(104), enriched: at(106) };
+    expect(await start({ empty: true, readFence: async (lane) => fences[lane] })).toMatchObject({ start: at(104), after: undefined, reached: at(106), next: 7 });
+    await expect(start({ empty: true, readFence: () => Promise.reject(new Error('away')) })).rejects.toThrow('away');
+    await expect(start({ empty: true, readFence: async (lane) => (lane === 'external' ? undefined : at(104)) })).rejects.toThrow(/external cannot say how far it is/);
+  });
+
+  test('I4: a sink below the spool: there, if the source still has what is between; the spool is given up', async () => {
+    const readFence = async (lane: string) => (lane === 'enriched' ? at(95) : at(103));
+    expect(await start({ confirmedTo: at(96), readFence })).toMatchObject({ start: at(103), after: 9 });
+    await rm(join(directory, pipeline.name), { recursive: true });
+    expect(await start({ confirmedTo: at(95), readFence })).toEqual({ start: at(95), after: undefined, reached: at(103), next: 10 });
+  });
+});
