@@ -1,4 +1,5 @@
 import type { CaptureOptions } from '../connectors/postgres/capture.ts';
+import { greatestOf, smallestOf } from '../connectors/postgres/fences.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import type { Appender, SegmentLog } from '../connectors/spool/segment-log.ts';
 import { pause, type Clock } from '../core/clock.ts';
@@ -32,9 +33,9 @@ export async function captureStart(options: CaptureStart): Promise<Pick<CaptureO
   const [after, oldest] = [await log.tail(), await log.oldest()];
   if (!after || !oldest) return beginning(pipeline, await fencesOf(options));
   if (loadedAt !== undefined && loadedAt > after.to) return { start: loadedAt, after, reached: loadedAt };
-  const fences = (await fencesOf({ ...options, readFence: (lane) => ifItAnswers(options, lane) })).map(({ fence }) => fence);
-  const reached = fences.flatMap((fence) => fence ?? []).reduce((greatest, fence) => (fence > greatest ? fence : greatest), after.to);
-  const smallest = smallestOf(fences);
+  const fences = await fencesOf({ ...options, readFence: (lane) => ifItAnswers(options, lane) });
+  const [smallest, greatest = after.to] = [smallestOf(fences), greatestOf(fences)];
+  const reached = greatest > after.to ? greatest : after.to;
   if (smallest === undefined || smallest >= oldest.from || confirmedTo === undefined || confirmedTo > smallest) return { start: after.to, after, reached };
   await log.startOver();
   return { start: smallest, after: undefined, reached };
@@ -44,24 +45,19 @@ export function segmentLanes(pipeline: Pipeline): readonly string[] {
   return lanesOf(pipeline).flatMap(({ name, reads }) => (reads === 'segments' ? [name] : []));
 }
 
-type LaneFence = { readonly lane: string; readonly fence: Position | undefined };
-
-function beginning(pipeline: Pipeline, fences: readonly LaneFence[]): Pick<CaptureOptions, 'start' | 'after' | 'reached'> {
-  const without = fences.filter(({ fence }) => fence === undefined).map(({ lane }) => lane);
-  const start = smallestOf(fences.map(({ fence }) => fence));
+function beginning(pipeline: Pipeline, fences: Fences): Pick<CaptureOptions, 'start' | 'after' | 'reached'> {
+  const start = smallestOf(fences);
+  const without = [...fences].flatMap(([lane, fence]) => (fence === undefined ? [lane] : []));
   if (start === undefined) throw new ConfigurationError(`The spool of ${pipeline.name} is empty, and ${without.join(', ')} cannot say how far it is: its destination has no fence. ${loadAnew(pipeline.name)}`);
-  return { start, after: undefined, reached: fences.map(({ fence }) => fence!).toSorted().at(-1)! };
+  return { start, after: undefined, reached: greatestOf(fences)! };
 }
 
-/** Undefined while one is not known. */
-function smallestOf(fences: readonly (Position | undefined)[]): Position | undefined {
-  return fences.every((fence) => fence !== undefined) ? fences.toSorted()[0] : undefined;
-}
+type Fences = ReadonlyMap<string, Position | undefined>;
 
-function fencesOf({ pipeline, readFence }: Pick<CaptureStart, 'pipeline' | 'readFence'>): Promise<LaneFence[]> {
+async function fencesOf({ pipeline, readFence }: Pick<CaptureStart, 'pipeline' | 'readFence'>): Promise<Fences> {
   // a live structure that was lost is made anew from the panes: it holds up nothing
   const needed = segmentLanes(pipeline).filter((lane) => pipeline.sinks[lane]?.kind !== 'redis-live');
-  return Promise.all(needed.map(async (lane) => ({ lane, fence: await readFence(lane) })));
+  return new Map(await Promise.all(needed.map(async (lane) => [lane, await readFence(lane)] as const)));
 }
 
 async function ifItAnswers({ clock, readFence }: CaptureStart, lane: string): Promise<Position | undefined> {

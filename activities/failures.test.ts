@@ -1,7 +1,8 @@
 import { type ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { describe, expect, test } from 'vitest';
 import { ConfigurationError } from '../connectors/sink.ts';
-import { BrokenChain, SpoolTooShort } from '../connectors/spool/segment-log.ts';
+import { BrokenChain } from '../connectors/spool/segment-chain.ts';
+import { SpoolTooShort } from '../connectors/spool/segment-log.ts';
 import { TransientError } from '../connectors/transient-error.ts';
 import { position } from '../core/position.ts';
 import { failureOf } from './failures.ts';

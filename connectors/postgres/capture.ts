@@ -21,6 +21,8 @@ import { PgoutputDecoder } from './pgoutput/decoder.ts';
 import { SegmentWriter } from './segment-writer.ts';
 import { assertNoGap, assertNoPhantoms, assertSameSource, assertSlot } from './same-stream.ts';
 import type { Confirmed, ShardState } from './shard-state.ts';
+import { appendClaim } from './claim.ts';
+import { greatestOf, smallestOf } from './fences.ts';
 import type { Source, SourceStream } from './source.ts';
 import type { SourceCatalog } from './source-catalog.ts';
 import { sourceNames } from './source-catalog.ts';
@@ -200,20 +202,11 @@ class Capture {
   }
 
   /** E3: whoever appends the claim owns the shard; what it reads with is on record. Undefined: another was first. */
-  async #claim({ systemIdentifier, binary, walEnd }: SourceCatalog, timeline: number): Promise<SegmentHeader | undefined> {
+  #claim({ systemIdentifier, binary, walEnd }: SourceCatalog, timeline: number): Promise<SegmentHeader | undefined> {
     const { log, captureId, shard: { epoch }, pipeline, start, after } = this.#options;
-    const from = after?.to ?? start;
     const claim = { definitionHash: definitionHash(pipeline), systemIdentifier, timeline, epoch, slot: sourceNames(pipeline.name).slot, binary };
     // each segment has WAL of its own, so the WAL's end is above the numbers of all segments before
-    const seq = after ? after.seq + 1 : await log.next(Number(walEnd));
-    const header: SegmentHeader = { shard: log.shard, seq, kind: 'claim', captureId, from, to: start > from ? start : from, claim };
-    const bytes = encodeSegment({
-      header,
-      transactions: { count: 0, lsns: new Uint32Array(0), commitTimes: new Float64Array(0), lastOrdinals: new Uint32Array(0), complete: new Uint8Array(0), clocks: new Float64Array(0) },
-      truncates: [],
-      batches: [],
-    });
-    return (await log.append([openSegment(bytes, { verify: false })])) === 'appended' ? header : undefined;
+    return appendClaim(log, { captureId, claim, start, after, firstSeq: Number(walEnd) });
   }
 
   #message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {
@@ -265,7 +258,7 @@ class Capture {
     const hold =
       this.#writer.queuedBytes > maxQueuedBytes ||
       this.#spoolBytes > this.#options.pipeline.settings.spoolBudgetBytes ||
-      this.#pace.isAhead(this.#greatestFence(), this.#options.clock.steady());
+      this.#pace.isAhead(greatestOf(this.#options.fences()), this.#options.clock.steady());
     if (hold && this.#again === undefined) {
       this.#again = this.#options.clock.after(balanceMs, () => {
         this.#again = undefined;
@@ -291,7 +284,7 @@ class Capture {
     const tidy = async () => {
       await this.#source.assertPublication();
       const { spoolKeepMs, spoolBudgetBytes } = pipeline.settings;
-      const smallest = this.#smallestFence();
+      const smallest = smallestOf(this.#options.fences());
       // what every lane has may go early when room is short: better than no stream
       if (smallest !== undefined) await log.trim(smallest, this.#spoolBytes > spoolBudgetBytes * 0.8 ? 0 : spoolKeepMs);
       this.#spoolBytes = await log.size();
@@ -311,25 +304,12 @@ class Capture {
 
   async #recordAndConfirm(): Promise<void> {
     const { confirmed: before } = this.#acknowledgement;
-    const lsn = this.#acknowledgement.confirm(this.#smallestFence(), this.#serverEnd());
-    if (lsn > before) await this.#options.recordConfirmed({ lsn, to: this.#acknowledgement.confirmedTo, timeline: this.#timeline });
-    if (lsn > before) killPoint('capture/acknowledging');
-    this.#stream!.confirm(lsn);
-  }
-
-  #smallestFence(): Position | undefined {
-    let smallest: Position | undefined;
-    for (const fence of this.#options.fences().values()) {
-      if (fence === undefined) return undefined;
-      if (smallest === undefined || fence < smallest) smallest = fence;
+    const lsn = this.#acknowledgement.confirm(smallestOf(this.#options.fences()), this.#serverEnd());
+    if (lsn > before) {
+      await this.#options.recordConfirmed({ lsn, to: this.#acknowledgement.confirmedTo, timeline: this.#timeline });
+      killPoint('capture/acknowledging');
     }
-    return smallest;
-  }
-
-  #greatestFence(): Position | undefined {
-    let greatest: Position | undefined;
-    for (const fence of this.#options.fences().values()) if (fence !== undefined && (greatest === undefined || fence > greatest)) greatest = fence;
-    return greatest;
+    this.#stream!.confirm(lsn);
   }
 
   #serverEnd(): Lsn {

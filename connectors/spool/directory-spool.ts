@@ -29,6 +29,8 @@ class DirectorySpool implements Spool {
     const names = await this.#files.names(this.#directory);
     // after the names: what is trimmed in between is then left out as a whole
     const floor = await this.floor();
+    // before it has begun: left by a capture that has not noticed yet that the spool was deleted
+    if (floor === 0) return [];
     return names
       .filter((name) => name.endsWith(suffix))
       .map((name) => Number.parseInt(name, 10))

@@ -49,6 +49,18 @@ describe('the log of segments', () => {
     }
   });
 
+  test('what was appended to a spool after it was deleted, and before it begins again, is not there', async () => {
+    const list = segments(3);
+    const log = await open();
+    await log.append(list.slice(0, 2));
+    await rm(join(directory, 'trending'), { recursive: true });
+    const spool = await openDirectorySpool(join(directory, 'trending'), systemFiles, systemClock);
+    expect(await spool.append(3, [list[2]!.bytes])).toBe('appended');
+    expect(await spool.list()).toEqual([]);
+    expect(await log.tail()).toBeUndefined();
+    expect(await log.next(9)).toBe(9);
+  });
+
   test('a reader waits for the next segment, also when another process appends it', async () => {
     const list = segments(2);
     const [writer, reader] = [await open(), await open()];

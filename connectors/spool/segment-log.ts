@@ -10,6 +10,7 @@ import { openDirectorySpool } from './directory-spool.ts';
 import type { Files } from './files.ts';
 import { systemFiles } from './files.ts';
 import { SegmentCache } from './segment-cache.ts';
+import { BrokenChain, SegmentChain, continues } from './segment-chain.ts';
 import type { Spool } from './spool.ts';
 
 /**
@@ -76,11 +77,6 @@ export class SpoolLost extends TransientError {
   }
 }
 
-/** Two captures are on one shard, or files were changed by hand. */
-export class BrokenChain extends Error {
-  override readonly name = 'BrokenChain';
-}
-
 /**
  * `clock` and `files`: the machine's own, unless given. `doubtMs`: how long what a reader misses may still come again; when
  * files were deleted, the capture that finds it out may first have to be taken over.
@@ -103,11 +99,7 @@ class Log implements SegmentLog, Appender {
   readonly #spool: Spool;
   readonly #clock: Clock;
   readonly #doubtMs: number;
-  /** Every stored segment's header, ascending without gaps. */
-  #headers: SegmentHeader[] = [];
-  #appendedAt: number[] = [];
-  /** Of each header: bytes of all segments up to and including its own, since this log was opened. */
-  #bytesUpTo: number[] = [];
+  #chain = new SegmentChain();
   #size: number | undefined;
   readonly #cache: SegmentCache;
   #appending: Promise<unknown> = Promise.resolve();
@@ -125,47 +117,46 @@ class Log implements SegmentLog, Appender {
 
   async tail(): Promise<SegmentHeader | undefined> {
     await this.refresh();
-    return this.#headers.at(-1);
+    return this.#chain.tail;
   }
 
   async lastEvents(): Promise<SegmentHeader | undefined> {
     await this.refresh();
-    return this.#headers.findLast(({ kind }) => kind === 'events');
+    return this.#chain.last('events');
   }
 
   async lastClaim(): Promise<SegmentHeader | undefined> {
     await this.refresh();
-    return this.#headers.findLast(({ kind }) => kind === 'claim');
+    return this.#chain.last('claim');
   }
 
   async oldest(): Promise<SegmentHeader | undefined> {
     await this.refresh();
-    return this.#headers[0];
+    return this.#chain.oldest;
   }
 
   async read(after: Position, limits: { maxRows: number }, signal: AbortSignal): Promise<readonly Segment[]> {
     for (let isSure = false; ; ) {
-      const index = this.#firstAfter(after);
-      if (index < this.#headers.length) {
-        const segments = await this.#take(index, after, limits.maxRows);
+      const place = this.#chain.placeAfter(after);
+      if (place < this.#chain.length) {
+        const segments = await this.#take(place, after, limits.maxRows);
         if (segments) return segments;
         // they are gone; perhaps they were just deleted, and will come again
-        if (isSure) throw new SpoolTooShort(this.shard, after, this.#headers[0]!.from);
+        if (isSure) throw new SpoolTooShort(this.shard, after, this.#chain.oldest!.from);
         this.#forget();
         await pause(this.#clock, this.#doubtMs, signal);
         await this.refresh();
-        isSure = this.#headers.length > 0;
+        isSure = this.#chain.length > 0;
         if (isSure || !signal.aborted) continue;
       }
       if (signal.aborted) return [];
       await this.#waitForMore(signal);
-      if (this.#firstAfter(after) === this.#headers.length) await this.refresh();
+      if (this.#chain.placeAfter(after) === this.#chain.length) await this.refresh();
     }
   }
 
   async next(first: number): Promise<number> {
-    await this.refresh();
-    const tail = this.#headers.at(-1);
+    const tail = await this.tail();
     return tail ? tail.seq + 1 : (await this.#spool.floor()) || this.#spool.begin(first);
   }
 
@@ -190,22 +181,17 @@ class Log implements SegmentLog, Appender {
   }
 
   async trim(position: Position, keepMs: number): Promise<void> {
-    const now = this.#clock.now();
-    let count = 0;
-    // the tail always stays: the next capture continues it
-    while (count < this.#headers.length - 1 && this.#headers[count]!.to <= position && this.#appendedAt[count]! < now - keepMs) count++;
+    // another may stand in its place meanwhile
+    const chain = this.#chain;
+    const count = chain.trimmable(position, this.#clock.now() - keepMs);
     if (count === 0) return;
-    await this.#spool.trim(this.#headers[count]!.seq);
+    await this.#spool.trim(chain.from(count, 1)[0]!.seq);
     this.#size = undefined;
-    for (const header of this.#headers.splice(0, count)) this.#cache.forget(header.seq);
-    this.#appendedAt.splice(0, count);
-    this.#bytesUpTo.splice(0, count);
+    for (const { seq } of chain.drop(count)) this.#cache.forget(seq);
   }
 
   bytesAfter(position: Position): number {
-    const index = this.#firstAfter(position);
-    const upTo = (place: number) => this.#bytesUpTo[place] ?? 0;
-    return index === this.#headers.length ? 0 : upTo(this.#headers.length - 1) - upTo(index - 1);
+    return this.#chain.bytesAfter(position);
   }
 
   /** Counted once, then kept: with an hour of small segments, counting takes a second. */
@@ -222,17 +208,17 @@ class Log implements SegmentLog, Appender {
   }
 
   async #refresh(): Promise<void> {
-    const tail = this.#headers.at(-1);
+    const { tail } = this.#chain;
     if (tail && !(await this.#spool.has(tail.seq))) this.#forget();
     else if (tail && !(await this.#spool.has(tail.seq + 1))) return;
-    const known = this.#headers.at(-1)?.seq ?? -1;
+    const known = this.#chain.tail?.seq ?? -1;
     const news = (await this.#spool.list()).filter((seq) => seq > known);
     for (let at = 0; at < news.length; at += headersAtOnce) {
       const headers = await Promise.all(news.slice(at, at + headersAtOnce).map((seq) => this.#header(seq)));
       // deleted or trimmed while we looked: the next look sees what is left
       if (!isWhole(headers)) return this.#forget();
       for (const header of headers) {
-        const last = this.#headers.at(-1);
+        const last = this.#chain.tail;
         // an append of this process may have come in between
         if (last && header.seq <= last.seq) continue;
         // another chain stands where the known one stood
@@ -244,9 +230,7 @@ class Log implements SegmentLog, Appender {
 
   /** Somebody deleted the files: the log begins anew, where the sinks are. */
   #forget(): void {
-    this.#headers = [];
-    this.#appendedAt = [];
-    this.#bytesUpTo = [];
+    this.#chain = new SegmentChain();
     this.#cache.forgetAll();
     this.#size = undefined;
   }
@@ -263,8 +247,8 @@ class Log implements SegmentLog, Appender {
   async #append(segments: readonly Segment[]): Promise<'appended' | 'lost'> {
     const first = segments[0]!.header;
     // another capture in this process has gone on: no need to ask the spool
-    if (first.seq <= (this.#headers.at(-1)?.seq ?? 0)) return 'lost';
-    const tail = this.#headers.at(-1);
+    const { tail } = this.#chain;
+    if (tail && first.seq <= tail.seq) return 'lost';
     if (tail && !continues(tail, first)) throw new SpoolLost(this.shard, first.seq);
     const outcome = await this.#spool.append(first.seq, segments.map((segment) => segment.bytes));
     if (outcome === 'lost') return 'lost';
@@ -275,11 +259,11 @@ class Log implements SegmentLog, Appender {
     }
     this.#lastAppend = this.#clock.steady();
     // what was known was forgotten meanwhile: what stands before these is read again
-    if (this.#headers.at(-1)?.seq !== first.seq - 1) await this.refresh();
+    if (this.#chain.tail?.seq !== first.seq - 1) await this.refresh();
     if (this.#size !== undefined) for (const { bytes } of segments) this.#size += bytes.length;
     for (const segment of segments) {
       this.#cache.look(segment);
-      if (segment.header.seq <= (this.#headers.at(-1)?.seq ?? -1)) continue;
+      if (segment.header.seq <= (this.#chain.tail?.seq ?? -1)) continue;
       this.#cache.keep(segment);
       this.#push(segment.header, segment.bytes.length);
     }
@@ -293,30 +277,14 @@ class Log implements SegmentLog, Appender {
   }
 
   #push(header: SegmentHeader, bytes: number): void {
-    const tail = this.#headers.at(-1);
-    if (tail && !continues(tail, header)) throw new BrokenChain(`segment ${header.seq} of ${this.shard} begins at ${header.from}, and segment ${tail.seq} ends at ${tail.to}`);
-    this.#headers.push(header);
-    this.#bytesUpTo.push((this.#bytesUpTo.at(-1) ?? 0) + bytes);
-    this.#appendedAt.push(this.#clock.now());
+    this.#chain.push(header, bytes, this.#clock.now());
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
   }
 
-  /** Index of the first segment that ends above `after`. */
-  #firstAfter(after: Position): number {
-    let low = 0;
-    let high = this.#headers.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#headers[middle]!.to > after) high = middle;
-      else low = middle + 1;
-    }
-    return low;
-  }
-
   /** Undefined: what follows `after` is not there. */
-  async #take(start: number, after: Position, maxRows: number): Promise<readonly Segment[] | undefined> {
-    const headers = this.#headers.slice(start, start + maxSegments);
+  async #take(place: number, after: Position, maxRows: number): Promise<readonly Segment[] | undefined> {
+    const headers = this.#chain.from(place, maxSegments);
     if (headers[0]!.from > after) return undefined;
     const segments: Segment[] = [];
     let rows = 0;
@@ -362,10 +330,6 @@ class Log implements SegmentLog, Appender {
       signal.removeEventListener('abort', wake);
     }
   }
-}
-
-function continues(before: SegmentHeader, { seq, from }: SegmentHeader): boolean {
-  return before.seq + 1 === seq && before.to === from;
 }
 
 function isWhole(headers: readonly (SegmentHeader | undefined)[]): headers is readonly SegmentHeader[] {

@@ -125,17 +125,24 @@ export const plantedBugs: readonly PlantedBug[] = [
     rule: 'E3, I5',
     edits: [
       { file: log, find: '    return before ? before.to === from :', replace: '    return before ? before.seq < seq && from.length > 0 :' },
-      { file: log, find: 'return before.seq + 1 === seq && before.to === from;', replace: 'return before.seq < seq && from.length > 0;' },
+      { file: 'connectors/spool/segment-chain.ts', find: 'return before.seq + 1 === seq && before.to === from;', replace: 'return before.seq < seq && from.length > 0;' },
     ],
     only: [{ kind: 'spool deleted' }, { kind: 'stop' }],
     knobs: { segmentRows: 2 },
+  },
+  {
+    name: 'a segment counts that was appended to a spool after it was deleted',
+    rule: 'E3, E5',
+    edits: [{ file: 'connectors/spool/directory-spool.ts', find: '    if (floor === 0) return [];\n', replace: '' }],
+    only: [{ kind: 'spool deleted' }, { kind: 'graceful restart' }, { kind: 'disk slow' }, { kind: 'sink fails', how: 'refuse' }],
+    knobs: { segmentRows: 2, cacheBytes: 0 },
   },
   {
     name: 'a capture begins without a claim',
     rule: 'E3',
     edits: [
       {
-        file: capture,
+        file: 'connectors/postgres/claim.ts',
         find: "return (await log.append([openSegment(bytes, { verify: false })])) === 'appended' ? header : undefined;",
         replace: 'return bytes.length > 0 ? { ...header, seq: header.seq - 1 } : undefined;',
       },

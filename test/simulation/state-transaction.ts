@@ -1,0 +1,174 @@
+import { createHash } from 'node:crypto';
+import type { AggregateState, AggregateTransaction, PublishedWindow, Said, WindowNow } from '../../connectors/aggregate/tables.ts';
+import { FenceMoved } from '../../connectors/sink.ts';
+import { postgresText } from '../../core/columns/postgres-text.ts';
+import type { Position } from '../../core/position.ts';
+import { positionAt } from '../../core/position.ts';
+import type { Segment } from '../../core/segment.ts';
+import { Operation } from '../../core/segment.ts';
+import type { Aside } from '../../core/views/fold.ts';
+import { paneSetsOf } from '../../core/views/pane-sets.ts';
+import type { PaneDeltas, PaneSet } from '../../core/views/panes.ts';
+import { accumulatorsOf, measuresOf } from '../../core/views/results.ts';
+import type { StateDatabase, Version } from './state-database.ts';
+
+/** The aggregate lane's transaction on the simulated state database. */
+export class StateTransaction implements AggregateTransaction {
+  readonly #state: StateDatabase;
+  readonly #sets: readonly PaneSet[];
+  isWritten = false;
+
+  constructor(state: StateDatabase) {
+    this.#state = state;
+    this.#sets = paneSetsOf(state.pipeline);
+  }
+
+  async lockFence(expected: Position): Promise<void> {
+    const found = this.#state.fences.get('aggregate');
+    if (found !== expected) throw new FenceMoved('lane aggregate', expected, found);
+  }
+
+  async readFence(): Promise<Position | undefined> {
+    return this.#state.fences.get('aggregate');
+  }
+
+  async setFence(position: Position): Promise<void> {
+    this.#state.fences.set('aggregate', position);
+  }
+
+  async lock(): Promise<AggregateState> {
+    return this.#state.aggregate;
+  }
+
+  async write(state: AggregateState, fence: Position | undefined): Promise<void> {
+    this.#state.aggregate = state;
+    if (fence !== undefined) this.#state.fences.set('aggregate', fence);
+    this.isWritten = true;
+  }
+
+  async keepDimensions(segments: readonly Segment[], from: Position, to: Position): Promise<void> {
+    for (const [name, table] of Object.entries(this.#state.pipeline.source.dimensions)) {
+      const kept = mapIn(this.#state.versions, name);
+      const put = (key: string, version: Version) => kept.set(key, [...(kept.get(key) ?? []).filter(({ position }) => position !== version.position), version].sort((a, b) => (a.position < b.position ? -1 : 1)));
+      for (const { batches, truncates } of segments) {
+        for (const { table: of, image, rows, positions, operations, columns } of batches) {
+          if (of !== name) continue;
+          for (let row = 0; row < rows; row++) {
+            const position = positionAt(positions, row);
+            if (position <= from || position > to) continue;
+            const key = postgresText(columns.get(table.key)!, row)!;
+            if (image === 'after') put(key, { position, row: Object.fromEntries(Object.keys(table.columns).map((column) => [column, postgresText(columns.get(column)!, row)])) });
+            else if (operations[row] === Operation.delete) put(key, { position, row: null });
+          }
+        }
+        for (const truncate of truncates) {
+          if (truncate.table !== name || truncate.position <= from || truncate.position > to) continue;
+          for (const [key, versions] of kept) if (newestAt(versions, truncate.position)?.row) put(key, { position: truncate.position, row: null });
+        }
+      }
+    }
+  }
+
+  async addToPanes({ name }: PaneSet, { panes, keys, values, count }: PaneDeltas): Promise<void> {
+    const kept = mapIn(this.#state.panes, name);
+    for (let entry = 0; entry < count; entry++) {
+      const at = `${panes[entry]} ${keys[entry]}`;
+      kept.set(at, values.map((sums, place) => (kept.get(at)?.[place] ?? 0) + sums[entry]!));
+    }
+  }
+
+  async setAside({ name }: PaneSet, aside: readonly Aside[]): Promise<void> {
+    for (const { reason, position, deltas } of aside) {
+      for (let entry = 0; entry < deltas.count; entry++) {
+        const row = { set: name, pane: deltas.panes[entry]!, key: deltas.keys[entry]!, position, reason };
+        const at = Object.values(row).join(' ');
+        const before = this.#state.late.get(at)?.deltas;
+        this.#state.late.set(at, { ...row, deltas: deltas.values.map((values, place) => (before?.[place] ?? 0) + values[entry]!) });
+      }
+    }
+  }
+
+  async clearPanes({ name }: PaneSet): Promise<void> {
+    this.#state.panes.delete(name);
+    for (const [at, { set }] of this.#state.late) if (set === name) this.#state.late.delete(at);
+  }
+
+  async panesBetween({ name }: PaneSet, from: number, before: number): Promise<readonly number[]> {
+    const starts = new Set([...mapIn(this.#state.panes, name).keys()].map(paneOf));
+    return [...starts].filter((start) => start >= from && start < before).sort((a, b) => a - b);
+  }
+
+  async readWindows(viewName: string, ends: readonly number[], at: Position): Promise<readonly WindowNow[]> {
+    const set = this.#sets.find(({ views }) => views.some(({ name }) => name === viewName))!;
+    const view = set.views.find(({ name }) => name === viewName)!;
+    const places = accumulatorsOf(view);
+    const [rankPlace] = view.measures[view.rankBy]!.accumulators;
+    const labels = Object.entries(this.#state.pipeline.views[viewName]!.labels);
+    return ends.map((endMs) => {
+      const sums = new Map<string, number[]>();
+      for (const [entry, values] of this.#state.panes.get(set.name) ?? []) {
+        const pane = paneOf(entry);
+        if (pane < endMs - view.window.sizeMs || pane >= endMs) continue;
+        const key = keyOf(entry);
+        sums.set(key, values.map((value, place) => (sums.get(key)?.[place] ?? 0) + value));
+      }
+      const top = [...sums]
+        .filter(([, values]) => places.some((place) => values[place] !== 0))
+        .sort(([a, left], [b, right]) => right[rankPlace!]! - left[rankPlace!]! || Buffer.compare(Buffer.from(a), Buffer.from(b)))
+        .slice(0, view.top);
+      const { revision, final, digest } = this.#state.windows.get(`${viewName} ${endMs}`) ?? {};
+      return {
+        endMs,
+        digest: top.length === 0 ? '' : createHash('md5').update(JSON.stringify(top.map(([key, values]) => [key, places.map((place) => values[place])]))).digest('hex'),
+        published: revision === undefined ? undefined : { revision, final: final!, digest: digest! },
+        rows: top.map(([key, values], index) => ({
+          rank: index + 1,
+          key,
+          measures: measuresOf(set, view, values.map(String)),
+          labels: Object.fromEntries(labels.map(([label, { dimension, column }]) => [label, newestAt(this.#state.versions.get(dimension)?.get(key) ?? [], at)?.row?.[column] ?? null])),
+        })),
+      };
+    });
+  }
+
+  async openWindows(view: string, upTo: number): Promise<readonly number[]> {
+    return [...this.#state.windows.values()].filter((window) => window.view === view && !window.final && window.endMs <= upTo).map(({ endMs }) => endMs);
+  }
+
+  async keepWindows(windows: readonly PublishedWindow[]): Promise<void> {
+    for (const window of windows) this.#state.windows.set(`${window.view} ${window.endMs}`, window);
+  }
+
+  async emptyWindows(): Promise<void> {
+    for (const [at, window] of this.#state.windows) if (window.digest !== '') this.#state.windows.set(at, { ...window, revision: window.revision + 1, digest: '' });
+  }
+
+  async say(messages: readonly Said[], after: number): Promise<void> {
+    messages.forEach(({ view, message }, index) => this.#state.outbox.push({ seq: after + 1 + index, view, body: message }));
+  }
+
+  async trim(): Promise<void> {}
+  async takeChunk(): Promise<boolean> {
+    return true;
+  }
+  async forgetChunks(): Promise<void> {}
+  async forget(): Promise<void> {}
+}
+
+export function newestAt(versions: readonly Version[], at: Position): Version | undefined {
+  return versions.findLast(({ position }) => position <= at);
+}
+
+export function paneOf(entry: string): number {
+  return Number(entry.slice(0, entry.indexOf(' ')));
+}
+
+export function keyOf(entry: string): string {
+  return entry.slice(entry.indexOf(' ') + 1);
+}
+
+function mapIn<K, V>(maps: Map<string, Map<K, V>>, name: string): Map<K, V> {
+  let map = maps.get(name);
+  if (!map) maps.set(name, (map = new Map()));
+  return map;
+}
