@@ -36,7 +36,7 @@ export class Fences {
    * seconds that each lane took.
    */
   async passed(lsn: Lsn, options: { readonly timeoutMs: number; readonly signal: AbortSignal; readonly onLook: () => Promise<void> }): Promise<Readonly<Record<string, number>>> {
-    const waiting = new Set(lanesOf(this.pipeline).filter(({ reads }) => reads === 'segments').map(({ name }) => name));
+    const waiting = new Set(this.lanes);
     const startedAt = performance.now();
     const until = startedAt + options.timeoutMs;
     const took: Record<string, number> = {};
@@ -63,10 +63,19 @@ export class Fences {
     await this.passed(await fill(client, workload, 1, signal), { timeoutMs: 60_000, signal, onLook: async () => {} });
   }
 
+  /** Lanes that read segments. */
+  get lanes(): readonly string[] {
+    return lanesOf(this.pipeline).filter(({ reads }) => reads === 'segments').map(({ name }) => name);
+  }
+
+  /** Undefined: there is none, or the store that keeps it does not answer. */
+  of(lane: string): Promise<Position | undefined> {
+    return this.#position(lane).catch(() => undefined);
+  }
+
   /** Of every lane that reads segments; undefined: there is none, or the store that keeps it does not answer. */
   async read(): Promise<ReadonlyMap<string, Position | undefined>> {
-    const lanes = lanesOf(this.pipeline).filter(({ reads }) => reads === 'segments');
-    return new Map(await Promise.all(lanes.map(async ({ name }) => [name, await this.#position(name).catch(() => undefined)] as const)));
+    return new Map(await Promise.all(this.lanes.map(async (lane) => [lane, await this.of(lane)] as const)));
   }
 
   async close(): Promise<void> {

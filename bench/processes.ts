@@ -19,6 +19,12 @@ export function peakMiB(pid: number): number {
   return Number(kilobytes) / 1024;
 }
 
+/** What it has resident now, MiB. */
+export function residentMiB(pid: number): number {
+  const [, kilobytes] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))!;
+  return Number(kilobytes) / 1024;
+}
+
 function times(pid: number): number[] {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');

@@ -29,6 +29,8 @@ export type ChaosInstance = {
   /** Added to PostgreSQL's arguments at its next start; the last one of a name counts. */
   readonly postgresArguments: string[];
   readonly killPointDirectory: string;
+  /** What only a worker of the laboratory has. */
+  readonly workerImports: readonly string[];
   /** A worker beside the first, not started yet. */
   readonly secondWorkerPort: number;
   stop(): Promise<void>;
@@ -42,10 +44,14 @@ export type InstanceOptions = {
   readonly pipeline: string;
   readonly report: (line: string) => void;
   readonly signal: AbortSignal;
+  /** A fresh run of the pipeline's workflow begins at this many events of history; when Temporal suggests it, if left out. */
+  readonly rotateAtEvents?: number | undefined;
+  /** Modules that workers load first, beside those of the laboratory. */
+  readonly imports?: readonly string[];
 };
 
 /** Every service and process of `./sluice up`, fresh, without load, with one pipeline, and with its worker behind proxies. */
-export async function startChaosInstance({ dataDir, portBase, pipeline, report, signal }: InstanceOptions): Promise<ChaosInstance> {
+export async function startChaosInstance({ dataDir, portBase, pipeline, report, signal, rotateAtEvents, imports = [] }: InstanceOptions): Promise<ChaosInstance> {
   if (isRunning(readInstance(dataDir))) throw new Error(`Another run is going on in ${dataDir}. Wait for it, stop it with ${typed('down', dataDir)}, or choose other ports: ./sluice chaos --port-base 8700`);
   process.umask(0o022); // what root makes here, PostgreSQL's user must be able to read
   await stopLeftovers(dataDir);
@@ -65,6 +71,7 @@ export async function startChaosInstance({ dataDir, portBase, pipeline, report, 
   try {
     const ports = portsFrom(portBase);
     const place = { dataDir, ports, secrets: secretsOf(dataDir) };
+    const workerImports = ['chaos/worker-clock.ts', 'chaos/laboratory/pipeline.ts', ...imports];
     const postgresArguments: string[] = [];
     // services of the user's own are not used: they would be killed
     const whole = planInstance({}, place);
@@ -82,17 +89,14 @@ export async function startChaosInstance({ dataDir, portBase, pipeline, report, 
     ways = await openWays({ ...plan.config, sourceUrl }, portBase + Object.keys(ports).length);
     const workerStart: Start = { ...start, plan: { ...plan, config: { ...ways.config, killPoints: killPointDirectory } } };
     for (const each of productProcesses) await (each.name === 'worker' ? startProcess(workerStart, { ...each, imports: workerImports }) : startProcess(start, each));
-    await ensurePipelines(plan.config, [pipeline]);
+    await ensurePipelines(plan.config, [pipeline], { ...(rotateAtEvents !== undefined && { rotateAtEvents }) });
     const secondWorkerPort = portBase + Object.keys(ports).length + wayPorts;
-    return { start, workerStart, ways, roster, spoolDisk, postgresArguments, killPointDirectory, secondWorkerPort, stop, remove: () => rm(dataDir, { recursive: true, force: true }) };
+    return { start, workerStart, ways, roster, spoolDisk, postgresArguments, killPointDirectory, workerImports, secondWorkerPort, stop, remove: () => rm(dataDir, { recursive: true, force: true }) };
   } catch (error) {
     await stop();
     throw error;
   }
 }
-
-/** What only a worker of the laboratory has. */
-export const workerImports = ['chaos/worker-clock.ts', 'chaos/laboratory/pipeline.ts'];
 
 function withMoreArguments(service: EmbeddedService, more: readonly string[]): EmbeddedService {
   if (service.name !== 'postgres') return service;

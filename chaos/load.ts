@@ -6,7 +6,15 @@ import { until } from './until.ts';
 import type { World } from './world.ts';
 
 /** What the load generator is asked for. */
-export type LoadParameters = { readonly rate: number; readonly updates: string; readonly deletes: string; readonly late: string; readonly transactionSeed: number };
+export type LoadParameters = {
+  /** Events per second. */
+  readonly rate: number;
+  readonly updates: string;
+  readonly deletes: string;
+  readonly late: string;
+  /** Of the transactions of every shape beside it; undefined: there are none. */
+  readonly transactionSeed: number | undefined;
+};
 
 export function drawLoad(random: Random): LoadParameters {
   return {
@@ -39,13 +47,13 @@ export class Load {
     const { name, config, instance } = this.#world;
     const gate = () => this.#gate;
     if (name === 'laboratory') {
-      this.#transactions = writeLaboratory(config.sourceUrl, transactionSeed, gate, this.#end.signal);
+      this.#transactions = writeLaboratory(config.sourceUrl, transactionSeed ?? 0, gate, this.#end.signal);
       return;
     }
     const args = ['--pipeline', name, '--rate', String(rate), '--updates', updates, '--deletes', deletes, '--late', late];
     await startProcess(instance.start, { name: 'load', entry: 'bench/load/main.ts', args, stopMs: 5_000 });
     this.#hasGenerator = true;
-    this.#transactions = writeRandomTransactions(config.sourceUrl, name, transactionSeed, gate, this.#end.signal);
+    if (transactionSeed !== undefined) this.#transactions = writeRandomTransactions(config.sourceUrl, name, transactionSeed, gate, this.#end.signal);
   }
 
   /** Nothing writes to the pipeline's tables while `work` goes on, but what was begun before. One at a time. */

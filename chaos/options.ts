@@ -23,13 +23,13 @@ export function parseChaosOptions(args: readonly string[], faults: readonly Faul
     if (!faults.some((fault) => fault.name === name)) throw new BadInput(`There is no fault ${name}. See all of them with: ./sluice chaos --list`);
   }
   return {
-    seed: values.seed === undefined ? randomSeed : amount('--seed', values.seed, 0, 0xffff_ffff, '7'),
-    minutes: values.minutes === undefined ? 5 : amount('--minutes', values.minutes, 0.1, 24 * 60, '5'),
+    seed: values.seed === undefined ? randomSeed : amount('--seed', values.seed, { least: 0, most: 0xffff_ffff, example: '7' }),
+    minutes: values.minutes === undefined ? 5 : amount('--minutes', values.minutes, { least: 0.1, most: 24 * 60, example: '5', whole: false }),
     pipeline,
     faults: values.fault,
     json: values.json,
     list: values.list,
-    portBase: values['port-base'] === undefined ? 7_700 : amount('--port-base', values['port-base'], 1_024, 65_000, '7700'),
+    portBase: values['port-base'] === undefined ? 7_700 : amount('--port-base', values['port-base'], { least: 1_024, most: 65_000, example: '7700' }),
   };
 }
 
@@ -56,9 +56,11 @@ function parsed(args: readonly string[]) {
   }
 }
 
-function amount(option: string, text: string, least: number, most: number, example: string): number {
+export type Amount = { readonly least: number; readonly most: number; readonly example: string; readonly command?: string; readonly whole?: boolean };
+
+/** Throws BadInput with what to type. */
+export function amount(option: string, text: string, { least, most, example, command = 'chaos', whole = true }: Amount): number {
   const value = Number(text);
-  const isWhole = option === '--minutes' || Number.isInteger(value);
-  if (text.trim() !== '' && isWhole && value >= least && value <= most) return value;
-  throw new BadInput(`${option} ${text} is not a ${option === '--minutes' ? '' : 'whole '}number from ${least} to ${most}. For example: ./sluice chaos ${option} ${example}`);
+  if (text.trim() !== '' && (!whole || Number.isInteger(value)) && value >= least && value <= most) return value;
+  throw new BadInput(`${option} ${text} is not a ${whole ? 'whole ' : ''}number from ${least} to ${most}. For example: ./sluice ${command} ${option} ${example}`);
 }

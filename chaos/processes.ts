@@ -5,7 +5,7 @@ import { type Identity, isAlive } from '../infra/supervisor/identity.ts';
 import { startProcess } from '../infra/supervisor/product.ts';
 import { waitUntil } from '../infra/supervisor/wait.ts';
 import { until } from './until.ts';
-import { type ChaosInstance, workerImports } from './instance.ts';
+import type { ChaosInstance } from './instance.ts';
 
 export type ProcessName = 'postgres' | 'redis' | 'clickhouse' | 'temporal' | 'receiver' | 'worker' | 'worker-2' | 'api' | 'load';
 
@@ -81,7 +81,7 @@ export class Processes {
   /** A worker beside the first one, with the same data directory. */
   async startSecondWorker(signal: AbortSignal): Promise<void> {
     if (this.#hasSecond) return this.start('worker-2', signal);
-    const { workerStart, secondWorkerPort } = this.#instance;
+    const { workerStart, workerImports, secondWorkerPort } = this.#instance;
     const start = { ...workerStart, signal, plan: { ...workerStart.plan, config: { ...workerStart.plan.config, workerPort: secondWorkerPort } } };
     this.#hasSecond = true;
     await startProcess(start, { name: 'worker-2', entry: 'workers/main.ts', imports: workerImports, endpoint: 'worker', stopMs: 10_000 });

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Random } from '../bench/load/random.ts';
 import { CouldNotVerify, verifyPipeline } from '../client/verify.ts';
-import { parseLsn } from '../core/position.ts';
 import type { Verification } from '../core/verification.ts';
 import { drawTurns, inOrder, type Turn } from './draw.ts';
 import type { Fault } from './fault.ts';
@@ -14,7 +13,6 @@ import type { World } from './world.ts';
 
 /** Longer than any lane may back off, and than a first load of what a run writes. */
 const recoveryMs = 120_000;
-const quietMs = 120_000;
 
 /** Load and faults, then quiet, then the comparison. Never throws but when it is stopped: what went wrong is in the report. */
 export async function runChaos(world: World, options: ChaosOptions, faults: readonly Fault[], say: (line: string) => void, signal: AbortSignal): Promise<Omit<ChaosReport, 'kept'>> {
@@ -47,7 +45,7 @@ export async function runChaos(world: World, options: ChaosOptions, faults: read
       if (done.some(({ ok }) => !ok)) break;
     }
     transactions = (await load.stop()) ?? {};
-    quietSeconds = await quiet(world, signal);
+    quietSeconds = await world.quiet(signal);
     say(`quiet after ${quietSeconds.toFixed(1)} s; comparing`);
     verification = await verifyPipeline(world.config, world.name);
     error = crashes(world);
@@ -128,15 +126,6 @@ async function oneTurn(world: World, options: ChaosOptions, { faults, apartMs, s
 function crashes(world: World): string | null {
   const bad = (['worker', 'worker-2', 'api'] as const).flatMap((name) => world.processes.endings(name).filter((why) => why !== 'SIGKILL' && why !== 'exit code 0').map((why) => `${name} ended by itself (${why})`));
   return bad.length === 0 ? null : `${bad.join(', ')}: see its log.`;
-}
-
-/** Until every lane has all that was ever written. */
-async function quiet(world: World, signal: AbortSignal): Promise<number> {
-  const startedAt = performance.now();
-  const { rows } = await world.source.query<{ lsn: string }>('select pg_current_wal_lsn()::text as lsn');
-  await world.fences.passed(parseLsn(rows[0]!.lsn), { timeoutMs: quietMs, signal, onLook: async () => {} });
-  await world.untilRunning(signal);
-  return (performance.now() - startedAt) / 1000;
 }
 
 function repeatCommand({ seed, minutes, pipeline, faults }: ChaosOptions): string {

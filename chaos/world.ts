@@ -8,6 +8,7 @@ import { pipelines, type PipelineStatus, pipelineStatuses, resumePipeline } from
 import { withTemporal } from '../client/temporal-connection.ts';
 import type { Config } from '../core/config.ts';
 import type { Pipeline } from '../core/pipeline.ts';
+import { type Lsn, parseLsn } from '../core/position.ts';
 import type { Proxied } from './addresses.ts';
 import type { HttpFront } from './http-front.ts';
 import { type ChaosInstance, type InstanceOptions, startChaosInstance } from './instance.ts';
@@ -90,6 +91,19 @@ export class World {
     return (await pipelineStatuses(this.config)).find(({ name }) => name === this.name)!;
   }
 
+  async walEnd(): Promise<Lsn> {
+    const { rows } = await this.source.query<{ lsn: string }>('select pg_current_wal_lsn()::text as lsn');
+    return parseLsn(rows[0]!.lsn);
+  }
+
+  /** Until every lane has all that was ever written. Returns the seconds it took. */
+  async quiet(signal: AbortSignal): Promise<number> {
+    const startedAt = performance.now();
+    await this.fences.passed(await this.walEnd(), { timeoutMs: quietMs, signal, onLook: async () => {} });
+    await this.untilRunning(signal);
+    return (performance.now() - startedAt) / 1000;
+  }
+
   /** The pipeline, its capture and every lane run, as far as the workflow says. */
   untilRunning(signal: AbortSignal, timeoutMs = 60_000): Promise<void> {
     const runs = async () => {
@@ -149,6 +163,8 @@ export class World {
     await this.instance.stop();
   }
 }
+
+const quietMs = 120_000;
 
 function poolOf(connectionString: string): Pool {
   const pool = new Pool({ connectionString, application_name: 'sluice chaos', max: 6, connectionTimeoutMillis: 5_000 });

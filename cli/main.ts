@@ -3,7 +3,7 @@ import { type CommandDef, defineCommand, runCommand, runMain } from 'citty';
 import { strict, UsageError } from './strict.ts';
 
 /** Every command is the file of its name, loaded when it is used. */
-const commands = ['up', 'down', 'status', 'logs', 'pause', 'resume', 'load', 'verify', 'dlq', 'bench', 'chaos', 'test'];
+const commands = ['up', 'down', 'status', 'logs', 'pause', 'resume', 'load', 'verify', 'dlq', 'bench', 'chaos', 'soak', 'outage', 'test'];
 
 const main = defineCommand({
   meta: { name: 'sluice', description: 'Postgres change streams into windows and rows, run by Temporal' },

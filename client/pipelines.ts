@@ -3,6 +3,7 @@ import type { Config } from '../core/config.ts';
 import { pipelineWorkflowId, taskQueue } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
 import type { WorkflowStatus } from '../workflows/messages.ts';
+import type { PipelineInput } from '../workflows/pipeline.ts';
 import { pipelineStatus, type PipelineStatus } from './pipeline-status.ts';
 import { readProgress, type ProgressByPart } from './progress.ts';
 import { registerSearchAttributes, startAttributes } from './search-attributes.ts';
@@ -19,12 +20,12 @@ export class UnknownName extends Error {
   override readonly name = 'UnknownName';
 }
 
-/** Starts the workflows of these pipelines (all by default) that do not run; the others take over changed settings. */
-export async function ensurePipelines(config: Config, names: readonly string[] = Object.keys(pipelines)): Promise<void> {
+/** Starts the workflows of these pipelines (all by default) that do not run, with `input`; the others take over changed settings. */
+export async function ensurePipelines(config: Config, names: readonly string[] = Object.keys(pipelines), input: Omit<PipelineInput, 'name'> = {}): Promise<void> {
   for (const name of names) assertPipeline(name);
   await withTemporal(config, async (client, connection) => {
     await registerSearchAttributes(connection, config.temporalNamespace);
-    for (const name of names) await ensure(client, name);
+    for (const name of names) await ensure(client, { ...input, name });
   });
 }
 
@@ -42,13 +43,14 @@ export function resumePipeline(config: Config, name: string, lane?: string): Pro
   return signalled(config, name, lane, { signal: lane === undefined ? 'resume' : 'resumeLane', reached: (state) => state === 'running' || state === 'loading' || state === 'held' });
 }
 
-async function ensure(client: Client, name: string): Promise<void> {
+async function ensure(client: Client, input: PipelineInput): Promise<void> {
+  const { name } = input;
   const workflowId = pipelineWorkflowId(name);
   try {
     await client.workflow.start('pipeline', {
       workflowId,
       taskQueue,
-      args: [{ name }],
+      args: [input],
       typedSearchAttributes: startAttributes(name, 'pipeline', 'loading'),
       staticSummary: `pipeline ${name}`,
       // one that a worker took with it when it drained or died is handed out again after this; each takes milliseconds
