@@ -5,7 +5,9 @@ import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import type { ReplayActivities } from '../../activities/replay.ts';
 import type { Activities, LaneStepInput, SlotLag, StepInput, StepResult } from '../../activities/steps.ts';
+import type { VerifyActivities } from '../../activities/verify.ts';
 import type { Lane } from '../../core/define/lanes.ts';
 import { position, type Position } from '../../core/position.ts';
 import { workerOptions } from '../../workers/worker-options.ts';
@@ -44,8 +46,10 @@ export class Stage {
   definitionHash = 'first';
   step: Step = (input, part) => this.plainStep(input, part);
   load: () => Promise<void> = async () => {};
+  /** Of the workflows beside the pipeline's. */
+  beside: Partial<ReplayActivities & VerifyActivities> = {};
 
-  get activities(): Activities {
+  get activities(): Activities & Partial<ReplayActivities & VerifyActivities> {
     const lane = (input: LaneStepInput) => this.#step(input, input.lane);
     return {
       describe: async () => ({ lanes, definitionHash: this.definitionHash, stepMs: this.stepMs, heartbeatMs: 200, loaded: this.loaded }),
@@ -65,6 +69,7 @@ export class Stage {
       http: lane,
       'postgres-results': lane,
       'redis-results': lane,
+      ...this.beside,
     };
   }
 

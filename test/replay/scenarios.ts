@@ -1,10 +1,13 @@
+import { WorkflowFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import { notComparable } from '../../core/verification.ts';
 import type { HoldReport } from '../../workflows/messages.ts';
 import { at, laneState, refused, RunningPipeline, Stage, waited } from '../orchestration/stage.ts';
 
 /** What a recorded history contains. Each returns the run ids whose histories are kept. */
 export type Scenario = (address: string) => Promise<readonly unknown[]>;
 
-export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'fresh-run': freshRun, 'paused-slot': pausedSlot };
+export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'fresh-run': freshRun, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared };
 
 async function pauseAndLanes(address: string): Promise<readonly unknown[]> {
   const stage = quick();
@@ -92,4 +95,47 @@ async function pausedSlot(address: string): Promise<readonly unknown[]> {
   await pipeline.handle.signal('resume');
   await pipeline.until(({ state }) => state === 'running' && stage.running.size === 4);
   return [await pipeline.handle.fetchHistory()];
+}
+
+/** Two lanes have letters; the first attempt at the second lane's fails, and one of its letters waits on. Then a replay that stops. */
+async function deadLettersReplayed(address: string): Promise<readonly unknown[]> {
+  const stage = quick();
+  let attempts = 0;
+  stage.beside = {
+    lanesToReplay: async ({ lane }) => (lane === undefined ? ['aggregate', 'enriched'] : [lane]),
+    replay: async ({ lane, id }) => {
+      if (id !== undefined) throw refused('the table was dropped');
+      if (lane === 'enriched' && attempts++ === 0) throw new Error('connection refused');
+      return { replayed: 2, waiting: lane === 'enriched' ? 1 : 0, first: lane === 'enriched' ? [7] : [] };
+    },
+  };
+  return beside(address, stage, 'replay', [{ pipeline: stage.name }, { pipeline: stage.name, lane: 'enriched', id: 7 }]);
+}
+
+/** One comparison that finds a difference, and one that cannot be made. */
+async function compared(address: string): Promise<readonly unknown[]> {
+  const stage = quick();
+  const digest = { rows: 1, checksum: '1' };
+  const unequal = { sink: 'enriched', what: 'rows', expected: digest, actual: { rows: 0, checksum: '0' }, equal: false, differences: [{ kind: 'missing', key: { id: '1' } }] } as const;
+  stage.beside = {
+    verify: async ({ pipeline, reachMs }) => {
+      if (reachMs === 1) throw ApplicationFailure.nonRetryable('lane enriched is parked', notComparable);
+      return { pipeline, position: at(100), equal: false, checks: [unequal] };
+    },
+  };
+  return beside(address, stage, 'verify', [{ name: stage.name }, { name: stage.name, reachMs: 1 }]);
+}
+
+/** The histories of workflows that go on beside a pipeline, one after another, however they end. */
+async function beside(address: string, stage: Stage, type: 'replay' | 'verify', inputs: readonly object[]): Promise<readonly unknown[]> {
+  await using pipeline = await RunningPipeline.start(stage, address);
+  const histories: unknown[] = [];
+  for (const [index, input] of inputs.entries()) {
+    const handle = await pipeline.client.workflow.start(type, { workflowId: `${type}/${stage.name}/${index}`, taskQueue: stage.taskQueue, args: [input] });
+    await handle.result().catch((error: unknown) => {
+      if (!(error instanceof WorkflowFailedError)) throw error;
+    });
+    histories.push(await handle.fetchHistory());
+  }
+  return histories;
 }
