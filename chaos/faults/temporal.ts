@@ -4,6 +4,7 @@ import { pipelineWorkflowId } from '../../core/workflow-names.ts';
 import { DidNotStrike, type Fault } from '../fault.ts';
 import { recovered } from '../recovery.ts';
 import { until } from '../until.ts';
+import type { World } from '../world.ts';
 
 const killed: Fault = {
   name: 'temporal/killed',
