@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openSegmentLog } from '../connectors/spool/segment-log.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { resolve } from '../core/define/resolve.ts';
-import { position, type Position } from '../core/position.ts';
+import { parsePosition, position, type Position } from '../core/position.ts';
 import { SegmentBuilder } from '../core/segment-builder.ts';
 import definition from '../pipelines/engagement.ts';
 import { captureStart } from './capture-start.ts';
@@ -21,18 +21,18 @@ describe('where a capture goes on', () => {
   afterEach(() => rm(directory, { recursive: true }));
 
   /** A spool of three segments, (100, 101] to (102, 103]; none if it is empty. */
-  async function start(options: { empty?: boolean; confirmedTo?: Position; loadedAt?: Position; readFence: (lane: string) => Promise<Position | undefined> }) {
+  async function start(options: { empty?: boolean; epoch?: number; confirmedTo?: Position; loadedAt?: Position; readFence: (lane: string) => Promise<Position | undefined> }) {
     const log = await openSegmentLog({ directory, shard: pipeline.name });
     const builder = new SegmentBuilder(pipeline, { epoch: 1, from: at(100), seq: await log.next(7) });
     for (const lsn of [101n, 102n, 103n]) builder.transaction({ lsn, commitTimeMs: 1e12, events: [], canaryMs: 1e12 }).cut();
     if (!options.empty) await log.append(builder.segments);
     const { confirmedTo, loadedAt, readFence } = options;
-    const found = await captureStart({ pipeline, clock, log, loadedAt, confirmedTo, readFence });
-    return { ...found, after: found.after?.seq, next: await log.next(1_000) };
+    const found = await captureStart({ pipeline, clock, log, epoch: options.epoch ?? 1, loadedAt, confirmedTo, readFence });
+    return { ...found, after: found.after?.seq, tail: (await log.tail())?.seq };
   }
 
   test('at the tail', async () => {
-    expect(await start({ readFence: async () => at(102) })).toEqual({ start: at(103), after: 9, reached: at(103), next: 10 });
+    expect(await start({ readFence: async () => at(102) })).toEqual({ start: at(103), after: 9, reached: at(103), tail: 9 });
   });
 
   test.each([
@@ -50,15 +50,25 @@ describe('where a capture goes on', () => {
 
   test('E5: an empty spool: at the sink that is furthest behind, once every one has said where it is', async () => {
     const fences: Record<string, Position> = { aggregate: at(105), external: at(104), enriched: at(106) };
-    expect(await start({ empty: true, readFence: async (lane) => fences[lane] })).toMatchObject({ start: at(104), after: undefined, reached: at(106), next: 7 });
+    expect(await start({ empty: true, readFence: async (lane) => fences[lane] })).toMatchObject({ start: at(104), after: undefined, reached: at(106), tail: undefined });
     await expect(start({ empty: true, readFence: () => Promise.reject(new Error('away')) })).rejects.toThrow('away');
     await expect(start({ empty: true, readFence: async (lane) => (lane === 'external' ? undefined : at(104)) })).rejects.toThrow(/external cannot say how far it is/);
   });
 
-  test('I4: a sink below the spool: there, if the source still has what is between; the spool is given up', async () => {
+  test('I4: a sink below the spool: there, if the source was not told to forget what is between; the spool is to be given up, but only once that is sure', async () => {
     const readFence = async (lane: string) => (lane === 'enriched' ? at(95) : at(103));
     expect(await start({ confirmedTo: at(96), readFence })).toMatchObject({ start: at(103), after: 9 });
     await rm(join(directory, pipeline.name), { recursive: true });
-    expect(await start({ confirmedTo: at(95), readFence })).toEqual({ start: at(95), after: undefined, reached: at(103), next: 10 });
+    expect(await start({ confirmedTo: at(95), readFence })).toEqual({ start: at(95), after: undefined, reached: at(103), startsOver: true, tail: 9 });
+  });
+
+  test.each([
+    ['the spool is', at(104), {}],
+    ['a sink is', position(2, 50n, 0), {}],
+    ['a sink is, and the spool is empty,', position(2, 50n, 0), { empty: true }],
+  ])('E1: %s of a later load than the state database knows', async (_, fence, more) => {
+    const readFence = async () => fence;
+    const epoch = parsePosition(fence).epoch - 1;
+    await expect(start({ ...more, epoch, confirmedTo: at(90), readFence })).rejects.toThrow(/state database knows of load \d only. Was it restored/);
   });
 });

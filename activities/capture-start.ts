@@ -1,17 +1,19 @@
 import type { CaptureOptions } from '../connectors/postgres/capture.ts';
 import { greatestOf, smallestOf } from '../connectors/postgres/fences.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
-import type { Appender, SegmentLog } from '../connectors/spool/segment-log.ts';
+import type { SegmentLog } from '../connectors/spool/segment-log.ts';
 import { pause, type Clock } from '../core/clock.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import type { Pipeline } from '../core/pipeline.ts';
-import type { Position } from '../core/position.ts';
+import { parsePosition, type Position } from '../core/position.ts';
 
 export type CaptureStart = {
   readonly pipeline: Pipeline;
   readonly clock: Clock;
-  readonly log: Pick<SegmentLog & Appender, 'tail' | 'oldest' | 'startOver'>;
+  readonly log: Pick<SegmentLog, 'tail' | 'oldest'>;
+  /** Of the load that the state database knows as the last one. */
+  readonly epoch: number;
   /** Where the last load ended. */
   readonly loadedAt: Position | undefined;
   /** Up to here the source was told to forget. */
@@ -23,12 +25,21 @@ export type CaptureStart = {
 /**
  * Where a capture goes on: at the spool's tail; a spool from before the last load is continued where that load ended
  * (E28). If the spool is empty, or was lost, where the sink that is furthest behind is (E5). So it is too if the spool
- * begins above that sink, and the source still has what is between. `reached` is the greatest position that the spool or
- * any sink has.
+ * begins above that sink, and nothing that is between was confirmed to the source: then the spool is to be given up
+ * (`startsOver`). `reached` is the greatest position that the spool or any sink has; throws ConfigurationError if that is
+ * of a later load than the state database knows of.
  *
  * A sink that does not answer holds up nothing as long as there is a spool: then its fence is merely not known.
  */
-export async function captureStart(options: CaptureStart): Promise<Pick<CaptureOptions, 'start' | 'after' | 'reached'>> {
+export async function captureStart(options: CaptureStart): Promise<Start> {
+  const start = await startOf(options);
+  assertKnownLoad(options, start.reached);
+  return start;
+}
+
+type Start = Pick<CaptureOptions, 'start' | 'after' | 'reached' | 'startsOver'>;
+
+async function startOf(options: CaptureStart): Promise<Start> {
   const { pipeline, log, loadedAt, confirmedTo } = options;
   const [after, oldest] = [await log.tail(), await log.oldest()];
   if (!after || !oldest) return beginning(pipeline, await fencesOf(options));
@@ -37,19 +48,24 @@ export async function captureStart(options: CaptureStart): Promise<Pick<CaptureO
   const [smallest, greatest = after.to] = [smallestOf(fences), greatestOf(fences)];
   const reached = greatest > after.to ? greatest : after.to;
   if (smallest === undefined || smallest >= oldest.from || confirmedTo === undefined || confirmedTo > smallest) return { start: after.to, after, reached };
-  await log.startOver();
-  return { start: smallest, after: undefined, reached };
+  return { start: smallest, after: undefined, reached, startsOver: true };
 }
 
 export function segmentLanes(pipeline: Pipeline): readonly string[] {
   return lanesOf(pipeline).flatMap(({ name, reads }) => (reads === 'segments' ? [name] : []));
 }
 
-function beginning(pipeline: Pipeline, fences: Fences): Pick<CaptureOptions, 'start' | 'after' | 'reached'> {
+function beginning(pipeline: Pipeline, fences: Fences): Start {
   const start = smallestOf(fences);
   const without = [...fences].flatMap(([lane, fence]) => (fence === undefined ? [lane] : []));
   if (start === undefined) throw new ConfigurationError(`The spool of ${pipeline.name} is empty, and ${without.join(', ')} cannot say how far it is: its destination has no fence. ${loadAnew(pipeline.name)}`);
   return { start, after: undefined, reached: greatestOf(fences)! };
+}
+
+/** E1: what is read under an older epoch lies below every fence: each lane would believe to have it, and the source would be told to forget it. */
+function assertKnownLoad({ pipeline: { name }, epoch }: CaptureStart, reached: Position): void {
+  const { epoch: last } = parsePosition(reached);
+  if (last > epoch) throw new ConfigurationError(`The spool or a destination of pipeline ${name} is at position ${reached}, of load ${last}, and the state database knows of load ${epoch} only. Was it restored to an earlier time? Restore it to a later one and type ./sluice resume ${name}, or start over. ${loadAnew(name)}`);
 }
 
 type Fences = ReadonlyMap<string, Position | undefined>;

@@ -21,7 +21,7 @@ export function captureStep(runtime: Runtime, input: StepInput): Promise<StepRes
     if (shard?.state !== 'streaming') throw new ConfigurationError(`Pipeline ${pipeline.name} is not loaded, though it was: is the state database another one? ${loadAnew(pipeline.name)}`);
     const log = await runtime.log(pipeline.name);
     const lanes = segmentLanes(pipeline);
-    const { start, after, reached } = await captureStart({ pipeline, clock: systemClock, log, loadedAt: shard.loadedAt, confirmedTo: shard.confirmed?.to, readFence: (lane) => runtime.destinations.readFence(pipeline, lane) });
+    const begin = await captureStart({ pipeline, clock: systemClock, log, epoch: shard.epoch, loadedAt: shard.loadedAt, confirmedTo: shard.confirmed?.to, readFence: (lane) => runtime.destinations.readFence(pipeline, lane) });
     let before = { events: 0, segments: 0 };
     const result = await capture({
       pipeline,
@@ -32,9 +32,7 @@ export function captureStep(runtime: Runtime, input: StepInput): Promise<StepRes
       shard,
       readConfirmed: async () => (await readShard(state, pipeline.name))?.confirmed,
       recordConfirmed: (confirmed) => recordConfirmed(state, pipeline.name, shard.epoch, confirmed),
-      start,
-      after,
-      reached,
+      ...begin,
       dimensionsAt: (at) => dimensionsAt(keptVersions(state, pipeline.name), log, pipeline, at),
       fences: () => runtime.progress.fences(pipeline.name, lanes),
       signal,

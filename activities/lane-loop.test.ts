@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
+import { appendClaim } from '../connectors/postgres/claim.ts';
 import { openSegmentLog } from '../connectors/spool/segment-log.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { resolve } from '../core/define/resolve.ts';
@@ -184,5 +185,28 @@ describe('a lane', () => {
     const rebuild = async () => (sink.fence = builder.segments[0]!.header.to);
     await run({ rebuild, onApplied: () => stop.abort() });
     expect(sink.applied.map(({ seqs }) => seqs)).toEqual([[2]]);
+  });
+
+  describe('E28: whose destination was restored to a time before a load', () => {
+    const loaded = position(2, 500n, 0);
+    beforeEach(async () => {
+      await append(2);
+      expect(await appendClaim(log, { captureId: 'later', claim: { definitionHash: '', systemIdentifier: '', timeline: 1, epoch: 2, slot: '', binary: true }, start: loaded, after: builder.segments.at(-1)!.header, firstSeq: 0 })).toBeDefined();
+    });
+
+    test('stops: what only the load found is not in the stream', async () => {
+      await expect(run()).rejects.toThrow(/of load 1, and the stream goes on with load 2.*Restore it to a later one/);
+      expect(sink.fence).toBe(start);
+    });
+
+    test('is rebuilt if that is possible, and stops if that does not help', async () => {
+      await expect(run({ rebuild: async () => start })).rejects.toThrow(/of load 1/);
+      const rebuild = async () => {
+        stop.abort();
+        return (sink.fence = loaded);
+      };
+      expect(await run({ rebuild })).toBe('asked');
+      expect(sink.applied).toEqual([]);
+    });
   });
 });

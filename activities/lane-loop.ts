@@ -4,7 +4,7 @@ import { SpoolTooShort, type SegmentLog } from '../connectors/spool/segment-log.
 import { pause, type Clock } from '../core/clock.ts';
 import { killPoint } from '../core/kill-point.ts';
 import { loadAnew } from '../core/load-anew.ts';
-import type { Position } from '../core/position.ts';
+import { parsePosition, type Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
 import type { StepEnd } from './steps.ts';
 
@@ -41,8 +41,8 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
     loop.onFence(fence);
     if (until !== undefined && fence >= until) return fence === until ? 'held' : 'past';
     const segments = signal.aborted ? [] : await nextSegments(loop, fence, begunMs + loop.gatherMs);
-    if (segments === undefined) {
-      fence = await loop.rebuild!();
+    if (segments instanceof ConfigurationError) {
+      fence = await rebuilt(loop, fence, segments);
       continue;
     }
     if (segments.length === 0) return 'asked';
@@ -66,17 +66,24 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
   }
 }
 
-/** Empty when the signal aborts first; undefined when they are gone, and the destination can be rebuilt without them (I4). */
-async function nextSegments({ pipeline, name, log, until, maxRows, clock, signal, rebuild }: LaneLoop, fence: Position, gatherUntilMs: number): Promise<readonly Segment[] | undefined> {
+/** Empty when the signal aborts first; an error if what follows the fence is not to be had from the spool (I4). */
+async function nextSegments({ pipeline, name, log, until, maxRows, clock, signal }: LaneLoop, fence: Position, gatherUntilMs: number): Promise<readonly Segment[] | ConfigurationError> {
   let segments: readonly Segment[];
   try {
     segments = await log.read(fence, { maxRows }, signal);
   } catch (error) {
     if (!(error instanceof SpoolTooShort)) throw error;
-    if (rebuild) return undefined;
-    throw new ConfigurationError(
+    return new ConfigurationError(
       `Lane ${name}: its destination is at position ${fence}, and the spool begins at ${error.oldest}: what is between was trimmed (spoolKeep). Was the destination restored to an earlier time? Restore it to a later one and type ./sluice resume ${pipeline} --lane ${name}, or start over. ${loadAnew(pipeline)}`,
       { cause: error },
+    );
+  }
+  const { epoch } = parsePosition(fence);
+  const load = segments.map(({ header }) => parsePosition(header.to).epoch).find((each) => each !== epoch);
+  // E28: what a load found, sinks have from that load alone; in the stream its place looks as if nothing were there
+  if (load !== undefined) {
+    return new ConfigurationError(
+      `Lane ${name}: its destination is at position ${fence}, of load ${epoch}, and the stream goes on with load ${load}, which found rows that are not in it. Was the destination restored to an earlier time? Restore it to a later one and type ./sluice resume ${pipeline} --lane ${name}, or start over. ${loadAnew(pipeline)}`,
     );
   }
   const isBehind = rowsIn(segments) >= maxRows / 2;
@@ -88,6 +95,13 @@ async function nextSegments({ pipeline, name, log, until, maxRows, clock, signal
     segments = await log.read(fence, { maxRows }, signal);
   }
   return until === undefined ? segments : segments.filter(({ header }) => header.from < until);
+}
+
+/** Out of what others keep; throws `why` if the destination cannot be, or is then where it was. */
+async function rebuilt({ rebuild }: LaneLoop, fence: Position, why: ConfigurationError): Promise<Position> {
+  const found = await rebuild?.();
+  if (found === undefined || found === fence) throw why;
+  return found;
 }
 
 function rowsIn(segments: readonly Segment[]): number {

@@ -23,7 +23,7 @@ import { assertNoGap, assertNoPhantoms, assertSameSource, assertSlot } from './s
 import type { Confirmed, ShardState } from './shard-state.ts';
 import { appendClaim } from './claim.ts';
 import { greatestOf, smallestOf } from './fences.ts';
-import type { Source, SourceStream } from './source.ts';
+import type { Slot, Source, SourceStream } from './source.ts';
 import type { SourceCatalog } from './source-catalog.ts';
 import { sourceNames } from './source-catalog.ts';
 import { readStreamEnd, type StreamEnd } from './stream-gap.ts';
@@ -43,6 +43,8 @@ export type CaptureOptions = {
   readonly start: Position;
   /** The segment that the chain goes on behind; undefined: it begins. If that is not the tail any more, the capture fails. */
   readonly after: SegmentHeader | undefined;
+  /** What the log has is given up first, once it is sure that the source has all that follows `start`. */
+  readonly startsOver?: boolean;
   /** The greatest position that the spool or any sink has. */
   readonly reached: Position;
   /** Every dimension's rows as of a place in the stream (E16). */
@@ -144,6 +146,7 @@ class Capture {
     this.#timeline = present.timeline;
     // before anything is taken from it: the spool, whose claims say it too, may be lost
     if (recorded && recorded.timeline !== present.timeline) await this.#options.recordConfirmed({ ...recorded, timeline: present.timeline });
+    if (this.#options.startsOver) await this.#startOver(catalog.walEnd);
     const tail = await this.#claim(catalog, present.timeline);
     if (!tail) return this.#result('superseded');
     this.#position = tail.to;
@@ -192,13 +195,25 @@ class Capture {
 
   /** Returns what was confirmed to the slot, which from now on is ours (E6). */
   async #takeOver(end: StreamEnd, walEnd: Lsn): Promise<Lsn> {
-    const { pipeline } = this.#options;
-    const slot = await this.#source.slot();
-    assertSlot(pipeline.name, slot, end, walEnd);
-    // read after the slot: a capture that still runs elsewhere writes its record before it moves the slot
-    assertNoGap(pipeline.name, await this.#options.readConfirmed(), slot.confirmed, end);
+    const slot = await this.#slotWith(end, walEnd);
     if (slot.activePid !== undefined) await this.#source.disconnect(slot.activePid);
     return slot.confirmed;
+  }
+
+  /** Throws if it has not all that follows `end`. */
+  async #slotWith(end: StreamEnd, walEnd: Lsn): Promise<Slot> {
+    const { name } = this.#options.pipeline;
+    const slot = await this.#source.slot();
+    assertSlot(name, slot, end, walEnd);
+    // read after the slot: a capture that still runs elsewhere writes its record before it moves the slot
+    assertNoGap(name, await this.#options.readConfirmed(), slot.confirmed, end);
+    return slot;
+  }
+
+  async #startOver(walEnd: Lsn): Promise<void> {
+    const { log, start } = this.#options;
+    await this.#slotWith({ position: start, endLsn: parsePosition(start).lsn, committedMs: undefined }, walEnd);
+    await log.startOver();
   }
 
   /** E3: whoever appends the claim owns the shard; what it reads with is on record. Undefined: another was first. */

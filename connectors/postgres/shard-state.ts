@@ -70,13 +70,14 @@ export async function endLoad(state: Queryable, pipeline: string, epoch: number,
 
 export type Loaded = { readonly position: Position; readonly systemIdentifier: string; readonly tables: TableIds };
 
-/** To be called before the source is told. */
+/** To be called before the source is told. Throws LoadSuperseded: then it must not be told. */
 export async function recordConfirmed(state: Queryable, pipeline: string, epoch: number, { lsn, to, timeline }: Confirmed): Promise<void> {
-  await state.query(
+  const { rowCount } = await state.query(
     `update sluice.shard set confirmed_lsn = greatest(confirmed_lsn, $3::pg_lsn), confirmed_to = greatest(confirmed_to, $4), timeline = $5
       where pipeline = $1 and shard = $1 and epoch = $2`,
     [pipeline, epoch, lsnText(lsn), to, timeline ?? null],
   );
+  if (rowCount !== 1) throw new LoadSuperseded(pipeline, epoch);
 }
 
 export class LoadSuperseded extends Error {

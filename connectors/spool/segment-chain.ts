@@ -33,6 +33,7 @@ export class SegmentChain {
   push(header: SegmentHeader, bytes: number, nowMs: number): void {
     const { tail } = this;
     if (tail && !continues(tail, header)) throw new BrokenChain(`segment ${header.seq} of ${header.shard} begins at ${header.from}, and segment ${tail.seq} ends at ${tail.to}`);
+    if (header.to < header.from) throw new BrokenChain(`segment ${header.seq} of ${header.shard} ends at ${header.to}, before it begins at ${header.from}`);
     this.#headers.push(header);
     this.#bytesUpTo.push((this.#bytesUpTo.at(-1) ?? 0) + bytes);
     this.#knownSince.push(nowMs);

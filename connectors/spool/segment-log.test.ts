@@ -180,4 +180,16 @@ describe('the log of segments', () => {
     await writeFile(join(directory, 'trending', name), bytes);
     await expect((await open()).read(start, { maxRows: 10 }, never)).rejects.toThrow(/checksum/);
   });
+
+  test('trims that overlap forget what they delete, and no more', async () => {
+    const list = segments(30);
+    const log = await openSegmentLog({ doubtMs: 20, directory, shard: 'trending', files: { ...systemFiles, remove: (path) => new Promise((done) => setTimeout(done, 2)).then(() => systemFiles.remove(path)) } });
+    await log.next(1);
+    await log.append(list);
+    aheadMs = 1_000;
+    await new Promise((done) => setTimeout(done, 5));
+    await Promise.all([log.trim(list[9]!.header.to, 0), log.trim(list[11]!.header.to, 0)]);
+    expect((await log.oldest())!.seq).toBe(13);
+    expect((await readdir(join(directory, 'trending'))).filter((name) => name.endsWith('.segment')).toSorted()[0]).toMatch(/^0*13\.segment$/);
+  });
 });

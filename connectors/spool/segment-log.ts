@@ -104,6 +104,7 @@ class Log implements SegmentLog, Appender {
   readonly #cache: SegmentCache;
   #appending: Promise<unknown> = Promise.resolve();
   #refreshing: Promise<unknown> = Promise.resolve();
+  #trimming: Promise<unknown> = Promise.resolve();
   #changed = Promise.withResolvers<void>();
   #lastAppend = Number.NEGATIVE_INFINITY;
 
@@ -181,13 +182,10 @@ class Log implements SegmentLog, Appender {
   }
 
   async trim(position: Position, keepMs: number): Promise<void> {
-    // another may stand in its place meanwhile
-    const chain = this.#chain;
-    const count = chain.trimmable(position, this.#clock.now() - keepMs);
-    if (count === 0) return;
-    await this.#spool.trim(chain.from(count, 1)[0]!.seq);
-    this.#size = undefined;
-    for (const { seq } of chain.drop(count)) this.#cache.forget(seq);
+    // one after another: each counts what is there when it begins
+    const run = this.#trimming.then(() => this.#trim(position, keepMs));
+    this.#trimming = run.catch(() => {});
+    return run;
   }
 
   bytesAfter(position: Position): number {
@@ -274,6 +272,16 @@ class Log implements SegmentLog, Appender {
   async #follows({ seq, from }: SegmentHeader): Promise<boolean> {
     const before = await this.#header(seq - 1);
     return before ? before.to === from : (await this.#spool.floor()) === seq;
+  }
+
+  async #trim(position: Position, keepMs: number): Promise<void> {
+    // another may stand in its place meanwhile
+    const chain = this.#chain;
+    const count = chain.trimmable(position, this.#clock.now() - keepMs);
+    if (count === 0) return;
+    await this.#spool.trim(chain.from(count, 1)[0]!.seq);
+    this.#size = undefined;
+    for (const { seq } of chain.drop(count)) this.#cache.forget(seq);
   }
 
   #push(header: SegmentHeader, bytes: number): void {

@@ -266,10 +266,10 @@ describe('capture', () => {
   });
 
   test('a definition that does not fit the source parks with what to type', async () => {
-    const attempt = async (more: Partial<typeof shard> = {}, url = database.url) =>
+    const attempt = async (more: Partial<typeof shard> = {}, url = database.url, begin: Partial<CaptureOptions> = {}) =>
       capture({
         pipeline, log, connect: () => connectSource(url, pipeline, { ...shard, ...more }.tables), clock: systemClock, captureId: crypto.randomUUID(), shard: { ...shard, ...more }, readConfirmed: async () => ({ ...shard, ...more }).confirmed, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start, after: await log.tail(), reached: (await log.tail())?.to ?? start,
-        dimensionsAt: async () => new Map(), fences: () => new Map(), signal: AbortSignal.timeout(10_000), onProgress: () => {},
+        dimensionsAt: async () => new Map(), fences: () => new Map(), signal: AbortSignal.timeout(10_000), onProgress: () => {}, ...begin,
       });
     await source.query('alter table engagement_events rename column device to gadget');
     const error: unknown = await attempt().catch((reason: unknown) => reason);
@@ -285,6 +285,9 @@ describe('capture', () => {
     await source.query("insert into engagement_events (event_type, event_ts) values ('pause', now())");
     await source.query("select pg_replication_slot_advance('sluice_engagement', pg_current_wal_lsn())");
     await expect(attempt()).rejects.toThrow(/advanced it or made it again/);
+    // nor is a spool given up for what the source does not have
+    await expect(attempt({}, database.url, { startsOver: true, start, after: undefined })).rejects.toThrow(/advanced it or made it again/);
+    expect(await log.tail()).toBeDefined();
     await expect(attempt({ confirmed: { lsn: 1n << 60n, to: 'f'.repeat(32) as Position, timeline: undefined } })).rejects.toThrow(/the spool was lost/);
     // what the publication leaves out never comes
     await source.query('alter publication sluice_engagement drop table engagement_events');

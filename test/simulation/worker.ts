@@ -62,7 +62,7 @@ export class Worker {
     const before = await state.call(this.process, () => state.confirmed);
     const log = await this.#segments();
     const lanes = segmentLanes(this.#pipeline);
-    const { start, after, reached } = await captureStart({ pipeline: this.#pipeline, clock: this.process.clock, log, loadedAt: this.#world.start, confirmedTo: before?.to, readFence: (lane) => this.#open(lane).sink.readFence() });
+    const begin = await captureStart({ pipeline: this.#pipeline, clock: this.process.clock, log, epoch: 1, loadedAt: this.#world.start, confirmedTo: before?.to, readFence: (lane) => this.#open(lane).sink.readFence() });
     const { reason } = await capture({
       pipeline: this.#pipeline,
       log,
@@ -76,9 +76,7 @@ export class Worker {
           const { lsn, to } = state.confirmed ?? confirmed;
           state.confirmed = { lsn: lsn > confirmed.lsn ? lsn : confirmed.lsn, to: to > confirmed.to ? to : confirmed.to, timeline: confirmed.timeline };
         }),
-      start,
-      after,
-      reached,
+      ...begin,
       dimensionsAt: (at) => dimensionsAt(state.versionsFor(this.process), log, this.#pipeline, at),
       fences: () => new Map(lanes.map((lane) => [lane, this.#fences.get(lane) ?? this.#world.reported.get(lane)])),
       signal,
