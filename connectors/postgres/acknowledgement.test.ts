@@ -4,7 +4,7 @@ import { Acknowledgement } from './acknowledgement.ts';
 
 describe('what is confirmed to the source', () => {
   test('I1, E6: a transaction end once every fence has passed its last event, not before', () => {
-    const acknowledgement = new Acknowledgement(1 << 30);
+    const acknowledgement = new Acknowledgement(1 << 30, 0n);
     acknowledgement.spooled(position(1, 100n, 3), 108n);
     acknowledgement.spooled(position(1, 200n, 1), 208n);
     expect(acknowledgement.confirm(undefined, 300n)).toBe(0n);
@@ -15,8 +15,7 @@ describe('what is confirmed to the source', () => {
   });
 
   test('E7: beyond maxSlotLag the spool is enough', () => {
-    const acknowledgement = new Acknowledgement(50);
-    acknowledgement.confirmed = 100n;
+    const acknowledgement = new Acknowledgement(50, 100n);
     acknowledgement.spooled(position(1, 120n, 1), 128n);
     expect(acknowledgement.confirm(undefined, 150n)).toBe(100n);
     expect(acknowledgement.confirm(undefined, 151n)).toBe(128n);

@@ -6,21 +6,17 @@ import { origin } from '../../core/position.ts';
  * transaction's last event; if the slot then holds back more WAL than `maxSlotLag`, once the spool has it.
  */
 export class Acknowledgement {
-  #maxSlotLag: bigint;
+  readonly #maxSlotLag: bigint;
   /** Ends of spooled segments that end with a whole transaction, ascending. */
   #ends: { readonly to: Position; readonly endLsn: Lsn }[] = [];
-  /** What was confirmed last; 0: nothing yet. */
-  confirmed: Lsn = 0n;
+  /** What was confirmed last. */
+  confirmed: Lsn;
   /** All events up to here are behind it. */
   confirmedTo: Position = origin;
 
-  constructor(maxSlotLagBytes: number) {
+  constructor(maxSlotLagBytes: number, confirmed: Lsn) {
     this.#maxSlotLag = BigInt(maxSlotLagBytes);
-  }
-
-  /** Once it is known what the source itself allows. */
-  limit(maxSlotLagBytes: number): void {
-    this.#maxSlotLag = BigInt(maxSlotLagBytes);
+    this.confirmed = confirmed;
   }
 
   spooled(to: Position, endLsn: Lsn): void {

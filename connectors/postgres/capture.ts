@@ -9,19 +9,19 @@ import { loadAnew } from '../../core/load-anew.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Lsn, Position } from '../../core/position.ts';
 import { parsePosition } from '../../core/position.ts';
-import { slotLagLimit } from '../../core/slot-lag-limit.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { Segment, SegmentHeader } from '../../core/segment.ts';
 import { ConfigurationError } from '../sink.ts';
 import type { Appender, SegmentLog } from '../spool/segment-log.ts';
-import { Acknowledgement } from './acknowledgement.ts';
 import { classifyPostgresError } from './errors.ts';
 import { LanePace } from './lane-pace.ts';
 import { PgoutputDecoder } from './pgoutput/decoder.ts';
 import { SegmentWriter } from './segment-writer.ts';
 import { assertNoGap, assertNoPhantoms, assertSameSource, assertSlot } from './same-stream.ts';
 import type { Confirmed, ShardState } from './shard-state.ts';
+import { BackPressure } from './back-pressure.ts';
 import { appendClaim } from './claim.ts';
+import { Confirmation } from './confirmation.ts';
 import { greatestOf, smallestOf } from './fences.ts';
 import type { Slot, Source, SourceStream } from './source.ts';
 import type { SourceCatalog } from './source-catalog.ts';
@@ -96,34 +96,27 @@ class Capture {
   readonly #options: CaptureOptions;
   readonly #source: Source;
   readonly #outcome = Promise.withResolvers<CaptureResult['reason']>();
-  readonly #acknowledgement: Acknowledgement;
   readonly #pace: LanePace;
   readonly #writer: SegmentWriter;
+  #confirmation!: Confirmation;
   #assembler!: SegmentAssembler;
   #decoder!: PgoutputDecoder;
-  #stream: SourceStream | undefined;
+  #stream!: SourceStream;
+  /** Not yet when the first messages come. */
+  #pressure: BackPressure | undefined;
   /** Takes the timer back. */
   #linger: (() => void) | undefined;
   #events = 0;
   #segments = 0;
   #position: Position;
   #commitTimeUs = 0;
-  #confirming: Promise<unknown> = Promise.resolve();
-  #timeline: number | undefined;
-  #serverEndHigh = 0;
-  #serverEndLow = 0;
-  #walEnd: Lsn = 0n;
   #spoolBytes = 0;
-  #held = false;
-  #finishing = false;
-  #again: (() => void) | undefined;
   readonly #endLsns = new Map<number, Lsn>();
 
   constructor(options: CaptureOptions, source: Source) {
     this.#options = options;
     this.#source = source;
     this.#position = options.start;
-    this.#acknowledgement = new Acknowledgement(options.pipeline.settings.maxSlotLagBytes);
     this.#pace = new LanePace((position) => options.log.bytesAfter(position));
     this.#writer = new SegmentWriter(options.log, {
       onAppended: (segments) => this.#appended(segments),
@@ -138,12 +131,10 @@ class Capture {
     const catalog = await this.#source.catalog();
     assertSameSource(pipeline.name, this.#options.shard, this.#options.start, catalog);
     await this.#source.assertPublication();
-    this.#acknowledgement.limit(slotLagLimit(pipeline.settings.maxSlotLagBytes, catalog.keepBytes));
     const recorded = await this.#options.readConfirmed();
     const claimed = (await log.lastClaim())?.claim?.timeline ?? recorded?.timeline;
     const present = await this.#source.timeline(claimed);
     assertNoPhantoms(pipeline.name, claimed, present, this.#options.reached);
-    this.#timeline = present.timeline;
     // before anything is taken from it: the spool, whose claims say it too, may be lost
     if (recorded && recorded.timeline !== present.timeline) await this.#options.recordConfirmed({ ...recorded, timeline: present.timeline });
     if (this.#options.startsOver) await this.#startOver(catalog.walEnd);
@@ -166,15 +157,14 @@ class Capture {
     });
     this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: catalog.typeOf, emit: (segment) => this.#emit(segment) });
     this.#spoolBytes = await log.size();
-    this.#acknowledgement.confirmed = await this.#takeOver(await readStreamEnd(log, tail.to), catalog.walEnd);
+    const confirmed = await this.#takeOver(await readStreamEnd(log, tail.to), catalog.walEnd);
+    this.#confirmation = new Confirmation({ pipeline, fences: this.#options.fences, record: this.#options.recordConfirmed, timeline: present.timeline, confirmed, keepBytes: catalog.keepBytes });
     this.#stream = await this.#source.stream(parsePosition(tail.to).lsn, catalog.binary, {
       message: (bytes, start, end, walHigh, walLow) => this.#message(bytes, start, end, walHigh, walLow),
-      serverEnd: (high, low) => {
-        this.#serverEndHigh = high;
-        this.#serverEndLow = low;
-      },
+      serverEnd: (high, low) => this.#confirmation.serverEnd(high, low),
     });
 
+    this.#pressure = new BackPressure(this.#options.clock, this.#stream, () => this.#isTooMuch());
     const stop = () => this.#outcome.resolve('stopped');
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
@@ -186,7 +176,7 @@ class Capture {
     } finally {
       for (const end of timers) end();
       this.#linger?.();
-      this.#again?.();
+      this.#pressure?.end();
       signal.removeEventListener('abort', stop);
       this.#stream.close();
       await this.#writer.drained();
@@ -249,7 +239,7 @@ class Capture {
     this.#linger = undefined;
     if (assembled.endLsn !== undefined) this.#endLsns.set(segment.header.seq, assembled.endLsn);
     this.#writer.push(segment);
-    this.#balance();
+    this.#pressure?.balance();
   }
 
   #appended(segments: readonly Segment[]): void {
@@ -260,30 +250,16 @@ class Capture {
       this.#position = header.to;
       if (transactions.count > 0) this.#commitTimeUs = transactions.commitTimes[transactions.count - 1]!;
       const endLsn = this.#endLsns.get(header.seq);
-      if (endLsn !== undefined) this.#acknowledgement.spooled(header.to, endLsn);
+      if (endLsn !== undefined) this.#confirmation.spooled(header.to, endLsn);
       this.#endLsns.delete(header.seq);
     }
-    this.#balance();
+    this.#pressure?.balance();
     this.#report();
   }
 
-  /** Back-pressure; not any more once the capture ends. When disk or lanes are slower than the source, or the spool is full, the slot keeps the rest. */
-  #balance(): void {
-    if (this.#finishing) return;
-    const hold =
-      this.#writer.queuedBytes > maxQueuedBytes ||
-      this.#spoolBytes > this.#options.pipeline.settings.spoolBudgetBytes ||
-      this.#pace.isAhead(greatestOf(this.#options.fences()), this.#options.clock.steady());
-    if (hold && this.#again === undefined) {
-      this.#again = this.#options.clock.after(balanceMs, () => {
-        this.#again = undefined;
-        this.#balance();
-      });
-    }
-    if (hold === this.#held) return;
-    this.#held = hold;
-    if (hold) this.#stream?.hold();
-    else this.#stream?.release();
+  #isTooMuch(): boolean {
+    const { pipeline, fences, clock } = this.#options;
+    return this.#writer.queuedBytes > maxQueuedBytes || this.#spoolBytes > pipeline.settings.spoolBudgetBytes || this.#pace.isAhead(greatestOf(fences()), clock.steady());
   }
 
   /** Returns what ends them. */
@@ -293,7 +269,7 @@ class Capture {
     const canary = () => void this.#source.emitCanary().catch(fail);
     canary();
     const acknowledge = () => {
-      void this.#confirm().catch(fail);
+      void this.#confirmation.confirm(this.#stream).catch(fail);
       this.#report();
     };
     const tidy = async () => {
@@ -303,41 +279,17 @@ class Capture {
       // what every lane has may go early when room is short: better than no stream
       if (smallest !== undefined) await log.trim(smallest, this.#spoolBytes > spoolBudgetBytes * 0.8 ? 0 : spoolKeepMs);
       this.#spoolBytes = await log.size();
-      // while nothing is read, the stream does not tell it
-      this.#walEnd = await this.#source.walEnd();
-      this.#balance();
+      this.#confirmation.walEnd(await this.#source.walEnd());
+      this.#pressure?.balance();
     };
     return [clock.every(pipeline.settings.canaryMs, canary), clock.every(1_000, acknowledge), clock.every(10_000, () => void tidy().catch(fail))];
   }
 
-  /** On record first, then to the source; one after another, or the second would tell what the first has not yet recorded. */
-  #confirm(): Promise<void> {
-    const run = this.#confirming.then(() => this.#recordAndConfirm());
-    this.#confirming = run.catch(() => {});
-    return run;
-  }
-
-  async #recordAndConfirm(): Promise<void> {
-    const { confirmed: before } = this.#acknowledgement;
-    const lsn = this.#acknowledgement.confirm(smallestOf(this.#options.fences()), this.#serverEnd());
-    if (lsn > before) {
-      await this.#options.recordConfirmed({ lsn, to: this.#acknowledgement.confirmedTo, timeline: this.#timeline });
-      killPoint('capture/acknowledging');
-    }
-    this.#stream!.confirm(lsn);
-  }
-
-  #serverEnd(): Lsn {
-    const told = (BigInt(this.#serverEndHigh) << 32n) | BigInt(this.#serverEndLow);
-    return told > this.#walEnd ? told : this.#walEnd;
-  }
-
   async #finish(): Promise<void> {
-    this.#finishing = true;
-    this.#stream!.hold();
+    this.#pressure?.end();
     if (this.#assembler.ready) this.#emit(this.#assembler.cut());
     await this.#writer.drained();
-    await this.#confirm();
+    await this.#confirmation.confirm(this.#stream);
   }
 
   #report(): void {
@@ -345,7 +297,7 @@ class Capture {
       events: this.#events,
       segments: this.#segments,
       position: this.#position,
-      slotLagBytes: Number(this.#serverEnd() - this.#acknowledgement.confirmed),
+      slotLagBytes: this.#confirmation.slotLagBytes,
       spoolBytes: this.#spoolBytes,
       commitTimeUs: this.#commitTimeUs,
     });
@@ -357,7 +309,6 @@ class Capture {
 }
 
 const maxQueuedBytes = 32 << 20;
-const balanceMs = 10;
 
 function explain(error: unknown, pipeline: string): unknown {
   if (error instanceof StreamDiverged) {
