@@ -28,6 +28,7 @@ export function readPaneSnapshot(state: State, pipeline: Pipeline, definition: E
           count: rows.length,
           panes: Float64Array.from(rows, ([pane]) => Number(pane)),
           keys: rows.map(([, key]) => key!),
+          // beyond 2^53 it is rounded, but never to below that: a live structure which needs that sum refuses it
           values: set.accumulators.map((_, place) => Float64Array.from(rows, (row) => Number(row[place + 2]))),
         },
       };

@@ -31,9 +31,9 @@ export type LiveChange = { readonly truncated: boolean; readonly endUs: number |
 export interface LiveStructure {
   /** Undefined: there is no structure, or its keys were lost: it must be rebuilt. */
   readFence(): Promise<Position | undefined>;
-  /** In one step with the fence. Throws FenceMoved, or StructureLost when the fence is there and its structures are not. */
+  /** In one step with the fence. Throws FenceMoved, StructureLost when the fence is there and its structures are not, or SumNotExact. */
   apply(change: LiveChange, from: Position, to: Position): Promise<void>;
-  /** Replaces whatever is there. Throws FenceMoved if it changed meanwhile. */
+  /** Replaces whatever is there. Throws FenceMoved if it changed meanwhile, or SumNotExact. */
   swap(deltas: LiveChange['deltas'], endUs: number | undefined, position: Position): Promise<void>;
   close(): void;
 }
@@ -67,18 +67,20 @@ export class RedisLiveStructure implements LiveStructure {
   }
 
   async apply(change: LiveChange, from: Position, to: Position): Promise<void> {
-    const [answer, found] = await this.#call('apply', from, to, body(change));
+    const [answer, found, sum] = await this.#call('apply', from, to, body(change));
     if (answer === 'moved') throw new FenceMoved(this.#key, from, found);
     if (answer === 'taken') throw this.#taken(found);
+    if (answer === 'large') throw new SumNotExact(Number(found) - 1, BigInt(sum!), `${this.#prefix}:generation`);
     if (answer === 'lost') throw new StructureLost(this.#key);
   }
 
   async swap(deltas: LiveChange['deltas'], endUs: number | undefined, position: Position): Promise<void> {
     const present = (await this.#redis.get(`${this.#prefix}:fence`)) ?? '';
     const leftovers = [...(await this.#keys('pane')), ...(await this.#keys(this.#memberWord))];
-    const [answer, found] = await this.#call('swap', present, position, { ...body({ truncated: true, endUs, deltas }), leftovers });
+    const [answer, found, sum] = await this.#call('swap', present, position, { ...body({ truncated: true, endUs, deltas }), leftovers });
     if (answer === 'moved') throw new FenceMoved(this.#key, present as Position, found);
     if (answer === 'taken') throw this.#taken(found);
+    if (answer === 'large') throw new SumNotExact(Number(found) - 1, BigInt(sum!), `${this.#prefix}:generation`);
   }
 
   close(): void {
@@ -89,7 +91,7 @@ export class RedisLiveStructure implements LiveStructure {
     return new ConfigurationError(`Redis has a ${type} under the key ${this.#key}, which is to be a ZSET: somebody else uses it. Choose another key in the definition, or type: DEL ${this.#key}`);
   }
 
-  async #call(mode: 'apply' | 'swap', expected: string, target: Position, change: object): Promise<readonly [string, string?]> {
+  async #call(mode: 'apply' | 'swap', expected: string, target: Position, change: object): Promise<LiveAnswer> {
     return this.#redis.sluiceLive(this.#key, this.#prefix, mode, expected, target, JSON.stringify(change), this.#shape);
   }
 
@@ -110,6 +112,26 @@ export class StructureLost extends Error {
   }
 }
 
+/** A sum would be beyond what Redis' script reckons with. Nothing was written, and what is shown is that of the fence. */
+export class SumNotExact extends Error {
+  override readonly name = 'SumNotExact';
+  /** Of the accumulator, from 0. */
+  readonly place: number;
+  /** About: beyond 2^53 it is rounded. */
+  readonly sum: bigint;
+  /** Without this key the structure counts as lost, and is made again out of the panes. */
+  readonly generationKey: string;
+  constructor(place: number, sum: bigint, generationKey: string) {
+    super(`the sum of accumulator ${place} would be ${sum}, which is beyond 2^53`);
+    this.place = place;
+    this.sum = sum;
+    this.generationKey = generationKey;
+  }
+}
+
+/** See live.lua. */
+type LiveAnswer = readonly [answer: string, found?: string, sum?: string];
+
 function body({ truncated, endUs, deltas }: LiveChange) {
   return {
     truncated,
@@ -124,6 +146,6 @@ const script = readFileSync(new URL('live.lua', import.meta.url), 'utf8');
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
-    sluiceLive(key: string, prefix: string, mode: string, expected: string, target: string, change: string, shape: string): Result<[string, string?], Context>;
+    sluiceLive(key: string, prefix: string, mode: string, expected: string, target: string, change: string, shape: string): Result<LiveAnswer, Context>;
   }
 }

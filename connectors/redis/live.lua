@@ -3,7 +3,8 @@
 --   KEYS[1]  the ZSET; ARGV[1] the prefix of all other keys, which has the same hash tag
 --   ARGV[2]  'apply' or 'swap'; ARGV[3] the fence that must be there, ARGV[4] the fence to set: texts, never numbers
 --   ARGV[5]  JSON: what changes, see LiveChange in live-structure.ts; ARGV[6] JSON: the structure, see LiveShape
--- Returns 'ok', 'lost' (fence without structures), 'taken' (the key is no ZSET), or 'moved' and the fence that was found.
+-- Returns 'ok', 'lost' (fence without structures), 'taken' (the key is no ZSET), 'large' and which accumulator's sum would
+-- be about what, or 'moved' and the fence that was found.
 local zset, prefix = KEYS[1], ARGV[1]
 local mode, expected, target = ARGV[2], ARGV[3], ARGV[4]
 local change, shape = cjson.decode(ARGV[5]), cjson.decode(ARGV[6])
@@ -21,7 +22,7 @@ local function paneKey(start) return prefix .. ':pane:' .. start end
 local function memberKey(member) return prefix .. ':' .. shape.memberWord .. ':' .. member end
 local function integer(value) return value == 0 and '0' or string.format('%.0f', value) end
 
--- The accumulators of a member, packed as integers with spaces between: exact below 2^53.
+-- The accumulators of a member, packed as integers with spaces between.
 local function unpacked(packed)
   local values = {}
   if packed then
@@ -32,8 +33,13 @@ local function unpacked(packed)
   return values
 end
 
+-- All sums are made here. Beyond 2^53 they would be rounded, and stay wrong after what made them large was taken away.
+local exact = 2 ^ 53 - 1
 local function add(sums, values, sign)
-  for i = 1, width do sums[i] = sums[i] + sign * values[i] end
+  for i = 1, width do
+    sums[i] = sums[i] + sign * values[i]
+    if math.abs(sums[i]) > exact then error({large = {'large', tostring(i), integer(sums[i])}}) end
+  end
 end
 
 -- One call for many members instead of one for each: a call costs more than what it does.
@@ -42,47 +48,72 @@ local function inChunks(list, work)
   for first = 1, #list, many do work(first, math.min(first + many - 1, #list)) end
 end
 
--- Adds to the members of a hash what `changes` has for them (member -> sums), and keeps the new sums there.
-local function addToHash(key, changes)
-  local members = {}
+local endText = redis.call('GET', prefix .. ':end')
+if mode == 'swap' then endText = nil end
+local function floorOf(text) return text and math.floor(tonumber(text) / 1000 / shape.paneMs) * shape.paneMs or -math.huge end
+local oldFloor = floorOf(endText)
+if change.endUs ~= '' and (not endText or tonumber(change.endUs) > tonumber(endText)) then endText = change.endUs end
+local newFloor = floorOf(endText)
+local oldest = newFloor - shape.sizeMs -- panes that start here or before are over
+local isVoid = mode == 'swap' or change.truncated -- what is there does not count any more
+
+-- What is reckoned before anything is written: the sums that members get in panes and in the total, and panes that are over.
+local paneSums, totalSums, over = {}, {}, {}
+
+-- member -> sums: what a hash has for the members of `changes`, and those.
+local function summed(key, changes)
+  local members, sums = {}, {}
   for member in pairs(changes) do members[#members + 1] = member end
   inChunks(members, function(first, last)
-    local packed = redis.call('HMGET', key, unpack(members, first, last))
-    local fields, emptied = {}, {}
+    local packed = isVoid and {} or redis.call('HMGET', key, unpack(members, first, last))
     for i = first, last do
-      local member = members[i]
-      local sums, texts, empty = changes[member], {}, true
-      add(sums, unpacked(packed[i - first + 1]), 1)
-      for a = 1, width do
-        texts[a] = integer(sums[a])
-        if sums[a] ~= 0 then empty = false end
-      end
-      if empty then emptied[#emptied + 1] = member
-      else
-        fields[#fields + 1] = member
-        fields[#fields + 1] = table.concat(texts, ' ')
-      end
+      local values = unpacked(packed[i - first + 1])
+      add(values, changes[members[i]], 1)
+      sums[members[i]] = values
     end
-    if #fields > 0 then redis.call('HSET', key, unpack(fields)) end
-    if #emptied > 0 then redis.call('HDEL', key, unpack(emptied)) end
   end)
+  return sums
 end
 
--- What the total gains: member -> sums.
-local touched = {}
-local function addToTotal(member, values, sign)
-  if not touched[member] then touched[member] = unpacked(false) end
-  add(touched[member], values, sign)
-end
+local function reckon()
+  local gains = {} -- of the total: member -> sums
+  local function addToTotal(member, values, sign)
+    if not gains[member] then gains[member] = unpacked(false) end
+    add(gains[member], values, sign)
+  end
+  local function addPaneToTotal(start, sign)
+    local flat = redis.call('HGETALL', paneKey(start))
+    for i = 1, #flat, 2 do addToTotal(flat[i], unpacked(flat[i + 1]), sign) end
+  end
 
-local function addPaneToTotal(start, sign)
-  local flat = redis.call('HGETALL', paneKey(start))
-  for i = 1, #flat, 2 do addToTotal(flat[i], unpacked(flat[i + 1]), sign) end
-end
+  local changed = {} -- pane start -> member -> sums
+  for i, start in ipairs(change.panes) do
+    if start > oldest then
+      local member, values = change.keys[i], {}
+      for a = 1, width do values[a] = change.values[a][i] end
+      if start <= newFloor then addToTotal(member, values, 1) end
+      if not changed[start] then changed[start] = {} end
+      if changed[start][member] then add(changed[start][member], values, 1) else changed[start][member] = values end
+    end
+  end
 
-local endText = redis.call('GET', prefix .. ':end')
-local function floorOf(text) return math.floor(tonumber(text) / 1000 / shape.paneMs) * shape.paneMs end
-local oldFloor = endText and floorOf(endText) or -math.huge
+  if newFloor > oldFloor and not isVoid then
+    local from = oldFloor == -math.huge and '-inf' or '(' .. integer(oldFloor)
+    for _, start in ipairs(redis.call('ZRANGEBYSCORE', panes, from, integer(newFloor))) do
+      if tonumber(start) > oldest then addPaneToTotal(start, 1) end
+    end
+    over = redis.call('ZRANGEBYSCORE', panes, '-inf', integer(oldest))
+    for _, start in ipairs(over) do
+      if tonumber(start) <= oldFloor then addPaneToTotal(start, -1) end
+    end
+  end
+
+  for start, changes in pairs(changed) do
+    local name = integer(start)
+    paneSums[name] = summed(paneKey(name), changes)
+  end
+  totalSums = summed(total, gains)
+end
 
 -- |value| / 10^scale as decimal text, without zeros at the end.
 local function decimal(value, scale)
@@ -106,52 +137,46 @@ local function measured(measure, values)
   return decimal(sign * (numerator - math.fmod(numerator, denominator)) / denominator, measure.scale + 6)
 end
 
-local function move()
+local function keep(key, sums)
+  local fields, emptied = {}, {}
+  for member, values in pairs(sums) do
+    local texts, empty = {}, true
+    for a = 1, width do
+      texts[a] = integer(values[a])
+      if values[a] ~= 0 then empty = false end
+    end
+    if empty then emptied[#emptied + 1] = member
+    else
+      fields[#fields + 1] = member
+      fields[#fields + 1] = table.concat(texts, ' ')
+    end
+  end
+  inChunks(fields, function(first, last) redis.call('HSET', key, unpack(fields, first, last)) end)
+  inChunks(emptied, function(first, last) redis.call('HDEL', key, unpack(emptied, first, last)) end)
+end
+
+local function write()
   if mode == 'swap' then
     for _, key in ipairs(change.leftovers) do redis.call('DEL', key) end
-    endText, oldFloor = nil, -math.huge
   end
-  if mode == 'swap' or change.truncated then
+  if isVoid then
     for _, start in ipairs(redis.call('ZRANGE', panes, 0, -1)) do redis.call('DEL', paneKey(start)) end
     for _, member in ipairs(redis.call('HKEYS', total)) do redis.call('DEL', memberKey(member)) end
     redis.call('DEL', zset, panes, total)
   end
 
-  if change.endUs ~= '' and (not endText or tonumber(change.endUs) > tonumber(endText)) then endText = change.endUs end
-  local newFloor = endText and floorOf(endText) or -math.huge
-  local oldest = newFloor - shape.sizeMs -- panes that start here or before are over
-
-  local changed = {}
-  for i, start in ipairs(change.panes) do
-    if start > oldest then
-      local member, values = change.keys[i], {}
-      for a = 1, width do values[a] = change.values[a][i] end
-      if start <= oldFloor then addToTotal(member, values, 1) end
-      if not changed[start] then changed[start] = {} end
-      if changed[start][member] then add(changed[start][member], values, 1) else changed[start][member] = values end
-    end
+  for start, sums in pairs(paneSums) do
+    keep(paneKey(start), sums)
+    redis.call('ZADD', panes, start, start)
   end
-  for start, changes in pairs(changed) do
-    local name = integer(start)
-    addToHash(paneKey(name), changes)
-    redis.call('ZADD', panes, name, name)
+  for _, start in ipairs(over) do
+    redis.call('DEL', paneKey(start))
+    redis.call('ZREM', panes, start)
   end
 
-  if newFloor > oldFloor then
-    local from = oldFloor == -math.huge and '-inf' or '(' .. integer(oldFloor)
-    for _, start in ipairs(redis.call('ZRANGEBYSCORE', panes, from, integer(newFloor))) do
-      if tonumber(start) > oldest then addPaneToTotal(start, 1) end
-    end
-    for _, start in ipairs(redis.call('ZRANGEBYSCORE', panes, '-inf', integer(oldest))) do
-      if tonumber(start) <= oldFloor then addPaneToTotal(start, -1) end
-      redis.call('DEL', paneKey(start))
-      redis.call('ZREM', panes, start)
-    end
-  end
-
-  addToHash(total, touched)
+  keep(total, totalSums)
   local scores, gone = {}, {}
-  for member, values in pairs(touched) do
+  for member, values in pairs(totalSums) do
     local score = measured(shape.score, values)
     if tonumber(score) == 0 then
       gone[#gone + 1] = member
@@ -181,8 +206,13 @@ local function move()
   redis.call('SET', prefix .. ':fence', target)
 end
 
--- A script that fails is not undone: then the structures count as lost, and are rebuilt.
-local done, failure = pcall(move)
+-- A script that fails is not undone: then the structures count as lost, and are rebuilt. Not when a sum is too large: it is
+-- so in the panes too, nothing is written yet, and readers keep what was exact.
+local done, failure = pcall(function()
+  reckon()
+  write()
+end)
 if done then return {'ok'} end
+if type(failure) == 'table' and failure.large then return failure.large end
 redis.call('DEL', prefix .. ':generation')
 return type(failure) == 'table' and failure or redis.error_reply(failure)

@@ -1,18 +1,21 @@
+import { greatestScaled } from '../../core/expressions/decimal.ts';
+import { loadAnew } from '../../core/load-anew.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import { parsePosition, position } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
 import { Folder } from '../../core/views/fold.ts';
 import type { PaneDeltas } from '../../core/views/panes.ts';
+import { decimal } from '../../core/views/results.ts';
 import { eventsWithin, truncatesWithin } from '../events-within.ts';
-import type { Applied, Sink } from '../sink.ts';
+import { ConfigurationError, type Applied, type Sink } from '../sink.ts';
 import { poisonIfTooLarge } from '../sum-poison.ts';
 import { TransientError } from '../transient-error.ts';
 import { classified, connectRedis } from './client.ts';
 import type { LiveDefinition, LivePlan } from './live-shape.ts';
 import { chosen, livePlan } from './live-shape.ts';
 import type { LiveStructure } from './live-structure.ts';
-import { RedisLiveStructure } from './live-structure.ts';
+import { RedisLiveStructure, SumNotExact } from './live-structure.ts';
 
 /**
  * What the aggregate lane has of a pane set, read in one repeatable-read transaction: its panes and the late deltas that
@@ -30,6 +33,8 @@ export function redisLiveSink(pipeline: Pipeline, definition: LiveDefinition, ur
 /** A rolling view kept current in Redis, exact at every fence (E11). Its load is that of the panes. */
 export class RedisLiveSink implements Sink {
   readonly #key: string;
+  readonly #pipeline: string;
+  readonly #view: string;
   readonly #plan: LivePlan;
   readonly #folder: Folder;
   readonly #structure: LiveStructure;
@@ -37,6 +42,8 @@ export class RedisLiveSink implements Sink {
 
   constructor(pipeline: Pipeline, definition: LiveDefinition, structure: LiveStructure, readPanes: ReadPanes) {
     this.#key = definition.key;
+    this.#pipeline = pipeline.name;
+    this.#view = definition.view;
     this.#plan = livePlan(pipeline, definition);
     this.#folder = new Folder(pipeline.source.events, this.#plan.set, pipeline.settings.maxFutureMs);
     this.#structure = structure;
@@ -45,11 +52,11 @@ export class RedisLiveSink implements Sink {
 
   /** Undefined also when the structures were lost under their fence: `rebuild` then. */
   readFence(): Promise<Position | undefined> {
-    return classified(this.#key, () => this.#structure.readFence());
+    return this.#classified(() => this.#structure.readFence());
   }
 
   apply(segments: readonly Segment[], from: Position, to: Position): Promise<Applied> {
-    return classified(this.#key, async () => {
+    return this.#classified(async () => {
       const emptiedAt = truncatesWithin(segments, from, to).at(-1)?.position;
       const deltas = this.#fold(segments, emptiedAt ?? from, to);
       await this.#structure.apply({ truncated: emptiedAt !== undefined, endUs: clockWithin(segments, to), deltas }, from, to);
@@ -73,8 +80,27 @@ export class RedisLiveSink implements Sink {
     this.#structure.close();
   }
 
-  #rebuildFrom(atLeast: Position | undefined): Promise<Position> {
+  #classified<T>(work: () => Promise<T>): Promise<T> {
     return classified(this.#key, async () => {
+      try {
+        return await work();
+      } catch (error) {
+        throw error instanceof SumNotExact ? this.#notExact(error) : error;
+      }
+    });
+  }
+
+  /** Not poison: many events make a sum, and to set one of them aside would make it wrong. The sentence does not say whose it is: that is a row's content. */
+  #notExact(error: SumNotExact): ConfigurationError {
+    const { name, scale } = this.#plan.set.accumulators[this.#plan.accumulators[error.place]!]!;
+    return new ConfigurationError(
+      `Redis, key ${this.#key}: for a member, the sum ${name} of the view ${this.#view} would be about ${decimal(error.sum, scale)}, and with scale ${scale} live sums are exact only up to ${decimal(BigInt(greatestScaled), scale)} (2^53). Nothing was written, and no single event is to blame. Give the measure a smaller scale, or filter out the rows that are that large, in the definition. ${loadAnew(this.#pipeline)} Or take such rows out of the source, and when the aggregate lane has that, type in Redis: DEL ${error.generationKey} and then ./sluice resume ${this.#pipeline}, which makes the view again out of the panes.`,
+      { cause: error },
+    );
+  }
+
+  #rebuildFrom(atLeast: Position | undefined): Promise<Position> {
+    return this.#classified(async () => {
       const { fence, clockUs, panes } = await this.#readPanes();
       if (atLeast !== undefined && fence < atLeast) throw new TransientError(`Redis, key ${this.#key}: the aggregate lane is at ${fence}, its load up to ${atLeast} is not finished`);
       await this.#structure.swap(chosen(panes, this.#plan), clockUs, fence);

@@ -10,6 +10,7 @@ import { openDirectorySpool } from './directory-spool.ts';
 import type { Files } from './files.ts';
 import { systemFiles } from './files.ts';
 import { SegmentCache } from './segment-cache.ts';
+import type { Link } from './segment-chain.ts';
 import { BrokenChain, SegmentChain, continues } from './segment-chain.ts';
 import type { Spool } from './spool.ts';
 
@@ -25,8 +26,8 @@ export interface SegmentLog {
   lastEvents(): Promise<SegmentHeader | undefined>;
   /** Header of the newest claim. */
   lastClaim(): Promise<SegmentHeader | undefined>;
-  /** Header of the oldest segment that the spool still has. */
-  oldest(): Promise<SegmentHeader | undefined>;
+  /** The oldest segment that the spool still has. */
+  oldest(): Promise<Link | undefined>;
   /**
    * Consecutive segments, the first of which contains or follows `after`, at most about `maxRows` rows of them. Waits
    * until there is one; [] when the signal aborts first. Throws SpoolTooShort if the segment behind `after` was trimmed.
@@ -131,7 +132,7 @@ class Log implements SegmentLog, Appender {
     return this.#chain.last('claim');
   }
 
-  async oldest(): Promise<SegmentHeader | undefined> {
+  async oldest(): Promise<Link | undefined> {
     await this.refresh();
     return this.#chain.oldest;
   }
@@ -292,12 +293,12 @@ class Log implements SegmentLog, Appender {
 
   /** Undefined: what follows `after` is not there. */
   async #take(place: number, after: Position, maxRows: number): Promise<readonly Segment[] | undefined> {
-    const headers = this.#chain.from(place, maxSegments);
-    if (headers[0]!.from > after) return undefined;
+    const links = this.#chain.from(place, maxSegments);
+    if (links[0]!.from > after) return undefined;
     const segments: Segment[] = [];
     let rows = 0;
-    for (const header of headers) {
-      const segment = await this.#segment(header);
+    for (const link of links) {
+      const segment = await this.#segment(link);
       if (!segment) return segments.length > 0 ? segments : undefined;
       segments.push(segment);
       for (const batch of segments.at(-1)!.batches) if (batch.image === 'after') rows += batch.rows;
@@ -307,7 +308,7 @@ class Log implements SegmentLog, Appender {
   }
 
   /** Lanes that are behind follow each other: what one has read, the next one finds. The caller looks at it from here on. */
-  async #segment({ seq, from, to }: SegmentHeader): Promise<Segment | undefined> {
+  async #segment({ seq, from, to }: Link): Promise<Segment | undefined> {
     const cached = this.#cache.get(seq);
     if (cached) return cached;
     const opened = await this.#open(seq);

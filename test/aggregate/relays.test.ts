@@ -1,6 +1,8 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { PostgresAggregateTables } from '../../connectors/postgres/aggregate/aggregate-tables.ts';
 import { PostgresResultsRelay } from '../../connectors/postgres/results-relay.ts';
+import { readOutbox } from '../../connectors/postgres/state/state.ts';
 import { RedisResultsRelay } from '../../connectors/redis/results-relay.ts';
 import type { OutboxMessage } from '../../connectors/relay.ts';
 import { FenceMoved } from '../../connectors/sink.ts';
@@ -127,6 +129,36 @@ describe('results in Redis', () => {
     await expect(relay.publish([message(2, 2, 0, ['2'])], 1, 2)).rejects.toThrow(FenceMoved);
     expect(await relay.readFence()).toBe(0);
     await relay.publish([message(7, 2, 0, ['2'])], 0, 7);
+    expect(await shown()).toEqual(['2', '9.2']);
+  });
+
+  /** Messages that every relay has, of which those of windows before `window` need not be kept; then Redis loses its state, and a relay begins anew. */
+  async function rebuiltAfterTrim(messages: readonly OutboxMessage[], window: number): Promise<readonly number[]> {
+    const newest = messages.at(-1)!.seq;
+    const tables = await PostgresAggregateTables.open(world.state, pipeline);
+    await world.state.query('truncate sluice.outbox, sluice.relay_fence');
+    await world.state.query("insert into sluice.relay_fence values ('trending', 'table', $1)", [newest]);
+    await tables.transaction((transaction) => transaction.say(messages.map(({ view, body }) => ({ view, message: body })), 0));
+    await relay.publish(messages, 0, newest);
+    await tables.transaction((transaction) => transaction.trim(start, start + window * 10_000));
+    const before = await shown();
+    await redis.flushdb();
+    const kept = await readOutbox(world.state, pipeline.name, 0, 100);
+    await relay.publish(kept, 0, newest);
+    expect(await shown()).toEqual(before);
+    return kept.map(({ seq }) => seq);
+  }
+
+  test('E8, I4: while messages from before a truncate are kept, so is the truncate: what it took is never shown again', async () => {
+    expect(await rebuiltAfterTrim([message(1, 1, 0, ['1']), truncated(2), message(3, 5, 0, ['1']), truncated(4), message(5, 4, 3, ['2']), message(6, 1, 1, ['3'])], 3)).toEqual([3, 4, 5, 6]);
+    expect(await shown()).toEqual(['2', '9.2']);
+    await redis.flushdb();
+    expect(await rebuiltAfterTrim([message(1, 5, 0, ['1']), truncated(2)], 9)).toEqual([2]);
+    expect(await shown()).toEqual([]);
+  });
+
+  test('I4: the newest window is kept, though an older one was said again after it', async () => {
+    expect(await rebuiltAfterTrim([message(1, 1, 0, ['1']), message(2, 3, 0, ['2']), message(3, 2, 1, ['3'])], 9)).toEqual([2, 3]);
     expect(await shown()).toEqual(['2', '9.2']);
   });
 });

@@ -168,13 +168,18 @@ class Transaction implements AggregateTransaction {
   async trim(horizonMs: number, keepMessagesFromMs: number): Promise<void> {
     for (const store of this.#stores.values()) await store.trim(this.#client, horizonMs);
     await this.#client.query('delete from sluice.published_window where pipeline = $1 and final and window_end_ms <= $2', [this.#name, horizonMs]);
-    // except each view's newest: a relay that lost its state begins with that
+    // A relay that lost its state begins with what is left, so that must say the same: a message goes when a later one says
+    // more, which is one of as new a window, or a truncate. Or windows from before a truncate, which are kept longer, would
+    // count again. Each message is read once: they are large.
     const relays = lanesOf(this.#pipeline).filter(({ reads }) => reads === 'outbox');
     await this.#client.query(
-      `delete from sluice.outbox message where pipeline = $1
-         and seq <= (select case when count(*) = cardinality($2::text[]) then coalesce(min(seq), 9223372036854775807) else 0 end from sluice.relay_fence where pipeline = $1 and lane = any($2))
-         and coalesce((message ->> 'windowEndMs')::bigint, 0) < $3
-         and exists (select from sluice.outbox newer where newer.pipeline = $1 and newer.view = message.view and newer.seq > message.seq)`,
+      `with said as materialized (
+         select seq, view, (message ->> 'windowEndMs')::bigint as end_ms from sluice.outbox where pipeline = $1
+       ), later as (
+         select seq, end_ms, coalesce(end_ms, 9223372036854775807) <= max(coalesce(end_ms, 9223372036854775807)) over (partition by view order by seq desc rows between unbounded preceding and 1 preceding) as is_superseded from said
+       )
+       delete from sluice.outbox message using later where pipeline = $1 and message.seq = later.seq and later.is_superseded and coalesce(later.end_ms, 0) < $3
+         and message.seq <= (select case when count(*) = cardinality($2::text[]) then coalesce(min(seq), 9223372036854775807) else 0 end from sluice.relay_fence where pipeline = $1 and lane = any($2))`,
       [this.#name, relays.map(({ name }) => name), keepMessagesFromMs],
     );
   }

@@ -63,7 +63,7 @@ export async function setFence(client: Queryable, pipeline: string, lane: string
   );
 }
 
-/** Messages after `after`, in order. Those that every relay has may be gone (but never a view's newest). */
+/** Messages after `after`, in order. Those that every relay has may be gone (but never a view's newest window, nor its last truncate). */
 export async function readOutbox(state: Queryable, pipeline: string, after: number, limit: number): Promise<readonly OutboxMessage[]> {
   const { rows } = await state.query<{ seq: string; view: string; message: ResultBody }>(
     'select seq, view, message from sluice.outbox where pipeline = $1 and seq > $2 order by seq limit $3',
