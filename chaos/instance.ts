@@ -44,7 +44,7 @@ export type InstanceOptions = {
   readonly pipeline: string;
   readonly report: (line: string) => void;
   readonly signal: AbortSignal;
-  /** A fresh run of the pipeline's workflow begins at this many events of history; when Temporal suggests it, if left out. */
+  /** A fresh run of the pipeline's workflow begins at this many events of history; as everywhere, if left out. */
   readonly rotateAtEvents?: number | undefined;
   /** Modules that workers load first, beside those of the laboratory. */
   readonly imports?: readonly string[];

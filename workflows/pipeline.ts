@@ -7,7 +7,7 @@ import { describe, firstLoad, slotLag, step } from './steps.ts';
 
 export type PipelineInput = {
   readonly name: string;
-  /** A fresh run begins at this many events of history, if the server does not suggest it earlier. */
+  /** A fresh run begins at this many events of history, or when the server suggests it, at about 4,096. */
   readonly rotateAtEvents?: number;
   /** How often the slot of a paused pipeline is looked at; a minute if it is missing. */
   readonly watchMs?: number;
