@@ -45,7 +45,7 @@ export type InstanceOptions = {
   readonly report: (line: string) => void;
   readonly signal: AbortSignal;
   /** A fresh run of the pipeline's workflow begins at this many events of history; as everywhere, if left out. */
-  readonly rotateAtEvents?: number | undefined;
+  readonly rotateAtEvents?: number;
   /** Modules that workers load first, beside those of the laboratory. */
   readonly imports?: readonly string[];
 };

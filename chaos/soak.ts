@@ -13,7 +13,7 @@ import { growth, type Sample } from './steady.ts';
 import type { World } from './world.ts';
 
 /** `./sluice soak`: steady load for long, and nothing may grow: memory, spool, slot, histories. */
-type Options = { readonly minutes: number; readonly rate: number; readonly rotateAt: number | undefined; readonly json: boolean; readonly portBase: number };
+type Options = { readonly minutes: number; readonly rate: number; readonly rotateAt: number; readonly json: boolean; readonly portBase: number };
 
 /** A run of the pipeline's workflow; `events`: the length of its history. */
 type WorkflowRun = { readonly runId: string; readonly events: number; readonly ended: boolean };
@@ -35,6 +35,8 @@ const pipeline = 'engagement';
 const lookMs = 5_000;
 const mostGrowth = 1.15;
 const mostMiB = 512;
+/** Where Temporal suggests a fresh run by itself. */
+const suggestedAt = 4_096;
 
 await program(async (stopped) => {
   const options = parse(process.argv.slice(2));
@@ -103,9 +105,9 @@ function runsOf(world: World): Promise<WorkflowRun[]> {
 
 function whatIsWrong({ runs, rotateAt, minutes, memory, spool, workerPeakMiB, verification }: Omit<SoakReport, 'wrong'>): string[] {
   const most = Math.max(...runs.map(({ events }) => events));
-  const limit = rotateAt === undefined ? 5_000 : rotateAt * 1.5;
-  // 250 events of history a minute at least, with six lanes and steps of ten seconds
-  const expected = rotateAt === undefined ? 0 : Math.floor((minutes * 150) / rotateAt);
+  const limit = Math.min(rotateAt * 1.5, 5_000);
+  // at least so many come in a minute, with six lanes and steps of ten seconds
+  const expected = Math.floor((minutes * 130) / Math.min(rotateAt, suggestedAt));
   return [
     ...(most > limit ? [`a run has ${most} events of history, more than ${limit}`] : []),
     ...(runs.length - 1 < expected ? [`there were ${runs.length - 1} rotations, fewer than ${expected}`] : []),
@@ -137,11 +139,11 @@ function text(report: SoakReport): string {
 
 function parse(args: readonly string[]): Options {
   try {
-    const { values } = parseArgs({ args: [...args], options: { minutes: { type: 'string', default: '30' }, rate: { type: 'string', default: '3333' }, 'rotate-at': { type: 'string' }, json: { type: 'boolean', default: false }, 'port-base': { type: 'string', default: '7700' } } });
+    const { values } = parseArgs({ args: [...args], options: { minutes: { type: 'string', default: '30' }, rate: { type: 'string', default: '3333' }, 'rotate-at': { type: 'string', default: '1500' }, json: { type: 'boolean', default: false }, 'port-base': { type: 'string', default: '7700' } } });
     return {
       minutes: amount('--minutes', values.minutes, { least: 1, most: 24 * 60, example: '30', command: 'soak', whole: false }),
       rate: amount('--rate', values.rate, { least: 1, most: 100_000, example: '3333', command: 'soak' }),
-      rotateAt: values['rotate-at'] === undefined ? undefined : amount('--rotate-at', values['rotate-at'], { least: 100, most: 10_000, example: '1000', command: 'soak' }),
+      rotateAt: amount('--rotate-at', values['rotate-at'], { least: 100, most: 10_000, example: '1500', command: 'soak' }),
       json: values.json,
       portBase: amount('--port-base', values['port-base'], { least: 1_024, most: 65_000, example: '7700', command: 'soak' }),
     };
