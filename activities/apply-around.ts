@@ -39,7 +39,7 @@ export async function applyAround(around: ApplyAround, segments: readonly Segmen
     fence = end;
   };
   // the ends of what is still to be applied, the nearest last
-  const ends = [to];
+  const ends = [to, ...endsBeforeTruncates(segments, from, to)];
   while (ends.length > 0 && !(signal.aborted && fence > from)) {
     const end = ends.at(-1)!;
     try {
@@ -72,6 +72,18 @@ async function setAside(around: ApplyAround, segments: readonly Segment[], from:
   } catch (error) {
     throw error instanceof PoisonError ? notOfAnEvent(around, error) : error;
   }
+}
+
+/**
+ * What comes before a truncate is applied before it, the nearest last: letters are void from there on, and while the fence
+ * is still before it, an event that is refused must have one (I7).
+ */
+function endsBeforeTruncates(segments: readonly Segment[], from: Position, to: Position): readonly Position[] {
+  const truncates = truncatesWithin(segments, from, to);
+  if (truncates.length === 0) return [];
+  const positions = eventPositions(segments, from, to);
+  const ends = truncates.flatMap(({ position }) => positions.findLast((each) => each < position) ?? []);
+  return [...new Set(ends)].toReversed();
 }
 
 /** Letters from before a truncate are void, and must be so before it is applied: a replay after it would bring rows back (E8). */

@@ -1,5 +1,6 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
 import { waitingLetters, withLetter } from '../connectors/postgres/replayed-letters.ts';
+import { hasPassed } from '../core/dead-letters/has-passed.ts';
 import { letterSegment } from '../core/dead-letters/letter-segment.ts';
 import type { LaneReplay } from '../core/dead-letters/replay-report.ts';
 import { lanesOf } from '../core/define/lanes.ts';
@@ -50,7 +51,6 @@ export async function replay(runtime: ReplayRuntime, input: ReplayInput & { read
     const { sink, replay: send } = open;
     const fence = await sink.readFence();
     const letters = await waitingLetters(state, input);
-    const isPassed = ({ position }: { position: string }) => fence !== undefined && position <= fence;
     const waitsOn = (id: number) => {
       if (++done.waiting <= 10) done.first.push(id);
     };
@@ -62,7 +62,7 @@ export async function replay(runtime: ReplayRuntime, input: ReplayInput & { read
     }
     for (const letter of letters) {
       if (context.cancellationSignal.aborted) throw new CancelledFailure('the replay was asked to stop; what still waits can be replayed later');
-      const outcome = isPassed(letter) ? await withLetter(state, letter.id, (held, client) => send.event(letterSegment(pipeline, held), held.edits, client)) : undefined;
+      const outcome = hasPassed(fence, letter.position) ? await withLetter(state, letter.id, (held, client) => send.event(letterSegment(pipeline, held), held.edits, client)) : undefined;
       if (outcome === 'replayed') done.replayed++;
       else if (outcome !== 'settled') waitsOn(letter.id);
     }

@@ -114,7 +114,7 @@ function utc(time: string): string {
 async function read(client: Client, id: number, lock: 'for update' | '' = ''): Promise<LetterWithContent> {
   const { rows } = await client.query<LetterRow & { content: LetterContent; edited: LetterContent | null }>(`select ${columns}, content, edited from sluice.dead_letter where id = $1 ${lock}`, [id]);
   const row = rows[0];
-  if (!row) throw new NoSuchLetter(`There is no dead letter ${id}. See ./sluice dlq list.`);
+  if (!row) throw new NoSuchLetter(`There is no dead letter ${id}. One ends when its table is truncated, or its pipeline loaded anew: then nothing is missing any more. See ./sluice dlq list.`);
   return { ...letterOf(row), content: row.content, edited: row.edited };
 }
 

@@ -22,7 +22,10 @@ export interface Sink {
   /** A piece of the first load: rows of the snapshot, at ordinal 0, not yet under the fence. Repeating is harmless. */
   load(chunk: Segment, chunkNumber: number): Promise<void>;
 
-  /** After the last chunk: rows older than `position` are gone, the fence is `position` (E28). */
+  /**
+   * After the last chunk: rows older than `position` are gone, the fence is `position` (E28). A worker that stood still may
+   * call it after a later load has ended: that one's fence stays. Throws FenceMoved if the sink can tell.
+   */
   finishLoad(position: Position): Promise<void>;
 
   close(): Promise<void>;

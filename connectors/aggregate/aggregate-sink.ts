@@ -1,3 +1,4 @@
+import { hasPassed } from '../../core/dead-letters/has-passed.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
@@ -9,9 +10,10 @@ import type { Step } from '../../core/views/walk.ts';
 import { boundsAt, noClock } from '../../core/views/watermark.ts';
 import { eventsWithin } from '../events-within.ts';
 import type { Applied, Sink } from '../sink.ts';
+import { FenceMoved } from '../sink.ts';
 import { poisonIfTooLarge } from '../sum-poison.ts';
 import { FirstLoad } from './first-load.ts';
-import { Progress } from './progress.ts';
+import { aggregateLane, Progress } from './progress.ts';
 import type { AggregateTables, AggregateTransaction } from './tables.ts';
 import { trim } from './trim.ts';
 import { WindowCloser } from './window-closer.ts';
@@ -46,10 +48,13 @@ export class AggregateSink implements Sink {
 
   /**
    * Folds an event that the fence has passed already, within the transaction that settles its letter: so it counts once.
-   * What belongs to panes that are closed for good goes to the late output, as if it came only now.
+   * What belongs to panes that are closed for good goes to the late output, as if it came only now. Throws FenceMoved if
+   * the panes are not those that miss it: the fence is before it still, or a load has put others in their place (E28).
    */
   async replay(tables: AggregateTransaction, event: Segment): Promise<void> {
     const progress = new Progress(await tables.lock());
+    const [fence, { to }] = [await tables.readFence(), event.header];
+    if (!hasPassed(fence, to)) throw new FenceMoved(`lane ${aggregateLane} of ${this.#pipeline.name}`, `one of the same load, at or above ${to}`, fence);
     for (const set of this.#sets) {
       const folder = new Folder(this.#pipeline.source.events, set, this.#pipeline.settings.maxFutureMs);
       const { closedBeforeMs } = boundsAt(progress.clocks, set.paneMs, this.#pipeline.settings);

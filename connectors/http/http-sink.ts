@@ -136,7 +136,7 @@ export class HttpSink implements Sink {
       this.#writer.truncate(body, position);
       await this.#poster.post(this.#id('loaded', position), { bytes: body.view() });
     }
-    await this.#pending.begin(position);
+    if (!(await this.#pending.begin(position))) throw await this.#moved(position);
   }
 
   async close(): Promise<void> {

@@ -17,8 +17,11 @@ export interface PendingRange {
    * step. False: the fence was not `from`.
    */
   complete(range: Range, next?: { readonly to: Position; readonly messageId: string }): Promise<boolean>;
-  /** At the end of a load. */
-  begin(position: Position): Promise<void>;
+  /**
+   * At the end of a load: the fence is `position`, and what was being sent before is no more. Again it changes nothing.
+   * False: the fence is beyond it, so a later load has ended.
+   */
+  begin(position: Position): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -68,13 +71,18 @@ export class PendingInState implements PendingRange {
     return rowCount === 1;
   }
 
-  async begin(position: Position): Promise<void> {
-    await this.#query(
-      `with sent as (delete from sluice.http_pending where pipeline = $1 and lane = $2)
-       insert into sluice.fence (pipeline, lane, position) values ($1, $2, $3)
-       on conflict (pipeline, lane) do update set position = excluded.position, moved_at = now()`,
+  async begin(position: Position): Promise<boolean> {
+    const { rowCount } = await this.#query(
+      `with moved as (
+         insert into sluice.fence (pipeline, lane, position) values ($1, $2, $3)
+         on conflict (pipeline, lane) do update set position = excluded.position, moved_at = now() where fence.position < excluded.position
+         returning pipeline, lane
+       ), sent as (delete from sluice.http_pending where (pipeline, lane) in (select pipeline, lane from moved))
+       select from moved`,
       [...this.#lane, position],
     );
+    // what is being sent from there on belongs to the lane, which has begun since
+    return rowCount === 1 || (await this.readFence()) === position;
   }
 
   async close(): Promise<void> {

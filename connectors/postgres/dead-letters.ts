@@ -1,7 +1,7 @@
 import type { RefusedEvent } from '../../core/dead-letters/dead-letter.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
-import type { Position } from '../../core/position.ts';
-import { ConfigurationError } from '../sink.ts';
+import { parsePosition, type Position } from '../../core/position.ts';
+import { ConfigurationError, FenceMoved } from '../sink.ts';
 import { classified } from './errors.ts';
 import type { Queryable, State } from './state/state.ts';
 import { inTransaction } from './state/state.ts';
@@ -27,12 +27,14 @@ export class DeadLetters {
   /**
    * Keeps an event before the fence passes it; keeping it again changes nothing. A destination that has lost what was
    * replayed into it meets the event again: then it waits again. The aggregate lane's panes are where the letters are, so
-   * they cannot be lost without them. Throws ConfigurationError when there are too many.
+   * they cannot be lost without them. What a truncate or a new load has made void is not kept: it need not be applied any
+   * more either. Throws FenceMoved where another worker has gone on, ConfigurationError when there are too many.
    */
   async keep(event: RefusedEvent, reason: string, around: Surroundings): Promise<void> {
     await this.#transaction(async (client) => {
-      // one at a time, or two lanes could both take the last place
-      await client.query("select pg_advisory_xact_lock(hashtextextended('sluice.dead_letter ' || $1::text, 0))", [this.#pipeline.name]);
+      await lockLetters(client, this.#pipeline.name);
+      if (await this.#isVoid(client, event.position)) return;
+      await this.#assertNotPassed(client, event.position);
       await this.#assertRoom(client, event, around);
       this.#assertNoFlood(event, around);
       await client.query(
@@ -52,7 +54,15 @@ export class DeadLetters {
 
   /** The table was truncated there: what came before it changes nothing any more. Before the destination is told. */
   async voidBelow(position: Position): Promise<void> {
-    await this.#query('delete from sluice.dead_letter where pipeline = $1 and lane = $2 and position < $3', [this.#pipeline.name, this.#lane, position]);
+    const of = [this.#pipeline.name, this.#lane, position];
+    await this.#transaction(async (client) => {
+      await lockLetters(client, this.#pipeline.name);
+      await client.query(
+        'insert into sluice.void_letters (pipeline, lane, below) values ($1, $2, $3) on conflict (pipeline, lane) do update set below = greatest(void_letters.below, excluded.below)',
+        of,
+      );
+      await client.query('delete from sluice.dead_letter where pipeline = $1 and lane = $2 and position < $3', of);
+    });
   }
 
   async waiting(): Promise<number> {
@@ -67,6 +77,28 @@ export class DeadLetters {
          and not exists (select from sluice.dead_letter panes where panes.pipeline = $1 and panes.lane = 'aggregate' and panes.position = letter.position and panes.state = 'waiting')`,
       [this.#pipeline.name, this.#lane, fence],
     );
+  }
+
+  /** By a truncate, or because a load that has begun since has what the event changed. */
+  async #isVoid(client: Queryable, position: Position): Promise<boolean> {
+    const { rows } = await client.query<{ below: Position | null; epoch: string | null }>(
+      `select (select below from sluice.void_letters where pipeline = $1 and lane = $2) as below,
+              (select epoch from sluice.shard where pipeline = $1 and shard = $1) as epoch`,
+      [this.#pipeline.name, this.#lane],
+    );
+    const { below, epoch } = rows[0]!;
+    return (below !== null && position < below) || parsePosition(position).epoch < Number(epoch);
+  }
+
+  /**
+   * Another worker may have kept the same letter, or had no need to, and gone on. If what became of it is forgotten by now,
+   * panes would get the event twice. A fence in another store cannot be asked in this transaction, and need not be: what
+   * is replayed into it goes by the event's own version, so twice is as once.
+   */
+  async #assertNotPassed(client: Queryable, position: Position): Promise<void> {
+    const { rows } = await client.query<{ position: Position }>('select position from sluice.fence where pipeline = $1 and lane = $2 for share', [this.#pipeline.name, this.#lane]);
+    const fence = rows[0]?.position;
+    if (fence !== undefined && fence >= position) throw new FenceMoved(`lane ${this.#lane} of ${this.#pipeline.name}`, `one below ${position}`, fence);
   }
 
   /** While little comes, segments have a few events each: their budgets alone would let every event be refused. */
@@ -119,4 +151,15 @@ export class DeadLetters {
   #transaction<T>(work: (client: Queryable) => Promise<T>): Promise<T> {
     return classified('state database', () => inTransaction(this.#state, work));
   }
+}
+
+/** A load begins, after its epoch was taken: it will have what the letters speak of, so none of them may be replayed beside it (E28). */
+export async function voidLetters(client: Queryable, pipeline: string): Promise<void> {
+  await lockLetters(client, pipeline);
+  await client.query('delete from sluice.dead_letter where pipeline = $1', [pipeline]);
+}
+
+/** One at a time: or two lanes could both take the last place, and a letter could be written just after those like it were voided. */
+async function lockLetters(client: Queryable, pipeline: string): Promise<void> {
+  await client.query("select pg_advisory_xact_lock(hashtextextended('sluice.dead_letter ' || $1::text, 0))", [pipeline]);
 }

@@ -7,7 +7,7 @@ import { DimensionStore } from '../../core/capture/dimension-store.ts';
 import { beforeColumns } from '../../core/define/before-columns.ts';
 import { killPoint } from '../../core/kill-point.ts';
 import type { Pipeline, Table } from '../../core/pipeline.ts';
-import { position } from '../../core/position.ts';
+import { lsnText, position } from '../../core/position.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { Sink } from '../sink.ts';
 import { TransientError, isNetworkError } from '../transient-error.ts';
@@ -34,8 +34,9 @@ export type FirstLoadOptions = {
 
 /**
  * The first load of a pipeline (E28): the permanent slot's snapshot is read in short transactions and given to every
- * sink, at position (epoch, S, 0); streaming then begins exactly there. Nothing of it survives a crash but an epoch that
- * is used up: the next attempt drops the slot and starts over.
+ * sink, at position (epoch, S, 0); streaming then begins exactly there. Nothing of it survives a failure but an epoch that
+ * is used up: the next attempt starts over. The slot goes with it, and after a crash with the next attempt: there may be
+ * none until a person has mended something, and the source would keep its WAL for nobody.
  */
 export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { rows: number }> {
   const { pipeline, sourceUrl, epoch, sinks, onProgress } = options;
@@ -46,6 +47,8 @@ export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { r
   try {
     const catalog = await readSourceCatalog(source, pipeline);
     await ensurePublication(source, pipeline);
+    // a load that stood still until here must not end the one that has taken its place, nor drop its slot
+    await options.assertCurrent();
     await endOtherLoads(source, pipeline.name);
     await dropSlot(source, sourceNames(pipeline.name).slot);
     onProgress({ phase: 'waiting for running write transactions of the source', rows: 0 });
@@ -61,6 +64,7 @@ export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { r
     }
     return { position: at, rows, systemIdentifier: catalog.systemIdentifier, tables: catalog.tables };
   } catch (error) {
+    if (slot) await dropOwnSlot(options, slot);
     // sinks have said what theirs mean
     throw error instanceof DatabaseError ? classifyPostgresError('source', error) : error;
   } finally {
@@ -239,6 +243,24 @@ function snapshotName(pipeline: string): string {
 /** A load whose worker was given up may still hold its snapshot. */
 async function endOtherLoads(source: Client, pipeline: string): Promise<void> {
   await source.query('select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = $1 and usename = current_user and datname = current_database()', [snapshotName(pipeline)]);
+}
+
+/**
+ * Best effort, on a connection of its own: that of the load may be what failed. A load that has begun since may have made
+ * its slot under the same name; but nobody streams from ours, so it still stands at its own consistent point.
+ */
+async function dropOwnSlot({ pipeline, sourceUrl }: FirstLoadOptions, slot: SnapshotSlot): Promise<void> {
+  await slot.close();
+  const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} load`, connectionTimeoutMillis: 5_000, query_timeout: 5_000 });
+  source.on('error', () => {});
+  try {
+    await source.connect();
+    await source.query('select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1 and confirmed_flush_lsn = $2 and not active', [sourceNames(pipeline.name).slot, lsnText(slot.consistentPoint)]);
+  } catch {
+    // the next attempt drops it
+  } finally {
+    await source.end().catch(() => {});
+  }
 }
 
 /** The slot of a load that was lost, or of a pipeline that is loaded anew. */

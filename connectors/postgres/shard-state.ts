@@ -1,6 +1,8 @@
 import type { Lsn, Position } from '../../core/position.ts';
 import { lsnText, parseLsn, parsePosition } from '../../core/position.ts';
-import type { Queryable } from './state/state.ts';
+import { voidLetters } from './dead-letters.ts';
+import type { Queryable, State } from './state/state.ts';
+import { inTransaction } from './state/state.ts';
 
 /** How a pipeline's stream began (E1, E28). A pipeline has one shard, named as the pipeline. */
 export type ShardState = {
@@ -37,9 +39,20 @@ export async function readShard(state: Queryable, pipeline: string): Promise<Sha
   };
 }
 
-/** Takes the next epoch for a load, above `usedEpoch`, the greatest that any sink or spool has: what was before counts no more (E1, E28). */
-export async function beginLoad(state: Queryable, pipeline: string, slot: string, definitionHash: string, usedEpoch: number): Promise<number> {
-  const { rows } = await state.query<{ epoch: string }>(
+/**
+ * Takes the next epoch for a load, above `usedEpoch`, the greatest that any sink or spool has: what was before counts no
+ * more (E1, E28). Dead letters end here and not with the load: a replay beside it would add to panes that have their rows.
+ */
+export function beginLoad(state: State, pipeline: string, slot: string, definitionHash: string, usedEpoch: number): Promise<number> {
+  return inTransaction(state, async (client) => {
+    const epoch = await takeEpoch(client, pipeline, slot, definitionHash, usedEpoch);
+    await voidLetters(client, pipeline);
+    return epoch;
+  });
+}
+
+async function takeEpoch(client: Queryable, pipeline: string, slot: string, definitionHash: string, usedEpoch: number): Promise<number> {
+  const { rows } = await client.query<{ epoch: string }>(
     `insert into sluice.shard (pipeline, shard, epoch, slot, system_identifier, state, definition_hash) values ($1, $1, $4::bigint + 1, $2, '', 'loading', $3)
      on conflict (pipeline, shard) do update set epoch = greatest(shard.epoch, $4) + 1, slot = excluded.slot, state = 'loading', loaded_at = null, confirmed_lsn = null, confirmed_to = null, timeline = null, tables = null,
        definition_hash = excluded.definition_hash, changed_at = now()
@@ -55,14 +68,11 @@ export async function assertLoading(state: Queryable, pipeline: string, epoch: n
   if (shard?.epoch !== epoch || shard.state !== 'loading') throw new LoadSuperseded(pipeline, epoch);
 }
 
-/** What was a dead letter before is in what was loaded. */
+/** Throws LoadSuperseded when a later load has begun. */
 export async function endLoad(state: Queryable, pipeline: string, epoch: number, { position, systemIdentifier, tables }: Loaded): Promise<void> {
   const { rowCount } = await state.query(
-    `with loaded as (
-       update sluice.shard set state = 'streaming', loaded_at = $3, confirmed_to = $3, confirmed_lsn = $5, tables = $6, system_identifier = $4, changed_at = now()
-        where pipeline = $1 and shard = $1 and epoch = $2 and state = 'loading' returning pipeline
-     ), void as (delete from sluice.dead_letter where pipeline in (select pipeline from loaded) and position < $3)
-     select from loaded`,
+    `update sluice.shard set state = 'streaming', loaded_at = $3, confirmed_to = $3, confirmed_lsn = $5, tables = $6, system_identifier = $4, changed_at = now()
+      where pipeline = $1 and shard = $1 and epoch = $2 and state = 'loading'`,
     [pipeline, epoch, position, systemIdentifier, lsnText(parsePosition(position).lsn), JSON.stringify(tables)],
   );
   if (rowCount !== 1) throw new LoadSuperseded(pipeline, epoch);

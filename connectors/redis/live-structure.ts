@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Redis, Result } from 'ioredis';
 import type { Position } from '../../core/position.ts';
-import { toPosition } from '../../core/position.ts';
+import { parsePosition, toPosition } from '../../core/position.ts';
 import type { PaneDeltas } from '../../core/views/panes.ts';
 import { ConfigurationError, FenceMoved } from '../sink.ts';
 import { demandNoEviction } from './client.ts';
@@ -33,7 +33,10 @@ export interface LiveStructure {
   readFence(): Promise<Position | undefined>;
   /** In one step with the fence. Throws FenceMoved, StructureLost when the fence is there and its structures are not, or SumNotExact. */
   apply(change: LiveChange, from: Position, to: Position): Promise<void>;
-  /** Replaces whatever is there. Throws FenceMoved if it changed meanwhile, or SumNotExact. */
+  /**
+   * Replaces whatever is there, also if that is at a later position (the panes may be behind) but not what a later load has
+   * made: those panes are no more. Throws FenceMoved then, or if it changed meanwhile, or SumNotExact.
+   */
   swap(deltas: LiveChange['deltas'], endUs: number | undefined, position: Position): Promise<void>;
   close(): void;
 }
@@ -75,7 +78,9 @@ export class RedisLiveStructure implements LiveStructure {
   }
 
   async swap(deltas: LiveChange['deltas'], endUs: number | undefined, position: Position): Promise<void> {
-    const present = (await this.#redis.get(`${this.#prefix}:fence`)) ?? '';
+    const [fence, generation] = await this.#redis.mget(`${this.#prefix}:fence`, `${this.#prefix}:generation`);
+    if (fence != null && generation != null && parsePosition(toPosition(fence)).epoch > parsePosition(position).epoch) throw new FenceMoved(this.#key, `one of the load at ${position}`, fence);
+    const present = fence ?? '';
     const leftovers = [...(await this.#keys('pane')), ...(await this.#keys(this.#memberWord))];
     const [answer, found, sum] = await this.#call('swap', present, position, { ...body({ truncated: true, endUs, deltas }), leftovers });
     if (answer === 'moved') throw new FenceMoved(this.#key, present as Position, found);

@@ -1,19 +1,23 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { applyAround } from '../../activities/apply-around.ts';
+import { applyAround, type Letters } from '../../activities/apply-around.ts';
 import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../../connectors/postgres/aggregate/aggregate-tables.ts';
 import { DeadLetters } from '../../connectors/postgres/dead-letters.ts';
 import { PoisonError } from '../../connectors/poison-error.ts';
+import { beginLoad } from '../../connectors/postgres/shard-state.ts';
+import { FenceMoved } from '../../connectors/sink.ts';
 import { withLetter } from '../../connectors/postgres/replayed-letters.ts';
 import { migrate } from '../../connectors/postgres/state/migrate.ts';
 import { openState, type State } from '../../connectors/postgres/state/state.ts';
 import { letterSegment } from '../../core/dead-letters/letter-segment.ts';
 import { bigint, definePipeline, postgres, results, sum, table, text, timestamptz, tumbling } from '../../core/define-pipeline.ts';
 import { resolve } from '../../core/define/resolve.ts';
-import { position } from '../../core/position.ts';
+import { position, type Position } from '../../core/position.ts';
+import type { Segment } from '../../core/segment.ts';
 import { SegmentBuilder, type PlainEvent } from '../../core/segment-builder.ts';
 import { throwAwayDatabase, type ThrowAway } from '../embedded/services.ts';
+import { stoodStill } from './letters-world.ts';
 
 const pipeline = resolve(
   definePipeline({
@@ -27,6 +31,8 @@ const pipeline = resolve(
 const start = position(1, 1n, 0);
 const row = (id: number, k: string, points: bigint | number) => ({ id: String(id), k, at: '2026-11-21T10:00:00.000Z', points: String(points) });
 const most = 2n ** 53n - 1n;
+/** Too long for an index of Postgres. */
+const long = randomBytes(6_000).toString('base64');
 
 describe('the aggregate lane', () => {
   let database: ThrowAway;
@@ -50,34 +56,36 @@ describe('the aggregate lane', () => {
     await database[Symbol.asyncDispose]();
   });
 
-  /** As the lane does; returns how many letters there were. */
-  async function apply(...events: PlainEvent[]): Promise<number> {
+  function segmentOf(...events: PlainEvent[]): Segment {
     lsn += 10n;
-    const [segment] = builder.transaction({ lsn, commitTimeMs: Date.parse('2026-11-21T10:00:01Z'), events }).cut().segments.slice(-1);
-    const around = { name: 'aggregate', sink, letters: new DeadLetters(state, pipeline, 'aggregate'), key: 'id', signal: new AbortController().signal };
-    const { applied } = await applyAround(around, [segment!], (await sink.readFence())!, segment!.header.to);
+    return builder.transaction({ lsn, commitTimeMs: Date.parse('2026-11-21T10:00:01Z'), events }).cut().segments.at(-1)!;
+  }
+  /** As the lane does; returns how many letters there were. */
+  async function applySegment(segment: Segment, from: Position, letters: Letters = new DeadLetters(state, pipeline, 'aggregate')): Promise<number> {
+    const { applied } = await applyAround({ name: 'aggregate', sink, letters, key: 'id', signal: new AbortController().signal }, [segment], from, segment.header.to);
     return applied.deadLetters ?? 0;
   }
+  const apply = async (...events: PlainEvent[]) => applySegment(segmentOf(...events), (await sink.readFence())!);
+  const insert = (id: number, k: string): PlainEvent => ({ op: 'insert', row: row(id, k, id) });
+  const replay = (id: number) => withLetter(state, id, (held, client) => tables.within(client, (within) => sink.replay(within, letterSegment(pipeline, held))));
+  /** To what fits, as a person does it. */
+  const edit = () => state.query(`update sluice.dead_letter set edited = jsonb_set(content, '{after,k}', '"c"'), edits = 1`);
   const panes = async () => (await state.query<{ key: string; points: string }>('select key, points from sluice.panes_big_tumble order by key')).rows.map(({ key, points }) => `${key} ${points}`);
   const letters = async () => (await state.query<{ id: number; key: string; reason: string }>('select id::int, key, reason from sluice.dead_letter order by position')).rows;
 
   test('a key that is too long for its index is one row\'s letter', async () => {
-    const long = randomBytes(6_000).toString('base64');
-    const insert = (id: number, k: string): PlainEvent => ({ op: 'insert', row: row(id, k, id) });
     expect(await apply(insert(1, 'a'), insert(2, long), insert(3, 'b'))).toBe(1);
     expect(await panes()).toEqual(['a 1', 'b 3']);
     const [letter] = await letters();
     expect(letter).toMatchObject({ key: '2', reason: expect.stringContaining('index row') });
-    const replay = () => withLetter(state, letter!.id, (held, client) => tables.within(client, (within) => sink.replay(within, letterSegment(pipeline, held))));
-    expect(await replay()).toBeInstanceOf(PoisonError);
-    await state.query(`update sluice.dead_letter set edited = jsonb_set(content, '{after,k}', '"c"'), edits = 1`);
-    expect(await replay()).toBe('replayed');
+    expect(await replay(letter!.id)).toBeInstanceOf(PoisonError);
+    await edit();
+    expect(await replay(letter!.id)).toBe('replayed');
     expect(await panes()).toEqual(['a 1', 'b 3', 'c 2']);
   });
 
   test('sums that only together are beyond 2^53 are nobody\'s letter: fewer events at once are exact', async () => {
-    const insert = (id: number, points: bigint): PlainEvent => ({ op: 'insert', row: row(id, 'a', points) });
-    expect(await apply(...Array.from({ length: 9 }, (_, index) => insert(index + 1, most)))).toBe(0);
+    expect(await apply(...Array.from({ length: 9 }, (_, index): PlainEvent => ({ op: 'insert', row: row(index + 1, 'a', most) })))).toBe(0);
     expect(await panes()).toEqual([`a ${most * 9n}`]);
   });
 
@@ -92,6 +100,69 @@ describe('the aggregate lane', () => {
     await apply({ op: 'insert', row: row(1, 'a', 5) });
     await state.query('update sluice.panes_big_tumble set points = 9223372036854775807');
     await expect(apply({ op: 'insert', row: row(2, 'a', 1) })).rejects.toThrow('A sum is beyond 64 bits: no single row is to blame.');
+    expect(await letters()).toEqual([]);
+  });
+
+  describe('of before a new load', () => {
+    const loadedAt = position(2, 2_000n, 0);
+    /** The new load's snapshot: somebody has mended the row. */
+    const snapshot = () => new SegmentBuilder(pipeline, { epoch: 2, from: position(2, 999n, 0) }).transaction({ lsn: 1_000n, commitTimeMs: Date.parse('2026-11-21T10:00:05Z'), events: [insert(1, 'a'), insert(2, 'c')] }).cut().segments[0]!;
+    beforeEach(async () => {
+      await apply(insert(1, 'a'), insert(2, long));
+      await edit();
+    });
+
+    test('I2: a replay that meets the load half-way adds nothing to its panes', async () => {
+      const [letter] = await letters();
+      await sink.load(snapshot(), 0);
+      await expect(replay(letter!.id)).rejects.toThrow(FenceMoved);
+      await sink.finishLoad(loadedAt);
+      await expect(replay(letter!.id)).rejects.toThrow(FenceMoved);
+      expect(await panes()).toEqual(['a 1', 'c 2']);
+    });
+
+    test('E28: is void as soon as that begins, and no worker of before it keeps another', async () => {
+      const refused = segmentOf(insert(3, long));
+      const asleep = stoodStill(new DeadLetters(state, pipeline, 'aggregate'));
+      const zombie = applySegment(refused, (await sink.readFence())!, asleep.letters);
+      zombie.catch(() => {}); // seen below
+      await asleep.reached;
+      await beginLoad(state, pipeline.name, 'slot', 'hash', 1);
+      expect(await letters()).toEqual([]);
+      await sink.load(snapshot(), 0);
+      await sink.finishLoad(loadedAt);
+      asleep.wake();
+      await expect(zombie).rejects.toThrow(FenceMoved);
+      expect(await letters()).toEqual([]);
+    });
+  });
+
+  test('E8: a worker that stood still does not bring back a letter that a truncate has voided', async () => {
+    const [refused, truncated] = [segmentOf(insert(1, 'a'), insert(2, long)), segmentOf({ op: 'truncate' })];
+    const asleep = stoodStill(new DeadLetters(state, pipeline, 'aggregate'));
+    const zombie = applySegment(refused, refused.header.from, asleep.letters);
+    zombie.catch(() => {}); // seen below
+    await asleep.reached;
+    await applySegment(refused, (await sink.readFence())!);
+    await applySegment(truncated, refused.header.to);
+    expect([await letters(), await panes()]).toEqual([[], []]);
+    asleep.wake();
+    await expect(zombie).rejects.toThrow(FenceMoved);
+    expect(await letters()).toEqual([]);
+  });
+
+  test('I2: nor one that was settled and is remembered no more', async () => {
+    const refused = segmentOf(insert(1, 'a'), insert(2, long));
+    const asleep = stoodStill(new DeadLetters(state, pipeline, 'aggregate'));
+    const zombie = applySegment(refused, refused.header.from, asleep.letters);
+    zombie.catch(() => {}); // seen below
+    await asleep.reached;
+    await applySegment(refused, (await sink.readFence())!);
+    await edit();
+    expect(await replay((await letters())[0]!.id)).toBe('replayed');
+    await state.query('delete from sluice.dead_letter');
+    asleep.wake();
+    await expect(zombie).rejects.toThrow(FenceMoved);
     expect(await letters()).toEqual([]);
   });
 });

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { withLetter } from '../../connectors/postgres/replayed-letters.ts';
-import { beginLoad, endLoad } from '../../connectors/postgres/shard-state.ts';
+import { beginLoad } from '../../connectors/postgres/shard-state.ts';
 import { PoisonError } from '../../connectors/poison-error.ts';
-import { ConfigurationError } from '../../connectors/sink.ts';
+import { ConfigurationError, FenceMoved } from '../../connectors/sink.ts';
 import { letterSegment } from '../../core/dead-letters/letter-segment.ts';
-import { position, type Position } from '../../core/position.ts';
+import { until } from '../capture/captured-source.ts';
 import { contents, endOf, streamOf, type Intent } from '../sinks/stream.ts';
-import { LettersWorld } from './letters-world.ts';
+import { LettersWorld, stoodStill } from './letters-world.ts';
 
 const insert = (device: string, duration = '1000'): Intent => ({ kind: 'insert', slot: 0, row: { content_id: contents[1]!, event_type: 'play', event_ts: '2026-11-21T10:00:00.000Z', duration_ms: duration, device } });
 const change = (kind: 'update' | 'delete' | 'truncate', slot: number, device = 'ios'): Intent => ({ kind, slot, row: { ...insert(device, '2000').row } });
@@ -83,6 +83,19 @@ describe('poison among good rows', () => {
       expect(ids(await rowsOf(lane))).toEqual([3]);
     });
 
+    test('E8: and a worker that stood still does not bring it back', async () => {
+      const { segments } = streamOf([insert('poison'), insert('ios'), change('truncate', 0)], 1, new Set());
+      const asleep = stoodStill(world.letters(lane));
+      const zombie = world.apply(lane, segments, asleep.letters);
+      zombie.catch(() => {}); // seen below
+      await asleep.reached;
+      expect(await world.apply(lane, segments)).toBe(1);
+      asleep.wake();
+      await expect(zombie).rejects.toThrow(FenceMoved);
+      expect(await world.kept(lane)).toEqual([]);
+      expect(await rowsOf(lane)).toEqual([]);
+    });
+
     test('beyond the budget of a segment parks the lane, which goes on from there once it is mended', async () => {
       const segments = () => streamOf(Array.from({ length: 30 }, (_, index) => insert(index >= 12 ? 'poison' : 'ios')), 30, new Set()).segments;
       await expect(world.apply(lane, segments())).rejects.toThrow(ConfigurationError);
@@ -95,13 +108,19 @@ describe('poison among good rows', () => {
     });
   });
 
-  test('E28: a new load has what the letters speak of, and they are gone', async () => {
+  test('E28: a new load will have what the letters speak of: they are gone when it begins, after the replay that goes on', async () => {
     await world.apply('external', sixty().segments);
-    const load = async (at: (epoch: number) => Position) => {
-      const epoch = await beginLoad(world.state, 'engagement', 'slot', 'hash', 1);
-      await endLoad(world.state, 'engagement', epoch, { position: at(epoch), systemIdentifier: '1', tables: {} });
-    };
-    await load((epoch) => position(epoch, 1n, 0));
+    const [letter] = await world.kept('external');
+    const [held, replayed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const order: unknown[] = [];
+    const replaying = withLetter(world.state, letter!.id, () => (held.resolve(), replayed.promise)).then((outcome) => order.push(outcome));
+    await held.promise;
+    const beginning = beginLoad(world.state, 'engagement', 'slot', 'hash', 1).then(() => order.push('load'));
+    const waits = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like 'delete from sluice.dead_letter%'`;
+    await until(async () => (await world.rows(waits)).length > 0, 'the load waits for the letter');
+    replayed.resolve();
+    await Promise.all([replaying, beginning]);
+    expect(order).toEqual(['replayed', 'load']);
     expect(await world.kept('external')).toEqual([]);
   });
 
@@ -151,7 +170,7 @@ describe('poison among good rows', () => {
     await replayAll('external');
     world.external.refuses = true;
     const { sink } = await world.sink('external');
-    await sink.finishLoad((await world.kept('external'))[1]!.position.replace(/.$/, '0') as never);
+    await world.state.query("update sluice.fence set position = $1 where lane = 'external'", [(await world.kept('external'))[1]!.position.replace(/.$/, '0')]);
     await world.apply('external', segments);
     expect((await world.kept('external')).map(({ state }) => state)).toEqual(['replayed', 'waiting', 'waiting', 'waiting']);
     expect(await sink.readFence()).toBe(endOf(segments));

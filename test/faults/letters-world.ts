@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { createClient } from '@clickhouse/client';
 import { Redis } from 'ioredis';
-import { applyAround } from '../../activities/apply-around.ts';
+import { applyAround, type Letters } from '../../activities/apply-around.ts';
 import { openSink, type OpenSink } from '../../activities/open-destination.ts';
 import { DeadLetters } from '../../connectors/postgres/dead-letters.ts';
 import { migrate } from '../../connectors/postgres/state/migrate.ts';
@@ -81,7 +81,7 @@ export class LettersWorld implements AsyncDisposable {
   }
 
   /** As a lane does. Returns how many letters there were. */
-  async apply(lane: string, segments: readonly Segment[], letters = this.letters(lane)): Promise<number> {
+  async apply(lane: string, segments: readonly Segment[], letters: Letters = this.letters(lane)): Promise<number> {
     const { sink } = await this.sink(lane);
     const around = { name: lane, sink, letters, key: this.pipeline.source.events.key, signal: new AbortController().signal };
     const { fence, applied } = await applyAround(around, segments, (await sink.readFence())!, endOf(segments));
@@ -129,4 +129,15 @@ export class LettersWorld implements AsyncDisposable {
     for (const { sink } of this.#opened.values()) await sink.close();
     await this.#stack.disposeAsync();
   }
+}
+
+/** The letters of a worker that is stopped before it writes one, and what wakes it. */
+export function stoodStill(letters: DeadLetters) {
+  const [reached, woken] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const keep: Letters['keep'] = async (...letter) => {
+    reached.resolve();
+    await woken.promise;
+    return letters.keep(...letter);
+  };
+  return { letters: { keep, passed: letters.passed.bind(letters), voidBelow: letters.voidBelow.bind(letters) }, reached: reached.promise, wake: woken.resolve };
 }

@@ -103,8 +103,11 @@ export class StateDatabase {
         }),
       begin: (position) =>
         this.call(process, () => {
+          const fence = this.fences.get(lane);
+          if (fence !== undefined && fence >= position) return fence === position;
           this.pending = undefined;
           this.fences.set(lane, position);
+          return true;
         }),
       close: async () => {},
     };

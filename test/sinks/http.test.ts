@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { httpSink } from '../../connectors/http/http-sink.ts';
 import { JsonBuffer } from '../../connectors/http/json-buffer.ts';
 import { MessageWriter } from '../../connectors/http/message.ts';
+import { PendingInState } from '../../connectors/http/pending.ts';
 import { PoisonError } from '../../connectors/poison-error.ts';
 import { migrate } from '../../connectors/postgres/state/migrate.ts';
 import { openState } from '../../connectors/postgres/state/state.ts';
@@ -102,7 +103,8 @@ describe('HTTP', () => {
         await using receiver = await listen(createReceiver(store, secret));
         const sink = sinkTo(receiver.address, state.url, { maxRows, inFlight });
         const { segments, table, transactions } = streamOf(list, size, cutsA);
-        await sink.finishLoad(zero);
+        const setBack = () => state.client.query('delete from sluice.fence').then(() => sink.finishLoad(zero));
+        await setBack();
         let fence: Position = zero;
         let events = 0;
         for (const segment of segments) {
@@ -118,7 +120,7 @@ describe('HTTP', () => {
         await check();
         expect(store.counts()).toMatchObject({ events, duplicates: 0 });
         // the fence goes back, the cuts are others: everything is sent again, in other messages
-        await sink.finishLoad(zero);
+        await setBack();
         await sink.apply(segmentsOf(transactions, cutsB), zero, endOf(segments));
         await check();
         await sink.close();
@@ -254,6 +256,25 @@ describe('HTTP', () => {
     expect(await foldedAt(receiver.address)).toEqual([]);
     expect(await sink.readFence()).toBe(position(2, 5n, 0));
     await sink.close();
+  });
+
+  test('I3: the end of a load that was superseded moves no fence, and forgets nothing that is being sent', async () => {
+    await using state = await stateDatabase();
+    await using receiver = await listen(createReceiver(new ReceiverStore(':memory:'), secret));
+    const [zombie, sink] = [sinkTo(receiver.address, state.url), sinkTo(receiver.address, state.url)];
+    const loadedAt = position(2, 0n, 0);
+    await sink.finishLoad(loadedAt);
+    const pending = new PendingInState(state.url, pipeline.name, 'external');
+    const sending = { from: loadedAt, to: position(2, 50n, 1) };
+    expect(await pending.record(sending, 'm')).toBe(true);
+    await expect(zombie.finishLoad(zero)).rejects.toThrow(FenceMoved);
+    // its own end, again: an answer was lost, and the lane has begun
+    await sink.finishLoad(loadedAt);
+    expect([await pending.readFence(), await pending.read()]).toEqual([loadedAt, sending]);
+    // and the next load's
+    await zombie.finishLoad(position(3, 0n, 0));
+    expect([await pending.readFence(), await pending.read()]).toEqual([position(3, 0n, 0), undefined]);
+    for (const each of [pending, sink, zombie]) await each.close();
   });
 
   test.each([

@@ -233,6 +233,20 @@ describe('Redis live', () => {
     await expect(place.make().finishLoad(position(1, 5n, 0))).rejects.toThrow(/load up to .* is not finished/);
   });
 
+  test('I3: panes that were read before the next load do not take the place of that load', async () => {
+    await using place = await open();
+    const now = position(2, 5n, 0);
+    const panesOf = (fence: Position) => place.make(async () => ({ ...(await empty()), fence }));
+    await panesOf(now).finishLoad(now);
+    const zombie = panesOf(position(1, 9n, 9));
+    await expect(zombie.finishLoad(zero)).rejects.toThrow(FenceMoved);
+    await expect(zombie.rebuild()).rejects.toThrow(FenceMoved);
+    expect(await zombie.readFence()).toBe(now);
+    // what is lost anyway may be made of any
+    await place.redis.del('{top}:generation');
+    expect(await zombie.rebuild()).toBe(position(1, 9n, 9));
+  });
+
   test('a key that somebody else uses is said in a sentence, and left alone', async () => {
     await using place = await open();
     await place.redis.set('top', 'mine');
