@@ -67,10 +67,24 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
 }
 
 /** Empty when the signal aborts first; undefined when they are gone, and the destination can be rebuilt without them (I4). */
-async function nextSegments({ pipeline, name, log, until, maxRows, clock, signal, rebuild }: LaneLoop, fence: Position, gatherUntilMs: number): Promise<readonly Segment[] | undefined> {
-  let segments: readonly Segment[];
+async function nextSegments(loop: LaneLoop, fence: Position, gatherUntilMs: number): Promise<readonly Segment[] | undefined> {
+  const { log, until, maxRows, clock, signal } = loop;
+  let segments = await segmentsAfter(loop, fence);
+  if (segments === undefined) return undefined;
+  const isBehind = rowsIn(segments) >= maxRows / 2;
+  const gatherMs = gatherUntilMs - clock.steady();
+  if (segments.length > 0 && gatherMs > 0 && !isBehind && until === undefined) {
+    await pause(clock, gatherMs, signal);
+    if (signal.aborted) return [];
+    log.release(segments);
+    segments = await segmentsAfter(loop, fence);
+  }
+  return until === undefined ? segments : segments?.filter(({ header }) => header.from < until);
+}
+
+async function segmentsAfter({ pipeline, name, log, maxRows, signal, rebuild }: LaneLoop, fence: Position): Promise<readonly Segment[] | undefined> {
   try {
-    segments = await log.read(fence, { maxRows }, signal);
+    return await log.read(fence, { maxRows }, signal);
   } catch (error) {
     if (!(error instanceof SpoolTooShort)) throw error;
     if (rebuild) return undefined;
@@ -79,15 +93,6 @@ async function nextSegments({ pipeline, name, log, until, maxRows, clock, signal
       { cause: error },
     );
   }
-  const isBehind = rowsIn(segments) >= maxRows / 2;
-  const gatherMs = gatherUntilMs - clock.steady();
-  if (segments.length > 0 && gatherMs > 0 && !isBehind && until === undefined) {
-    await pause(clock, gatherMs, signal);
-    if (signal.aborted) return [];
-    log.release(segments);
-    segments = await log.read(fence, { maxRows }, signal);
-  }
-  return until === undefined ? segments : segments.filter(({ header }) => header.from < until);
 }
 
 function rowsIn(segments: readonly Segment[]): number {
