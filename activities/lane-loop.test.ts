@@ -187,6 +187,27 @@ describe('a lane', () => {
     expect(sink.applied.map(({ seqs }) => seqs)).toEqual([[2]]);
   });
 
+  test.each([true, false])('I4: so it is when the spool is trimmed while a live lane gathers (rebuilt: %s)', async (isRebuilt) => {
+    await append(1);
+    const [first] = builder.segments;
+    let more: Promise<void> | undefined;
+    let reads = 0;
+    const trimmed: LaneLoop['log'] = {
+      async read(after, limits, signal) {
+        await more;
+        if (after === first!.header.to && ++reads === 2) await log.trim(builder.segments[2]!.header.to, 0);
+        return log.read(after, limits, signal);
+      },
+      release: (segments) => log.release(segments),
+    };
+    const rebuild = isRebuilt ? async () => (sink.fence = builder.segments[2]!.header.to) : undefined;
+    const lane = run({ log: trimmed, gatherMs: 100, rebuild, onApplied: () => void (more ? stop.abort() : (more = append(3))) });
+    if (isRebuilt) await lane;
+    else await expect(lane).rejects.toThrow(new RegExp(`^Lane test: its destination is at position ${first!.header.to}, and the spool begins at`));
+    expect(sink.applied.map(({ seqs }) => seqs)).toEqual(isRebuilt ? [[1], [4]] : [[1]]);
+    expect(reads).toBe(2);
+  });
+
   describe('E28: whose destination was restored to a time before a load', () => {
     const loaded = position(2, 500n, 0);
     beforeEach(async () => {

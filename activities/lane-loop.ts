@@ -67,34 +67,34 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
 }
 
 /** Empty when the signal aborts first; an error if what follows the fence is not to be had from the spool (I4). */
-async function nextSegments({ pipeline, name, log, until, maxRows, clock, signal }: LaneLoop, fence: Position, gatherUntilMs: number): Promise<readonly Segment[] | ConfigurationError> {
-  let segments: readonly Segment[];
-  try {
-    segments = await log.read(fence, { maxRows }, signal);
-  } catch (error) {
-    if (!(error instanceof SpoolTooShort)) throw error;
-    return new ConfigurationError(
-      `Lane ${name}: its destination is at position ${fence}, and the spool begins at ${error.oldest}: what is between was trimmed (spoolKeep). Was the destination restored to an earlier time? Restore it to a later one and type ./sluice resume ${pipeline} --lane ${name}, or start over. ${loadAnew(pipeline)}`,
-      { cause: error },
-    );
-  }
-  const { epoch } = parsePosition(fence);
-  const load = segments.map(({ header }) => parsePosition(header.to).epoch).find((each) => each !== epoch);
-  // E28: what a load found, sinks have from that load alone; in the stream its place looks as if nothing were there
-  if (load !== undefined) {
-    return new ConfigurationError(
-      `Lane ${name}: its destination is at position ${fence}, of load ${epoch}, and the stream goes on with load ${load}, which found rows that are not in it. Was the destination restored to an earlier time? Restore it to a later one and type ./sluice resume ${pipeline} --lane ${name}, or start over. ${loadAnew(pipeline)}`,
-    );
-  }
+async function nextSegments(loop: LaneLoop, fence: Position, gatherUntilMs: number): Promise<readonly Segment[] | ConfigurationError> {
+  const { log, until, maxRows, clock, signal } = loop;
+  let segments = await segmentsAfter(loop, fence);
+  if (segments instanceof ConfigurationError) return segments;
   const isBehind = rowsIn(segments) >= maxRows / 2;
   const gatherMs = gatherUntilMs - clock.steady();
   if (segments.length > 0 && gatherMs > 0 && !isBehind && until === undefined) {
     await pause(clock, gatherMs, signal);
     if (signal.aborted) return [];
     log.release(segments);
-    segments = await log.read(fence, { maxRows }, signal);
+    segments = await segmentsAfter(loop, fence);
   }
-  return until === undefined ? segments : segments.filter(({ header }) => header.from < until);
+  return until === undefined || segments instanceof ConfigurationError ? segments : segments.filter(({ header }) => header.from < until);
+}
+
+async function segmentsAfter({ pipeline, name, log, maxRows, signal }: LaneLoop, fence: Position): Promise<readonly Segment[] | ConfigurationError> {
+  const restored = `Was the destination restored to an earlier time? Restore it to a later one and type ./sluice resume ${pipeline} --lane ${name}, or start over. ${loadAnew(pipeline)}`;
+  try {
+    const segments = await log.read(fence, { maxRows }, signal);
+    const { epoch } = parsePosition(fence);
+    const load = segments.map(({ header }) => parsePosition(header.to).epoch).find((each) => each !== epoch);
+    if (load === undefined) return segments;
+    // E28: what a load found, sinks have from that load alone; in the stream its place looks as if nothing were there
+    return new ConfigurationError(`Lane ${name}: its destination is at position ${fence}, of load ${epoch}, and the stream goes on with load ${load}, which found rows that are not in it. ${restored}`);
+  } catch (error) {
+    if (!(error instanceof SpoolTooShort)) throw error;
+    return new ConfigurationError(`Lane ${name}: its destination is at position ${fence}, and the spool begins at ${error.oldest}: what is between was trimmed (spoolKeep). ${restored}`, { cause: error });
+  }
 }
 
 /** Out of what others keep; throws `why` if the destination cannot be, or is then where it was. */

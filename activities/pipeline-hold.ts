@@ -6,8 +6,8 @@ import { pipelineWorkflowId } from '../core/workflow-names.ts';
 
 /** What of a pipeline's workflow is used here; its own types are behind the arrows of the design. */
 type Status = { readonly state: string; readonly capture: PartStatus; readonly lanes: readonly PartStatus[] };
-type PartStatus = { readonly name: string; readonly state: string; readonly error: string | null };
-type HoldReport = { readonly notHeld: Readonly<Record<string, string>> };
+type PartStatus = { readonly name: string; readonly state: string; readonly fence: string | null; readonly error: string | null };
+type HoldReport = { readonly held: Readonly<Record<string, string>>; readonly notHeld: Readonly<Record<string, string>> };
 
 export type HoldTimes = {
   /** For lanes to get there. */
@@ -28,6 +28,8 @@ export class PipelineHold implements Hold {
   readonly #pipeline: string;
   readonly #times: HoldTimes;
   readonly #signal: AbortSignal;
+  /** Where each lane is held. */
+  #held: HoldReport['held'] = {};
   readonly state: HoldState;
 
   constructor(client: Client, options: { pipeline: string; times: HoldTimes; state: HoldState; signal: AbortSignal }) {
@@ -49,8 +51,9 @@ export class PipelineHold implements Hold {
     const { reachMs, longestMs } = this.#times;
     this.state.held = true;
     const request = { position, timeoutMs: longestMs };
-    const { notHeld: report } = await this.#comparable(() => this.#retryingRotation(() => this.#holdAt(request)));
-    const notHeld = Object.entries(report).map(([lane, why]) => `${lane}: ${why}`);
+    const report = await this.#comparable(() => this.#retryingRotation(() => this.#holdAt(request)));
+    this.#held = report.held;
+    const notHeld = Object.entries(report.notHeld).map(([lane, why]) => `${lane}: ${why}`);
     if (notHeld.length > 0) throw new NotComparable(`Not every lane of ${this.#pipeline} could be held at ${position} within ${reachMs / 1000} s (${notHeld.join('; ')}). See ./sluice status, and run verify again.`);
   }
 
@@ -63,6 +66,20 @@ export class PipelineHold implements Hold {
     await this.#resumeCapture();
     const late = setTimeout(() => void this.#handle.signal('releaseHold').catch(() => {}), this.#times.reachMs);
     return result.finally(() => clearTimeout(late));
+  }
+
+  async kept(): Promise<void> {
+    const { lanes } = await this.#status();
+    const moved = lanes.find(({ name, state, fence }) => state !== 'held' || fence !== this.#held[name]);
+    if (!moved) return;
+    throw new NotComparable(
+      `Lane ${moved.name} of ${this.#pipeline} was let go before everything was compared: somebody paused, resumed or drained the pipeline, or it took longer than ${this.#times.longestMs / 60_000} minutes. Run verify again.`,
+    );
+  }
+
+  /** Nothing of what was done is left to be undone. */
+  get isLetGo(): boolean {
+    return !this.state.held && !this.state.stopped;
   }
 
   async release(): Promise<void> {
@@ -83,6 +100,7 @@ export class PipelineHold implements Hold {
   #assertRuns({ state, capture, lanes }: Status): void {
     if (state !== 'running') throw new NotComparable(`Pipeline ${this.#pipeline} is ${state}, and only a running one can be compared. Type ./sluice resume ${this.#pipeline}, and run verify again.`);
     const idle = [capture, ...lanes].find((part) => part.state !== 'running');
+    if (idle?.state === 'held') throw new NotComparable(`Lane ${idle.name} of ${this.#pipeline} is held, as by another verify: run this one again when that has ended. If there is none, type ./sluice resume ${this.#pipeline} --lane ${idle.name} first.`);
     if (idle) throw new NotComparable(`${idle.name === 'capture' ? 'The capture' : `Lane ${idle.name}`} of ${this.#pipeline} is ${idle.state}${idle.error === null ? '' : ` (${idle.error})`}. Type ./sluice resume ${this.#pipeline} --lane ${idle.name}, and run verify again.`);
   }
 

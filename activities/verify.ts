@@ -3,7 +3,7 @@ import { WorkflowNotFoundError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { NotComparable } from '../connectors/verification/not-comparable.ts';
 import { verifyPipeline } from '../connectors/verification/verify-pipeline.ts';
-import { notComparable, type Verification } from '../core/verification.ts';
+import { notComparable, notLetGo, type Verification } from '../core/verification.ts';
 import { failureOf } from './failures.ts';
 import { PipelineHold, type HoldState } from './pipeline-hold.ts';
 import type { Runtime } from './runtime.ts';
@@ -19,21 +19,25 @@ export type VerifyInput = {
   readonly longestMs: number;
 };
 
-/** Compares every sink of a pipeline with its source. Fails with `notComparable` and a sentence when that cannot be done. */
-export async function verify(runtime: Pick<Runtime, 'config' | 'definition'>, { pipeline, reachMs, longestMs }: VerifyInput): Promise<Verification> {
+/**
+ * Compares every sink of a pipeline with its source. Fails with `notComparable` and a sentence when that cannot be done, and
+ * with `notLetGo` when the pipeline did not hear that it may go on: then the next attempt tells it first.
+ */
+export async function verify(runtime: Pick<Runtime, 'config' | 'definition'>, { pipeline, reachMs, longestMs }: VerifyInput, client = Context.current().client): Promise<Verification> {
   const context = Context.current();
   const end = new AbortController();
   const stop = () => end.abort(new CancelledFailure('verify was asked to stop'));
   context.cancellationSignal.addEventListener('abort', stop, { once: true });
   const before = context.info.heartbeatDetails as { state?: HoldState } | undefined;
-  // heartbeats are late: an attempt whose worker was killed may have stopped more than the last of them told
+  // heartbeats are late: an attempt whose worker was killed may have stopped more than the last of them told, and one
+  // that could not let go has told nothing since
   const again = context.info.attempt > 1;
   const state: HoldState = { ...before?.state, stopped: again, held: again };
   let phase = 'beginning';
   const beat = setInterval(() => context.heartbeat({ phase, state }), 500);
-  const hold = new PipelineHold(context.client, { pipeline, times: { reachMs, longestMs }, state, signal: end.signal });
+  const hold = new PipelineHold(client, { pipeline, times: { reachMs, longestMs }, state, signal: end.signal });
   try {
-    // of an attempt whose worker was killed
+    // of the attempt before
     await hold.release();
     return await verifyPipeline({
       pipeline: runtime.definition(pipeline).pipeline,
@@ -47,11 +51,17 @@ export async function verify(runtime: Pick<Runtime, 'config' | 'definition'>, { 
       },
     });
   } catch (error) {
-    throw end.signal.aborted ? end.signal.reason : failure(error, pipeline, phase);
+    const known = failure(error, pipeline, phase);
+    if (!hold.isLetGo && !(error instanceof WorkflowNotFoundError)) throw stillHeld(known, pipeline);
+    throw end.signal.aborted ? end.signal.reason : known;
   } finally {
     clearInterval(beat);
     context.cancellationSignal.removeEventListener('abort', stop);
   }
+}
+
+function stillHeld(known: Error, pipeline: string): ApplicationFailure {
+  return ApplicationFailure.create({ message: `${known.message}. Pipeline ${pipeline} could not be told to go on; if its capture stays paused, type ./sluice resume ${pipeline} --lane capture`, type: notLetGo, cause: known });
 }
 
 function failure(error: unknown, pipeline: string, phase: string): Error {

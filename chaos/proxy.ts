@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
 /**
  * pass: as if it were not there. delay: every piece is `ms` late. hold: nothing arrives until the mode changes, then all
@@ -49,6 +49,10 @@ export class Proxy {
       wire.set(this.#mode);
       near.once('close', () => this.#wires.delete(wire));
     });
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
   }
 
   get connections(): number {

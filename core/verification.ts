@@ -36,6 +36,9 @@ export type Texts = Readonly<Record<string, string | null>>;
 /** Failure type of a verification that could not be made. */
 export const notComparable = 'NotComparable';
 
+/** Failure type of an attempt that could not let the pipeline go: the next one does that first. */
+export const notLetGo = 'NotLetGo';
+
 /** A table of the checks, and below it the differences in words. */
 export function verificationText({ pipeline, position, equal, checks }: Verification): string {
   const rows = checks.map(({ sink, what, expected, actual, equal: same, note }) => [sink, what, String(expected.rows), String(actual.rows), same ? (expected.rows + actual.rows === 0 && note ? '-' : 'yes') : 'NO']);

@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { condition, setHandler } from '@temporalio/workflow';
+import { condition, patched, setHandler } from '@temporalio/workflow';
 import type { Description } from '../activities/steps.ts';
 import { origin, toPosition, type Position } from '../core/position.ts';
 import { beginHold, holdReport, isSettled, type Hold } from './hold.ts';
@@ -23,6 +23,7 @@ export function handleMessages(run: PipelineRun): void {
     for (const name of ['capture', ...run.lanes.map((lane) => lane.name)]) {
       const { state } = run.part(name);
       if (state === 'parked' || state === 'broken') run.moveLane(name, 'resume');
+      else letGo(run, name);
     }
     run.move('resume');
   });
@@ -35,14 +36,25 @@ export function handleMessages(run: PipelineRun): void {
   setHandler(resumeLane, (name) => {
     if (!known(run, name, 'resumeLane')) return;
     run.moveLane(name, 'resume');
+    letGo(run, name);
     if (name === 'capture' && run.state === 'parked') run.move('resume');
     run.publish();
   });
-  setHandler(releaseHold, () => run.release());
+  setHandler(releaseHold, () => {
+    // whoever compared when the drain began still says that it has ended: the lanes are on their way to another position
+    if (run.draining && patched('a drain is no hold to release')) return;
+    run.release();
+  });
   setHandler(holdAt, (request) => holdLanes(run, request), { validator: (request) => assertCanHold(run, request) });
   setHandler(drain, () => drainAll(run), { validator: () => assertRuns(run, 'drained') });
   setHandler(reload, () => reloadSettings(run), { validator: () => assertNotRotating(run) });
   if (run.hold) void releaseInTime(run, run.hold);
+}
+
+/** A lane that is held by no hold, as release 0.1.0 left them after a drain: nothing else would ever let it go. */
+function letGo(run: PipelineRun, name: string): void {
+  if (run.part(name).state !== 'held' || (run.hold && name in run.hold.held)) return;
+  if (patched('a resumed lane is held only by a hold')) run.moveLane(name, 'release');
 }
 
 async function holdLanes(run: PipelineRun, { position, lanes, timeoutMs }: HoldRequest): Promise<HoldReport> {
@@ -75,6 +87,8 @@ const drainMs = 60_000;
 async function drainAll(run: PipelineRun): Promise<HoldReport> {
   const deadlineMs = Date.now() + drainMs;
   const lanes = run.lanes.map(({ name }) => name);
+  // before anything of it can begin: its lanes are to apply what was captured, as all others
+  if (run.hold && patched('a drain ends a hold')) run.release();
   run.draining = true;
   run.move('drain');
   run.stop();

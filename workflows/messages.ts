@@ -11,9 +11,10 @@ export const resume = defineSignal('resume');
 /** Input: a lane's name, or `capture`. */
 export const pauseLane = defineSignal<[string]>('pauseLane');
 export const resumeLane = defineSignal<[string]>('resumeLane');
+/** Leaves a drain alone. */
 export const releaseHold = defineSignal('releaseHold');
 
-/** Stops the capture, lets every lane apply what was captured, and ends in `paused`. */
+/** Ends a hold, stops the capture, lets every lane apply what was captured, and ends in `paused`. */
 export const drain = defineUpdate<HoldReport>('drain');
 /** Takes over settings and addresses of the definition that the workers have now; refuses changed views or sinks. */
 export const reload = defineUpdate<{ definitionHash: string }>('reload');

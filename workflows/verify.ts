@@ -1,7 +1,7 @@
 import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/common';
 import { ActivityCancellationType, CancellationScope, getExternalWorkflowHandle, proxyActivities, setCurrentDetails } from '@temporalio/workflow';
 import type { VerifyActivities } from '../activities/verify.ts';
-import { notComparable, verificationText, type Verification } from '../core/verification.ts';
+import { notComparable, notLetGo, verificationText, type Verification } from '../core/verification.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
 import { releaseHold, resumeLane } from './messages.ts';
 
@@ -17,7 +17,7 @@ const { verify: compare } = proxyActivities<VerifyActivities>({
   startToCloseTimeout: longestMs + 60_000,
   heartbeatTimeout: 10_000,
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-  // an attempt after a killed worker: it first undoes what that one did to the pipeline
+  // an attempt after a killed worker, or one that could not let go: it first undoes what that one did to the pipeline
   retry: { initialInterval: 500, maximumAttempts: 3, nonRetryableErrorTypes: [notComparable] },
 });
 
@@ -30,14 +30,14 @@ export async function verify({ name, reachMs = 30_000 }: VerifyWorkflowInput): P
     return verification;
   } catch (error) {
     const cause = error instanceof ActivityFailure ? error.cause : undefined;
-    if (cause instanceof TimeoutFailure) await CancellationScope.nonCancellable(() => letGo(name));
+    if (cause instanceof TimeoutFailure || (cause instanceof ApplicationFailure && cause.type === notLetGo)) await CancellationScope.nonCancellable(() => letGo(name));
     const sentence = cause?.message ?? String(error);
     setCurrentDetails(`# ${name}: could not be compared\n\`\`\`\n${sentence}\n\`\`\``);
     throw cause instanceof ApplicationFailure ? cause : error;
   }
 }
 
-/** The worker that held the pipeline is gone, and no other has tidied up after it. */
+/** Whoever held the pipeline is gone or could not reach it, and nobody else has tidied up. */
 async function letGo(name: string): Promise<void> {
   const pipeline = getExternalWorkflowHandle(pipelineWorkflowId(name));
   await pipeline.signal(releaseHold);

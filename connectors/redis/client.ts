@@ -7,10 +7,12 @@ export function connectRedis(url: string): Redis {
   const redis = new Redis(url, {
     connectTimeout: 5_000,
     commandTimeout: 60_000,
-    maxRetriesPerRequest: 2,
+    // Any more, and a call that was under way waits out its timeout when something accepts connections for a server that
+    // is not there (a proxy, a load balancer): the client forgets such calls at the next connection's beginning.
+    maxRetriesPerRequest: 0,
     retryStrategy: (attempt) => Math.min(attempt * 50, 1_000),
     // After a failover the old master is a replica: another connection finds the new one.
-    reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
+    reconnectOnError: (error) => error.message.startsWith('READONLY'),
   });
   redis.on('error', () => {}); // the calls say it
   return redis;
@@ -37,7 +39,9 @@ export async function classified<T>(key: string, work: () => Promise<T>): Promis
 
 function classify(key: string, error: unknown): unknown {
   if (!(error instanceof Error)) return error;
-  const sentence = `Redis, key ${key}: ${error.message}`;
+  const lostConnection = error.name === 'MaxRetriesPerRequestError';
+  // its own message is about options of the client
+  const sentence = `Redis, key ${key}: ${lostConnection ? 'it cannot be reached, or the connection to it broke (SLUICE_REDIS_URL)' : error.message}`;
   if (error instanceof ReplyError) {
     // A script's error begins with its own words: 'ERR Error running script ... WRONGTYPE ...'
     const code = Object.keys(configuration).find((each) => error.message.includes(each));
@@ -45,7 +49,7 @@ function classify(key: string, error: unknown): unknown {
     if (transient.some((each) => error.message.startsWith(each) || error.message.includes(`-${each} `))) return new TransientError(sentence, { cause: error });
     return error;
   }
-  const isAway = error.name === 'MaxRetriesPerRequestError' || /Connection is closed|Command timed out|Stream isn't writeable/.test(error.message);
+  const isAway = lostConnection || /Connection is closed|Command timed out|Stream isn't writeable/.test(error.message);
   return isAway || isNetworkError(error) ? new TransientError(sentence, { cause: error }) : error;
 }
 

@@ -30,6 +30,8 @@ export type Hold = {
   stop(): Promise<void>;
   /** Lets the stream go on, and every lane up to exactly this position. */
   at(position: Position): Promise<void>;
+  /** Throws NotComparable if a lane was let go before: what it was compared as may not be what it has. */
+  kept(): Promise<void>;
   /** Undoes whatever was done of these. */
   release(): Promise<void>;
 };
@@ -63,6 +65,7 @@ export async function verifyPipeline(options: VerifyOptions): Promise<Verificati
     await Promise.all([hold.at(at), copySource(database, snapshot, pipeline, signal)]);
     await snapshot.close();
     const checks = await checksOf(database, options, at, loadedAt);
+    await hold.kept();
     return { pipeline: pipeline.name, position: at, equal: checks.every(({ equal }) => equal), checks };
   } finally {
     // first, as lanes are waiting

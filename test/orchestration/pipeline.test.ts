@@ -233,6 +233,50 @@ describe('drain and reload', () => {
     await pipeline.until(({ state }) => state === 'running' && stage.running.size === 4);
   });
 
+  test('I9: a drain during a hold ends the hold: its lanes apply what was captured, and nothing is held afterwards', async () => {
+    const stage = new Stage();
+    stage.step = async (input, part) => ({ ...(await stage.plainStep(input, part)), ...(part === 'capture' ? { fence: at(300) } : {}) });
+    stage.lsn = 200;
+    await using pipeline = await start(stage);
+    await pipeline.until(() => stage.running.size === 4);
+    await pipeline.handle.executeUpdate<HoldReport, [object]>('holdAt', { args: [{ position: at(200), timeoutMs: 60_000 }] });
+    const drained = pipeline.handle.executeUpdate<HoldReport, []>('drain');
+    await pipeline.until(() => stage.began.filter(({ until }) => until === at(300)).length === 3);
+    // of whoever had asked for the hold
+    await pipeline.handle.signal('releaseHold');
+    await pipeline.status();
+    stage.lsn = 300;
+    expect(await drained).toEqual({ position: at(300), held: { aggregate: at(300), enriched: at(300), board: at(300) }, notHeld: {} });
+    await pipeline.until(({ state, lanes }) => state === 'paused' && lanes.every((lane) => lane.state === 'paused'));
+    await pipeline.handle.signal('resume');
+    await pipeline.until(({ state, lanes }) => state === 'running' && lanes.every((lane) => lane.state === 'running') && stage.running.size === 4);
+  });
+
+  test('a lane that an earlier release left held without a hold goes on when it, or the pipeline, is resumed', async () => {
+    const stage = new Stage();
+    const held = { state: 'held', fence: at(200) } as const;
+    await using pipeline = await start(stage, { memory: { state: 'loading', parts: { enriched: held, board: held }, notes: [], startedMs: 0 } });
+    await pipeline.until(() => stage.running.size === 2);
+    await pipeline.handle.signal('resumeLane', 'enriched');
+    await pipeline.until((status) => laneState(status, 'enriched') === 'running' && stage.running.has('enriched'));
+    expect(laneState(await pipeline.status(), 'board')).toBe('held');
+    await pipeline.handle.signal('resume');
+    await pipeline.until((status) => laneState(status, 'board') === 'running' && stage.running.has('board'));
+  });
+
+  test('a lane that a hold keeps is not let go by resuming it alone', async () => {
+    const stage = new Stage();
+    await using pipeline = await start(stage);
+    await pipeline.until(() => stage.running.size === 4);
+    await pipeline.handle.executeUpdate<HoldReport, [object]>('holdAt', { args: [{ position: at(100), timeoutMs: 60_000 }] });
+    await pipeline.handle.signal('resumeLane', 'enriched');
+    await pipeline.handle.signal('resumeLane', 'nowhere');
+    await pipeline.until(({ notes }) => notes.length > 0);
+    expect((await pipeline.status()).lanes.map(({ state }) => state)).toEqual(['held', 'held', 'held']);
+    await pipeline.handle.signal('resume');
+    await pipeline.until(() => stage.running.size === 4);
+  });
+
   test('reload takes over new settings, and refuses another definition with the reason', async () => {
     await using pipeline = await start(new Stage());
     const { stage } = pipeline;

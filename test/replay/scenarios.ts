@@ -2,12 +2,12 @@ import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { notComparable } from '../../core/verification.ts';
 import type { HoldReport } from '../../workflows/messages.ts';
-import { at, laneState, refused, RunningPipeline, Stage, waited } from '../orchestration/stage.ts';
+import { at, laneState, lanes, refused, RunningPipeline, Stage, waited } from '../orchestration/stage.ts';
 
 /** What a recorded history contains. Each returns the run ids whose histories are kept. */
 export type Scenario = (address: string) => Promise<readonly unknown[]>;
 
-export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'fresh-run': freshRun, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared };
+export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared };
 
 async function pauseAndLanes(address: string): Promise<readonly unknown[]> {
   const stage = quick();
@@ -59,6 +59,26 @@ async function holdDrainReload(address: string): Promise<readonly unknown[]> {
   stage.lsn = 300;
   await pipeline.handle.executeUpdate('drain');
   await pipeline.until(({ state }) => state === 'paused');
+  return [await pipeline.handle.fetchHistory()];
+}
+
+/** Release 0.1.0 kept lanes held beyond the hold that a drain took the place of, until they were paused and resumed by name. */
+async function drainInAHold(address: string): Promise<readonly unknown[]> {
+  const stage = quick();
+  stage.lsn = 200;
+  await using pipeline = await RunningPipeline.start(stage, address);
+  await pipeline.until(() => stage.running.size === 4);
+  await pipeline.handle.executeUpdate<HoldReport, [object]>('holdAt', { args: [{ position: at(200), timeoutMs: 20_000 }] });
+  await pipeline.handle.executeUpdate('drain');
+  await pipeline.until(({ state }) => state === 'paused');
+  await pipeline.handle.signal('resume');
+  await pipeline.handle.signal('resumeLane', 'enriched');
+  await pipeline.until(({ state }) => state === 'running' && stage.running.has('capture'));
+  for (const { name } of lanes) {
+    await pipeline.handle.signal('pauseLane', name);
+    await pipeline.handle.signal('resumeLane', name);
+  }
+  await pipeline.until(({ state }) => state === 'running' && stage.running.size === 4);
   return [await pipeline.handle.fetchHistory()];
 }
 

@@ -96,7 +96,7 @@ export class World implements AsyncDisposable {
       this.#fence = to;
     };
     const nothing = async () => {};
-    return verifyPipeline({ pipeline: { ...this.pipeline, sinks }, addresses: { ...this.#config, ...addresses }, hold: { stop: nothing, at, release: nothing }, waitMs: 10_000, signal: new AbortController().signal, onPhase: () => {} });
+    return verifyPipeline({ pipeline: { ...this.pipeline, sinks }, addresses: { ...this.#config, ...addresses }, hold: { stop: nothing, at, kept: nothing, release: nothing }, waitMs: 10_000, signal: new AbortController().signal, onPhase: () => {} });
   }
 
   /** As the replay activity does. */

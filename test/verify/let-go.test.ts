@@ -1,0 +1,83 @@
+import { Client as TemporalClient, Connection, defaultGrpcRetryOptions, makeGrpcRetryInterceptor } from '@temporalio/client';
+import { Client as PostgresClient } from 'pg';
+import { expect, test } from 'vitest';
+import { verify } from '../../activities/verify.ts';
+import { Proxy } from '../../chaos/proxy.ts';
+import { until } from '../../chaos/until.ts';
+import { migrate } from '../../connectors/postgres/state/migrate.ts';
+import { openState } from '../../connectors/postgres/state/state.ts';
+import { parseConfig } from '../../core/config.ts';
+import { resolve } from '../../core/define/resolve.ts';
+import engagement from '../../pipelines/engagement.ts';
+import { services, throwAwayDatabase } from '../embedded/services.ts';
+import { RunningPipeline, Stage } from '../orchestration/stage.ts';
+
+const soonMs = 20_000;
+const soon = { timeoutMs: soonMs, everyMs: 20, signal: new AbortController().signal };
+
+/** A pipeline, and the real comparison of it, which reaches Temporal by a way of its own and stops where it has stopped the capture. */
+async function open() {
+  const stack = new AsyncDisposableStack();
+  const { url } = stack.use(await throwAwayDatabase());
+  const state = stack.adopt(openState(url), (pool) => pool.end());
+  await migrate(state);
+  const gate = stack.adopt(new PostgresClient({ connectionString: url }), (client) => client.end());
+  await gate.connect();
+  const [host, port] = services().temporalAddress.split(':') as [string, string];
+  const way = stack.adopt(await Proxy.listen(0, { host, port: Number(port) }), (proxy) => proxy.close());
+  // as ever, but not for a minute
+  const interceptors = [makeGrpcRetryInterceptor(defaultGrpcRetryOptions({ maxAttempts: 3 }))];
+  const connection = stack.adopt(await Connection.connect({ address: `127.0.0.1:${way.port}`, interceptors }), (each) => each.close());
+  const environment = { SLUICE_SOURCE_URL: url, SLUICE_STATE_URL: url, SLUICE_REDIS_URL: services().redisUrl, SLUICE_CLICKHOUSE_URL: services().clickhouseUrl, TEMPORAL_ADDRESS: services().temporalAddress, SLUICE_EXTERNAL_URL: 'http://127.0.0.1:1/events', SLUICE_EXTERNAL_SECRET: 'whsec_x' };
+  const stage = new Stage();
+  const runtime = { config: parseConfig(environment), definition: () => ({ pipeline: { ...resolve(engagement, environment), name: stage.name }, hash: '' }) };
+  const failures: Error[] = [];
+  let whenFailed = async () => {};
+  stage.beside = {
+    verify: (input) =>
+      verify(runtime, input, new TemporalClient({ connection })).catch(async (error: Error) => {
+        failures.push(error);
+        await whenFailed();
+        throw error;
+      }),
+  };
+  const running = stack.use(await RunningPipeline.start(stage, services().temporalAddress));
+  await running.until(({ state: now }) => now === 'running' && stage.running.size === 4, soonMs);
+  const back = async () => {
+    way.set({ tag: 'pass' });
+    await until('Temporal to answer', async () => Boolean(await connection.workflowService.getSystemInfo({})), soon);
+  };
+  return {
+    running,
+    failures,
+    /** The way to Temporal breaks when the capture is paused; `mended`: as soon as the attempt has failed. */
+    async compare(mended: boolean) {
+      whenFailed = mended ? back : async () => {};
+      await gate.query('begin; lock table sluice.shard in access exclusive mode');
+      const handle = await running.client.workflow.start('verify', { workflowId: `verify/${stage.name}`, taskQueue: stage.taskQueue, args: [{ name: stage.name }] });
+      await running.until(({ capture }) => capture.state === 'paused' && !stage.running.has('capture'), soonMs);
+      await until('the comparison to wait for the gate', async () => (await state.query('select from pg_locks where not granted')).rowCount === 1, soon);
+      way.down();
+      await gate.query('commit');
+      return handle.result().then(() => undefined, (error: Error) => error.cause as Error);
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+test('a comparison that cannot tell the pipeline to go on is tried again, and tells it first', async () => {
+  await using place = await open();
+  const failure = await place.compare(true);
+  expect(failure?.message).toMatch(/was never loaded/);
+  expect(place.failures[0]?.message).toMatch(/could not be told to go on; if its capture stays paused, type .\/sluice resume \S+ --lane capture/);
+  expect(place.failures).toHaveLength(2);
+  await place.running.until(({ capture }) => capture.state === 'running', soonMs);
+});
+
+test('if no attempt can, the workflow itself does', async () => {
+  await using place = await open();
+  const failure = await place.compare(false);
+  expect(failure?.message).toMatch(/could not be told to go on/);
+  expect(place.failures).toHaveLength(3);
+  await place.running.until(({ capture }) => capture.state === 'running', soonMs);
+});
