@@ -16,7 +16,7 @@ export function laneStep(runtime: Runtime, input: LaneStepInput): Promise<StepRe
   return runStep(runtime, input.lane, input, async ({ definition: { pipeline }, signal, progress, count }) => {
     const log = await runtime.log(pipeline.name);
     const definition = pipeline.sinks[input.lane];
-    const letters = new DeadLetters(runtime.state, pipeline, input.lane);
+    const letters = new DeadLetters(runtime.state, pipeline, input.lane, progress.tally);
     progress.deadLetters = await letters.waiting();
     return runtime.destinations.useSink(pipeline, input.lane, ({ sink, rebuild }) =>
       runLane({

@@ -1,4 +1,5 @@
 import type { State } from '../connectors/postgres/state/state.ts';
+import { Tally } from '../core/dead-letters/tally.ts';
 import type { Position } from '../core/position.ts';
 import type { SlotForecast } from '../core/slot-forecast.ts';
 
@@ -109,6 +110,7 @@ export class PartProgress {
   watermarkMs: number | undefined;
   error: string | undefined;
   deadLetters: number | undefined;
+  readonly tally = new Tally();
   slotLagBytes: number | undefined;
   spoolBytes: number | undefined;
   readonly #rate = new Rate();

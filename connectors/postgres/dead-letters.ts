@@ -1,4 +1,5 @@
 import type { RefusedEvent } from '../../core/dead-letters/dead-letter.ts';
+import { Tally } from '../../core/dead-letters/tally.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import { parsePosition, type Position } from '../../core/position.ts';
 import { ConfigurationError, FenceMoved } from '../sink.ts';
@@ -9,16 +10,15 @@ import { inTransaction } from './state/state.ts';
 /** Where an event was found: its segment, and how many events that has. */
 export type Surroundings = { readonly from: Position; readonly to: Position; readonly events: number };
 
-/** The dead letters of one lane, as a step of the lane sees them. */
+/** The dead letters of one lane, as a step of the lane sees them. `tally`: of the steps before, in this process. */
 export class DeadLetters {
   readonly #state: State;
   readonly #pipeline: Pipeline;
   readonly #lane: string;
-  /** Of this step. */
-  #passed = 0;
-  #kept = 0;
+  readonly #tally: Tally;
 
-  constructor(state: State, pipeline: Pipeline, lane: string) {
+  constructor(state: State, pipeline: Pipeline, lane: string, tally = new Tally()) {
+    this.#tally = tally;
     this.#state = state;
     this.#pipeline = pipeline;
     this.#lane = lane;
@@ -44,12 +44,12 @@ export class DeadLetters {
         [this.#pipeline.name, this.#lane, event.position, event.op, event.key, reason, event.commitUs, JSON.stringify(event.content)],
       );
     });
-    this.#kept++;
+    this.#tally.keep();
   }
 
   /** So many events were taken. */
   passed(events: number): void {
-    this.#passed += events;
+    this.#tally.pass(events);
   }
 
   /** The table was truncated there: what came before it changes nothing any more. Before the destination is told. */
@@ -103,9 +103,13 @@ export class DeadLetters {
 
   /** While little comes, segments have a few events each: their budgets alone would let every event be refused. */
   #assertNoFlood({ key }: RefusedEvent, { events }: Surroundings): void {
-    const all = this.#passed + this.#kept + events;
+    const { passed, kept } = this.#tally;
+    const all = Math.round(passed + kept + events);
     const budget = this.#budgetOf(all);
-    if (this.#kept >= budget) throw this.#flood(`more than ${budget} of at most ${all} events in this step`, key);
+    if (kept < budget) return;
+    // it begins anew when it is resumed
+    this.#tally.forget();
+    throw this.#flood(`more than ${budget} of its last ${all} events at most`, key);
   }
 
   #budgetOf(events: number): number {

@@ -8,6 +8,7 @@ import { migrate } from '../../connectors/postgres/state/migrate.ts';
 import { openState, type State } from '../../connectors/postgres/state/state.ts';
 import { parseConfig, type Config } from '../../core/config.ts';
 import { resolve } from '../../core/define/resolve.ts';
+import { Tally } from '../../core/dead-letters/tally.ts';
 import type { Pipeline, Settings } from '../../core/pipeline.ts';
 import { position, type Position } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
@@ -76,8 +77,8 @@ export class LettersWorld implements AsyncDisposable {
     return opened;
   }
 
-  letters(lane: string): DeadLetters {
-    return new DeadLetters(this.state, this.pipeline, lane);
+  letters(lane: string, tally = new Tally()): DeadLetters {
+    return new DeadLetters(this.state, this.pipeline, lane, tally);
   }
 
   /** As a lane does. Returns how many letters there were. */
