@@ -4,22 +4,25 @@ import { temporalCommand } from '../infra/embedded/temporal.ts';
 import { partsFolder } from '../infra/supervisor/checkout.ts';
 import { type EndpointName, endpoints } from '../infra/supervisor/endpoints.ts';
 import { type Instance, isRunning, NotRunning, readInstance } from '../infra/supervisor/instance.ts';
-import { type PipelineStatus, pipelinesClient } from '../infra/supervisor/pipelines.ts';
+import { type PipelinesClient, type PipelineStatus, pipelinesClient } from '../infra/supervisor/pipelines.ts';
+import { type Health, probe } from '../infra/supervisor/probe.ts';
 import { dataArg, dataDirOf } from './instance.ts';
 
 export default defineCommand({
-  meta: { name: 'status', description: 'Pipelines and services, asked now; exit code 0 if all are healthy, or paused on purpose' },
+  meta: { name: 'status', description: 'Pipelines and services, asked now; exit code 0 if none is down: healthy, slow to answer, or paused on purpose' },
   args: { json: { type: 'boolean', description: 'As JSON; URLs as one connects by them, with passwords' }, ...dataArg },
   async run({ args }) {
     const dataDir = dataDirOf(args);
     const instance = readInstance(dataDir);
     if (!isRunning(instance)) throw new NotRunning(dataDir);
     const config = parseConfig(instance.environment);
-    const [services, pipelines] = await Promise.all([serviceStatuses(instance, config), pipelinesOf(config)]);
-    if (args.json) console.log(JSON.stringify({ pipelines: pipelines.list, services }, undefined, 2));
+    // loading Temporal's client takes the processor, while the clocks of the probes would run
+    const client = await pipelinesClient();
+    const [services, pipelines] = await Promise.all([serviceStatuses(instance, config), pipelinesOf(client, config)]);
+    if (args.json) console.log(JSON.stringify({ pipelines: pipelines.list, services: Object.fromEntries(Object.entries(services).map(([name, service]) => [name, inJson(service)])) }, undefined, 2));
     else print(config, services, pipelines);
-    const healthy = !pipelines.problem && pipelines.list.every(isHealthy) && Object.values(services).every((each) => each.healthy || each.url === null);
-    process.exit(healthy ? 0 : 1);
+    const isDown = Object.values(services).some(({ health }) => health?.tag === 'down');
+    process.exit(!isDown && !pipelines.problem && pipelines.list.every(isHealthy) ? 0 : 1);
   },
 });
 
@@ -30,7 +33,8 @@ function isHealthy({ state, capture, lanes, slot }: PipelineStatus): boolean {
   return state !== 'parked' && state !== 'unreachable' && !stuck;
 }
 
-type ServiceStatus = { readonly url: string | null; readonly pid: number | null; readonly healthy: boolean };
+/** Without a health: where it is is not known. */
+type ServiceStatus = { readonly url: string | null; readonly pid: number | null; readonly health: Health | null };
 type Services = Readonly<Record<string, ServiceStatus>>;
 type Pipelines = { readonly list: readonly PipelineStatus[]; readonly problem?: string };
 
@@ -42,29 +46,28 @@ async function serviceStatuses(instance: Instance, config: Config): Promise<Serv
     const process = instance.own.includes(name)
       ? undefined
       : instance.processes.find((each) => each.name === endpoint.process);
-    const healthy =
-      url !== null &&
-      (await endpoint.check(url).then(
-        () => true,
-        () => false,
-      ));
-    return [name, { url, pid: process?.pid ?? null, healthy }];
+    return [name, { url, pid: process?.pid ?? null, health: url === null ? null : await probe(() => endpoint.check(url)) }];
   });
   return Object.fromEntries(await Promise.all(statuses));
 }
 
-async function pipelinesOf(config: Config): Promise<Pipelines> {
+function inJson({ url, pid, health }: ServiceStatus) {
+  return { url, pid, healthy: health?.tag === 'healthy' };
+}
+
+async function pipelinesOf(client: PipelinesClient, config: Config): Promise<Pipelines> {
   try {
-    return { list: await (await pipelinesClient()).pipelineStatuses(config) };
+    return { list: await client.pipelineStatuses(config) };
   } catch (error) {
     return { list: [], problem: (error as Error).message };
   }
 }
 
 function print(config: Config, services: Services, pipelines: Pipelines): void {
-  for (const [name, { url, pid, healthy }] of Object.entries(services)) {
-    const health = url === null ? 'unknown' : healthy ? 'healthy' : 'DOWN';
-    console.log(`${name.padEnd(12)} ${health.padEnd(8)} ${String(pid ?? '').padEnd(8)} ${url === null ? '' : withoutPassword(url)}`);
+  for (const [name, { url, pid, health }] of Object.entries(services)) {
+    const word = health === null ? 'unknown' : health.tag === 'down' ? 'DOWN' : health.tag;
+    const why = health === null || health.tag === 'healthy' ? '' : `   ${health.why}`;
+    console.log(`${name.padEnd(12)} ${word.padEnd(8)} ${String(pid ?? '').padEnd(8)} ${url === null ? '' : withoutPassword(url)}${why}`);
   }
   if (pipelines.problem) console.log(`\npipelines could not be asked: ${pipelines.problem}`);
   for (const pipeline of pipelines.list) printPipeline(config, pipeline);

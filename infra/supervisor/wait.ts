@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { rootCause } from './root-cause.ts';
 
 /** Asks until it answers. When it does not in time, throws with the last reason and the end of the log. */
 export async function waitUntil(check: () => Promise<unknown>, options: WaitOptions): Promise<void> {
@@ -31,7 +32,8 @@ export type WaitOptions = {
 export class NotHealthy extends Error {
   override readonly name = 'NotHealthy';
   constructor(what: string, last: unknown, logFile: string | undefined) {
-    const why = reason(last);
+    const root = rootCause(last);
+    const why = root instanceof Error ? root.message : 'it never answered';
     const log = logFile ? `\nThe end of its log (${logFile}):\n${tail(logFile, 15)}` : '';
     super(`${what} did not become healthy: ${why}${log}`, { cause: last });
   }
@@ -48,11 +50,4 @@ export function tail(file: string, lines: number, indent = '  '): string {
   } catch {
     return `${indent}(no log)`;
   }
-}
-
-/** Node's errors of several addresses, and fetch's, keep the reason inside. */
-function reason(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length > 0) return reason(error.errors[0]);
-  if (error instanceof Error && error.cause instanceof Error) return reason(error.cause);
-  return error instanceof Error ? error.message : 'it never answered';
 }
