@@ -7,7 +7,7 @@ import { type PipelineStatus, pipelinesClient } from './pipelines.ts';
 import { loadProcess, type ProductProcess, productProcesses } from './processes.ts';
 import { seconds, type Start } from './services.ts';
 import { together } from './together.ts';
-import { waitUntil } from './wait.ts';
+import { startMs, waitUntil } from './wait.ts';
 
 /** A rate at which one sees things move on the dashboard. */
 const gentleRate = 20;
@@ -67,7 +67,7 @@ export async function startProcess(start: Start, process: ProductProcess): Promi
   if (!endpoint || !url) return report(`${name} started`);
   const hopeless = () => child.deaths >= 5;
   const logFile = child.logFile;
-  await waitUntil(() => endpoint.check(url), { what: process.name, timeoutMs: 60_000, signal, hopeless, logFile });
+  await waitUntil(() => endpoint.check(url), { what: process.name, timeoutMs: startMs, report, signal, hopeless, logFile });
   report(`${name} healthy after ${seconds(startedAt)} s   ${url}`);
 }
 

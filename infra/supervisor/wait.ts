@@ -1,12 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { overload } from './machine-load.ts';
 import { rootCause } from './root-cause.ts';
+
+/** How long a process that lives may take until it answers: a busy machine needs minutes for what else takes seconds. */
+export const startMs = 180_000;
+
+const noticeMs = 15_000;
 
 /** Asks until it answers. When it does not in time, throws with the last reason and the end of the log. */
 export async function waitUntil(check: () => Promise<unknown>, options: WaitOptions): Promise<void> {
-  const until = Date.now() + options.timeoutMs;
+  const startedAt = Date.now();
   let last: unknown;
-  while (Date.now() < until && !(options.hopeless?.() ?? false)) {
+  let noticeAt = startedAt + (options.noticeMs ?? noticeMs);
+  while (Date.now() < startedAt + options.timeoutMs && !(options.hopeless?.() ?? false)) {
     options.signal.throwIfAborted();
     try {
       await check();
@@ -14,9 +21,14 @@ export async function waitUntil(check: () => Promise<unknown>, options: WaitOpti
     } catch (error) {
       last = error;
     }
+    if (Date.now() >= noticeAt) {
+      noticeAt = Date.now() + (options.noticeMs ?? noticeMs);
+      const load = overload();
+      options.report?.(`${options.what.padEnd(12)} ${options.waitsFor ?? 'is still starting'} after ${Math.round((Date.now() - startedAt) / 1000)} s${load === undefined ? '' : `; ${load}`}`);
+    }
     await sleep(options.everyMs ?? 100);
   }
-  throw new NotHealthy(options.what, last, options.logFile);
+  throw new NotHealthy(options, last, overload(), Math.round((Date.now() - startedAt) / 1000));
 }
 
 export type WaitOptions = {
@@ -27,15 +39,21 @@ export type WaitOptions = {
   /** True once there is no point in waiting: the process dies again and again. */
   readonly hopeless?: () => boolean;
   readonly logFile?: string | undefined;
+  /** Told every 15 s that it takes long. */
+  readonly report?: (line: string) => void;
+  /** What is said then, instead of `is still starting`. */
+  readonly waitsFor?: string;
+  readonly noticeMs?: number;
 };
 
 export class NotHealthy extends Error {
   override readonly name = 'NotHealthy';
-  constructor(what: string, last: unknown, logFile: string | undefined) {
+  constructor({ what, logFile }: Pick<WaitOptions, 'what' | 'logFile'>, last: unknown, load: string | undefined, seconds: number) {
     const root = rootCause(last);
     const why = root instanceof Error ? root.message : 'it never answered';
     const log = logFile ? `\nThe end of its log (${logFile}):\n${tail(logFile, 15)}` : '';
-    super(`${what} did not become healthy: ${why}${log}`, { cause: last });
+    const busy = load === undefined ? '' : `\nIt was given ${seconds} s, and ${load}: once that is less busy, type the same command again.`;
+    super(`${what} did not become healthy: ${why}${log}${busy}`, { cause: last });
   }
 }
 
