@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defineCommand } from 'citty';
+import { BadInput } from '../core/bad-input.ts';
 import { tail } from '../infra/supervisor/wait.ts';
 import { dataArg, dataDirOf } from './instance.ts';
 
@@ -20,7 +21,7 @@ export default defineCommand({
   },
   async run({ args }) {
     const lines = Number(args.lines);
-    if (!Number.isInteger(lines) || lines < 1) throw new Error(`--lines ${args.lines} is not a positive whole number`);
+    if (!Number.isInteger(lines) || lines < 1) throw new BadInput(`--lines ${args.lines} is not a positive whole number. For example: ./sluice logs worker --lines 50`);
     const files = logFiles(join(dataDirOf(args), 'logs'), args.service);
     const ends = files.map((file) => statSync(file).size);
     for (const file of files) {
@@ -40,7 +41,7 @@ function logFiles(folder: string, service: string | undefined): string[] {
     .toSorted();
   if (service === undefined) return names.map((name) => join(folder, name));
   if (names.includes(`${service}.log`)) return [join(folder, `${service}.log`)];
-  throw new Error(
+  throw new BadInput(
     `There is no log of ${service}. There is one of: ${names.map((name) => basename(name, '.log')).join(', ')}`,
   );
 }

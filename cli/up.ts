@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { defineCommand } from 'citty';
+import { BadInput } from '../core/bad-input.ts';
 import { settings } from '../core/config.ts';
 import { checkout, typed } from '../infra/supervisor/checkout.ts';
 import { type Message, runSupervisor } from '../infra/supervisor/run.ts';
@@ -92,7 +93,7 @@ function portBaseOf(flag: string | undefined): number {
 function number(option: string, text: string): number {
   const value = Number(text);
   if (text.trim() !== '' && Number.isFinite(value) && value >= 0) return value;
-  throw new Error(
+  throw new BadInput(
     `${option} ${text} is not a number. For example: ./sluice up ${option} ${option === '--rate' ? 100 : 7500}`,
   );
 }

@@ -102,9 +102,9 @@ async function signalled(config: Config, name: string, lane: string | undefined,
   assertPipeline(name);
   return withTemporal(config, async (client) => {
     const startedAt = performance.now();
-    const status = (signalled: string) =>
+    const status = (sent: string) =>
       queryStatus(client, name).catch(async (error: unknown) => {
-        throw new Error(`Pipeline ${name}: ${await unreachableReason(client, error, name)}. ${signalled}`, { cause: error });
+        throw new Error(`Pipeline ${name}: ${await unreachableReason(client, error, name)}. ${sent}`, { cause: error });
       });
     const present = await status(`The signal ${signal} was not sent.`);
     assertLane(name, lane, present);
@@ -126,7 +126,8 @@ function partOf(status: WorkflowStatus, part: string) {
   return [status.capture, ...status.lanes].find(({ name }) => name === part);
 }
 
-function assertPipeline(name: string): void {
+/** Throws UnknownName. */
+export function assertPipeline(name: string): void {
   if (Object.hasOwn(pipelines, name)) return;
   throw new UnknownName(`There is no pipeline ${name}. The pipelines are ${Object.keys(pipelines).join(', ') || 'none (see pipelines/index.ts)'}.`);
 }

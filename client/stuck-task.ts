@@ -15,9 +15,9 @@ export async function stuckTask(client: Client, workflowId: string, nowMs: numbe
   const { raw } = await client.workflow.getHandle(workflowId).describe();
   const task = raw.pendingWorkflowTask;
   if (!task) return undefined;
-  const attempt = Number(task.attempt ?? 1);
+  const attempt = task.attempt ?? 1;
   const scheduledMs = Number(task.scheduledTime?.seconds ?? nowMs / 1000) * 1000;
-  const untakenMs = task.state === scheduled ? nowMs - scheduledMs : undefined;
+  const untakenMs = Number(task.state) === scheduled ? nowMs - scheduledMs : undefined;
   return stuckSentence({ attempt, untakenMs, failure: attempt > 1 ? await lastFailure(client, workflowId) : undefined });
 }
 

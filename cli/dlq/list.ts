@@ -16,7 +16,8 @@ export default defineCommand({
     ...dataArg,
   },
   async run({ args }) {
-    const letters = await listLetters(instanceConfig(args), { ...pipelineChoice(args.name, args.lane), states: args.all ? letterStates : ['waiting'], limit: most });
+    const choice = pipelineChoice(args.name, args.lane);
+    const letters = await listLetters(instanceConfig(args), { ...choice, states: args.all ? letterStates : ['waiting'], limit: most });
     console.log(args.json ? JSON.stringify(letters, undefined, 2) : text(letters));
   },
 });

@@ -9,7 +9,8 @@ export default defineCommand({
   meta: { name: 'show', description: 'One letter: why it was refused, and its row' },
   args: { number: { type: 'positional', description: 'See ./sluice dlq list', required: true }, json: { type: 'boolean', description: 'As JSON' }, ...dataArg },
   async run({ args }) {
-    const letter = await readLetter(instanceConfig(args), letterId(args.number));
+    const id = letterId(args.number);
+    const letter = await readLetter(instanceConfig(args), id);
     console.log(args.json ? JSON.stringify(letter, undefined, 2) : letterText(letter));
   },
 });
