@@ -59,6 +59,7 @@ async function upDetached({ dataDir, portBase, rate }: UpOptions): Promise<void>
   const outcome = await outcomeOf(supervisor);
   if (outcome.tag === 'ready') {
     console.log(`${outcome.summary}\n  Stop             ${typed('down', dataDir)}`);
+    if (outcome.sick !== undefined) process.exitCode = 1;
     return;
   }
   process.exitCode = 1;
@@ -68,7 +69,7 @@ async function upDetached({ dataDir, portBase, rate }: UpOptions): Promise<void>
 }
 
 type Outcome =
-  | { readonly tag: 'ready'; readonly summary: string }
+  | { readonly tag: 'ready'; readonly summary: string; readonly sick?: string }
   | { readonly tag: 'failed'; readonly reason?: string };
 
 /** A failure is told first; then the supervisor ends, having stopped what it started. */

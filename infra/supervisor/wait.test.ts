@@ -14,7 +14,7 @@ describe('waiting for a process that starts', () => {
     await waitUntil(check, { what: 'worker', timeoutMs: 60_000, everyMs: 1, noticeMs: 0, signal, report: (line) => told.push(line) });
     expect(asked).toBe(5);
     expect(told).toHaveLength(4);
-    expect(told[0]).toMatch(/^worker {7}is still starting after \d+ s/);
+    expect(told[0]).toMatch(/^worker {7}is still starting after \d+ s \(connect ECONNREFUSED 127\.0\.0\.1:7407/);
   });
 
   test('one that ends again and again is given up at once, with the reason', async () => {

@@ -24,7 +24,7 @@ export async function waitUntil(check: () => Promise<unknown>, options: WaitOpti
     if (Date.now() >= noticeAt) {
       noticeAt = Date.now() + (options.noticeMs ?? noticeMs);
       const load = overload();
-      options.report?.(`${options.what.padEnd(12)} ${options.waitsFor ?? 'is still starting'} after ${Math.round((Date.now() - startedAt) / 1000)} s${load === undefined ? '' : `; ${load}`}`);
+      options.report?.(`${options.what.padEnd(12)} ${options.waitsFor ?? 'is still starting'} after ${Math.round((Date.now() - startedAt) / 1000)} s (${why(last)}${load === undefined ? '' : `; ${load}`})`);
     }
     await sleep(options.everyMs ?? 100);
   }
@@ -49,12 +49,15 @@ export type WaitOptions = {
 export class NotHealthy extends Error {
   override readonly name = 'NotHealthy';
   constructor({ what, logFile }: Pick<WaitOptions, 'what' | 'logFile'>, last: unknown, load: string | undefined, seconds: number) {
-    const root = rootCause(last);
-    const why = root instanceof Error ? root.message : 'it never answered';
     const log = logFile ? `\nThe end of its log (${logFile}):\n${tail(logFile, 15)}` : '';
     const busy = load === undefined ? '' : `\nIt was given ${seconds} s, and ${load}: once that is less busy, type the same command again.`;
-    super(`${what} did not become healthy: ${why}${log}${busy}`, { cause: last });
+    super(`${what} did not become healthy: ${why(last)}${log}${busy}`, { cause: last });
   }
+}
+
+function why(error: unknown): string {
+  const root = rootCause(error);
+  return root instanceof Error ? root.message : 'it never answered';
 }
 
 export function tail(file: string, lines: number, indent = '  '): string {
