@@ -6,7 +6,7 @@ import { BadInput } from '../core/bad-input.ts';
 import { settings } from '../core/config.ts';
 import { checkout, typed } from '../infra/supervisor/checkout.ts';
 import { type Message, runSupervisor } from '../infra/supervisor/run.ts';
-import { tail } from '../infra/supervisor/wait.ts';
+import { linesOf } from '../infra/supervisor/wait.ts';
 import { dataArg, dataDirOf } from './instance.ts';
 
 export default defineCommand({
@@ -64,7 +64,7 @@ async function upDetached({ dataDir, portBase, rate }: UpOptions): Promise<void>
   }
   process.exitCode = 1;
   console.error(
-    outcome.reason ?? `The supervisor ended before anything was up. The end of ${logFile}:\n${tail(logFile, 15)}`,
+    outcome.reason ?? `The supervisor ended before anything was up. The end of ${logFile}:\n${linesOf(logFile).slice(-15).join('\n')}`,
   );
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { logText, sinceLastStart } from './log-text.ts';
 import { overload } from './machine-load.ts';
 import { rootCause } from './root-cause.ts';
 
@@ -49,7 +50,7 @@ export type WaitOptions = {
 export class NotHealthy extends Error {
   override readonly name = 'NotHealthy';
   constructor({ what, logFile }: Pick<WaitOptions, 'what' | 'logFile'>, last: unknown, load: string | undefined, seconds: number) {
-    const log = logFile ? `\nThe end of its log (${logFile}):\n${tail(logFile, 15)}` : '';
+    const log = logFile ? `\nThe end of its log (${logFile}):\n${endOfLog(logFile)}` : '';
     const busy = load === undefined ? '' : `\nIt was given ${seconds} s, and ${load}: once that is less busy, type the same command again.`;
     super(`${what} did not become healthy: ${why(last)}${log}${busy}`, { cause: last });
   }
@@ -60,15 +61,17 @@ function why(error: unknown): string {
   return root instanceof Error ? root.message : 'it never answered';
 }
 
-export function tail(file: string, lines: number, indent = '  '): string {
+/** Of one start only; without it a reader would mend what failed last week. */
+function endOfLog(file: string): string {
+  const end = sinceLastStart(linesOf(file)).slice(-15).flatMap((line) => logText(line).split('\n'));
+  return (end.length === 0 ? ['(no log)'] : end).map((line) => `  ${line}`).join('\n');
+}
+
+/** None when there is no such file. */
+export function linesOf(file: string): string[] {
   try {
-    return readFileSync(file, 'utf8')
-      .trimEnd()
-      .split('\n')
-      .slice(-lines)
-      .map((line) => indent + line)
-      .join('\n');
+    return readFileSync(file, 'utf8').trimEnd().split('\n');
   } catch {
-    return `${indent}(no log)`;
+    return [];
   }
 }
