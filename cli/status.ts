@@ -5,8 +5,9 @@ import { partsFolder } from '../infra/supervisor/checkout.ts';
 import { type EndpointName, endpoints } from '../infra/supervisor/endpoints.ts';
 import { type Instance, isRunning, NotRunning, readInstance } from '../infra/supervisor/instance.ts';
 import { type PipelinesClient, type PipelineStatus, pipelinesClient } from '../infra/supervisor/pipelines.ts';
-import { type Health, probe } from '../infra/supervisor/probe.ts';
+import { probe } from '../infra/supervisor/probe.ts';
 import { dataArg, dataDirOf } from './instance.ts';
+import { pipelineText, type Services, type ServiceStatus, servicesText } from './status-text.ts';
 
 export default defineCommand({
   meta: { name: 'status', description: 'Pipelines and services, asked now; exit code 0 if none is down: healthy, slow to answer, or paused on purpose' },
@@ -33,9 +34,6 @@ function isHealthy({ state, capture, lanes, slot }: PipelineStatus): boolean {
   return state !== 'parked' && state !== 'unreachable' && !stuck;
 }
 
-/** Without a health: where it is is not known. */
-type ServiceStatus = { readonly url: string | null; readonly pid: number | null; readonly health: Health | null };
-type Services = Readonly<Record<string, ServiceStatus>>;
 type Pipelines = { readonly list: readonly PipelineStatus[]; readonly problem?: string };
 
 async function serviceStatuses(instance: Instance, config: Config): Promise<Services> {
@@ -64,31 +62,8 @@ async function pipelinesOf(client: PipelinesClient, config: Config): Promise<Pip
 }
 
 function print(config: Config, services: Services, pipelines: Pipelines): void {
-  for (const [name, { url, pid, health }] of Object.entries(services)) {
-    const word = health === null ? 'unknown' : health.tag === 'down' ? 'DOWN' : health.tag;
-    const why = health === null || health.tag === 'healthy' ? '' : `   ${health.why}`;
-    console.log(`${name.padEnd(12)} ${word.padEnd(8)} ${String(pid ?? '').padEnd(8)} ${url === null ? '' : withoutPassword(url)}${why}`);
-  }
+  console.log(servicesText(services).join('\n'));
   if (pipelines.problem) console.log(`\npipelines could not be asked: ${pipelines.problem}`);
-  for (const pipeline of pipelines.list) printPipeline(config, pipeline);
-}
-
-function printPipeline(config: Config, { name, state, reason, eventsPerSecond, watermark, capture, lanes, slot, workflowUrl }: PipelineStatus): void {
-  console.log(`\n${name}: ${state}, ${eventsPerSecond} events/s${watermark === null ? '' : `, watermark ${watermark}`}${reason === null ? '' : `\n  ${reason}`}`);
-  for (const lane of [...(capture ? [capture] : []), ...lanes]) {
-    const lag = lane.lagMs === null ? '' : `${lane.lagMs} ms behind`;
-    console.log(`  ${lane.name.padEnd(12)} ${lane.kind.padEnd(16)} ${lane.state.padEnd(8)} ${lag.padEnd(16)} ${lane.fence ?? ''}${lane.deadLetters === 0 ? '' : `\n    ${lane.deadLetters} dead letters wait: ./sluice dlq list ${name} --lane ${lane.name}`}${lane.error === null ? '' : `\n    ${lane.error}`}`);
-  }
-  if (slot !== null) console.log(`  ${slot.alarm === 'none' ? '' : `${slot.alarm.toUpperCase()}: `}${slot.sentence}`);
-  if (workflowUrl !== null) console.log(`  run: ${workflowUrl}`);
-  const signal = state === 'paused' ? 'resume' : 'pause';
-  console.log(`  ${signal} by hand: ${temporalCommand(partsFolder)} workflow signal --address ${config.temporalAddress} --namespace ${config.temporalNamespace} --workflow-id pipeline/${name} --name ${signal}`);
-}
-
-/** Whoever looks over a shoulder needs no password; `--json` has the whole URL. */
-function withoutPassword(url: string): string {
-  if (!URL.canParse(url) || !url.includes('://')) return url;
-  const shown = new URL(url);
-  shown.password = '';
-  return shown.href.replace(/\/$/, '');
+  for (const pipeline of pipelines.list) console.log(`\n${pipelineText(pipeline, Date.now()).join('\n')}`);
+  console.log(`\nPause or resume without Sluice, NAME being a pipeline:\n  ${temporalCommand(partsFolder)} workflow signal --address ${config.temporalAddress} --namespace ${config.temporalNamespace} --workflow-id pipeline/NAME --name pause`);
 }
