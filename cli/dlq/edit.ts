@@ -3,7 +3,9 @@ import { text as readAll } from 'node:stream/consumers';
 import { defineCommand } from 'citty';
 import { z } from 'zod';
 import { editLetter } from '../../client/dead-letters.ts';
+import { pipelines } from '../../client/pipelines.ts';
 import { BadInput } from '../../core/bad-input.ts';
+import { notComputedAnew } from '../../core/dead-letters/edit-content.ts';
 import type { TextRow } from '../../core/segment-builder.ts';
 import { dataArg, instanceConfig } from '../instance.ts';
 import { letterId } from './choice.ts';
@@ -22,7 +24,11 @@ export default defineCommand({
     const id = letterId(args.number);
     const changes = { ...(args.json === undefined ? {} : await fromJson(args.json)), ...Object.fromEntries(given(rawArgs, 'set').map(assignment)), ...Object.fromEntries(given(rawArgs, 'null').map((column) => [column, null])) };
     if (Object.keys(changes).length === 0) throw new BadInput(`Nothing to change. For example: ./sluice dlq edit ${args.number} --set device=ios`);
-    console.log(letterText(await editLetter(instanceConfig(args), id, changes)));
+    const letter = await editLetter(instanceConfig(args), id, changes);
+    console.log(letterText(letter));
+    const pipeline = pipelines[letter.pipeline];
+    const left = pipeline ? notComputedAnew(pipeline, letter, Object.keys(changes)) : [];
+    if (left.length > 0) console.log(`Computed and enriched columns were not computed anew: set them too if they should change (${left.join(', ')}).`);
   },
 });
 

@@ -42,6 +42,9 @@ function rowLines(row: TextRow, edited: TextRow | undefined): string[] {
   });
 }
 
-function valueText(value: string | null): string {
-  return value === null ? 'NULL' : JSON.stringify(value);
+/** Plainly, JSON too; in quotes only what would be taken for something else. Exported for its test. */
+export function valueText(value: string | null): string {
+  if (value === null) return 'NULL';
+  const line = /^[[{]/.test(value) ? value.replace(/\s*\n\s*/g, ' ') : value;
+  return line === '' || line === 'NULL' || line !== line.trim() || /\p{Cc}/u.test(line) ? JSON.stringify(value) : line;
 }
