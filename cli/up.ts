@@ -5,6 +5,7 @@ import { defineCommand } from 'citty';
 import { BadInput } from '../core/bad-input.ts';
 import { settings } from '../core/config.ts';
 import { checkout, typed } from '../infra/supervisor/checkout.ts';
+import { portsFrom } from '../infra/supervisor/ports.ts';
 import { type Message, runSupervisor } from '../infra/supervisor/run.ts';
 import { linesOf } from '../infra/supervisor/wait.ts';
 import { dataArg, dataDirOf } from './instance.ts';
@@ -88,7 +89,9 @@ function outcomeOf(supervisor: ChildProcess): Promise<Outcome> {
 
 function portBaseOf(flag: string | undefined): number {
   const { variable, schema } = settings.portBase;
-  return flag === undefined ? schema.parse(process.env[variable] || undefined) : number('--port-base', flag);
+  const base = flag === undefined ? schema.parse(process.env[variable] || undefined) : number('--port-base', flag);
+  portsFrom(base);
+  return base;
 }
 
 function number(option: string, text: string): number {
