@@ -1,4 +1,4 @@
-import { WorkflowUpdateFailedError, type Client, type WorkflowHandle } from '@temporalio/client';
+import { WorkflowNotFoundError, WorkflowUpdateFailedError, type Client, type WorkflowHandle } from '@temporalio/client';
 import type { Hold } from '../connectors/verification/verify-pipeline.ts';
 import { NotComparable } from '../connectors/verification/not-comparable.ts';
 import type { Position } from '../core/position.ts';
@@ -94,7 +94,9 @@ export class PipelineHold implements Hold {
   }
 
   #status(): Promise<Status> {
-    return this.#handle.query<Status>('status');
+    return this.#handle.query<Status>('status').catch((error: unknown) => {
+      throw error instanceof WorkflowNotFoundError ? error : notAnswered(this.#pipeline, error);
+    });
   }
 
   #assertRuns({ state, capture, lanes }: Status): void {
@@ -140,6 +142,12 @@ export class PipelineHold implements Hold {
       throw new NotComparable(`Pipeline ${this.#pipeline} refused to be held: ${error.cause?.message ?? error.message}. Run verify again later.`, { cause: error });
     }
   }
+}
+
+/** Temporal keeps the reason beside its message. Exported for its test. */
+export function notAnswered(pipeline: string, error: unknown): NotComparable {
+  const { details } = ((error as Error).cause ?? {}) as { details?: string };
+  return new NotComparable(`The workflow of ${pipeline} does not answer (${details ?? (error as Error).message}), so its lanes cannot be held. See ./sluice status, which says why, and ./sluice logs worker; then run verify again.`, { cause: error });
 }
 
 const pollMs = 50;

@@ -68,6 +68,6 @@ function failure(error: unknown, pipeline: string, phase: string): Error {
   if (error instanceof NotComparable) return ApplicationFailure.create({ message: error.message, type: notComparable, nonRetryable: true, cause: error });
   if (error instanceof WorkflowNotFoundError) return ApplicationFailure.nonRetryable(`Pipeline ${pipeline} does not run: its workflow pipeline/${pipeline} was never started. Type ./sluice up.`, notComparable);
   const known = failureOf(error);
-  const message = `${phase}: ${known.message}`;
+  const message = `${phase}: ${known.message.replace(/\.$/, '')}. See ./sluice status and ./sluice logs worker, and run verify again.`;
   return ApplicationFailure.create({ message, type: notComparable, nonRetryable: true, cause: known });
 }

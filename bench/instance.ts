@@ -12,7 +12,7 @@ import { startProcesses } from '../infra/supervisor/product.ts';
 import { Roster } from '../infra/supervisor/roster.ts';
 import { secretsOf } from '../infra/supervisor/secrets.ts';
 import { fetchPrograms, type Start, startServices } from '../infra/supervisor/services.ts';
-import { waitUntil } from '../infra/supervisor/wait.ts';
+import { startMs, waitUntil } from '../infra/supervisor/wait.ts';
 
 export type BenchInstance = {
   readonly config: Config;
@@ -45,7 +45,7 @@ export function startProduct(options: InstanceOptions, pipeline: string): Promis
       if (status.state !== 'running') throw new Error(`${status.name} is ${status.state}${status.reason ? `: ${status.reason}` : ''}`);
     };
     const logFile = join(config.dataDir, 'logs', 'worker.log');
-    await waitUntil(running, { what: `Pipeline ${pipeline}`, timeoutMs: 60_000, everyMs: 200, signal: start.signal, logFile });
+    await waitUntil(running, { what: `Pipeline ${pipeline}`, timeoutMs: startMs, everyMs: 200, report: start.report, signal: start.signal, logFile });
   });
 }
 

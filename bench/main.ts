@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';
 import { pausePipeline, pipelines, resumePipeline } from '../client/pipelines.ts';
+import { BadInput } from '../core/bad-input.ts';
 import { checkout } from '../infra/supervisor/checkout.ts';
 import { checkExactness } from './exactness.ts';
 import { Fences } from './fences.ts';
@@ -29,7 +30,7 @@ try {
 } catch (error) {
   const reason: unknown = stopped.signal.aborted ? stopped.signal.reason : error;
   console.error(process.env['SLUICE_LOG_LEVEL'] === 'debug' || !(reason instanceof Error) ? reason : reason.message);
-  process.exitCode = 1;
+  process.exitCode = reason instanceof BadInput ? 2 : 1;
 }
 process.exit();
 
@@ -108,7 +109,7 @@ function parseOptions(): Options {
 function whole(option: string, text: string, least: number, most: number): number {
   const value = Number(text.replaceAll(/[_,]/g, ''));
   if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new Error(`${option} ${text} is not a whole number from ${least} to ${most}. For example: ./sluice bench --rounds 5 --rows 1000000`);
+  throw new BadInput(`${option} ${text} is not a whole number from ${least} to ${most}. For example: ./sluice bench --rounds 5 --rows 1000000`);
 }
 
 function warnIfBusy(say: (line: string) => void): void {

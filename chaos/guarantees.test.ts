@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { guaranteesPage } from './guarantees.ts';
 import type { ChaosReport, FaultReport } from './report.ts';
@@ -22,4 +24,10 @@ test('says of each fault what was seen, that it failed, or that it was not done'
   expect(page).toContain('Last run, of a part of the faults');
   expect(page).toContain('2 of 3 faults on real services under load, one after another in 1 runs; 1 ended as expected');
   expect(page).toContain('1 of 1 were equal');
+});
+
+test('what it links to is there, and says what its words mean', () => {
+  const page = guaranteesPage(faults, { date: '2026-01-01', commit: 'abc', machine: '2 cores', reports: [report] });
+  const words = readFileSync(join(import.meta.dirname, '../docs', /\((\w+\.md)\)/.exec(page)![1]!), 'utf8');
+  for (const word of ['epoch', 'fence', 'canary', 'late output', 'tombstone', 'relay', 'hold', 'lane', 'step', 'spool', 'pane']) expect(words).toContain(`| ${word} |`);
 });

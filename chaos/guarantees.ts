@@ -24,7 +24,7 @@ export function guaranteesPage(faults: readonly Described[], { date, commit, mac
     '',
     '<!-- Made by ./sluice test --full out of what the laboratory said. Do not edit. -->',
     '',
-    'What the words mean is in the [README](../README.md); the rules in brackets are those that tests are named after.',
+    'What the words mean is in [words.md](words.md); the rules in brackets are those that tests are named after.',
     '',
     '## What is promised',
     '',

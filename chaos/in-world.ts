@@ -1,7 +1,7 @@
 import { join } from 'node:path';
+import { BadInput } from '../core/bad-input.ts';
 import { checkout } from '../infra/supervisor/checkout.ts';
 import type { InstanceOptions } from './instance.ts';
-import { BadInput } from './options.ts';
 import { World } from './world.ts';
 
 export type InWorldOptions = Pick<InstanceOptions, 'portBase' | 'pipeline' | 'rotateAtEvents' | 'imports'>;

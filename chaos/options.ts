@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { pipelines } from '../client/pipelines.ts';
+import { BadInput } from '../core/bad-input.ts';
 import './laboratory/pipeline.ts';
 import type { Fault } from './fault.ts';
 
@@ -31,10 +32,6 @@ export function parseChaosOptions(args: readonly string[], faults: readonly Faul
     list: values.list,
     portBase: values['port-base'] === undefined ? 7_700 : amount('--port-base', values['port-base'], { least: 1_024, most: 65_000, example: '7700' }),
   };
-}
-
-export class BadInput extends Error {
-  override readonly name = 'BadInput';
 }
 
 function parsed(args: readonly string[]) {

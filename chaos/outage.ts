@@ -6,12 +6,13 @@ import { EngagementWorkload } from '../bench/load/engagement.ts';
 import { pausePipeline, resumePipeline } from '../client/pipelines.ts';
 import { verifyPipeline } from '../client/verify.ts';
 import { parsePosition } from '../core/position.ts';
+import { BadInput } from '../core/bad-input.ts';
 import { verificationText, type Verification } from '../core/verification.ts';
 import { inWorld, type Inside, program } from './in-world.ts';
 import { type Lag, LaneLag } from './lane-lag.ts';
 import { Load } from './load.ts';
 import { WorkerMemory } from './memory.ts';
-import { amount, BadInput } from './options.ts';
+import { amount } from './options.ts';
 import { until } from './until.ts';
 import type { World } from './world.ts';
 

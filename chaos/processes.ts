@@ -3,7 +3,7 @@ import type { StopStep } from '../infra/embedded/service.ts';
 import { endpoints, type EndpointName } from '../infra/supervisor/endpoints.ts';
 import { type Identity, isAlive } from '../infra/supervisor/identity.ts';
 import { startProcess } from '../infra/supervisor/product.ts';
-import { waitUntil } from '../infra/supervisor/wait.ts';
+import { startMs, waitUntil } from '../infra/supervisor/wait.ts';
 import { until } from './until.ts';
 import type { ChaosInstance } from './instance.ts';
 
@@ -75,7 +75,7 @@ export class Processes {
       if (name === 'worker-2') await endpoints.worker.check(`http://127.0.0.1:${this.#instance.secondWorkerPort}`);
       for (const each of own) await endpoints[each].check(endpoints[each].url(config)!);
     };
-    await waitUntil(check, { what: name, timeoutMs: 60_000, everyMs: 50, signal, logFile: this.#instance.roster.child(name).logFile });
+    await waitUntil(check, { what: name, timeoutMs: startMs, everyMs: 50, report: this.#instance.start.report, signal, logFile: this.#instance.roster.child(name).logFile });
   }
 
   /** A worker beside the first one, with the same data directory. */

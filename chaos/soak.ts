@@ -2,13 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { residentMiB } from '../bench/processes.ts';
 import { verifyPipeline } from '../client/verify.ts';
+import { BadInput } from '../core/bad-input.ts';
 import { verificationText, type Verification } from '../core/verification.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
 import { inWorld, type Inside, program } from './in-world.ts';
 import { type Lag, LaneLag } from './lane-lag.ts';
 import { Load } from './load.ts';
 import { WorkerMemory } from './memory.ts';
-import { amount, BadInput } from './options.ts';
+import { amount } from './options.ts';
 import { growth, type Sample } from './steady.ts';
 import type { World } from './world.ts';
 

@@ -1,12 +1,18 @@
 import { join } from 'node:path';
 import { type CommandDef, defineCommand, runCommand, runMain } from 'citty';
-import { strict, UsageError } from './strict.ts';
+import { BadInput } from '../core/bad-input.ts';
+import { strict } from './strict.ts';
+import { showUsageOf } from './usage.ts';
 
 /** Every command is the file of its name, loaded when it is used. */
 const commands = ['up', 'down', 'status', 'logs', 'pause', 'resume', 'load', 'verify', 'dlq', 'bench', 'chaos', 'soak', 'outage', 'test'];
 
+/** citty's errors of what was typed. */
+const missingArgument = 'EARG';
+const typedCodes = ['E_UNKNOWN_COMMAND', 'E_NO_COMMAND', missingArgument];
+
 const main = defineCommand({
-  meta: { name: 'sluice', description: 'Postgres change streams into windows and rows, run by Temporal' },
+  meta: { name: './sluice', description: 'Postgres change streams into windows and rows, run by Temporal' },
   subCommands: Object.fromEntries(
     commands.map((name) => [name, async () => strict(((await import(join(import.meta.dirname, `${name}.ts`))) as { default: CommandDef }).default)]),
   ),
@@ -17,7 +23,7 @@ process.stdout.on('error', () => {});
 
 const rawArgs = process.argv.slice(2);
 if (rawArgs.length === 0 || rawArgs.includes('--help') || rawArgs.includes('-h')) {
-  await runMain(main, { rawArgs: rawArgs.length === 0 ? ['--help'] : rawArgs });
+  await runMain(main, { rawArgs: rawArgs.length === 0 ? ['--help'] : rawArgs, showUsage: showUsageOf(main) });
 } else {
   try {
     await runCommand(main, { rawArgs });
@@ -25,9 +31,10 @@ if (rawArgs.length === 0 || rawArgs.includes('--help') || rawArgs.includes('-h')
     const known = error instanceof Error && process.env['SLUICE_LOG_LEVEL'] !== 'debug';
     console.error(known ? error.message : error);
     const { code = '' } = error as { code?: string };
-    if (code === 'E_UNKNOWN_COMMAND' || code === 'E_NO_COMMAND')
-      console.error(`See the commands with: ./sluice ${rawArgs[0] === 'dlq' ? 'dlq ' : ''}--help`);
+    const words = rawArgs.slice(0, rawArgs[0] === 'dlq' ? 2 : 1).join(' ');
+    if (code === 'E_UNKNOWN_COMMAND' || code === 'E_NO_COMMAND') console.error(`See the commands with: ./sluice ${rawArgs[0] === 'dlq' ? 'dlq ' : ''}--help`);
+    else if (code === missingArgument) console.error(`See: ./sluice ${words} --help`);
     // 1 is an answer of some commands (verify: unequal)
-    process.exitCode = error instanceof UsageError ? 2 : 1;
+    process.exitCode = error instanceof BadInput || typedCodes.includes(code) ? 2 : 1;
   }
 }

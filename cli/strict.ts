@@ -1,4 +1,5 @@
 import type { ArgsDef, CommandDef } from 'citty';
+import { BadInput } from '../core/bad-input.ts';
 
 /** citty ignores options it does not know; a mistyped `--detach` must not start something else instead. */
 export function strict(command: CommandDef): CommandDef {
@@ -28,7 +29,7 @@ export function strict(command: CommandDef): CommandDef {
   };
 }
 
-export class UsageError extends Error {
+export class UsageError extends BadInput {
   override readonly name = 'UsageError';
   constructor(what: string, known: ReadonlyMap<string, { readonly type?: string }>) {
     const options = [...known].filter(([, { type }]) => type !== 'positional').map(([name]) => `--${name}`);

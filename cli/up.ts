@@ -2,10 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { defineCommand } from 'citty';
+import { BadInput } from '../core/bad-input.ts';
 import { settings } from '../core/config.ts';
 import { checkout, typed } from '../infra/supervisor/checkout.ts';
+import { portsFrom } from '../infra/supervisor/ports.ts';
 import { type Message, runSupervisor } from '../infra/supervisor/run.ts';
-import { tail } from '../infra/supervisor/wait.ts';
+import { linesOf } from '../infra/supervisor/wait.ts';
 import { dataArg, dataDirOf } from './instance.ts';
 
 export default defineCommand({
@@ -58,16 +60,17 @@ async function upDetached({ dataDir, portBase, rate }: UpOptions): Promise<void>
   const outcome = await outcomeOf(supervisor);
   if (outcome.tag === 'ready') {
     console.log(`${outcome.summary}\n  Stop             ${typed('down', dataDir)}`);
+    if (outcome.sick !== undefined) process.exitCode = 1;
     return;
   }
   process.exitCode = 1;
   console.error(
-    outcome.reason ?? `The supervisor ended before anything was up. The end of ${logFile}:\n${tail(logFile, 15)}`,
+    outcome.reason ?? `The supervisor ended before anything was up. The end of ${logFile}:\n${linesOf(logFile).slice(-15).join('\n')}`,
   );
 }
 
 type Outcome =
-  | { readonly tag: 'ready'; readonly summary: string }
+  | { readonly tag: 'ready'; readonly summary: string; readonly sick?: string }
   | { readonly tag: 'failed'; readonly reason?: string };
 
 /** A failure is told first; then the supervisor ends, having stopped what it started. */
@@ -86,13 +89,15 @@ function outcomeOf(supervisor: ChildProcess): Promise<Outcome> {
 
 function portBaseOf(flag: string | undefined): number {
   const { variable, schema } = settings.portBase;
-  return flag === undefined ? schema.parse(process.env[variable] || undefined) : number('--port-base', flag);
+  const base = flag === undefined ? schema.parse(process.env[variable] || undefined) : number('--port-base', flag);
+  portsFrom(base);
+  return base;
 }
 
 function number(option: string, text: string): number {
   const value = Number(text);
   if (text.trim() !== '' && Number.isFinite(value) && value >= 0) return value;
-  throw new Error(
+  throw new BadInput(
     `${option} ${text} is not a number. For example: ./sluice up ${option} ${option === '--rate' ? 100 : 7500}`,
   );
 }

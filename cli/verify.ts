@@ -2,17 +2,19 @@ import { defineCommand } from 'citty';
 import { verifyPipeline } from '../client/verify.ts';
 import { verificationText } from '../core/verification.ts';
 import { dataArg, instanceConfig } from './instance.ts';
+import { pipelineArg, pipelineName } from './pipeline-name.ts';
 
 export default defineCommand({
   meta: { name: 'verify', description: 'Compare every sink of a pipeline with its source; exit code 0 equal, 1 unequal, 2 could not compare' },
   args: {
-    name: { type: 'positional', description: 'The pipeline', required: true },
+    name: pipelineArg,
     json: { type: 'boolean', description: 'As JSON' },
     ...dataArg,
   },
   async run({ args }) {
+    const name = pipelineName('verify', args.name);
     try {
-      const verification = await verifyPipeline(instanceConfig(args), args.name, { onStarted: (workflowId, url) => console.error(`comparing; see ${url ?? workflowId}`) });
+      const verification = await verifyPipeline(instanceConfig(args), name, { onStarted: (workflowId, url) => console.error(`comparing; see ${url ?? workflowId}`) });
       console.log(args.json ? JSON.stringify(verification, undefined, 2) : verificationText(verification));
       process.exitCode = verification.equal ? 0 : 1;
     } catch (error) {

@@ -1,4 +1,5 @@
 import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { BadInput } from '../core/bad-input.ts';
 import type { Config } from '../core/config.ts';
 import { pipelineWorkflowId, taskQueue } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
@@ -7,6 +8,7 @@ import type { PipelineInput } from '../workflows/pipeline.ts';
 import { pipelineStatus, type PipelineStatus } from './pipeline-status.ts';
 import { readProgress, type ProgressByPart } from './progress.ts';
 import { registerSearchAttributes, startAttributes } from './search-attributes.ts';
+import { stuckTask } from './stuck-task.ts';
 import { withTemporal } from './temporal-connection.ts';
 
 /** Every pipeline's definition, by name. */
@@ -22,7 +24,7 @@ const rotateAtEvents = 1_500;
 /** How long a worker may take to answer a query. */
 const queryMs = 3_000;
 
-export class UnknownName extends Error {
+export class UnknownName extends BadInput {
   override readonly name = 'UnknownName';
 }
 
@@ -86,7 +88,7 @@ async function statusesOf(config: Config, names: readonly string[]): Promise<Pip
   return withTemporal(config, (client) =>
     Promise.all(
       names.map(async (name) => {
-        const answer = await queryStatus(client, name).catch((error: unknown) => unreachableReason(error, name));
+        const answer = await queryStatus(client, name).catch((error: unknown) => unreachableReason(client, error, name));
         return pipelineStatus(config, name, answer, progress, Date.now());
       }),
     ),
@@ -104,16 +106,16 @@ async function signalled(config: Config, name: string, lane: string | undefined,
   assertPipeline(name);
   return withTemporal(config, async (client) => {
     const startedAt = performance.now();
-    const status = () =>
-      queryStatus(client, name).catch((error: unknown) => {
-        throw new Error(`Pipeline ${name}: ${unreachableReason(error, name)}`, { cause: error });
+    const status = (sent: string) =>
+      queryStatus(client, name).catch(async (error: unknown) => {
+        throw new Error(`Pipeline ${name}: ${await unreachableReason(client, error, name)}. ${sent}`, { cause: error });
       });
-    const present = await status();
+    const present = await status(`The signal ${signal} was not sent.`);
     assertLane(name, lane, present);
     if (signal === 'resumeLane' && present.state === 'paused') throw new Error(`Pipeline ${name} is paused as a whole, so its lane ${lane} cannot go on by itself. Type: ./sluice resume ${name}`);
     await client.workflow.getHandle(pipelineWorkflowId(name)).signal(signal, ...(lane === undefined ? [] : [lane]));
     for (;;) {
-      const now = await status();
+      const now = await status(`The signal ${signal} was sent, and takes effect once a worker has handled it.`);
       const part = lane === undefined ? now : partOf(now, lane)!;
       if (reached(part.state)) return performance.now() - startedAt;
       if (performance.now() - startedAt > confirmMs) throw new Error(`Pipeline ${name}${lane === undefined ? '' : `, lane ${lane},`} is still ${part.state} ${confirmMs / 1000} s after ${signal}${part.error === null ? '' : `: ${part.error}`}. See ./sluice status.`);
@@ -128,7 +130,8 @@ function partOf(status: WorkflowStatus, part: string) {
   return [status.capture, ...status.lanes].find(({ name }) => name === part);
 }
 
-function assertPipeline(name: string): void {
+/** Throws UnknownName. */
+export function assertPipeline(name: string): void {
   if (Object.hasOwn(pipelines, name)) return;
   throw new UnknownName(`There is no pipeline ${name}. The pipelines are ${Object.keys(pipelines).join(', ') || 'none (see pipelines/index.ts)'}.`);
 }
@@ -151,7 +154,18 @@ async function retryingRotation<T>(ask: () => Promise<T>): Promise<T> {
   }
 }
 
-function unreachableReason(error: unknown, name: string): string {
-  if (error instanceof WorkflowNotFoundError) return `its workflow ${pipelineWorkflowId(name)} was never started; type ./sluice up`;
-  return `no worker answered within ${queryMs / 1000} s (${error instanceof Error ? error.message : String(error)}); see ./sluice status and ./sluice logs worker`;
+async function unreachableReason(client: Client, error: unknown, name: string): Promise<string> {
+  const workflowId = pipelineWorkflowId(name);
+  if (error instanceof WorkflowNotFoundError) return `its workflow ${workflowId} was never started; type ./sluice up`;
+  const stuck = await client.withDeadline(Date.now() + queryMs, () => stuckTask(client, workflowId, Date.now())).catch(() => undefined);
+  return stuck ?? queryFailure(error);
 }
+
+function queryFailure(error: unknown): string {
+  const { code, details } = ((error as Error).cause ?? {}) as { code?: unknown; details?: string };
+  if (code === deadlineExceeded) return `no worker answered within ${queryMs / 1000} s; see ./sluice logs worker`;
+  return `its workflow could not be asked (${details ?? (error instanceof Error ? error.message : String(error))}); see ./sluice logs worker`;
+}
+
+/** grpc.status.DEADLINE_EXCEEDED */
+const deadlineExceeded = 4;

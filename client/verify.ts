@@ -2,9 +2,8 @@ import { WorkflowFailedError } from '@temporalio/client';
 import type { Config } from '../core/config.ts';
 import type { Verification } from '../core/verification.ts';
 import { taskQueue } from '../core/workflow-names.ts';
-import { pipelines } from '../pipelines/index.ts';
 import type { VerifyWorkflowInput } from '../workflows/verify.ts';
-import { UnknownName } from './pipelines.ts';
+import { assertPipeline } from './pipelines.ts';
 import { startAttributes } from './search-attributes.ts';
 import { withTemporal } from './temporal-connection.ts';
 import { webUiUrl } from './web-ui.ts';
@@ -21,7 +20,7 @@ export type VerifyOptions = {
 
 /** Runs the verify workflow to its end. Throws UnknownName, or CouldNotVerify. */
 export async function verifyPipeline(config: Config, name: string, { onStarted }: VerifyOptions = {}): Promise<Verification> {
-  if (!Object.hasOwn(pipelines, name)) throw new UnknownName(`There is no pipeline ${name}. The pipelines are ${Object.keys(pipelines).join(', ') || 'none (see pipelines/index.ts)'}.`);
+  assertPipeline(name);
   return withTemporal(config, async (client) => {
     const workflowId = `verify/${name}/${new Date().toISOString().replace('Z', '')}`;
     const input: VerifyWorkflowInput = { name };

@@ -21,8 +21,12 @@ export function parsePosition(text: Position): { epoch: number; lsn: Lsn; ordina
 
 /** Checks a text that came from outside (a sink, a file, a user). Throws a TypeError with the text in it. */
 export function toPosition(text: string): Position {
-  if (!/^[0-9a-f]{32}$/.test(text)) throw new TypeError(`not a position: ${JSON.stringify(text)} (32 hexadecimal digits)`);
-  return text as Position;
+  if (!isPosition(text)) throw new TypeError(`not a position: ${JSON.stringify(text)} (32 hexadecimal digits)`);
+  return text;
+}
+
+export function isPosition(text: string): text is Position {
+  return /^[0-9a-f]{32}$/.test(text);
 }
 
 export const origin = '0'.repeat(32) as Position;

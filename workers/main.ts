@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { NativeConnection, Worker } from '@temporalio/worker';
+import { GracefulShutdownPeriodExpiredError, NativeConnection, Worker } from '@temporalio/worker';
 import { createActivities } from '../activities/index.ts';
 import { Reachability } from '../activities/reachability.ts';
 import { Runtime } from '../activities/runtime.ts';
@@ -16,7 +16,7 @@ import { serveHealth } from './health.ts';
 import { installTemporalLog, openLog } from './log.ts';
 import { openMetrics } from './metrics.ts';
 import { untilItWorks } from './until-it-works.ts';
-import { workerOptions } from './worker-options.ts';
+import { drainMs, workerOptions } from './worker-options.ts';
 import { workflowBundle } from './workflow-bundle.ts';
 
 /** One worker: every pipeline's workflow tasks and activities. Any number may run. */
@@ -29,6 +29,8 @@ try {
   await run();
   process.exit(0);
 } catch (error) {
+  // steps that did not end in time begin again at their fences, as after any end; `down` tells what is logged here
+  if (error instanceof GracefulShutdownPeriodExpiredError) log.warn({ drained: false }, `the worker did not drain within ${drainMs / 1000} s and was ended (harmless: it goes on from its fences)`);
   if (stopping.signal.aborted) process.exit(0);
   log.fatal({ err: error }, error instanceof Error ? error.message : String(error));
   process.exit(1);

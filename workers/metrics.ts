@@ -46,7 +46,7 @@ const gauges: readonly { readonly name: string; readonly help: string; readonly 
   { name: 'events_total', help: 'Events applied (capture: spooled) by this process', of: ({ events }) => events },
   { name: 'late_events_total', help: 'Events that came after their window was final', of: ({ late, name }) => (name === 'aggregate' ? late : undefined) },
   { name: 'windows_closed_total', help: 'Windows whose result was computed', of: ({ windowsClosed, name }) => (name === 'aggregate' ? windowsClosed : undefined) },
-  { name: 'lag_seconds', help: 'From commit in the source to applied, of the newest transaction', of: ({ lagMs }) => (lagMs === undefined ? undefined : lagMs / 1000) },
+  { name: 'lag_seconds', help: 'From commit in the source to applied, of the newest transaction; once no step of the part runs here, since the commit of that transaction', of: (part) => lagSeconds(part, Date.now()) },
   { name: 'watermark_seconds', help: 'Event time before which nothing is expected any more, since 1970', of: ({ watermarkMs }) => (watermarkMs === undefined ? undefined : watermarkMs / 1000) },
   { name: 'slot_lag_bytes', help: 'WAL that the source keeps for this pipeline', of: ({ slotLagBytes }) => slotLagBytes },
   { name: 'spool_bytes', help: 'Size of the spool', of: ({ spoolBytes }) => spoolBytes },
@@ -54,6 +54,12 @@ const gauges: readonly { readonly name: string; readonly help: string; readonly 
   { name: 'step_running', help: '1 while a step of this part runs here', of: ({ active }) => (active ? 1 : 0) },
   { name: 'failing', help: '1 if the last attempt failed', of: ({ error }) => (error === undefined ? 0 : 1) },
 ];
+
+/** What stands still falls behind, whoever is to blame: without a step nobody measures it. */
+export function lagSeconds({ active, lagMs, commitTimeMs }: Pick<PartProgress, 'active' | 'lagMs' | 'commitTimeMs'>, nowMs: number): number | undefined {
+  if (lagMs === undefined) return undefined;
+  return (active || commitTimeMs === undefined ? lagMs : Math.max(lagMs, nowMs - commitTimeMs)) / 1000;
+}
 
 const slotGauges: readonly { readonly name: string; readonly help: string; readonly of: (forecast: SlotForecast) => number | null }[] = [
   { name: 'slot_alarm', help: 'How near the source is to the end of what it can keep for the slot: 0 none, 1 warning (an hour), 2 critical (ten minutes), 3 lost', of: ({ alarm }) => slotAlarms.indexOf(alarm) },

@@ -3,6 +3,9 @@ import type { WorkerOptions } from '@temporalio/worker';
 /** How many parts of pipelines, captures included, can run in one worker. */
 const activitySlots = 200;
 
+/** How long the steps of a worker that is asked to end may take to do so. */
+export const drainMs = 2_500;
+
 /** E23, in milliseconds. */
 export function workerOptions(options: { readonly heartbeatMs: number; readonly mostParts: number }): Pick<
   WorkerOptions,
@@ -24,7 +27,7 @@ export function workerOptions(options: { readonly heartbeatMs: number; readonly 
     stickyQueueScheduleToStartTimeout: 2_000,
     // grace is the time *before* activities are told
     shutdownGraceTime: 0,
-    shutdownForceTime: 2_500,
+    shutdownForceTime: drainMs,
     maxEagerActivityReservationsPerWorkflowTask: options.mostParts + 1,
     maxConcurrentActivityTaskExecutions: activitySlots,
     // each poll of a worker that stands still (stopped, or behind a dead network) takes a step with it until its heartbeat

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { BadInput } from '../../core/bad-input.ts';
 import { settings } from '../../core/config.ts';
 import { EngagementWorkload } from './engagement.ts';
 import { type LoadFlags, loadFlags, parseLoadOptions, type WorkloadName, workloadNames } from './options.ts';
@@ -22,7 +23,7 @@ try {
   await main();
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
+  process.exitCode = error instanceof BadInput ? 2 : 1;
 }
 
 async function main(): Promise<void> {

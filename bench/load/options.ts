@@ -1,3 +1,5 @@
+import { BadInput } from '../../core/bad-input.ts';
+
 export type LoadOptions = {
   /** Undefined: all of them. */
   readonly pipeline: WorkloadName | undefined;
@@ -36,7 +38,7 @@ export function parseLoadOptions(flags: LoadFlags): LoadOptions {
   return options;
 }
 
-export class InvalidFlag extends Error {
+export class InvalidFlag extends BadInput {
   override readonly name = 'InvalidFlag';
 }
 

@@ -7,7 +7,8 @@ export default defineCommand({
   meta: { name: 'drop', description: 'Give letters up: their destination will never have these events' },
   args: { which, lane: laneArg, ...dataArg },
   async run({ args }) {
-    const dropped = await dropLetters(instanceConfig(args), letterChoice(args.which, args.lane));
+    const choice = letterChoice(args.which, args.lane);
+    const dropped = await dropLetters(instanceConfig(args), choice);
     console.log(`${dropped} dropped; ./sluice verify names them as such as long as they are remembered`);
   },
 });

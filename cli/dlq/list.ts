@@ -1,6 +1,7 @@
 import { defineCommand } from 'citty';
 import { listLetters, type Letter } from '../../client/dead-letters.ts';
 import { letterStates } from '../../core/dead-letters/dead-letter.ts';
+import { columns } from '../columns.ts';
 import { dataArg, instanceConfig } from '../instance.ts';
 import { laneArg, pipelineChoice } from './choice.ts';
 
@@ -16,7 +17,8 @@ export default defineCommand({
     ...dataArg,
   },
   async run({ args }) {
-    const letters = await listLetters(instanceConfig(args), { ...pipelineChoice(args.name, args.lane), states: args.all ? letterStates : ['waiting'], limit: most });
+    const choice = pipelineChoice(args.name, args.lane);
+    const letters = await listLetters(instanceConfig(args), { ...choice, states: args.all ? letterStates : ['waiting'], limit: most });
     console.log(args.json ? JSON.stringify(letters, undefined, 2) : text(letters));
   },
 });
@@ -24,9 +26,7 @@ export default defineCommand({
 function text(letters: readonly Letter[]): string {
   if (letters.length === 0) return 'No dead letters wait.';
   const rows = letters.map(({ id, pipeline, lane, op, key, state, edits, foundAt, reason }) => [String(id), pipeline, lane, op, key ?? '', `${state}${edits > 0 ? ', edited' : ''}`, foundAt, oneLine(reason)]);
-  const table = [['number', 'pipeline', 'lane', 'op', 'key', 'state', 'found', 'reason'], ...rows];
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
-  const lines = table.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join('  ').trimEnd());
+  const lines = columns([['number', 'pipeline', 'lane', 'op', 'key', 'state', 'found', 'reason'], ...rows]);
   return [...lines, ...(letters.length === most ? [`There may be more than these ${most}; choose a pipeline or a lane.`] : []), '', 'See one with ./sluice dlq show NUMBER; go on with edit, replay or drop.'].join('\n');
 }
 

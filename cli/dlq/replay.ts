@@ -9,8 +9,8 @@ export default defineCommand({
   meta: { name: 'replay', description: 'Send letters again, by the replay workflow; newer changes of their rows stay. Exit code 1 if some wait on' },
   args: { which, lane: laneArg, json: { type: 'boolean', description: 'As JSON' }, ...dataArg },
   async run({ args }) {
-    const config = instanceConfig(args);
     const { id, lane, ...choice } = letterChoice(args.which, args.lane);
+    const config = instanceConfig(args);
     const pipeline = choice.pipeline ?? (await readLetter(config, id!)).pipeline;
     const input = { pipeline, ...(lane === undefined ? {} : { lane }), ...(id === undefined ? {} : { id }) };
     const report = await replayLetters(config, input, ({ workflowId, workflowUrl }) => console.error(`replaying; see ${workflowUrl ?? workflowId}`));

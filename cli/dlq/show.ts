@@ -9,7 +9,8 @@ export default defineCommand({
   meta: { name: 'show', description: 'One letter: why it was refused, and its row' },
   args: { number: { type: 'positional', description: 'See ./sluice dlq list', required: true }, json: { type: 'boolean', description: 'As JSON' }, ...dataArg },
   async run({ args }) {
-    const letter = await readLetter(instanceConfig(args), letterId(args.number));
+    const id = letterId(args.number);
+    const letter = await readLetter(instanceConfig(args), id);
     console.log(args.json ? JSON.stringify(letter, undefined, 2) : letterText(letter));
   },
 });
@@ -41,6 +42,9 @@ function rowLines(row: TextRow, edited: TextRow | undefined): string[] {
   });
 }
 
-function valueText(value: string | null): string {
-  return value === null ? 'NULL' : JSON.stringify(value);
+/** Plainly, JSON too; in quotes only what would be taken for something else. Exported for its test. */
+export function valueText(value: string | null): string {
+  if (value === null) return 'NULL';
+  const line = /^[[{]/.test(value) ? value.replace(/\s*\n\s*/g, ' ') : value;
+  return line === '' || line === 'NULL' || line !== line.trim() || /\p{Cc}/u.test(line) ? JSON.stringify(value) : line;
 }

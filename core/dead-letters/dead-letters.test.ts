@@ -6,7 +6,7 @@ import { origin, positionAt, type Position } from '../position.ts';
 import { batchOf, type Batch, type Segment } from '../segment.ts';
 import { Folder } from '../views/fold.ts';
 import { paneSetsOf } from '../views/pane-sets.ts';
-import { editContent } from './edit-content.ts';
+import { editContent, notComputedAnew } from './edit-content.ts';
 import { eventPositions } from './event-positions.ts';
 import { letterSegment } from './letter-segment.ts';
 import { passingOver } from './passing-over.ts';
@@ -98,6 +98,13 @@ describe('an edit', () => {
     ['live', { device: 'x' }, 'edit the letter of that lane'],
   ])('of lane %s to %o is refused', (lane, changes, sentence) => {
     expect(() => editContent(pipeline, lane, letter, changes as Record<string, string | null>)).toThrow(sentence);
+  });
+
+  test('leaves what is made out of other columns, and says which that is', () => {
+    const rows = { op: 'insert', content: { after: { ...letter.content.after, engagement_pct: '5' } } } as const;
+    expect(notComputedAnew(pipeline, rows, ['duration_ms'])).toEqual(['title', 'engagement_pct']);
+    expect(notComputedAnew(pipeline, rows, ['duration_ms', 'title'])).toEqual(['engagement_pct']);
+    expect(notComputedAnew(pipeline, { op: 'delete', content: { before: { id: '1' } } }, ['duration_ms'])).toEqual([]);
   });
 
   test('of a deletion changes the old row', () => {

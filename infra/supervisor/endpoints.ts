@@ -3,6 +3,7 @@ import { clickhouse } from '../embedded/clickhouse.ts';
 import { postgres } from '../embedded/postgres.ts';
 import { redis } from '../embedded/redis.ts';
 import { temporal } from '../embedded/temporal.ts';
+import { BadAnswer } from './probe.ts';
 
 export type EndpointName =
   | 'source'
@@ -54,5 +55,5 @@ function isHealthy(url: string): Promise<void> {
 async function answers(url: string): Promise<void> {
   const response = await fetch(url, { signal: AbortSignal.timeout(3_000) });
   await response.body?.cancel();
-  if (response.status !== 200) throw new Error(`GET ${url} answered ${response.status}`);
+  if (response.status !== 200) throw new BadAnswer(`GET ${url} answered HTTP ${response.status}`);
 }

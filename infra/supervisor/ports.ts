@@ -1,4 +1,5 @@
 import { createServer } from 'node:net';
+import { BadInput } from '../../core/bad-input.ts';
 import type { PortName, Ports } from '../embedded/service.ts';
 
 const order: readonly PortName[] = [
@@ -17,7 +18,7 @@ const order: readonly PortName[] = [
 /** The ten ports of an instance follow each other. */
 export function portsFrom(base: number): Ports {
   if (!Number.isInteger(base) || base < 1024 || base + order.length - 1 > 65_535) {
-    throw new Error(`--port-base ${base} cannot be used: it is a number from 1024 to ${65_535 - order.length + 1}.`);
+    throw new BadInput(`--port-base ${base} cannot be used: it is a number from 1024 to ${65_535 - order.length + 1}.`);
   }
   return Object.fromEntries(order.map((name, offset) => [name, base + offset])) as Ports;
 }

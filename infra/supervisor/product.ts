@@ -1,13 +1,15 @@
 import { join } from 'node:path';
 import { type Config, toEnvironment } from '../../core/config.ts';
 import type { Command } from '../embedded/service.ts';
-import { checkout } from './checkout.ts';
+import { checkout, typed } from './checkout.ts';
 import { endpoints } from './endpoints.ts';
+import { overload } from './machine-load.ts';
 import { type PipelineStatus, pipelinesClient } from './pipelines.ts';
 import { loadProcess, type ProductProcess, productProcesses } from './processes.ts';
 import { seconds, type Start } from './services.ts';
+import { sickSentence } from './sick-pipelines.ts';
 import { together } from './together.ts';
-import { waitUntil } from './wait.ts';
+import { NotHealthy, startMs, waitUntil } from './wait.ts';
 
 /** A rate at which one sees things move on the dashboard. */
 const gentleRate = 20;
@@ -16,36 +18,43 @@ export async function startProcesses(start: Start): Promise<void> {
   await together(start.signal, productProcesses, (process, signal) => startProcess({ ...start, signal }, process));
 }
 
-/** Starts the pipelines' workflows that do not run, and waits until the pipelines do, or are paused on purpose. */
-export async function startPipelines({ plan, report, signal }: Start): Promise<void> {
+/**
+ * Starts the pipelines' workflows that do not run, and waits until the pipelines do, or are paused on purpose. Returns
+ * what to do about those that do not run in time; throws when the worker does not stay up.
+ */
+export async function startPipelines({ plan, roster, report, signal }: Start): Promise<string | undefined> {
   const client = await pipelinesClient();
   const startedAt = performance.now();
-  await client.ensurePipelines(plan.config);
-  let parked: readonly PipelineStatus[] = [];
+  let ensured = false;
+  let refused: unknown;
+  const ensure = () =>
+    client.ensurePipelines(plan.config).catch((error: Error) => {
+      if (error.name !== 'TemporalUnreachable') refused = error;
+      throw error;
+    });
   let paused: readonly PipelineStatus[] = [];
+  let sick: readonly PipelineStatus[] = [];
   const settled = async () => {
+    if (!ensured) await ensure();
+    ensured = true;
     const statuses = await client.pipelineStatuses(plan.config);
-    parked = statuses.filter(({ state }) => state === 'parked');
     paused = statuses.filter(({ state }) => state === 'paused');
-    const waiting = statuses.filter(({ state }) => state !== 'running' && state !== 'paused');
-    if (waiting.length > 0) throw new Error(waiting.map(({ name, state }) => `${name} is ${state}`).join(', '));
+    sick = statuses.filter(({ state }) => state !== 'running' && state !== 'paused');
+    if (sick.length > 0) throw new Error(sick.map(({ name, state }) => `${name} is ${state}`).join(', '));
   };
-  const logFile = join(plan.config.dataDir, 'logs', 'worker.log');
-  const hopeless = () => parked.length > 0;
-  await waitUntil(settled, { what: 'Pipelines', timeoutMs: 60_000, everyMs: 200, signal, hopeless, logFile }).catch((error: unknown) => {
-    throw parked.length > 0 ? new PipelineParked(parked) : error;
-  });
-  report(`${'pipelines'.padEnd(12)} healthy after ${seconds(startedAt)} s`);
-  for (const { name } of paused) report(`${name.padEnd(12)} was paused and stays so. Go on with: ./sluice resume ${name}`);
-}
-
-/** The source, or a definition, is such that a pipeline cannot run on it. */
-export class PipelineParked extends Error {
-  override readonly name = 'PipelineParked';
-  constructor(parked: readonly PipelineStatus[]) {
-    const sentences = parked.map(({ name, reason }) => `  ${name}: ${reason ?? 'see the worker log'}`);
-    super(`These pipelines cannot run:\n${sentences.join('\n')}\nMend that, then type ./sluice up again.`);
+  const worker = roster.child('worker');
+  const workerFails = () => worker.deaths >= 5;
+  const hopeless = () => workerFails() || refused !== undefined || sick.some(({ state }) => state === 'parked');
+  try {
+    await waitUntil(settled, { what: 'pipelines', timeoutMs: startMs, everyMs: 200, report, waitsFor: 'do not all run yet', signal, hopeless, logFile: worker.logFile });
+  } catch (error) {
+    if (refused !== undefined) throw refused;
+    if (!(error instanceof NotHealthy) || workerFails() || sick.length === 0) throw error;
+    return sickSentence(sick, overload(), (command) => typed(command, plan.config.dataDir));
   }
+  report(`${'pipelines'.padEnd(12)} healthy after ${seconds(startedAt)} s`);
+  for (const { name } of paused) report(`${name.padEnd(12)} was paused and stays so. Go on with: ${typed(`resume ${name}`, plan.config.dataDir)}`);
+  return undefined;
 }
 
 /** Without a rate given, load is generated on our own tables only, never on a user's database. */
@@ -67,7 +76,7 @@ export async function startProcess(start: Start, process: ProductProcess): Promi
   if (!endpoint || !url) return report(`${name} started`);
   const hopeless = () => child.deaths >= 5;
   const logFile = child.logFile;
-  await waitUntil(() => endpoint.check(url), { what: process.name, timeoutMs: 60_000, signal, hopeless, logFile });
+  await waitUntil(() => endpoint.check(url), { what: process.name, timeoutMs: startMs, report, signal, hopeless, logFile });
   report(`${name} healthy after ${seconds(startedAt)} s   ${url}`);
 }
 

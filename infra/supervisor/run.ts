@@ -4,7 +4,8 @@ import { type RunningInstance, startInstance } from './start.ts';
 /** What a supervisor says to whoever started it. */
 export type Message =
   | { readonly tag: 'progress'; readonly line: string }
-  | { readonly tag: 'ready'; readonly summary: string }
+  /** Everything is up; `sick`: but not every pipeline runs. */
+  | { readonly tag: 'ready'; readonly summary: string; readonly sick?: string }
   | { readonly tag: 'failed'; readonly reason: string };
 
 export type RunOptions = {
@@ -36,7 +37,12 @@ export async function runSupervisor({ tell, ...options }: RunOptions): Promise<v
     tell({ tag: 'failed', reason: error instanceof Error ? error.message : String(error) });
     return;
   }
-  tell({ tag: 'ready', summary: summaryOf(instance) });
+  const { sick } = instance;
+  if (sick !== undefined) {
+    process.exitCode = 1;
+    report(sick);
+  }
+  tell({ tag: 'ready', summary: summaryOf(instance), ...(sick === undefined ? {} : { sick }) });
   await whenAsked;
   const startedAt = performance.now();
   await instance.stop();
@@ -50,11 +56,11 @@ class Stopped extends Error {
   }
 }
 
-function summaryOf({ config, startSeconds, downloadSeconds }: RunningInstance): string {
+function summaryOf({ config, startSeconds, downloadSeconds, sick }: RunningInstance): string {
   const downloads = downloadSeconds > 0.5 ? `, beside ${downloadSeconds.toFixed(1)} s of downloads` : '';
   return [
     '',
-    `Ready in ${startSeconds.toFixed(1)} s${downloads}.`,
+    `${sick === undefined ? 'Ready in' : 'Up, but not ready, after'} ${startSeconds.toFixed(1)} s${downloads}.`,
     `  Dashboard        http://127.0.0.1:${config.apiPort}`,
     ...(config.temporalUiUrl ? [`  Temporal Web UI  ${config.temporalUiUrl}`] : []),
     `  Addresses        ${typed('status', config.dataDir)}`,

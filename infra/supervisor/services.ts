@@ -6,7 +6,7 @@ import { type EndpointName, endpoints, hostOf } from './endpoints.ts';
 import type { Plan } from './plan.ts';
 import type { Roster } from './roster.ts';
 import { together } from './together.ts';
-import { NotHealthy, waitUntil } from './wait.ts';
+import { NotHealthy, startMs, waitUntil } from './wait.ts';
 
 /** What the phases of a start share. */
 export type Start = {
@@ -63,8 +63,9 @@ async function startService(start: Start, service: EmbeddedService, program: str
   const hopeless = () => child.deaths >= 5;
   await waitUntil(check, {
     what: service.name,
-    timeoutMs: 60_000,
+    timeoutMs: startMs,
     everyMs: 50,
+    report,
     signal,
     hopeless,
     logFile: child.logFile,

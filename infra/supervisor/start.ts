@@ -31,10 +31,15 @@ export type RunningInstance = {
   /** How long the start took, downloads apart. */
   readonly startSeconds: number;
   readonly downloadSeconds: number;
+  /** Which pipelines do not run though every process does, and what to type. */
+  readonly sick: string | undefined;
   stop(): Promise<void>;
 };
 
-/** Starts everything and keeps it running until `stop`. When it cannot, it stops what it started, and throws. */
+/**
+ * Starts everything and keeps it running until `stop`. When a process cannot start, it stops what it started, and throws.
+ * A pipeline that does not run ends nothing: what is asked and typed to mend it needs the instance.
+ */
 export async function startInstance(options: StartOptions): Promise<RunningInstance> {
   const { dataDir, signal } = options;
   const startedAt = performance.now();
@@ -43,6 +48,7 @@ export async function startInstance(options: StartOptions): Promise<RunningInsta
   const unlock = lockDataDir(dataDir);
   const report = logging(dataDir, options.report);
   let roster: Roster | undefined;
+  let sick: string | undefined;
   try {
     const leftovers = await stopLeftovers(dataDir);
     if (leftovers.length > 0) report(`stopped what an earlier supervisor left behind: ${leftovers.join(', ')}`);
@@ -59,12 +65,12 @@ export async function startInstance(options: StartOptions): Promise<RunningInsta
     await startServices(start, programs);
     if (!options.servicesOnly) {
       await startProcesses(start);
-      await startPipelines(start);
+      sick = await startPipelines(start);
       await startLoad(start, options.rate);
     }
-    roster.ready();
+    if (sick === undefined) roster.ready();
     const startSeconds = (performance.now() - startedAt) / 1000 - downloadSeconds;
-    return { config: plan.config, startSeconds, downloadSeconds, stop: () => stop(roster, unlock) };
+    return { config: plan.config, startSeconds, downloadSeconds, sick, stop: () => stop(roster, unlock) };
   } catch (error) {
     await stop(roster, unlock);
     throw error;

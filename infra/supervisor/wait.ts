@@ -1,11 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { logText, sinceLastStart } from './log-text.ts';
+import { overload } from './machine-load.ts';
+import { rootCause } from './root-cause.ts';
+
+/** How long a process that lives may take until it answers: a busy machine needs minutes for what else takes seconds. */
+export const startMs = 180_000;
+
+const noticeMs = 15_000;
 
 /** Asks until it answers. When it does not in time, throws with the last reason and the end of the log. */
 export async function waitUntil(check: () => Promise<unknown>, options: WaitOptions): Promise<void> {
-  const until = Date.now() + options.timeoutMs;
+  const startedAt = Date.now();
   let last: unknown;
-  while (Date.now() < until && !(options.hopeless?.() ?? false)) {
+  let noticeAt = startedAt + (options.noticeMs ?? noticeMs);
+  while (Date.now() < startedAt + options.timeoutMs && !(options.hopeless?.() ?? false)) {
     options.signal.throwIfAborted();
     try {
       await check();
@@ -13,9 +22,14 @@ export async function waitUntil(check: () => Promise<unknown>, options: WaitOpti
     } catch (error) {
       last = error;
     }
+    if (Date.now() >= noticeAt) {
+      noticeAt = Date.now() + (options.noticeMs ?? noticeMs);
+      const load = overload();
+      options.report?.(`${options.what.padEnd(12)} ${options.waitsFor ?? 'is still starting'} after ${Math.round((Date.now() - startedAt) / 1000)} s (${why(last)}${load === undefined ? '' : `; ${load}`})`);
+    }
     await sleep(options.everyMs ?? 100);
   }
-  throw new NotHealthy(options.what, last, options.logFile);
+  throw new NotHealthy(options, last, overload(), Math.round((Date.now() - startedAt) / 1000));
 }
 
 export type WaitOptions = {
@@ -26,33 +40,38 @@ export type WaitOptions = {
   /** True once there is no point in waiting: the process dies again and again. */
   readonly hopeless?: () => boolean;
   readonly logFile?: string | undefined;
+  /** Told every 15 s that it takes long. */
+  readonly report?: (line: string) => void;
+  /** What is said then, instead of `is still starting`. */
+  readonly waitsFor?: string;
+  readonly noticeMs?: number;
 };
 
 export class NotHealthy extends Error {
   override readonly name = 'NotHealthy';
-  constructor(what: string, last: unknown, logFile: string | undefined) {
-    const why = reason(last);
-    const log = logFile ? `\nThe end of its log (${logFile}):\n${tail(logFile, 15)}` : '';
-    super(`${what} did not become healthy: ${why}${log}`, { cause: last });
+  constructor({ what, logFile }: Pick<WaitOptions, 'what' | 'logFile'>, last: unknown, load: string | undefined, seconds: number) {
+    const log = logFile ? `\nThe end of its log (${logFile}):\n${endOfLog(logFile)}` : '';
+    const busy = load === undefined ? '' : `\nIt was given ${seconds} s, and ${load}: once that is less busy, type the same command again.`;
+    super(`${what} did not become healthy: ${why(last)}${log}${busy}`, { cause: last });
   }
 }
 
-export function tail(file: string, lines: number, indent = '  '): string {
+function why(error: unknown): string {
+  const root = rootCause(error);
+  return root instanceof Error ? root.message : 'it never answered';
+}
+
+/** Of one start only; without it a reader would mend what failed last week. */
+function endOfLog(file: string): string {
+  const end = sinceLastStart(linesOf(file)).slice(-15).flatMap((line) => logText(line).split('\n'));
+  return (end.length === 0 ? ['(no log)'] : end).map((line) => `  ${line}`).join('\n');
+}
+
+/** None when there is no such file. */
+export function linesOf(file: string): string[] {
   try {
-    return readFileSync(file, 'utf8')
-      .trimEnd()
-      .split('\n')
-      .slice(-lines)
-      .map((line) => indent + line)
-      .join('\n');
+    return readFileSync(file, 'utf8').trimEnd().split('\n');
   } catch {
-    return `${indent}(no log)`;
+    return [];
   }
-}
-
-/** Node's errors of several addresses, and fetch's, keep the reason inside. */
-function reason(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length > 0) return reason(error.errors[0]);
-  if (error instanceof Error && error.cause instanceof Error) return reason(error.cause);
-  return error instanceof Error ? error.message : 'it never answered';
 }

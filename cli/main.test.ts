@@ -1,0 +1,37 @@
+import { execFile } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+/** What `./sluice` starts, on a data directory on which nothing runs. */
+function sluice(...args: string[]): Promise<{ code: number; output: string }> {
+  return new Promise((resolve) => {
+    const environment = { ...process.env, SLUICE_DATA: join(tmpdir(), 'sluice-nothing-here'), NO_COLOR: '1' };
+    execFile(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'main.ts'), ...args], { env: environment }, (error, stdout, stderr) => {
+      resolve({ code: Number(error?.code ?? 0), output: stdout + stderr });
+    });
+  });
+}
+
+describe('what cannot be meant ends with 2, and says what can', () => {
+  test.each([
+    ['an unknown command', ['frobnicate'], /See the commands with: \.\/sluice --help/],
+    ['an unknown command of dlq', ['dlq', 'frobnicate'], /\.\/sluice dlq --help/],
+    ['an unknown option', ['down', '--detach'], /Unknown option --detach/],
+    ['a missing argument', ['dlq', 'show'], /NUMBER\nSee: \.\/sluice dlq show --help/],
+    ['a value of the wrong kind', ['up', '--rate', 'fast'], /--rate fast is not a number/],
+    ['no pipeline', ['verify'], /^Which pipeline\? engagement, trending\. For example: \.\/sluice verify engagement\n$/],
+    ['an unknown pipeline', ['pause', 'engagemnt'], /There is no pipeline engagemnt\. The pipelines are engagement, trending/],
+    ['an unknown letter', ['dlq', 'drop', 'engagement', '--lane', 'nowhere'], /has no lane nowhere/],
+  ])('%s', async (_, args, output) => {
+    expect(await sluice(...args)).toEqual({ code: 2, output: expect.stringMatching(output) as string });
+  });
+
+  test('nothing that runs is no bad input', async () => {
+    expect(await sluice('pause', 'engagement')).toEqual({ code: 1, output: expect.stringContaining('./sluice up') as string });
+  });
+});
+
+test.each([[['dlq', 'list'], './sluice dlq list'], [['pause'], './sluice pause'], [[], './sluice']])('help of %j is what one types', async (args, typed) => {
+  expect((await sluice(...args, '--help')).output).toContain(`USAGE ${typed} `);
+});
