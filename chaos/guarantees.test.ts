@@ -23,7 +23,7 @@ test('says of each fault what was seen, that it failed, or that it was not done'
   expect(row('redis/flushall')).toMatch(/not in the last run \|$/);
   expect(page).toContain('Last run, of a part of the faults');
   expect(page).toContain('2 of 3 faults on real services under load, one after another in 1 runs; 1 ended as expected');
-  expect(page).toContain('1 of 1 were equal');
+  expect(page).toContain('1 of 1 were equal. Not in it: redis/flushall.');
 });
 
 test('what it links to is there, and says what its words mean', () => {

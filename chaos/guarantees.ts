@@ -17,6 +17,7 @@ export function guaranteesPage(faults: readonly Described[], { date, commit, mac
   const done = new Map(reports.flatMap((report) => report.faults.map((fault) => [fault.name, { fault, report }] as const)));
   const families = Map.groupBy(faults, ({ name }) => name.split('/')[0]!);
   const held = [...done.values()].filter(({ fault }) => fault.ok).length;
+  const missing = faults.filter(({ name }) => !done.has(name)).map(({ name }) => name);
   const equal = reports.filter((report) => report.equal).length;
   const which = done.size < faults.length ? 'Last run, of a part of the faults' : 'Last full run';
   return [
@@ -32,9 +33,9 @@ export function guaranteesPage(faults: readonly Described[], { date, commit, mac
     '',
     '## What was done to it',
     '',
-    `${which}: ${date}, commit ${commit}, ${machine}. ${done.size} of ${faults.length} faults on real services under load, one after another in ${reports.length} runs; ${held} ended as expected. At its end each run compares every sink with all of the source at one position (\`verify\`): ${equal} of ${reports.length} were equal.`,
+    `${which}: ${date}, commit ${commit}, ${machine}. ${done.size} of ${faults.length} faults on real services under load, one after another in ${reports.length} runs; ${held} ended as expected. At its end each run compares every sink with all of the source at one position (\`verify\`): ${equal} of ${reports.length} were equal.${missing.length === 0 ? '' : ` Not in it: ${missing.join(', ')}.`}`,
     '',
-    '*Fences* is the time from the end of the cause until the fence of every lane had moved; *caught up*, until every lane had all that was in the source at that moment. A fault that was not in that run says so.',
+    '*Fences* is the time from the end of the cause until the fence of every lane had moved; *caught up*, until every lane had all that was in the source at that moment.',
     ...[...families].flatMap(([family, list]) => ['', `### ${titles[family] ?? family}`, '', ...table(['fault', 'what happens', 'fences', 'caught up', 'seen'], list.map((fault) => faultRow(fault, done.get(fault.name))))]),
     '',
     '## The runs',
