@@ -16,7 +16,6 @@ import type { StepInput, StepResult } from './steps.ts';
 export function captureStep(runtime: Runtime, input: StepInput): Promise<StepResult> {
   return runStep(runtime, 'capture', input, async ({ definition: { pipeline }, signal, progress, count }) => {
     const { state, config } = runtime;
-    const { spoolBudgetBytes } = pipeline.settings;
     const shard = await readShard(state, pipeline.name);
     if (shard?.state !== 'streaming') throw new ConfigurationError(`Pipeline ${pipeline.name} is not loaded, though it was: is the state database another one? ${loadAnew(pipeline.name)}`);
     const log = await runtime.log(pipeline.name);
@@ -36,12 +35,12 @@ export function captureStep(runtime: Runtime, input: StepInput): Promise<StepRes
       dimensionsAt: (at) => dimensionsAt(keptVersions(state, pipeline.name), log, pipeline, at),
       fences: () => runtime.progress.fences(pipeline.name, lanes),
       signal,
-      onProgress: ({ events, segments, position, slotLagBytes, spoolBytes, commitTimeUs }) => {
+      onProgress: ({ events, segments, position, slotLagBytes, spoolBytes, spoolBudgetBytes, commitTimeUs }) => {
         const moved = position !== progress.fence;
         progress.moved(position, events - before.events, moved && commitTimeUs > 0 ? commitTimeUs : undefined);
         progress.slotLagBytes = slotLagBytes;
         progress.spoolBytes = spoolBytes;
-        progress.error = spoolBytes > spoolBudgetBytes ? `the spool is full (${spoolBytes} bytes, spoolBudget ${spoolBudgetBytes}): nothing is read until lanes have taken what is in it, and the source keeps the rest` : undefined;
+        progress.error = spoolBytes >= spoolBudgetBytes ? `the spool is full (${spoolBytes} bytes; spoolBudget and its disk allow ${spoolBudgetBytes}): nothing is read until lanes have taken what is in it, and the source keeps the rest` : undefined;
         count({ events: events - before.events, segments: segments - before.segments });
         before = { events, segments };
       },

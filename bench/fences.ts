@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { type ClickHouseClient, createClient } from '@clickhouse/client';
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { Redis } from 'ioredis';
 import { type Client, Pool } from 'pg';
 import { resolve } from '../core/define/resolve.ts';
@@ -28,7 +28,7 @@ export class Fences {
     this.#state.on('error', () => {}); // an idle connection broke: the next call says it
     this.#redis = new Redis(config.redisUrl, { retryStrategy: () => 100, maxRetriesPerRequest: 0, connectTimeout: 5_000, commandTimeout: 5_000 });
     this.#redis.on('error', () => {}); // the calls say it
-    this.#clickhouse = createClient({ url: config.clickhouseUrl });
+    this.#clickhouse = createClient({ url: config.clickhouseUrl, log: { level: ClickHouseLogLevel.OFF } });
   }
 
   /**

@@ -4,7 +4,7 @@ import { checkout } from '../infra/supervisor/checkout.ts';
 import type { InstanceOptions } from './instance.ts';
 import { World } from './world.ts';
 
-export type InWorldOptions = Pick<InstanceOptions, 'portBase' | 'pipeline' | 'rotateAtEvents' | 'imports'>;
+export type InWorldOptions = Pick<InstanceOptions, 'portBase' | 'pipeline' | 'rotateAtEvents' | 'ownSpoolDisk' | 'imports'>;
 
 export type Inside = {
   readonly world: World;

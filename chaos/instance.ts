@@ -46,12 +46,14 @@ export type InstanceOptions = {
   readonly signal: AbortSignal;
   /** A fresh run of the pipeline's workflow begins at this many events of history; as everywhere, if left out. */
   readonly rotateAtEvents?: number;
+  /** Whether the spool is put on a small disk of its own, which faults can fill. */
+  readonly ownSpoolDisk?: boolean;
   /** Modules that workers load first, beside those of the laboratory. */
   readonly imports?: readonly string[];
 };
 
 /** Every service and process of `./sluice up`, fresh, without load, with one pipeline, and with its worker behind proxies. */
-export async function startChaosInstance({ dataDir, portBase, pipeline, report, signal, rotateAtEvents, imports = [] }: InstanceOptions): Promise<ChaosInstance> {
+export async function startChaosInstance({ dataDir, portBase, pipeline, report, signal, rotateAtEvents, ownSpoolDisk = true, imports = [] }: InstanceOptions): Promise<ChaosInstance> {
   if (isRunning(readInstance(dataDir))) throw new Error(`Another run is going on in ${dataDir}. Wait for it, stop it with ${typed('down', dataDir)}, or choose other ports: ./sluice chaos --port-base 8700`);
   process.umask(0o022); // what root makes here, PostgreSQL's user must be able to read
   await stopLeftovers(dataDir);
@@ -79,7 +81,7 @@ export async function startChaosInstance({ dataDir, portBase, pipeline, report, 
     await checkPorts(ports, [...plan.embedded.flatMap(({ name }) => portsOf[name]), ...productPorts]);
     const { programs } = await fetchPrograms(plan, { report, signal });
     roster = new Roster(plan, report);
-    const spoolDisk = await mountSpoolDisk(dataDir);
+    const spoolDisk = ownSpoolDisk ? await mountSpoolDisk(dataDir) : undefined;
     const killPointDirectory = join(dataDir, 'kill-points');
     await mkdir(killPointDirectory);
     const start: Start = { plan, place, roster, report, signal };

@@ -50,7 +50,7 @@ const mostMiB = 512;
 
 await program(async (stopped) => {
   const options = parse(process.argv.slice(2));
-  return inWorld({ portBase: options.portBase, pipeline }, stopped, async (inside) => {
+  return inWorld({ portBase: options.portBase, pipeline, ownSpoolDisk: false }, stopped, async (inside) => {
     const report = await outage(inside, options);
     return { ok: report.wrong.length === 0, print: (kept) => (options.json ? JSON.stringify({ ...report, kept }, undefined, 2) : text(report)) };
   });

@@ -41,7 +41,7 @@ const suggestedAt = 4_096;
 
 await program(async (stopped) => {
   const options = parse(process.argv.slice(2));
-  return inWorld({ portBase: options.portBase, pipeline, rotateAtEvents: options.rotateAt, imports: ['chaos/short-spool.ts'] }, stopped, async (inside) => {
+  return inWorld({ portBase: options.portBase, pipeline, rotateAtEvents: options.rotateAt, ownSpoolDisk: false, imports: ['chaos/short-spool.ts'] }, stopped, async (inside) => {
     const report = await soak(inside, options);
     return { ok: report.wrong.length === 0, print: (kept) => (options.json ? JSON.stringify({ ...report, kept }, undefined, 2) : text(report)) };
   });

@@ -63,6 +63,8 @@ export type CaptureProgress = {
   /** WAL bytes between what the source has written and what it may forget. */
   readonly slotLagBytes: number;
   readonly spoolBytes: number;
+  /** What it may have: spoolBudget, or less if its disk has less room. */
+  readonly spoolBudgetBytes: number;
   /** Commit time of the newest spooled transaction, microseconds since 1970. */
   readonly commitTimeUs: number;
 };
@@ -111,6 +113,7 @@ class Capture {
   #position: Position;
   #commitTimeUs = 0;
   #spoolBytes = 0;
+  #spoolBudgetBytes = 0;
   readonly #endLsns = new Map<number, Lsn>();
 
   constructor(options: CaptureOptions, source: Source) {
@@ -138,6 +141,7 @@ class Capture {
     // before anything is taken from it: the spool, whose claims say it too, may be lost
     if (recorded && recorded.timeline !== present.timeline) await this.#options.recordConfirmed({ ...recorded, timeline: present.timeline });
     if (this.#options.startsOver) await this.#startOver(catalog.walEnd);
+    await this.#makeRoom();
     const tail = await this.#claim(catalog, present.timeline);
     if (!tail) return this.#result('superseded');
     this.#position = tail.to;
@@ -156,7 +160,6 @@ class Capture {
       tailEventLsn: lastEvents?.to === tail.to ? lastEvents.lastEventLsn : undefined,
     });
     this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: catalog.typeOf, emit: (segment) => this.#emit(segment) });
-    this.#spoolBytes = await log.size();
     const confirmed = await this.#takeOver(await readStreamEnd(log, tail.to), catalog.walEnd);
     this.#confirmation = new Confirmation({ pipeline, fences: this.#options.fences, record: this.#options.recordConfirmed, timeline: present.timeline, confirmed, keepBytes: catalog.keepBytes });
     this.#stream = await this.#source.stream(parsePosition(tail.to).lsn, catalog.binary, {
@@ -258,13 +261,13 @@ class Capture {
   }
 
   #isTooMuch(): boolean {
-    const { pipeline, fences, clock } = this.#options;
-    return this.#writer.queuedBytes > maxQueuedBytes || this.#spoolBytes > pipeline.settings.spoolBudgetBytes || this.#pace.isAhead(greatestOf(fences()), clock.steady());
+    const { fences, clock } = this.#options;
+    return this.#writer.queuedBytes > maxQueuedBytes || this.#spoolBytes >= this.#spoolBudgetBytes || this.#pace.isAhead(greatestOf(fences()), clock.steady());
   }
 
   /** Returns what ends them. */
   #startTimers(): (() => void)[] {
-    const { pipeline, log, clock } = this.#options;
+    const { pipeline, clock } = this.#options;
     const fail = (error: unknown) => this.#outcome.reject(error);
     const canary = () => void this.#source.emitCanary().catch(fail);
     canary();
@@ -274,15 +277,22 @@ class Capture {
     };
     const tidy = async () => {
       await this.#source.assertPublication();
-      const { spoolKeepMs, spoolBudgetBytes } = pipeline.settings;
-      const smallest = smallestOf(this.#options.fences());
-      // what every lane has may go early when room is short: better than no stream
-      if (smallest !== undefined) await log.trim(smallest, this.#spoolBytes > spoolBudgetBytes * 0.8 ? 0 : spoolKeepMs);
-      this.#spoolBytes = await log.size();
+      await this.#makeRoom();
       this.#confirmation.walEnd(await this.#source.walEnd());
       this.#pressure?.balance();
     };
     return [clock.every(pipeline.settings.canaryMs, canary), clock.every(1_000, acknowledge), clock.every(10_000, () => void tidy().catch(fail))];
+  }
+
+  /** Also before the first append: a spool that has filled its disk must not wait for a capture that can append. */
+  async #makeRoom(): Promise<void> {
+    const { pipeline: { settings }, log, fences } = this.#options;
+    const spooled = await log.size();
+    this.#spoolBudgetBytes = Math.min(settings.spoolBudgetBytes, spooled + Math.max(0, (await log.free()) - spareBytes));
+    const smallest = smallestOf(fences());
+    // what every lane has may go early when room is short: better than no stream
+    if (smallest !== undefined) await log.trim(smallest, spooled > this.#spoolBudgetBytes * 0.8 ? 0 : settings.spoolKeepMs);
+    this.#spoolBytes = await log.size();
   }
 
   async #finish(): Promise<void> {
@@ -299,6 +309,7 @@ class Capture {
       position: this.#position,
       slotLagBytes: this.#confirmation.slotLagBytes,
       spoolBytes: this.#spoolBytes,
+      spoolBudgetBytes: this.#spoolBudgetBytes,
       commitTimeUs: this.#commitTimeUs,
     });
   }
@@ -309,6 +320,8 @@ class Capture {
 }
 
 const maxQueuedBytes = 32 << 20;
+/** Left free on the spool's disk: for what is on its way there, and to be able to note what is trimmed. */
+const spareBytes = 64 << 20;
 
 function explain(error: unknown, pipeline: string): unknown {
   if (error instanceof StreamDiverged) {

@@ -108,6 +108,11 @@ class DirectorySpool implements Spool {
     return sizes.reduce((sum, size) => sum + size, 0);
   }
 
+  async free(): Promise<number> {
+    await this.#files.makeDirectory(this.#directory);
+    return this.#files.free(this.#directory);
+  }
+
   /** Left by a worker that was killed. */
   async #isOld(path: string): Promise<boolean> {
     const file = await this.#files.describe(path);

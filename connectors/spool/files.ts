@@ -1,4 +1,4 @@
-import { link, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { link, mkdir, open, readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Allocate } from '../../core/segment-file.ts';
 
@@ -21,6 +21,8 @@ export interface Files {
   /** Nothing happens if there is none. */
   remove(path: string): Promise<void>;
   syncDirectory(path: string): Promise<void>;
+  /** Bytes that its disk still has room for. */
+  free(directory: string): Promise<number>;
 }
 
 /** The machine's own. */
@@ -86,6 +88,11 @@ export const systemFiles: Files = {
     } finally {
       await directory.close();
     }
+  },
+
+  async free(directory) {
+    const { bavail, bsize } = await statfs(directory);
+    return bavail * bsize;
   },
 };
 

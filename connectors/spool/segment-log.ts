@@ -55,6 +55,8 @@ export interface Appender {
   /** Forgets segments that end at or below `position` and are older than `keepMs`. */
   trim(position: Position, keepMs: number): Promise<void>;
   size(): Promise<number>;
+  /** Bytes that there still is room for. */
+  free(): Promise<number>;
   /** Bytes of the segments behind `position`: how far a reader that is there is behind. */
   bytesAfter(position: Position): number;
 }
@@ -197,6 +199,10 @@ class Log implements SegmentLog, Appender {
   async size(): Promise<number> {
     this.#size ??= await this.#spool.size();
     return this.#size;
+  }
+
+  free(): Promise<number> {
+    return this.#spool.free();
   }
 
   /** Takes notice of what the spool has: at the start, of what other processes append, and of its loss. */

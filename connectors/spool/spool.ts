@@ -24,4 +24,6 @@ export interface Spool {
   has(seq: number): Promise<boolean>;
   /** Bytes stored. */
   size(): Promise<number>;
+  /** Bytes that there still is room for. */
+  free(): Promise<number>;
 }

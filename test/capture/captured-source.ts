@@ -11,6 +11,7 @@ import { capture, type CaptureOptions, type CaptureProgress, type CaptureResult 
 import { firstLoad } from '../../connectors/postgres/first-load.ts';
 import { connectSource } from '../../connectors/postgres/postgres-source.ts';
 import type { Confirmed, TableIds } from '../../connectors/postgres/shard-state.ts';
+import { systemFiles, type Files } from '../../connectors/spool/files.ts';
 import { openSegmentLog, type Appender, type SegmentLog } from '../../connectors/spool/segment-log.ts';
 import { systemClock } from '../../connectors/system-clock.ts';
 import definition from '../../pipelines/trending.ts';
@@ -27,7 +28,7 @@ export class CapturedSource implements AsyncDisposable {
   readonly #directory: string;
   readonly #tables: TableIds;
 
-  static async load(url: string, settings: Partial<Pipeline['settings']> = {}): Promise<CapturedSource> {
+  static async load(url: string, settings: Partial<Pipeline['settings']> = {}, files: Files = systemFiles): Promise<CapturedSource> {
     const resolved = resolve(definition, {});
     const pipeline: Pipeline = { ...resolved, settings: { ...resolved.settings, ...settings } };
     const source = new Client({ connectionString: url });
@@ -37,7 +38,7 @@ export class CapturedSource implements AsyncDisposable {
     const nothing = { readFence: async () => undefined, apply: async () => ({ events: 0 }), load: async () => {}, finishLoad: async () => {}, close: async () => {} };
     const loaded = await firstLoad({ pipeline, sourceUrl: url, epoch: 1, sinks: new Map([['none', nothing]]), assertCurrent: async () => {}, signal: new AbortController().signal, onProgress: () => {} });
     const directory = await mkdtemp(join(tmpdir(), 'sluice-captured-'));
-    return new CapturedSource(url, pipeline, source, await openSegmentLog({ directory, shard: pipeline.name }), directory, loaded);
+    return new CapturedSource(url, pipeline, source, await openSegmentLog({ directory, shard: pipeline.name, files }), directory, loaded);
   }
 
   private constructor(url: string, pipeline: Pipeline, source: Client, log: SegmentLog & Appender, directory: string, { position, systemIdentifier, tables }: Awaited<ReturnType<typeof firstLoad>>) {

@@ -1,8 +1,10 @@
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { SourceWatch } from '../../activities/source-watch.ts';
 import { migrate } from '../../connectors/postgres/state/migrate.ts';
 import { openState } from '../../connectors/postgres/state/state.ts';
 import { ConfigurationError } from '../../connectors/sink.ts';
+import { systemFiles } from '../../connectors/spool/files.ts';
 import { lsnText, parsePosition } from '../../core/position.ts';
 import type { SlotForecast } from '../../core/slot-forecast.ts';
 import { CapturedSource, until } from './captured-source.ts';
@@ -133,6 +135,28 @@ describe('the source is never endangered', { timeout: 90_000 }, () => {
       await until(() => stream!.progress!.slotLagBytes > 16 << 20, 'the lag of what is not read is told', 25_000);
       const kept = (await stream!.log.tail())!;
       expect(parsePosition(kept.to).lsn - parsePosition(to).lsn).toBeLessThan(16n << 20n);
+    });
+  });
+
+  test('E20 hold: a spool whose disk is nearly full is held like one at its budget, and what every lane has makes room', async () => {
+    const room = (64 << 20) + 20_000;
+    const free = async (directory: string) => {
+      const sizes = await Promise.all((await systemFiles.names(directory)).map((name) => systemFiles.describe(join(directory, name))));
+      return room - sizes.reduce((sum, found) => sum + (found?.size ?? 0), 0);
+    };
+    stream = await CapturedSource.load(server.url, { canaryMs: 200 }, { ...systemFiles, free });
+    await stream.capture(async () => {
+      await stream!.insert(3_000);
+      await until(() => (stream!.progress?.spoolBytes ?? 0) > 20_000, 'the disk is full');
+      const { to } = (await stream!.log.tail())!;
+      await stream!.insert(3_000);
+      await stream!.writeWal(16);
+      await until(() => stream!.progress!.slotLagBytes > 16 << 20, 'the lag of what is not read is told', 25_000);
+      const kept = (await stream!.log.tail())!;
+      expect(parsePosition(kept.to).lsn - parsePosition(to).lsn).toBeLessThan(16n << 20n);
+      stream!.fence = kept.to;
+      await stream!.untilSpooled();
+      expect((await stream!.log.oldest())!.seq).toBeGreaterThanOrEqual(kept.seq);
     });
   });
 

@@ -79,6 +79,7 @@ export class MemoryDisk {
           names().delete(path);
           names().set(name, file);
         }),
+      free: () => process.io(() => Number.POSITIVE_INFINITY),
       remove: (path) => process.io(() => void names().delete(path)),
       syncDirectory: () => this.#slowly(process, () => void (this.#durable = new Map(names()))),
     };
