@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
 import { appendClaim } from '../connectors/postgres/claim.ts';
-import { openSegmentLog } from '../connectors/spool/segment-log.ts';
+import { openSegmentLog } from '../connectors/spool/open-segment-log.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { resolve } from '../core/define/resolve.ts';
 import { origin, position, type Position } from '../core/position.ts';

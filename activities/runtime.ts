@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { ConfigurationError } from '../connectors/sink.ts';
-import { openSegmentLog, type Appender, type SegmentLog } from '../connectors/spool/segment-log.ts';
+import { type Appender, type SegmentLog } from '../connectors/spool/segment-log.ts';
+import { openSegmentLog } from '../connectors/spool/open-segment-log.ts';
 import { openState, type State } from '../connectors/postgres/state/state.ts';
 import type { Config, Environment } from '../core/config.ts';
 import { definitionHash } from '../core/define/definition-hash.ts';

@@ -5,7 +5,7 @@ import { Client } from 'pg';
 import { capture } from '../connectors/postgres/capture.ts';
 import { connectSource } from '../connectors/postgres/postgres-source.ts';
 import { ensurePublication, quoteRelation, readSourceCatalog, sourceNames } from '../connectors/postgres/source-catalog.ts';
-import { openSegmentLog } from '../connectors/spool/segment-log.ts';
+import { openSegmentLog } from '../connectors/spool/open-segment-log.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { DimensionStore } from '../core/capture/dimension-store.ts';
 import { resolve } from '../core/define/resolve.ts';

@@ -8,6 +8,8 @@ import { verifyPipeline } from '../client/verify.ts';
 import { parsePosition } from '../core/position.ts';
 import { BadInput } from '../core/bad-input.ts';
 import { verificationText, type Verification } from '../core/verification.ts';
+import { type Destination, destinations } from './destinations.ts';
+import { withPlace } from './report.ts';
 import { inWorld, type Inside, program } from './in-world.ts';
 import { type Lag, LaneLag } from './lane-lag.ts';
 import { Load } from './load.ts';
@@ -17,7 +19,7 @@ import { until } from './until.ts';
 import type { World } from './world.ts';
 
 /** `./sluice outage`: one destination is away for long under load. What do the others feel, and how fast is it back? */
-type Options = { readonly sink: 'redis' | 'clickhouse' | 'http'; readonly minutes: number; readonly rate: number; readonly json: boolean; readonly portBase: number };
+type Options = { readonly sink: Destination['name']; readonly minutes: number; readonly rate: number; readonly json: boolean; readonly portBase: number };
 
 type OutageReport = Options & {
   /** Lanes of the other destinations, in the two minutes before it and while it is away. */
@@ -39,8 +41,8 @@ type OutageReport = Options & {
 };
 
 const pipeline = 'engagement';
-const processes = { redis: 'redis', clickhouse: 'clickhouse', http: 'receiver' } as const;
-const kinds = { redis: 'redis-live', clickhouse: 'clickhouse', http: 'http' } as const;
+/** The state database is in the source's server. */
+const stoppable = destinations.flatMap(({ process, ...destination }) => (process ? [{ ...destination, process }] : []));
 const beforeMs = 120_000;
 const warmMs = 20_000;
 const backlogRows = 1_000_000;
@@ -52,13 +54,14 @@ await program(async (stopped) => {
   const options = parse(process.argv.slice(2));
   return inWorld({ portBase: options.portBase, pipeline, ownSpoolDisk: false }, stopped, async (inside) => {
     const report = await outage(inside, options);
-    return { ok: report.wrong.length === 0, print: (kept) => (options.json ? JSON.stringify({ ...report, kept }, undefined, 2) : text(report)) };
+    return { ok: report.wrong.length === 0, print: (kept) => (options.json ? JSON.stringify({ ...report, kept }, undefined, 2) : withPlace(text(report), kept)) };
   });
 });
 
 async function outage(inside: Inside, options: Options): Promise<OutageReport> {
   const { world, say, signal } = inside;
-  const sick = world.laneOf(kinds[options.sink])!;
+  const { process, away, ...destination } = stoppable.find(({ name }) => name === options.sink)!;
+  const sick = destination.lane(world)!;
   const memory = new WorkerMemory(world.processes);
   const fullSpeed = await catchUp(inside, sick);
   say(`lane ${sick} catches up after a pause with ${Math.round(fullSpeed).toLocaleString('en')} events/s`);
@@ -71,13 +74,13 @@ async function outage(inside: Inside, options: Options): Promise<OutageReport> {
     await sleep(beforeMs, undefined, { signal });
     const goneAt = performance.now();
     const had = await lastId(world);
-    await world.processes.stop(processes[options.sink]);
-    say(`${options.sink} is away`);
-    await sleep(options.minutes * 60_000, undefined, { signal });
+    await world.processes.stop(process);
+    say(`${options.sink} is away, and lane ${sick} says: ${await world.untilFailing(sick, away, signal)}`);
+    await sleep(Math.max(0, goneAt + options.minutes * 60_000 - performance.now()), undefined, { signal });
     const backAt = performance.now();
     const [before, during] = [lag.between(beganAt, goneAt), lag.between(goneAt, backAt - 1_000)];
     const { spoolBytes, slotLagBytes } = await world.status();
-    await world.processes.start(processes[options.sink], signal);
+    await world.processes.start(process, signal);
     const answeredAt = performance.now();
     const missed = (await lastId(world)) - had;
     const end = await world.walEnd();
@@ -181,8 +184,7 @@ function parse(args: readonly string[]): Options {
 }
 
 function sinkNamed(given: string): Options['sink'] {
-  const names = ['redis', 'clickhouse', 'http'] as const;
-  const name = names.find((each) => each === given);
-  if (name) return name;
-  throw new BadInput(`--sink ${given} is not one of ${names.join(', ')}. For example: ./sluice outage --sink clickhouse`);
+  const found = stoppable.find(({ name }) => name === given);
+  if (found) return found.name;
+  throw new BadInput(`--sink ${given} is not one of ${stoppable.map(({ name }) => name).join(', ')}. For example: ./sluice outage --sink clickhouse`);
 }

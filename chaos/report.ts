@@ -58,7 +58,7 @@ export function middle(values: readonly number[]): number | null {
 export function reportText(report: ChaosReport): string {
   const seconds = (value: number | null) => (value === null ? '-' : `${value.toFixed(1)} s`);
   const failed = report.faults.filter(({ ok }) => !ok);
-  return [
+  const text = [
     '',
     report.verification ? verificationText(report.verification) : `${report.pipeline} was not compared.`,
     '',
@@ -67,6 +67,11 @@ export function reportText(report: ChaosReport): string {
     ...failed.map(({ name, error, repeat }) => `FAILED ${name}: ${error}\n  by itself: ${repeat}`),
     ...(report.error === null ? [] : [`FAILED: ${report.error}`]),
     report.ok ? `seed ${report.seed}: every sink is equal` : `seed ${report.seed} FAILED. Again: ${report.repeat}`,
-    ...(report.kept === null ? [] : [`Everything lies in ${report.kept}`]),
   ].join('\n');
+  return withPlace(text, report.kept);
+}
+
+/** Below a report: where everything lies, if it was kept. */
+export function withPlace(report: string, kept: string | null): string {
+  return kept === null ? report : `${report}\nEverything lies in ${kept}`;
 }

@@ -5,6 +5,7 @@ import { verifyPipeline } from '../client/verify.ts';
 import { BadInput } from '../core/bad-input.ts';
 import { verificationText, type Verification } from '../core/verification.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
+import { withPlace } from './report.ts';
 import { inWorld, type Inside, program } from './in-world.ts';
 import { type Lag, LaneLag } from './lane-lag.ts';
 import { Load } from './load.ts';
@@ -43,7 +44,7 @@ await program(async (stopped) => {
   const options = parse(process.argv.slice(2));
   return inWorld({ portBase: options.portBase, pipeline, rotateAtEvents: options.rotateAt, ownSpoolDisk: false, imports: ['chaos/short-spool.ts'] }, stopped, async (inside) => {
     const report = await soak(inside, options);
-    return { ok: report.wrong.length === 0, print: (kept) => (options.json ? JSON.stringify({ ...report, kept }, undefined, 2) : text(report)) };
+    return { ok: report.wrong.length === 0, print: (kept) => (options.json ? JSON.stringify({ ...report, kept }, undefined, 2) : withPlace(text(report), kept)) };
   });
 });
 
@@ -110,11 +111,12 @@ function whatIsWrong({ runs, rotateAt, minutes, memory, spool, workerPeakMiB, ve
   // at least so many come in a minute, with six lanes and steps of ten seconds
   const expected = Math.floor((minutes * 130) / Math.min(rotateAt, suggestedAt));
   return [
+    // what was not measured (NaN) is not as it should be either
     ...(most > limit ? [`a run has ${most} events of history, more than ${limit}`] : []),
     ...(runs.length - 1 < expected ? [`there were ${runs.length - 1} rotations, fewer than ${expected}`] : []),
-    ...(memory.ratio > mostGrowth ? [`the worker grew from ${memory.early.toFixed(0)} to ${memory.late.toFixed(0)} MiB`] : []),
+    ...(!(memory.ratio <= mostGrowth) ? [`the worker grew from ${memory.early.toFixed(0)} to ${memory.late.toFixed(0)} MiB`] : []),
     ...(workerPeakMiB > mostMiB ? [`the worker had ${workerPeakMiB.toFixed(0)} MiB`] : []),
-    ...(spool.ratio > mostGrowth ? [`the spool grew from ${spool.early.toFixed(0)} to ${spool.late.toFixed(0)} MiB`] : []),
+    ...(!(spool.ratio <= mostGrowth) ? [`the spool grew from ${spool.early.toFixed(0)} to ${spool.late.toFixed(0)} MiB`] : []),
     ...(verification.equal ? [] : ['the sinks are not equal']),
   ];
 }

@@ -26,6 +26,7 @@ import { greatestOf, smallestOf } from './fences.ts';
 import type { Slot, Source, SourceStream } from './source.ts';
 import type { SourceCatalog } from './source-catalog.ts';
 import { sourceNames } from './source-catalog.ts';
+import { SpoolRoom } from './spool-room.ts';
 import { readStreamEnd, type StreamEnd } from './stream-gap.ts';
 
 export type CaptureOptions = {
@@ -100,6 +101,7 @@ class Capture {
   readonly #outcome = Promise.withResolvers<CaptureResult['reason']>();
   readonly #pace: LanePace;
   readonly #writer: SegmentWriter;
+  readonly #room: SpoolRoom;
   #confirmation!: Confirmation;
   #assembler!: SegmentAssembler;
   #decoder!: PgoutputDecoder;
@@ -112,14 +114,13 @@ class Capture {
   #segments = 0;
   #position: Position;
   #commitTimeUs = 0;
-  #spoolBytes = 0;
-  #spoolBudgetBytes = 0;
   readonly #endLsns = new Map<number, Lsn>();
 
   constructor(options: CaptureOptions, source: Source) {
     this.#options = options;
     this.#source = source;
     this.#position = options.start;
+    this.#room = new SpoolRoom(options.log, options.pipeline.settings);
     this.#pace = new LanePace((position) => options.log.bytesAfter(position));
     this.#writer = new SegmentWriter(options.log, {
       onAppended: (segments) => this.#appended(segments),
@@ -141,7 +142,8 @@ class Capture {
     // before anything is taken from it: the spool, whose claims say it too, may be lost
     if (recorded && recorded.timeline !== present.timeline) await this.#options.recordConfirmed({ ...recorded, timeline: present.timeline });
     if (this.#options.startsOver) await this.#startOver(catalog.walEnd);
-    await this.#makeRoom();
+    // before the first append: a spool that has filled its disk must not wait for a capture that can append
+    await this.#room.make(smallestOf(this.#options.fences()));
     const tail = await this.#claim(catalog, present.timeline);
     if (!tail) return this.#result('superseded');
     this.#position = tail.to;
@@ -248,7 +250,7 @@ class Capture {
   #appended(segments: readonly Segment[]): void {
     for (const { header, batches, transactions, bytes } of segments) {
       this.#segments++;
-      this.#spoolBytes += bytes.length;
+      this.#room.appended(bytes.length);
       for (const batch of batches) this.#events += batch.image === 'after' ? batch.rows : batch.operations.reduce((count, operation) => count + (operation === 3 ? 1 : 0), 0);
       this.#position = header.to;
       if (transactions.count > 0) this.#commitTimeUs = transactions.commitTimes[transactions.count - 1]!;
@@ -262,12 +264,12 @@ class Capture {
 
   #isTooMuch(): boolean {
     const { fences, clock } = this.#options;
-    return this.#writer.queuedBytes > maxQueuedBytes || this.#spoolBytes >= this.#spoolBudgetBytes || this.#pace.isAhead(greatestOf(fences()), clock.steady());
+    return this.#writer.queuedBytes > maxQueuedBytes || this.#room.isFull || this.#pace.isAhead(greatestOf(fences()), clock.steady());
   }
 
   /** Returns what ends them. */
   #startTimers(): (() => void)[] {
-    const { pipeline, clock } = this.#options;
+    const { pipeline, clock, fences } = this.#options;
     const fail = (error: unknown) => this.#outcome.reject(error);
     const canary = () => void this.#source.emitCanary().catch(fail);
     canary();
@@ -277,22 +279,11 @@ class Capture {
     };
     const tidy = async () => {
       await this.#source.assertPublication();
-      await this.#makeRoom();
+      await this.#room.make(smallestOf(fences()));
       this.#confirmation.walEnd(await this.#source.walEnd());
       this.#pressure?.balance();
     };
     return [clock.every(pipeline.settings.canaryMs, canary), clock.every(1_000, acknowledge), clock.every(10_000, () => void tidy().catch(fail))];
-  }
-
-  /** Also before the first append: a spool that has filled its disk must not wait for a capture that can append. */
-  async #makeRoom(): Promise<void> {
-    const { pipeline: { settings }, log, fences } = this.#options;
-    const spooled = await log.size();
-    this.#spoolBudgetBytes = Math.min(settings.spoolBudgetBytes, spooled + Math.max(0, (await log.free()) - spareBytes));
-    const smallest = smallestOf(fences());
-    // what every lane has may go early when room is short: better than no stream
-    if (smallest !== undefined) await log.trim(smallest, spooled > this.#spoolBudgetBytes * 0.8 ? 0 : settings.spoolKeepMs);
-    this.#spoolBytes = await log.size();
   }
 
   async #finish(): Promise<void> {
@@ -308,8 +299,8 @@ class Capture {
       segments: this.#segments,
       position: this.#position,
       slotLagBytes: this.#confirmation.slotLagBytes,
-      spoolBytes: this.#spoolBytes,
-      spoolBudgetBytes: this.#spoolBudgetBytes,
+      spoolBytes: this.#room.bytes,
+      spoolBudgetBytes: this.#room.budgetBytes,
       commitTimeUs: this.#commitTimeUs,
     });
   }
@@ -320,8 +311,6 @@ class Capture {
 }
 
 const maxQueuedBytes = 32 << 20;
-/** Left free on the spool's disk: for what is on its way there, and to be able to note what is trimmed. */
-const spareBytes = 64 << 20;
 
 function explain(error: unknown, pipeline: string): unknown {
   if (error instanceof StreamDiverged) {

@@ -89,6 +89,7 @@ describe('a wrong definition is refused with the reason', () => {
       { sinks: { aggregate: http({ url: 'http://x', secret: 'y' }) } },
       /sink aggregate: every pipeline has a part of that name/,
     ],
+    ['a spool with no room for its segments', { settings: { spoolBudgetBytes: 1 << 20 } }, /spoolBudgetBytes is 1048576; it must be at least four times segmentBytes, 33554432/],
     ['an unknown setting', { settings: { lingering: 3 } }, /there is no setting lingering/],
     ['a negative setting', { settings: { lingerMs: -3 } }, /lingerMs is -3/],
     [

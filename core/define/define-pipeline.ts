@@ -91,13 +91,18 @@ function rowProblems({ row, source: { events } }: Pipeline<Text>): string[] {
 }
 
 function settingsProblems(settings: Settings): string[] {
-  return Object.entries(settings).flatMap(([name, value]) => {
+  const { spoolBudgetBytes, segmentBytes } = settings;
+  const problems = Object.entries(settings).flatMap(([name, value]) => {
     if (!(name in defaultSettings))
       return [`settings: there is no setting ${name}; there are ${Object.keys(defaultSettings).join(', ')}`];
     return Number.isSafeInteger(value) && value >= 0
       ? []
       : [`settings: ${name} is ${value}; it must be a whole number, not negative`];
   });
+  // the newest segment always stays: alone it must never hold up the stream
+  if (spoolBudgetBytes < segmentBytes * 4)
+    problems.push(`settings: spoolBudgetBytes is ${spoolBudgetBytes}; it must be at least four times segmentBytes, ${segmentBytes * 4}`);
+  return problems;
 }
 
 function schemasOf(table: { readonly columns: Columns }): Readonly<Record<string, ColumnSchema>> {

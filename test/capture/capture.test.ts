@@ -20,7 +20,7 @@ import type { Confirmed, TableIds } from '../../connectors/postgres/shard-state.
 import { ConfigurationError } from '../../connectors/sink.ts';
 import type { Sink } from '../../connectors/sink.ts';
 import type { Appender, SegmentLog } from '../../connectors/spool/segment-log.ts';
-import { openSegmentLog } from '../../connectors/spool/segment-log.ts';
+import { openSegmentLog } from '../../connectors/spool/open-segment-log.ts';
 import { systemClock } from '../../connectors/system-clock.ts';
 import definition from '../../pipelines/engagement.ts';
 import type { ThrowAway } from '../embedded/services.ts';

@@ -12,7 +12,8 @@ import { firstLoad } from '../../connectors/postgres/first-load.ts';
 import { connectSource } from '../../connectors/postgres/postgres-source.ts';
 import type { Confirmed, TableIds } from '../../connectors/postgres/shard-state.ts';
 import { systemFiles, type Files } from '../../connectors/spool/files.ts';
-import { openSegmentLog, type Appender, type SegmentLog } from '../../connectors/spool/segment-log.ts';
+import { type Appender, type SegmentLog } from '../../connectors/spool/segment-log.ts';
+import { openSegmentLog } from '../../connectors/spool/open-segment-log.ts';
 import { systemClock } from '../../connectors/system-clock.ts';
 import definition from '../../pipelines/trending.ts';
 

@@ -14,7 +14,7 @@ import { capture } from '../../connectors/postgres/capture.ts';
 import { connectSource } from '../../connectors/postgres/postgres-source.ts';
 import { createSnapshotSlot } from '../../connectors/postgres/snapshot-slot.ts';
 import { ensurePublication, readSourceCatalog, sourceNames } from '../../connectors/postgres/source-catalog.ts';
-import { openSegmentLog } from '../../connectors/spool/segment-log.ts';
+import { openSegmentLog } from '../../connectors/spool/open-segment-log.ts';
 import { systemClock } from '../../connectors/system-clock.ts';
 import definition from '../../pipelines/engagement.ts';
 import { throwAwayDatabase } from '../embedded/services.ts';

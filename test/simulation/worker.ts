@@ -10,7 +10,7 @@ import { dimensionsAt } from '../../connectors/postgres/dimensions-at.ts';
 import { RedisLiveSink } from '../../connectors/redis/live.ts';
 import type { Sink } from '../../connectors/sink.ts';
 import type { Appender, SegmentLog } from '../../connectors/spool/segment-log.ts';
-import { openSegmentLog } from '../../connectors/spool/segment-log.ts';
+import { openSegmentLog } from '../../connectors/spool/open-segment-log.ts';
 import { pause } from '../../core/clock.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';

@@ -13,7 +13,7 @@ export type PlantedBug = {
 
 const capture = 'connectors/postgres/capture.ts';
 const assembler = 'core/capture/assembler.ts';
-const log = 'connectors/spool/segment-log.ts';
+const log = 'connectors/spool/open-segment-log.ts';
 const clickhouse = 'connectors/clickhouse/clickhouse-sink.ts';
 const aggregate = 'connectors/aggregate/aggregate-sink.ts';
 

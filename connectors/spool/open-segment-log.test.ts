@@ -12,7 +12,8 @@ import definition from '../../pipelines/trending.ts';
 import { systemClock } from '../system-clock.ts';
 import { openDirectorySpool } from './directory-spool.ts';
 import { systemFiles } from './files.ts';
-import { SpoolLost, SpoolTooShort, openSegmentLog } from './segment-log.ts';
+import { SpoolLost, SpoolTooShort } from './segment-log.ts';
+import { openSegmentLog } from './open-segment-log.ts';
 
 const pipeline = resolve(definition, {});
 const start = position(1, 100n, 0);

@@ -1,0 +1,291 @@
+import { join } from 'node:path';
+import type { Clock } from '../../core/clock.ts';
+import { pause } from '../../core/clock.ts';
+import type { Position } from '../../core/position.ts';
+import { openSegment, segmentHeader } from '../../core/segment-file.ts';
+import type { Segment, SegmentHeader } from '../../core/segment.ts';
+import { systemClock } from '../system-clock.ts';
+import { openDirectorySpool } from './directory-spool.ts';
+import type { Files } from './files.ts';
+import { systemFiles } from './files.ts';
+import { SegmentCache } from './segment-cache.ts';
+import type { Link } from './segment-chain.ts';
+import { BrokenChain, SegmentChain, continues } from './segment-chain.ts';
+import type { Appender, SegmentLog } from './segment-log.ts';
+import { SpoolLost, SpoolTooShort } from './segment-log.ts';
+import type { Spool } from './spool.ts';
+
+/**
+ * `clock` and `files`: the machine's own, unless given. `doubtMs`: how long what a reader misses may still come again; when
+ * files were deleted, the capture that finds it out may first have to be taken over.
+ */
+export type SegmentLogOptions = { readonly directory: string; readonly shard: string; readonly cacheBytes?: number; readonly clock?: Clock; readonly files?: Files; readonly doubtMs?: number };
+
+export async function openSegmentLog({ directory, shard, cacheBytes = 48 << 20, clock = systemClock, files = systemFiles, doubtMs = 8_000 }: SegmentLogOptions): Promise<SegmentLog & Appender> {
+  const log = new Log(shard, await openDirectorySpool(join(directory, shard), files, clock), { cacheBytes, clock, doubtMs });
+  await log.refresh();
+  return log;
+}
+
+/** How often a log looks for what another process appended: rarely while the capture is in this one. */
+const lookMs = 100;
+const rareLookMs = 2_000;
+const recentMs = 10_000;
+
+class Log implements SegmentLog, Appender {
+  readonly shard: string;
+  readonly #spool: Spool;
+  readonly #clock: Clock;
+  readonly #doubtMs: number;
+  #chain = new SegmentChain();
+  #size: number | undefined;
+  readonly #cache: SegmentCache;
+  #appending: Promise<unknown> = Promise.resolve();
+  #refreshing: Promise<unknown> = Promise.resolve();
+  #trimming: Promise<unknown> = Promise.resolve();
+  #changed = Promise.withResolvers<void>();
+  #lastAppend = Number.NEGATIVE_INFINITY;
+
+  constructor(shard: string, spool: Spool, { cacheBytes, clock, doubtMs }: { cacheBytes: number; clock: Clock; doubtMs: number }) {
+    this.shard = shard;
+    this.#spool = spool;
+    this.#clock = clock;
+    this.#doubtMs = doubtMs;
+    this.#cache = new SegmentCache(cacheBytes);
+  }
+
+  async tail(): Promise<SegmentHeader | undefined> {
+    await this.refresh();
+    return this.#chain.tail;
+  }
+
+  async lastEvents(): Promise<SegmentHeader | undefined> {
+    await this.refresh();
+    return this.#chain.last('events');
+  }
+
+  async lastClaim(): Promise<SegmentHeader | undefined> {
+    await this.refresh();
+    return this.#chain.last('claim');
+  }
+
+  async oldest(): Promise<Link | undefined> {
+    await this.refresh();
+    return this.#chain.oldest;
+  }
+
+  async read(after: Position, limits: { maxRows: number }, signal: AbortSignal): Promise<readonly Segment[]> {
+    for (let isSure = false; ; ) {
+      const place = this.#chain.placeAfter(after);
+      if (place < this.#chain.length) {
+        const segments = await this.#take(place, after, limits.maxRows);
+        if (segments) return segments;
+        // they are gone; perhaps they were just deleted, and will come again
+        if (isSure) throw new SpoolTooShort(this.shard, after, this.#chain.oldest!.from);
+        this.#forget();
+        await pause(this.#clock, this.#doubtMs, signal);
+        await this.refresh();
+        isSure = this.#chain.length > 0;
+        if (isSure || !signal.aborted) continue;
+      }
+      if (signal.aborted) return [];
+      await this.#waitForMore(signal);
+      if (this.#chain.placeAfter(after) === this.#chain.length) await this.refresh();
+    }
+  }
+
+  async next(first: number): Promise<number> {
+    const tail = await this.tail();
+    return tail ? tail.seq + 1 : (await this.#spool.floor()) || this.#spool.begin(first);
+  }
+
+  async startOver(): Promise<void> {
+    const tail = await this.tail();
+    if (tail) await this.#spool.trim(tail.seq + 1);
+    this.#forget();
+  }
+
+  allocate(size: number): Uint8Array {
+    return this.#cache.allocate(size);
+  }
+
+  release(segments: readonly Segment[]): void {
+    for (const segment of segments) this.#cache.release(segment);
+  }
+
+  async append(segments: readonly Segment[]): Promise<'appended' | 'lost'> {
+    const run = this.#appending.then(() => this.#append(segments));
+    this.#appending = run.catch(() => {});
+    return run;
+  }
+
+  async trim(position: Position, keepMs: number): Promise<void> {
+    // one after another: each counts what is there when it begins
+    const run = this.#trimming.then(() => this.#trim(position, keepMs));
+    this.#trimming = run.catch(() => {});
+    return run;
+  }
+
+  bytesAfter(position: Position): number {
+    return this.#chain.bytesAfter(position);
+  }
+
+  /** Counted once, then kept: with an hour of small segments, counting takes a second. */
+  async size(): Promise<number> {
+    this.#size ??= await this.#spool.size();
+    return this.#size;
+  }
+
+  free(): Promise<number> {
+    return this.#spool.free();
+  }
+
+  /** Takes notice of what the spool has: at the start, of what other processes append, and of its loss. */
+  async refresh(): Promise<void> {
+    const run = this.#refreshing.then(() => this.#refresh());
+    this.#refreshing = run.catch(() => {});
+    return run;
+  }
+
+  async #refresh(): Promise<void> {
+    const { tail } = this.#chain;
+    if (tail && !(await this.#spool.has(tail.seq))) this.#forget();
+    else if (tail && !(await this.#spool.has(tail.seq + 1))) return;
+    const known = this.#chain.tail?.seq ?? -1;
+    const news = (await this.#spool.list()).filter((seq) => seq > known);
+    for (let at = 0; at < news.length; at += headersAtOnce) {
+      const headers = await Promise.all(news.slice(at, at + headersAtOnce).map((seq) => this.#header(seq)));
+      // deleted or trimmed while we looked: the next look sees what is left
+      if (!isWhole(headers)) return this.#forget();
+      for (const header of headers) {
+        const last = this.#chain.tail;
+        // an append of this process may have come in between
+        if (last && header.seq <= last.seq) continue;
+        // another chain stands where the known one stood
+        if (last && last.seq === known && !continues(last, header)) return this.#forget();
+        this.#push(header, 0);
+      }
+    }
+  }
+
+  /** Somebody deleted the files: the log begins anew, where the sinks are. */
+  #forget(): void {
+    this.#chain = new SegmentChain();
+    this.#cache.forgetAll();
+    this.#size = undefined;
+  }
+
+  async #header(seq: number): Promise<SegmentHeader | undefined> {
+    for (const length of [usualHeaderBytes, 1 << 16]) {
+      const bytes = await this.#spool.read(seq, { length });
+      const header = bytes && segmentHeader(bytes);
+      if (header || !bytes) return header;
+    }
+    return (await this.#open(seq))?.header;
+  }
+
+  async #append(segments: readonly Segment[]): Promise<'appended' | 'lost'> {
+    const first = segments[0]!.header;
+    // another capture in this process has gone on: no need to ask the spool
+    const { tail } = this.#chain;
+    if (tail && first.seq <= tail.seq) return 'lost';
+    if (tail && !continues(tail, first)) throw new SpoolLost(this.shard, first.seq);
+    const outcome = await this.#spool.append(first.seq, segments.map((segment) => segment.bytes));
+    if (outcome === 'lost') return 'lost';
+    if (!(await this.#follows(first))) {
+      await this.#spool.remove(segments.map(({ header }) => header.seq));
+      this.#forget();
+      throw new SpoolLost(this.shard, first.seq);
+    }
+    this.#lastAppend = this.#clock.steady();
+    // what was known was forgotten meanwhile: what stands before these is read again
+    if (this.#chain.tail?.seq !== first.seq - 1) await this.refresh();
+    if (this.#size !== undefined) for (const { bytes } of segments) this.#size += bytes.length;
+    for (const segment of segments) {
+      this.#cache.look(segment);
+      if (segment.header.seq <= (this.#chain.tail?.seq ?? -1)) continue;
+      this.#cache.keep(segment);
+      this.#push(segment.header, segment.bytes.length);
+    }
+    return 'appended';
+  }
+
+  /** Whether the segment before it is stored: its files may have been deleted, and others be there in their place. */
+  async #follows({ seq, from }: SegmentHeader): Promise<boolean> {
+    const before = await this.#header(seq - 1);
+    return before ? before.to === from : (await this.#spool.floor()) === seq;
+  }
+
+  async #trim(position: Position, keepMs: number): Promise<void> {
+    // another may stand in its place meanwhile
+    const chain = this.#chain;
+    const count = chain.trimmable(position, this.#clock.now() - keepMs);
+    if (count === 0) return;
+    await this.#spool.trim(chain.from(count, 1)[0]!.seq);
+    this.#size = undefined;
+    for (const { seq } of chain.drop(count)) this.#cache.forget(seq);
+  }
+
+  #push(header: SegmentHeader, bytes: number): void {
+    this.#chain.push(header, bytes, this.#clock.now());
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  /** Undefined: what follows `after` is not there. */
+  async #take(place: number, after: Position, maxRows: number): Promise<readonly Segment[] | undefined> {
+    const links = this.#chain.from(place, maxSegments);
+    if (links[0]!.from > after) return undefined;
+    const segments: Segment[] = [];
+    let rows = 0;
+    for (const link of links) {
+      const segment = await this.#segment(link);
+      if (!segment) return segments.length > 0 ? segments : undefined;
+      segments.push(segment);
+      for (const batch of segments.at(-1)!.batches) if (batch.image === 'after') rows += batch.rows;
+      if (rows >= maxRows) break;
+    }
+    return segments;
+  }
+
+  /** Lanes that are behind follow each other: what one has read, the next one finds. The caller looks at it from here on. */
+  async #segment({ seq, from, to }: Link): Promise<Segment | undefined> {
+    const cached = this.#cache.get(seq);
+    if (cached) return cached;
+    const opened = await this.#open(seq);
+    // the files may have been deleted, and others be there under their numbers
+    if (opened?.header.from !== from || opened.header.to !== to) return undefined;
+    const segment = this.#cache.look(opened);
+    this.#cache.keep(segment);
+    return segment;
+  }
+
+  async #open(seq: number): Promise<Segment | undefined> {
+    const bytes = await this.#spool.read(seq, { allocate: (size) => this.#cache.allocate(size) });
+    if (!bytes) return undefined;
+    const segment = openSegment(bytes, { verify: true });
+    if (segment.header.seq !== seq || segment.header.shard !== this.shard) throw new BrokenChain(`file ${seq} of ${this.shard} holds segment ${segment.header.seq} of ${segment.header.shard}`);
+    return segment;
+  }
+
+  async #waitForMore(signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const wake = () => resolve();
+    const cancel = this.#clock.after(this.#clock.steady() - this.#lastAppend < recentMs ? rareLookMs : lookMs, wake);
+    signal.addEventListener('abort', wake, { once: true });
+    try {
+      await Promise.race([promise, this.#changed.promise]);
+    } finally {
+      cancel();
+      signal.removeEventListener('abort', wake);
+    }
+  }
+}
+
+function isWhole(headers: readonly (SegmentHeader | undefined)[]): headers is readonly SegmentHeader[] {
+  return !headers.includes(undefined);
+}
+
+const maxSegments = 64;
+const headersAtOnce = 32;
+const usualHeaderBytes = 8_192;
