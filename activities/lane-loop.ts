@@ -5,7 +5,7 @@ import { pause, type Clock } from '../core/clock.ts';
 import { killPoint } from '../core/kill-point.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import { parsePosition, type Position } from '../core/position.ts';
-import type { Segment } from '../core/segment.ts';
+import { rowsAfter, type Segment } from '../core/segment.ts';
 import type { StepEnd } from './steps.ts';
 
 export type LaneLoop = ApplyAround & {
@@ -71,7 +71,7 @@ async function nextSegments(loop: LaneLoop, fence: Position, gatherUntilMs: numb
   const { log, until, maxRows, clock, signal } = loop;
   let segments = await segmentsAfter(loop, fence);
   if (segments instanceof ConfigurationError) return segments;
-  const isBehind = rowsIn(segments) >= maxRows / 2;
+  const isBehind = segments.reduce((rows, segment) => rows + rowsAfter(segment), 0) >= maxRows / 2;
   const gatherMs = gatherUntilMs - clock.steady();
   if (segments.length > 0 && gatherMs > 0 && !isBehind && until === undefined) {
     await pause(clock, gatherMs, signal);
@@ -102,12 +102,6 @@ async function rebuilt({ rebuild }: LaneLoop, fence: Position, why: Configuratio
   const found = await rebuild?.();
   if (found === undefined || found === fence) throw why;
   return found;
-}
-
-function rowsIn(segments: readonly Segment[]): number {
-  let rows = 0;
-  for (const { batches } of segments) for (const batch of batches) if (batch.image === 'after') rows += batch.rows;
-  return rows;
 }
 
 /** I4: asked of the sink itself. */

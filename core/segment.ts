@@ -85,3 +85,8 @@ export type Batch = {
 export function batchOf(segment: Segment, table: string, image: Batch['image']): Batch | undefined {
   return segment.batches.find((batch) => batch.table === table && batch.image === image);
 }
+
+/** Rows that it inserts or updates. */
+export function rowsAfter({ batches }: Segment): number {
+  return batches.reduce((sum, { image, rows }) => sum + (image === 'after' ? rows : 0), 0);
+}

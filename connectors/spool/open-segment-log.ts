@@ -3,7 +3,7 @@ import type { Clock } from '../../core/clock.ts';
 import { pause } from '../../core/clock.ts';
 import type { Position } from '../../core/position.ts';
 import { openSegment, segmentHeader } from '../../core/segment-file.ts';
-import type { Segment, SegmentHeader } from '../../core/segment.ts';
+import { rowsAfter, type Segment, type SegmentHeader } from '../../core/segment.ts';
 import { systemClock } from '../system-clock.ts';
 import { openDirectorySpool } from './directory-spool.ts';
 import type { Files } from './files.ts';
@@ -237,13 +237,21 @@ class Log implements SegmentLog, Appender {
     const links = this.#chain.from(place, maxSegments);
     if (links[0]!.from > after) return undefined;
     const segments: Segment[] = [];
-    let rows = 0;
-    for (const link of links) {
-      const segment = await this.#segment(link);
-      if (!segment) return segments.length > 0 ? segments : undefined;
-      segments.push(segment);
-      for (const batch of segments.at(-1)!.batches) if (batch.image === 'after') rows += batch.rows;
-      if (rows >= maxRows) break;
+    let share = 0;
+    let largestShare = 1;
+    while (segments.length < links.length && share < 1) {
+      // of small ones hundreds are wanted, of large ones not one more than must be
+      const wanted = Math.min(readsAtOnce, Math.ceil((1 - share) / largestShare));
+      const found = await Promise.all(links.slice(segments.length, segments.length + wanted).map((link) => this.#segment(link)));
+      const missing = found.indexOf(undefined);
+      const whole = found.slice(0, missing === -1 ? undefined : missing) as Segment[];
+      const shares = whole.map((segment) => Math.max(rowsAfter(segment) / maxRows, segment.bytes.length / maxBytes));
+      largestShare = Math.max(...shares, segments.length === 0 ? 0 : largestShare);
+      for (const own of shares) share += own;
+      segments.push(...whole);
+      if (whole.length === found.length) continue;
+      for (const segment of found.slice(whole.length)) if (segment) this.#cache.release(segment);
+      return segments.length > 0 ? segments : undefined;
     }
     return segments;
   }
@@ -286,6 +294,9 @@ function isWhole(headers: readonly (SegmentHeader | undefined)[]): headers is re
   return !headers.includes(undefined);
 }
 
-const maxSegments = 64;
+/** Of a quiet stream that a lane has behind it, so many come together in one apply as make it worth its while. */
+const maxSegments = 512;
+const maxBytes = 64 << 20;
+const readsAtOnce = 16;
 const headersAtOnce = 32;
 const usualHeaderBytes = 8_192;
