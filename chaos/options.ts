@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util';
+import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { pipelines } from '../client/pipelines.ts';
 import { BadInput } from '../core/bad-input.ts';
 import './laboratory/pipeline.ts';
@@ -17,43 +17,43 @@ export type ChaosOptions = {
 
 /** Throws BadInput with what to type. */
 export function parseChaosOptions(args: readonly string[], faults: readonly Fault[], randomSeed: number): ChaosOptions {
-  const values = parsed(args);
-  const { pipeline = 'engagement' } = values;
+  const values = flags('chaos', args, {
+    seed: { type: 'string' },
+    minutes: { type: 'string', default: '5' },
+    pipeline: { type: 'string', default: 'engagement' },
+    fault: { type: 'string', multiple: true, default: [] },
+    json: { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false },
+    'port-base': { type: 'string', default: '7700' },
+  });
+  const { pipeline } = values;
   if (!Object.hasOwn(pipelines, pipeline)) throw new BadInput(`There is no pipeline ${pipeline}. There is: ${Object.keys(pipelines).join(', ')}`);
   for (const name of values.fault.flatMap((given) => given.split('+'))) {
     if (!faults.some((fault) => fault.name === name)) throw new BadInput(`There is no fault ${name}. See all of them with: ./sluice chaos --list`);
   }
   return {
     seed: values.seed === undefined ? randomSeed : amount('--seed', values.seed, { least: 0, most: 0xffff_ffff, example: '7' }),
-    minutes: values.minutes === undefined ? 5 : amount('--minutes', values.minutes, { least: 0.1, most: 24 * 60, example: '5', whole: false }),
+    minutes: amount('--minutes', values.minutes, { least: 0.1, most: 24 * 60, example: '5', whole: false }),
     pipeline,
     faults: values.fault,
     json: values.json,
     list: values.list,
-    portBase: values['port-base'] === undefined ? 7_700 : amount('--port-base', values['port-base'], { least: 1_024, most: 65_000, example: '7700' }),
+    portBase: amount('--port-base', values['port-base'], portBases),
   };
 }
 
-function parsed(args: readonly string[]) {
+/** Throws BadInput with what to type. */
+export function flags<Options extends NonNullable<ParseArgsConfig['options']>>(command: string, args: readonly string[], options: Options) {
   try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        seed: { type: 'string' },
-        minutes: { type: 'string' },
-        pipeline: { type: 'string' },
-        fault: { type: 'string', multiple: true, default: [] },
-        json: { type: 'boolean', default: false },
-        list: { type: 'boolean', default: false },
-        'port-base': { type: 'string' },
-      },
-    }).values;
+    return parseArgs({ args: [...args], options }).values;
   } catch (error) {
-    throw new BadInput(`${(error as Error).message} See ./sluice chaos --help`);
+    throw new BadInput(`${(error as Error).message} See ./sluice ${command} --help`);
   }
 }
 
 export type Amount = { readonly least: number; readonly most: number; readonly example: string; readonly command?: string; readonly whole?: boolean };
+
+export const portBases = { least: 1_024, most: 65_000, example: '7700' };
 
 /** Throws BadInput with what to type. */
 export function amount(option: string, text: string, { least, most, example, command = 'chaos', whole = true }: Amount): number {

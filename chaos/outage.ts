@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { Client } from 'pg';
 import { fill } from '../bench/fill.ts';
 import { EngagementWorkload } from '../bench/load/engagement.ts';
@@ -14,7 +13,7 @@ import { inWorld, type Inside, program } from './in-world.ts';
 import { type Lag, LaneLag } from './lane-lag.ts';
 import { Load } from './load.ts';
 import { WorkerMemory } from './memory.ts';
-import { amount } from './options.ts';
+import { amount, flags, portBases } from './options.ts';
 import { until } from './until.ts';
 import type { World } from './world.ts';
 
@@ -169,18 +168,20 @@ function text(report: OutageReport): string {
 }
 
 function parse(args: readonly string[]): Options {
-  try {
-    const { values } = parseArgs({ args: [...args], options: { sink: { type: 'string', default: 'clickhouse' }, minutes: { type: 'string', default: '10' }, rate: { type: 'string', default: '3333' }, json: { type: 'boolean', default: false }, 'port-base': { type: 'string', default: '7700' } } });
-    return {
-      sink: sinkNamed(values.sink),
-      minutes: amount('--minutes', values.minutes, { least: 0.5, most: 24 * 60, example: '10', command: 'outage', whole: false }),
-      rate: amount('--rate', values.rate, { least: 1, most: 100_000, example: '3333', command: 'outage' }),
-      json: values.json,
-      portBase: amount('--port-base', values['port-base'], { least: 1_024, most: 65_000, example: '7700', command: 'outage' }),
-    };
-  } catch (error) {
-    throw error instanceof BadInput ? error : new BadInput(`${(error as Error).message} See ./sluice outage --help`);
-  }
+  const values = flags('outage', args, {
+    sink: { type: 'string', default: 'clickhouse' },
+    minutes: { type: 'string', default: '10' },
+    rate: { type: 'string', default: '3333' },
+    json: { type: 'boolean', default: false },
+    'port-base': { type: 'string', default: '7700' },
+  });
+  return {
+    sink: sinkNamed(values.sink),
+    minutes: amount('--minutes', values.minutes, { least: 0.5, most: 24 * 60, example: '10', command: 'outage', whole: false }),
+    rate: amount('--rate', values.rate, { least: 1, most: 100_000, example: '3333', command: 'outage' }),
+    json: values.json,
+    portBase: amount('--port-base', values['port-base'], { ...portBases, command: 'outage' }),
+  };
 }
 
 function sinkNamed(given: string): Options['sink'] {

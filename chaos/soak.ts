@@ -1,8 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { residentMiB } from '../bench/processes.ts';
 import { verifyPipeline } from '../client/verify.ts';
-import { BadInput } from '../core/bad-input.ts';
 import { verificationText, type Verification } from '../core/verification.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
 import { withPlace } from './report.ts';
@@ -10,7 +8,7 @@ import { inWorld, type Inside, program } from './in-world.ts';
 import { type Lag, LaneLag } from './lane-lag.ts';
 import { Load } from './load.ts';
 import { WorkerMemory } from './memory.ts';
-import { amount } from './options.ts';
+import { amount, flags, portBases } from './options.ts';
 import { growth, type Sample } from './steady.ts';
 import type { World } from './world.ts';
 
@@ -141,16 +139,18 @@ function text(report: SoakReport): string {
 }
 
 function parse(args: readonly string[]): Options {
-  try {
-    const { values } = parseArgs({ args: [...args], options: { minutes: { type: 'string', default: '30' }, rate: { type: 'string', default: '3333' }, 'rotate-at': { type: 'string', default: '1500' }, json: { type: 'boolean', default: false }, 'port-base': { type: 'string', default: '7700' } } });
-    return {
-      minutes: amount('--minutes', values.minutes, { least: 1, most: 24 * 60, example: '30', command: 'soak', whole: false }),
-      rate: amount('--rate', values.rate, { least: 1, most: 100_000, example: '3333', command: 'soak' }),
-      rotateAt: amount('--rotate-at', values['rotate-at'], { least: 100, most: 10_000, example: '1500', command: 'soak' }),
-      json: values.json,
-      portBase: amount('--port-base', values['port-base'], { least: 1_024, most: 65_000, example: '7700', command: 'soak' }),
-    };
-  } catch (error) {
-    throw error instanceof BadInput ? error : new BadInput(`${(error as Error).message} See ./sluice soak --help`);
-  }
+  const values = flags('soak', args, {
+    minutes: { type: 'string', default: '30' },
+    rate: { type: 'string', default: '3333' },
+    'rotate-at': { type: 'string', default: '1500' },
+    json: { type: 'boolean', default: false },
+    'port-base': { type: 'string', default: '7700' },
+  });
+  return {
+    minutes: amount('--minutes', values.minutes, { least: 1, most: 24 * 60, example: '30', command: 'soak', whole: false }),
+    rate: amount('--rate', values.rate, { least: 1, most: 100_000, example: '3333', command: 'soak' }),
+    rotateAt: amount('--rotate-at', values['rotate-at'], { least: 100, most: 10_000, example: '1500', command: 'soak' }),
+    json: values.json,
+    portBase: amount('--port-base', values['port-base'], { ...portBases, command: 'soak' }),
+  };
 }

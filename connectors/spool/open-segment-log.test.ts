@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { resolve } from '../../core/define/resolve.ts';
-import { position } from '../../core/position.ts';
+import { position, type Position } from '../../core/position.ts';
 import { SegmentBuilder } from '../../core/segment-builder.ts';
 import { openSegment } from '../../core/segment-file.ts';
 import type { Segment } from '../../core/segment.ts';
@@ -48,6 +48,25 @@ describe('the log of segments', () => {
       expect((await reader.read(list[2]!.header.to, { maxRows: 1 }, never)).map(({ header }) => header.seq)).toEqual([4]);
       expect((await reader.tail())!.seq).toBe(5);
     }
+  });
+
+  test('takes hundreds of small segments at once, and of large ones no more than is asked for', async () => {
+    const list = segments(700);
+    const log = await open();
+    await log.append(list);
+    for (const reader of [log, await open()]) {
+      const numbers = async (after: Position, maxRows: number) => (await reader.read(after, { maxRows }, never)).map(({ header }) => header.seq);
+      expect(await numbers(start, 1_000)).toEqual(list.slice(0, 512).map(({ header }) => header.seq));
+      expect(await numbers(list[9]!.header.to, 40)).toEqual(list.slice(10, 50).map(({ header }) => header.seq));
+    }
+  });
+
+  test('what is missing in the middle ends what it gives', async () => {
+    const list = segments(60);
+    await (await open()).append(list);
+    const log = await open();
+    await rm(join(directory, 'trending', (await readdir(join(directory, 'trending'))).toSorted()[40]!));
+    expect((await log.read(start, { maxRows: 1_000 }, never)).map(({ header }) => header.seq)).toEqual(list.slice(0, 40).map(({ header }) => header.seq));
   });
 
   test('what was appended to a spool after it was deleted, and before it begins again, is not there', async () => {
