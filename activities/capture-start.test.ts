@@ -27,7 +27,7 @@ describe('where a capture goes on', () => {
     for (const lsn of [101n, 102n, 103n]) builder.transaction({ lsn, commitTimeMs: 1e12, events: [], canaryMs: 1e12 }).cut();
     if (!options.empty) await log.append(builder.segments);
     const { confirmedTo, loadedAt, readFence } = options;
-    const found = await captureStart({ pipeline, clock, log, epoch: options.epoch ?? 1, loadedAt, confirmedTo, readFence });
+    const { fences: _, ...found } = await captureStart({ pipeline, clock, log, epoch: options.epoch ?? 1, loadedAt, confirmedTo, readFence });
     return { ...found, after: found.after?.seq, tail: (await log.tail())?.seq };
   }
 
@@ -60,6 +60,20 @@ describe('where a capture goes on', () => {
     expect(await start({ confirmedTo: at(96), readFence })).toMatchObject({ start: at(103), after: 9 });
     await rm(join(directory, pipeline.name), { recursive: true });
     expect(await start({ confirmedTo: at(95), readFence })).toEqual({ start: at(95), after: undefined, reached: at(103), startsOver: true, tail: 9 });
+  });
+
+  test('what sinks have said is told; a live structure counts for how far the stream was, and not for where it goes on', async () => {
+    const log = await openSegmentLog({ directory, shard: pipeline.name });
+    const readFence = async (lane: string) => ({ aggregate: at(105), external: at(104), enriched: at(106), live: lane === 'live' ? at(90) : undefined })[lane];
+    const { start: from, reached, fences } = await captureStart({ pipeline, clock, log, epoch: 1, loadedAt: undefined, confirmedTo: undefined, readFence });
+    expect([from, reached]).toEqual([at(104), at(106)]);
+    expect(Object.fromEntries(fences)).toEqual({ aggregate: at(105), external: at(104), enriched: at(106), live: at(90) });
+    expect(await start({ empty: true, readFence: async (lane) => (lane === 'live' ? at(200) : at(104)) })).toMatchObject({ start: at(104), reached: at(200) });
+    expect(await start({ empty: true, readFence: (lane) => (lane === 'live' ? Promise.reject(new Error('away')) : Promise.resolve(at(104))) })).toMatchObject({ start: at(104), reached: at(104) });
+  });
+
+  test('I4: a live structure of a later load than the state database knows is not waited for', async () => {
+    await expect(start({ readFence: async (lane) => (lane === 'live' ? position(2, 50n, 0) : at(102)) })).rejects.toThrow(/state database knows of load 1 only/);
   });
 
   test.each([

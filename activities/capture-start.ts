@@ -37,18 +37,19 @@ export async function captureStart(options: CaptureStart): Promise<Start> {
   return start;
 }
 
-type Start = Pick<CaptureOptions, 'start' | 'after' | 'reached' | 'startsOver'>;
+/** `fences`: what the sinks that were asked have said; undefined for one that was silent or has none. */
+type Start = Pick<CaptureOptions, 'start' | 'after' | 'reached' | 'startsOver'> & { readonly fences: Fences };
 
 async function startOf(options: CaptureStart): Promise<Start> {
   const { pipeline, log, loadedAt, confirmedTo } = options;
   const [after, oldest] = [await log.tail(), await log.oldest()];
-  if (!after || !oldest) return beginning(pipeline, await fencesOf(options));
-  if (loadedAt !== undefined && loadedAt > after.to) return { start: loadedAt, after, reached: loadedAt };
+  if (!after || !oldest) return beginning(pipeline, await fencesOf({ ...options, readFence: (lane) => (isLive(pipeline, lane) ? ifItAnswers(options, lane) : options.readFence(lane)) }));
+  if (loadedAt !== undefined && loadedAt > after.to) return { start: loadedAt, after, reached: loadedAt, fences: new Map() };
   const fences = await fencesOf({ ...options, readFence: (lane) => ifItAnswers(options, lane) });
-  const [smallest, greatest = after.to] = [smallestOf(fences), greatestOf(fences)];
+  const [smallest, greatest = after.to] = [smallestOf(needed(pipeline, fences)), greatestOf(fences)];
   const reached = greatest > after.to ? greatest : after.to;
-  if (smallest === undefined || smallest >= oldest.from || confirmedTo === undefined || confirmedTo > smallest) return { start: after.to, after, reached };
-  return { start: smallest, after: undefined, reached, startsOver: true };
+  if (smallest === undefined || smallest >= oldest.from || confirmedTo === undefined || confirmedTo > smallest) return { start: after.to, after, reached, fences };
+  return { start: smallest, after: undefined, reached, fences, startsOver: true };
 }
 
 export function segmentLanes(pipeline: Pipeline): readonly string[] {
@@ -56,10 +57,11 @@ export function segmentLanes(pipeline: Pipeline): readonly string[] {
 }
 
 function beginning(pipeline: Pipeline, fences: Fences): Start {
-  const start = smallestOf(fences);
-  const without = [...fences].flatMap(([lane, fence]) => (fence === undefined ? [lane] : []));
+  const asked = needed(pipeline, fences);
+  const start = smallestOf(asked);
+  const without = [...asked].flatMap(([lane, fence]) => (fence === undefined ? [lane] : []));
   if (start === undefined) throw new ConfigurationError(`The spool of ${pipeline.name} is empty, and ${without.join(', ')} cannot say how far it is: its destination has no fence. ${loadAnew(pipeline.name)}`);
-  return { start, after: undefined, reached: greatestOf(fences)! };
+  return { start, after: undefined, reached: greatestOf(fences)!, fences };
 }
 
 /** E1: what is read under an older epoch lies below every fence: each lane would believe to have it, and the source would be told to forget it. */
@@ -71,9 +73,16 @@ function assertKnownLoad({ pipeline: { name }, epoch }: CaptureStart, reached: P
 type Fences = ReadonlyMap<string, Position | undefined>;
 
 async function fencesOf({ pipeline, readFence }: Pick<CaptureStart, 'pipeline' | 'readFence'>): Promise<Fences> {
-  // a live structure that was lost is made anew from the panes: it holds up nothing
-  const needed = segmentLanes(pipeline).filter((lane) => pipeline.sinks[lane]?.kind !== 'redis-live');
-  return new Map(await Promise.all(needed.map(async (lane) => [lane, await readFence(lane)] as const)));
+  return new Map(await Promise.all(segmentLanes(pipeline).map(async (lane) => [lane, await readFence(lane)] as const)));
+}
+
+/** A live structure that was lost is made anew from the panes: it holds up nothing. */
+function needed(pipeline: Pipeline, fences: Fences): Fences {
+  return new Map([...fences].filter(([lane]) => !isLive(pipeline, lane)));
+}
+
+function isLive(pipeline: Pipeline, lane: string): boolean {
+  return pipeline.sinks[lane]?.kind === 'redis-live';
 }
 
 async function ifItAnswers({ clock, readFence }: CaptureStart, lane: string): Promise<Position | undefined> {

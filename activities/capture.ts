@@ -20,7 +20,8 @@ export function captureStep(runtime: Runtime, input: StepInput): Promise<StepRes
     if (shard?.state !== 'streaming') throw new ConfigurationError(`Pipeline ${pipeline.name} is not loaded, though it was: is the state database another one? ${loadAnew(pipeline.name)}`);
     const log = await runtime.log(pipeline.name);
     const lanes = segmentLanes(pipeline);
-    const begin = await captureStart({ pipeline, clock: systemClock, log, epoch: shard.epoch, loadedAt: shard.loadedAt, confirmedTo: shard.confirmed?.to, readFence: (lane) => runtime.destinations.readFence(pipeline, lane) });
+    const { fences: asked, ...begin } = await captureStart({ pipeline, clock: systemClock, log, epoch: shard.epoch, loadedAt: shard.loadedAt, confirmedTo: shard.confirmed?.to, readFence: (lane) => runtime.destinations.readFence(pipeline, lane) });
+    runtime.progress.asked(pipeline.name, asked);
     let before = { events: 0, segments: 0 };
     const result = await capture({
       pipeline,

@@ -15,7 +15,7 @@ describe('what Temporal is told of an error', () => {
     ['configuration', new ConfigurationError('set the password'), 'ConfigurationError', true],
     ['a spool that was trimmed too far', new SpoolTooShort('trending', position(1, 1n, 0), position(1, 9n, 0)), 'ConfigurationError', true],
     ['a programming error', new TypeError('x is undefined'), 'Bug', true],
-    ['a broken chain', new BrokenChain('two captures'), 'Bug', true],
+    ['a broken chain', new BrokenChain('two captures'), 'ConfigurationError', true],
     ['wrong SQL', sqlError('42601'), 'Bug', true],
     ['what may pass', new TransientError('Redis is loading'), 'TransientError', false],
   ])('%s', (_, error, type, nonRetryable) => {

@@ -31,6 +31,8 @@ export class Progress {
   readonly #parts = new Map<string, PartProgress>();
   /** Fences of lanes that run in other processes. */
   readonly #elsewhere = new Map<string, string>();
+  /** What a sink itself has said, and what was told of its lane then: that holds until the lane says something else. */
+  readonly #asked = new Map<string, { readonly fence: string; readonly instead: string | undefined }>();
   readonly #timer: NodeJS.Timeout;
   #writing: Promise<void> | undefined;
 
@@ -54,6 +56,14 @@ export class Progress {
   /** What the capture may acknowledge by; undefined: nobody has said. */
   fences(pipeline: string, lanes: readonly string[]): ReadonlyMap<string, Position | undefined> {
     return new Map(lanes.map((lane) => [lane, this.#fence(keyOf(pipeline, lane)) as Position | undefined]));
+  }
+
+  /** A sink that was set back while its lane stands still is not where the lane was last seen. */
+  asked(pipeline: string, fences: ReadonlyMap<string, Position | undefined>): void {
+    for (const [lane, fence] of fences) {
+      const key = keyOf(pipeline, lane);
+      if (fence !== undefined) this.#asked.set(key, { fence, instead: this.#told(key) });
+    }
   }
 
   async close(): Promise<void> {
@@ -86,6 +96,12 @@ export class Progress {
   }
 
   #fence(key: string): string | undefined {
+    const told = this.#told(key);
+    const asked = this.#asked.get(key);
+    return asked && asked.instead === told ? asked.fence : told;
+  }
+
+  #told(key: string): string | undefined {
     const here = this.#parts.get(key);
     return here?.active && here.fence !== undefined ? here.fence : (this.#elsewhere.get(key) ?? here?.fence);
   }

@@ -14,6 +14,12 @@ describe('what is confirmed to the source', () => {
     expect(acknowledgement.confirm(position(1, 300n, 0), 300n)).toBe(208n);
   });
 
+  test('E6: what ends below what was confirmed takes nothing back', () => {
+    const acknowledgement = new Acknowledgement(1 << 30, 150n);
+    acknowledgement.spooled(position(1, 100n, 3), 108n);
+    expect(acknowledgement.confirm(position(1, 200n, 0), 300n)).toBe(150n);
+  });
+
   test('E7: beyond maxSlotLag the spool is enough', () => {
     const acknowledgement = new Acknowledgement(50, 100n);
     acknowledgement.spooled(position(1, 120n, 1), 128n);

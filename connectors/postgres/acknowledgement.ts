@@ -20,7 +20,7 @@ export class Acknowledgement {
   }
 
   spooled(to: Position, endLsn: Lsn): void {
-    this.#ends.push({ to, endLsn });
+    if (endLsn > this.confirmed) this.#ends.push({ to, endLsn });
   }
 
   /** The LSN to confirm now. `smallest`: the smallest fence of all lanes; undefined while one is not known. */

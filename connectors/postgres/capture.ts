@@ -8,7 +8,7 @@ import { killPoint } from '../../core/kill-point.ts';
 import { loadAnew } from '../../core/load-anew.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Lsn, Position } from '../../core/position.ts';
-import { parsePosition } from '../../core/position.ts';
+import { parsePosition, position } from '../../core/position.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { Segment, SegmentHeader } from '../../core/segment.ts';
 import { ConfigurationError } from '../sink.ts';
@@ -17,7 +17,7 @@ import { classifyPostgresError } from './errors.ts';
 import { LanePace } from './lane-pace.ts';
 import { PgoutputDecoder } from './pgoutput/decoder.ts';
 import { SegmentWriter } from './segment-writer.ts';
-import { assertNoGap, assertNoPhantoms, assertSameSource, assertSlot } from './same-stream.ts';
+import { assertNoGap, assertNoneAhead, assertNoPhantoms, assertNotSetBack, assertSameSource, assertSlot } from './same-stream.ts';
 import type { Confirmed, ShardState } from './shard-state.ts';
 import { BackPressure } from './back-pressure.ts';
 import { appendClaim } from './claim.ts';
@@ -121,7 +121,7 @@ class Capture {
     this.#source = source;
     this.#position = options.start;
     this.#room = new SpoolRoom(options.log, options.pipeline.settings);
-    this.#pace = new LanePace((position) => options.log.bytesAfter(position));
+    this.#pace = new LanePace((fence) => options.log.bytesAfter(fence));
     this.#writer = new SegmentWriter(options.log, {
       onAppended: (segments) => this.#appended(segments),
       onLost: () => this.#outcome.resolve('superseded'),
@@ -133,12 +133,15 @@ class Capture {
   async run(): Promise<CaptureResult> {
     const { pipeline, log, signal } = this.#options;
     const catalog = await this.#source.catalog();
-    assertSameSource(pipeline.name, this.#options.shard, this.#options.start, catalog);
+    assertSameSource(pipeline.name, this.#options.shard, catalog);
     await this.#source.assertPublication();
     const recorded = await this.#options.readConfirmed();
-    const claimed = (await log.lastClaim())?.claim?.timeline ?? recorded?.timeline;
+    const claim = (await log.lastClaim())?.claim;
+    // what an earlier load was read on does not count: this one began on the timeline that is on record with it
+    const claimed = claim?.epoch === this.#options.shard.epoch ? claim.timeline : recorded?.timeline;
     const present = await this.#source.timeline(claimed);
     assertNoPhantoms(pipeline.name, claimed, present, this.#options.reached);
+    assertNotSetBack(pipeline.name, this.#options.reached, catalog.walEnd);
     // before anything is taken from it: the spool, whose claims say it too, may be lost
     if (recorded && recorded.timeline !== present.timeline) await this.#options.recordConfirmed({ ...recorded, timeline: present.timeline });
     if (this.#options.startsOver) await this.#startOver(catalog.walEnd);
@@ -162,8 +165,10 @@ class Capture {
       tailEventLsn: lastEvents?.to === tail.to ? lastEvents.lastEventLsn : undefined,
     });
     this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: catalog.typeOf, emit: (segment) => this.#emit(segment) });
-    const confirmed = await this.#takeOver(await readStreamEnd(log, tail.to), catalog.walEnd);
+    const streamEnd = await readStreamEnd(log, tail.to);
+    const confirmed = await this.#takeOver(streamEnd, catalog.walEnd);
     this.#confirmation = new Confirmation({ pipeline, fences: this.#options.fences, record: this.#options.recordConfirmed, timeline: present.timeline, confirmed, keepBytes: catalog.keepBytes });
+    this.#confirmation.spooled(streamEnd.position, streamEnd.endLsn);
     this.#stream = await this.#source.stream(parsePosition(tail.to).lsn, catalog.binary, {
       message: (bytes, start, end, walHigh, walLow) => this.#message(bytes, start, end, walHigh, walLow),
       serverEnd: (high, low) => this.#confirmation.serverEnd(high, low),
@@ -173,7 +178,7 @@ class Capture {
     const stop = () => this.#outcome.resolve('stopped');
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
-    const timers = this.#startTimers();
+    const timers = this.#startTimers(position(this.#options.shard.epoch, catalog.walEnd, 0));
     try {
       const reason = await Promise.race([this.#outcome.promise, this.#source.gone, this.#stream.ended.then((): never => { throw new Error('the replication stream ended'); })]);
       if (reason === 'stopped') await this.#finish();
@@ -207,7 +212,10 @@ class Capture {
 
   async #startOver(walEnd: Lsn): Promise<void> {
     const { log, start } = this.#options;
-    await this.#slotWith({ position: start, endLsn: parsePosition(start).lsn, committedMs: undefined }, walEnd);
+    const end = { position: start, endLsn: parsePosition(start).lsn, committedMs: undefined };
+    // who still reads could confirm what only the spool has, so the slot is looked at when nobody does any more
+    await this.#takeOver(end, walEnd);
+    await this.#slotWith(end, walEnd);
     await log.startOver();
   }
 
@@ -267,15 +275,16 @@ class Capture {
     return this.#writer.queuedBytes > maxQueuedBytes || this.#room.isFull || this.#pace.isAhead(greatestOf(fences()), clock.steady());
   }
 
-  /** Returns what ends them. */
-  #startTimers(): (() => void)[] {
+  /** `had`: all that the source had when this began. Returns what ends them. */
+  #startTimers(had: Position): (() => void)[] {
     const { pipeline, clock, fences } = this.#options;
     const fail = (error: unknown) => this.#outcome.reject(error);
     const canary = () => void this.#source.emitCanary().catch(fail);
     canary();
-    const acknowledge = () => {
-      void this.#confirmation.confirm(this.#stream).catch(fail);
+    const acknowledge = async () => {
       this.#report();
+      assertNoneAhead(pipeline.name, fences(), this.#position > had ? this.#position : had);
+      await this.#confirmation.confirm(this.#stream);
     };
     const tidy = async () => {
       await this.#source.assertPublication();
@@ -283,7 +292,7 @@ class Capture {
       this.#confirmation.walEnd(await this.#source.walEnd());
       this.#pressure?.balance();
     };
-    return [clock.every(pipeline.settings.canaryMs, canary), clock.every(1_000, acknowledge), clock.every(10_000, () => void tidy().catch(fail))];
+    return [clock.every(pipeline.settings.canaryMs, canary), clock.every(1_000, () => void acknowledge().catch(fail)), clock.every(10_000, () => void tidy().catch(fail))];
   }
 
   async #finish(): Promise<void> {

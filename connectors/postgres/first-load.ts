@@ -12,6 +12,7 @@ import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { Sink } from '../sink.ts';
 import { TransientError, isNetworkError } from '../transient-error.ts';
 import { copyTuples } from './copy-reader.ts';
+import { readTimeline } from './postgres-source.ts';
 import { classifyPostgresError } from './errors.ts';
 import type { Loaded } from './shard-state.ts';
 import type { SnapshotSlot } from './snapshot-slot.ts';
@@ -46,6 +47,7 @@ export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { r
   let slot: SnapshotSlot | undefined;
   try {
     const catalog = await readSourceCatalog(source, pipeline);
+    const { timeline } = await readTimeline(sourceUrl, undefined, `sluice ${pipeline.name} timeline`);
     await ensurePublication(source, pipeline);
     // a load that stood still until here must not end the one that has taken its place, nor drop its slot
     await options.assertCurrent();
@@ -62,7 +64,7 @@ export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { r
       await options.assertCurrent();
       await untilItPasses(options, () => sink.finishLoad(at));
     }
-    return { position: at, rows, systemIdentifier: catalog.systemIdentifier, tables: catalog.tables };
+    return { position: at, rows, systemIdentifier: catalog.systemIdentifier, timeline, tables: catalog.tables };
   } catch (error) {
     if (slot) await dropOwnSlot(options, slot);
     // sinks have said what theirs mean

@@ -58,7 +58,8 @@ export async function readTimeline(url: string, known: number | undefined, appli
     await client.connect();
     const { rows: [system] } = await client.query<{ timeline: number | string }>('IDENTIFY_SYSTEM');
     const timeline = Number(system!.timeline); // eight bytes wide from PostgreSQL 16 on
-    if (known === undefined || timeline === known) return { timeline, history: '' };
+    // the first one has no history
+    if (known === undefined || timeline === known || timeline === 1) return { timeline, history: '' };
     const { rows: [file] } = await client.query<{ content: Buffer }>(`TIMELINE_HISTORY ${timeline}`);
     return { timeline, history: file!.content.toString('utf8') };
   } finally {

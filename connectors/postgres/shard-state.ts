@@ -69,16 +69,17 @@ export async function assertLoading(state: Queryable, pipeline: string, epoch: n
 }
 
 /** Throws LoadSuperseded when a later load has begun. */
-export async function endLoad(state: Queryable, pipeline: string, epoch: number, { position, systemIdentifier, tables }: Loaded): Promise<void> {
+export async function endLoad(state: Queryable, pipeline: string, epoch: number, { position, systemIdentifier, timeline, tables }: Loaded): Promise<void> {
   const { rowCount } = await state.query(
-    `update sluice.shard set state = 'streaming', loaded_at = $3, confirmed_to = $3, confirmed_lsn = $5, tables = $6, system_identifier = $4, changed_at = now()
+    `update sluice.shard set state = 'streaming', loaded_at = $3, confirmed_to = $3, confirmed_lsn = $5, tables = $6, system_identifier = $4, timeline = $7, changed_at = now()
       where pipeline = $1 and shard = $1 and epoch = $2 and state = 'loading'`,
-    [pipeline, epoch, position, systemIdentifier, lsnText(parsePosition(position).lsn), JSON.stringify(tables)],
+    [pipeline, epoch, position, systemIdentifier, lsnText(parsePosition(position).lsn), JSON.stringify(tables), timeline],
   );
   if (rowCount !== 1) throw new LoadSuperseded(pipeline, epoch);
 }
 
-export type Loaded = { readonly position: Position; readonly systemIdentifier: string; readonly tables: TableIds };
+/** `timeline`: of the source before its snapshot was taken. */
+export type Loaded = { readonly position: Position; readonly systemIdentifier: string; readonly timeline: number; readonly tables: TableIds };
 
 /** To be called before the source is told. Throws LoadSuperseded: then it must not be told. */
 export async function recordConfirmed(state: Queryable, pipeline: string, epoch: number, { lsn, to, timeline }: Confirmed): Promise<void> {

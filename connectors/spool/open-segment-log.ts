@@ -163,7 +163,13 @@ class Log implements SegmentLog, Appender {
         if (last && header.seq <= last.seq) continue;
         // another chain stands where the known one stood
         if (last && last.seq === known && !continues(last, header)) return this.#forget();
-        this.#push(header, 0);
+        try {
+          this.#push(header, 0);
+        } catch (error) {
+          // who looks again must find the hole again, and not what stands before it
+          this.#forget();
+          throw error;
+        }
       }
     }
   }

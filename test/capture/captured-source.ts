@@ -11,6 +11,7 @@ import { capture, type CaptureOptions, type CaptureProgress, type CaptureResult 
 import { firstLoad } from '../../connectors/postgres/first-load.ts';
 import { connectSource } from '../../connectors/postgres/postgres-source.ts';
 import type { Confirmed, TableIds } from '../../connectors/postgres/shard-state.ts';
+import type { Sink } from '../../connectors/sink.ts';
 import { systemFiles, type Files } from '../../connectors/spool/files.ts';
 import { type Appender, type SegmentLog } from '../../connectors/spool/segment-log.ts';
 import { openSegmentLog } from '../../connectors/spool/open-segment-log.ts';
@@ -20,7 +21,7 @@ import definition from '../../pipelines/trending.ts';
 /** A source that pipeline `trending` was loaded from, and its spool; its lanes stand where `fence` is. */
 export class CapturedSource implements AsyncDisposable {
   readonly pipeline: Pipeline;
-  readonly source: Client;
+  source: Client;
   readonly log: SegmentLog & Appender;
   shard: CaptureOptions['shard'] & { confirmed: Confirmed | undefined };
   fence: Position;
@@ -28,36 +29,44 @@ export class CapturedSource implements AsyncDisposable {
   readonly #url: string;
   readonly #directory: string;
   readonly #tables: TableIds;
+  #loadedAt: Position;
 
   static async load(url: string, settings: Partial<Pipeline['settings']> = {}, files: Files = systemFiles): Promise<CapturedSource> {
     const resolved = resolve(definition, {});
     const pipeline: Pipeline = { ...resolved, settings: { ...resolved.settings, ...settings } };
-    const source = new Client({ connectionString: url });
-    source.on('error', () => {}); // tests stop servers
-    await source.connect();
+    const source = await connected(url);
     await source.query(await readFile(new URL('../../infra/demo/source.sql', import.meta.url), 'utf8'));
-    const nothing = { readFence: async () => undefined, apply: async () => ({ events: 0 }), load: async () => {}, finishLoad: async () => {}, close: async () => {} };
-    const loaded = await firstLoad({ pipeline, sourceUrl: url, epoch: 1, sinks: new Map([['none', nothing]]), assertCurrent: async () => {}, signal: new AbortController().signal, onProgress: () => {} });
+    const loaded = await loadInto(nothing, pipeline, url, 1);
     const directory = await mkdtemp(join(tmpdir(), 'sluice-captured-'));
     return new CapturedSource(url, pipeline, source, await openSegmentLog({ directory, shard: pipeline.name, files }), directory, loaded);
   }
 
-  private constructor(url: string, pipeline: Pipeline, source: Client, log: SegmentLog & Appender, directory: string, { position, systemIdentifier, tables }: Awaited<ReturnType<typeof firstLoad>>) {
+  private constructor(url: string, pipeline: Pipeline, source: Client, log: SegmentLog & Appender, directory: string, { position, systemIdentifier, timeline, tables }: Awaited<ReturnType<typeof firstLoad>>) {
     this.#url = url;
     this.pipeline = pipeline;
     this.source = source;
     this.log = log;
     this.#directory = directory;
     this.#tables = tables;
-    this.shard = { epoch: 1, systemIdentifier, confirmed: { lsn: parsePosition(position).lsn, to: position, timeline: undefined } };
-    this.fence = position;
+    this.shard = { epoch: 1, systemIdentifier, confirmed: { lsn: parsePosition(position).lsn, to: position, timeline } };
+    this.fence = this.#loadedAt = position;
+  }
+
+  /** A later load, though the spool stays; also when the server has stopped meanwhile. */
+  async loadAnew(): Promise<void> {
+    await this.source.end().catch(() => {});
+    this.source = await connected(this.#url);
+    const epoch = this.shard.epoch + 1;
+    const { position, timeline } = await loadInto(nothing, this.pipeline, this.#url, epoch);
+    this.shard = { ...this.shard, epoch, confirmed: { lsn: parsePosition(position).lsn, to: position, timeline } };
+    this.fence = this.#loadedAt = position;
   }
 
   /** Runs the capture until `during` has ended; its outcome is the capture's, whichever ends first. */
   async capture(during: () => Promise<void> = () => new Promise(() => {})): Promise<CaptureResult> {
     const end = new AbortController();
     const tail = await this.log.tail();
-    const start = tail?.to ?? this.fence;
+    const start = !tail ? this.fence : tail.to > this.#loadedAt ? tail.to : this.#loadedAt;
     const running = capture({
       pipeline: this.pipeline,
       log: this.log,
@@ -98,6 +107,19 @@ export class CapturedSource implements AsyncDisposable {
     await this.source.end().catch(() => {});
     await rm(this.#directory, { recursive: true, force: true, maxRetries: 3 });
   }
+}
+
+async function connected(url: string): Promise<Client> {
+  const client = new Client({ connectionString: url });
+  client.on('error', () => {}); // tests stop servers
+  await client.connect();
+  return client;
+}
+
+const nothing: Sink = { readFence: async () => undefined, apply: async () => ({ events: 0 }), load: async () => {}, finishLoad: async () => {}, close: async () => {} };
+
+function loadInto(sink: Sink, pipeline: Pipeline, url: string, epoch: number): ReturnType<typeof firstLoad> {
+  return firstLoad({ pipeline, sourceUrl: url, epoch, sinks: new Map([['none', sink]]), assertCurrent: async () => {}, signal: new AbortController().signal, onProgress: () => {} });
 }
 
 export async function until(reached: () => Promise<boolean> | boolean, what: string, timeoutMs = 20_000): Promise<void> {

@@ -6,23 +6,33 @@ import { assertNoPhantoms } from '../../connectors/postgres/same-stream.ts';
 import { ConfigurationError } from '../../connectors/sink.ts';
 import type { Position } from '../../core/position.ts';
 import { parseLsn, position } from '../../core/position.ts';
+import { CapturedSource } from './captured-source.ts';
 import { OwnServer } from './own-server.ts';
 
 /** The servers of a test have no standby, so this one is its own: it is stopped, made a standby, and promoted. */
 describe('E1: a source that was promoted', () => {
   let server: OwnServer;
 
+  let stream: CapturedSource;
+
   beforeAll(async () => {
     server = await OwnServer.make(80);
     await server.start();
-    await server.query('create table t as select generate_series(1, 1000)');
+    stream = await CapturedSource.load(server.url, { canaryMs: 200 });
+    await stream.capture(async () => {
+      await stream.insert(3);
+      await stream.untilSpooled();
+    });
     await server.stop();
     await writeFile(join(server.data, 'standby.signal'), '');
     await server.start();
     await server.query('select pg_promote()');
   }, 60_000);
 
-  afterAll(() => server?.[Symbol.asyncDispose]());
+  afterAll(async () => {
+    await stream?.[Symbol.asyncDispose]();
+    await server?.[Symbol.asyncDispose]();
+  });
 
   test('goes on where everything taken is in its timeline, and is refused where it is not', async () => {
     const { lsn } = await server.query<{ lsn: string }>('select pg_current_wal_lsn()::text as lsn');
@@ -43,5 +53,15 @@ describe('E1: a source that was promoted', () => {
     expect(await refusal(undefined, after)).toBeUndefined();
     expect(await refusal(1, after)).toMatch(/was promoted: its timeline 2 left timeline 1 at [0-9A-F]+\/[0-9A-F]+, and changes up to/);
     expect(await refusal(7, after)).toMatch(/on timeline 2, which does not come from timeline 7/);
+  });
+
+  test('a load that began behind the switch goes on, though the spool is still of the old timeline', async () => {
+    expect((await stream.log.lastClaim())!.claim).toMatchObject({ timeline: 1, epoch: 1 });
+    await stream.loadAnew();
+    await stream.capture(async () => {
+      await stream.insert(3);
+      await stream.untilSpooled();
+    });
+    expect((await stream.log.lastClaim())!.claim).toMatchObject({ timeline: 2, epoch: 2 });
   });
 });
