@@ -8,7 +8,7 @@ import { killPoint } from '../../core/kill-point.ts';
 import { loadAnew } from '../../core/load-anew.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Lsn, Position } from '../../core/position.ts';
-import { parsePosition, position } from '../../core/position.ts';
+import { parsePosition } from '../../core/position.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { Segment, SegmentHeader } from '../../core/segment.ts';
 import { ConfigurationError } from '../sink.ts';
@@ -17,17 +17,17 @@ import { classifyPostgresError } from './errors.ts';
 import { LanePace } from './lane-pace.ts';
 import { PgoutputDecoder } from './pgoutput/decoder.ts';
 import { SegmentWriter } from './segment-writer.ts';
-import { assertNoGap, assertNoneAhead, assertNoPhantoms, assertNotSetBack, assertSameSource, assertSlot } from './same-stream.ts';
 import type { Confirmed, ShardState } from './shard-state.ts';
 import { BackPressure } from './back-pressure.ts';
 import { appendClaim } from './claim.ts';
 import { Confirmation } from './confirmation.ts';
 import { greatestOf, smallestOf } from './fences.ts';
-import type { Slot, Source, SourceStream } from './source.ts';
+import type { Source, SourceStream } from './source.ts';
 import type { SourceCatalog } from './source-catalog.ts';
 import { sourceNames } from './source-catalog.ts';
 import { SpoolRoom } from './spool-room.ts';
-import { readStreamEnd, type StreamEnd } from './stream-gap.ts';
+import { StreamCheck } from './stream-check.ts';
+import { readStreamEnd } from './stream-gap.ts';
 
 export type CaptureOptions = {
   readonly pipeline: Pipeline;
@@ -133,21 +133,12 @@ class Capture {
   async run(): Promise<CaptureResult> {
     const { pipeline, log, signal } = this.#options;
     const catalog = await this.#source.catalog();
-    assertSameSource(pipeline.name, this.#options.shard, catalog);
-    await this.#source.assertPublication();
-    const recorded = await this.#options.readConfirmed();
-    const claim = (await log.lastClaim())?.claim;
-    // what an earlier load was read on does not count: this one began on the timeline that is on record with it
-    const claimed = claim?.epoch === this.#options.shard.epoch ? claim.timeline : recorded?.timeline;
-    const present = await this.#source.timeline(claimed);
-    assertNoPhantoms(pipeline.name, claimed, present, this.#options.reached);
-    assertNotSetBack(pipeline.name, this.#options.reached, catalog.walEnd);
-    // before anything is taken from it: the spool, whose claims say it too, may be lost
-    if (recorded && recorded.timeline !== present.timeline) await this.#options.recordConfirmed({ ...recorded, timeline: present.timeline });
-    if (this.#options.startsOver) await this.#startOver(catalog.walEnd);
+    const check = new StreamCheck(this.#options, this.#source, catalog);
+    const timeline = await check.begin();
+    if (this.#options.startsOver) await check.startOver();
     // before the first append: a spool that has filled its disk must not wait for a capture that can append
     await this.#room.make(smallestOf(this.#options.fences()));
-    const tail = await this.#claim(catalog, present.timeline);
+    const tail = await this.#claim(catalog, timeline);
     if (!tail) return this.#result('superseded');
     this.#position = tail.to;
     const lastEvents = await log.lastEvents();
@@ -166,8 +157,8 @@ class Capture {
     });
     this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: catalog.typeOf, emit: (segment) => this.#emit(segment) });
     const streamEnd = await readStreamEnd(log, tail.to);
-    const confirmed = await this.#takeOver(streamEnd, catalog.walEnd);
-    this.#confirmation = new Confirmation({ pipeline, fences: this.#options.fences, record: this.#options.recordConfirmed, timeline: present.timeline, confirmed, keepBytes: catalog.keepBytes });
+    const confirmed = await check.takeOver(streamEnd);
+    this.#confirmation = new Confirmation({ pipeline, fences: this.#options.fences, record: this.#options.recordConfirmed, timeline, confirmed, keepBytes: catalog.keepBytes });
     this.#confirmation.spooled(streamEnd.position, streamEnd.endLsn);
     this.#stream = await this.#source.stream(parsePosition(tail.to).lsn, catalog.binary, {
       message: (bytes, start, end, walHigh, walLow) => this.#message(bytes, start, end, walHigh, walLow),
@@ -178,7 +169,7 @@ class Capture {
     const stop = () => this.#outcome.resolve('stopped');
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
-    const timers = this.#startTimers(position(this.#options.shard.epoch, catalog.walEnd, 0));
+    const timers = this.#startTimers(check);
     try {
       const reason = await Promise.race([this.#outcome.promise, this.#source.gone, this.#stream.ended.then((): never => { throw new Error('the replication stream ended'); })]);
       if (reason === 'stopped') await this.#finish();
@@ -191,32 +182,6 @@ class Capture {
       this.#stream.close();
       await this.#writer.drained();
     }
-  }
-
-  /** Returns what was confirmed to the slot, which from now on is ours (E6). */
-  async #takeOver(end: StreamEnd, walEnd: Lsn): Promise<Lsn> {
-    const slot = await this.#slotWith(end, walEnd);
-    if (slot.activePid !== undefined) await this.#source.disconnect(slot.activePid);
-    return slot.confirmed;
-  }
-
-  /** Throws if it has not all that follows `end`. */
-  async #slotWith(end: StreamEnd, walEnd: Lsn): Promise<Slot> {
-    const { name } = this.#options.pipeline;
-    const slot = await this.#source.slot();
-    assertSlot(name, slot, end, walEnd);
-    // read after the slot: a capture that still runs elsewhere writes its record before it moves the slot
-    assertNoGap(name, await this.#options.readConfirmed(), slot.confirmed, end);
-    return slot;
-  }
-
-  async #startOver(walEnd: Lsn): Promise<void> {
-    const { log, start } = this.#options;
-    const end = { position: start, endLsn: parsePosition(start).lsn, committedMs: undefined };
-    // who still reads could confirm what only the spool has, so the slot is looked at when nobody does any more
-    await this.#takeOver(end, walEnd);
-    await this.#slotWith(end, walEnd);
-    await log.startOver();
   }
 
   /** E3: whoever appends the claim owns the shard; what it reads with is on record. Undefined: another was first. */
@@ -275,15 +240,15 @@ class Capture {
     return this.#writer.queuedBytes > maxQueuedBytes || this.#room.isFull || this.#pace.isAhead(greatestOf(fences()), clock.steady());
   }
 
-  /** `had`: all that the source had when this began. Returns what ends them. */
-  #startTimers(had: Position): (() => void)[] {
+  /** Returns what ends them. */
+  #startTimers(check: StreamCheck): (() => void)[] {
     const { pipeline, clock, fences } = this.#options;
     const fail = (error: unknown) => this.#outcome.reject(error);
     const canary = () => void this.#source.emitCanary().catch(fail);
     canary();
     const acknowledge = async () => {
       this.#report();
-      assertNoneAhead(pipeline.name, fences(), this.#position > had ? this.#position : had);
+      await check.assertNoneAhead();
       await this.#confirmation.confirm(this.#stream);
     };
     const tidy = async () => {

@@ -2,7 +2,6 @@ import { loadAnew } from '../../core/load-anew.ts';
 import type { Lsn, Position } from '../../core/position.ts';
 import { lsnText, parsePosition } from '../../core/position.ts';
 import { ConfigurationError } from '../sink.ts';
-import { TransientError } from '../transient-error.ts';
 import { switchPoint } from '../../core/timeline-history.ts';
 import type { Confirmed, ShardState } from './shard-state.ts';
 import type { Slot, Timeline } from './source.ts';
@@ -25,24 +24,9 @@ export function assertSameSource(pipeline: string, shard: Pick<ShardState, 'syst
 /** E1: nor do those of a past that it no longer has. `reached`: the greatest that the spool or a sink has. */
 export function assertNotSetBack(pipeline: string, reached: Position, walEnd: Lsn): void {
   const { lsn } = parsePosition(reached);
-  if (lsn > walEnd) throw setBack(pipeline, `its WAL ends at ${lsnText(walEnd)}, and changes up to ${lsnText(lsn)} were already taken from it`);
-}
-
-/**
- * E1: a sink that was silent when `reached` was asked for may be ahead of a source that was set back, and would take new
- * changes for those that it has. `furthest`: the greatest position that a lane can have by now.
- */
-export function assertNoneAhead(pipeline: string, fences: ReadonlyMap<string, Position | undefined>, furthest: Position): void {
-  for (const [lane, fence] of fences) {
-    if (fence === undefined || fence <= furthest) continue;
-    // a later load has begun, or the state database was restored to before it: who begins anew finds out
-    if (parsePosition(fence).epoch > parsePosition(furthest).epoch) throw new TransientError(`lane ${lane} of pipeline ${pipeline} is at position ${fence}, of a later load than the one that is read`);
-    throw setBack(pipeline, `lane ${lane} is at position ${fence}, and the source had nothing beyond ${furthest}`);
+  if (lsn > walEnd) {
+    throw new ConfigurationError(`The source of pipeline ${pipeline} was set back: its WAL ends at ${lsnText(walEnd)}, and changes up to ${lsnText(lsn)} were already taken from it. ${loadAnew(pipeline)}`);
   }
-}
-
-function setBack(pipeline: string, how: string): ConfigurationError {
-  return new ConfigurationError(`The source of pipeline ${pipeline} was set back: ${how}. ${loadAnew(pipeline)}`);
 }
 
 /**

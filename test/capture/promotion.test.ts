@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readTimeline } from '../../connectors/postgres/postgres-source.ts';
 import { assertNoPhantoms } from '../../connectors/postgres/same-stream.ts';
 import { ConfigurationError } from '../../connectors/sink.ts';
+import { TransientError } from '../../connectors/transient-error.ts';
 import type { Position } from '../../core/position.ts';
 import { parseLsn, position } from '../../core/position.ts';
 import { CapturedSource } from './captured-source.ts';
@@ -63,5 +64,20 @@ describe('E1: a source that was promoted', () => {
       await stream.untilSpooled();
     });
     expect((await stream.log.lastClaim())!.claim).toMatchObject({ timeline: 2, epoch: 2 });
+  });
+
+  test.each([
+    ['in WAL that the source never wrote: it was set back', (epoch: number) => position(epoch, 1n << 50n, 0), ConfigurationError, /was set back: its WAL ends at/],
+    ['in a later load: another capture finds out', (epoch: number) => position(epoch + 1, 1n, 0), TransientError, /of a later load than the one that is read/],
+  ])('a sink that was silent at first, and is %s', async (_, where, kind, what) => {
+    const { fence } = stream;
+    const refused: unknown = await stream.capture(async () => {
+      await stream.untilSpooled();
+      stream.fence = where(stream.shard.epoch);
+      await new Promise(() => {});
+    }).catch((error: unknown) => error);
+    stream.fence = fence;
+    expect(refused).toBeInstanceOf(kind);
+    expect(String(refused)).toMatch(what);
   });
 });

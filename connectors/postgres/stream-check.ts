@@ -1,0 +1,82 @@
+import type { Lsn } from '../../core/position.ts';
+import { parsePosition } from '../../core/position.ts';
+import { TransientError } from '../transient-error.ts';
+import type { CaptureOptions } from './capture.ts';
+import { greatestOf } from './fences.ts';
+import { assertNoGap, assertNoPhantoms, assertNotSetBack, assertSameSource, assertSlot } from './same-stream.ts';
+import type { Slot, Source } from './source.ts';
+import type { SourceCatalog } from './source-catalog.ts';
+import type { StreamEnd } from './stream-gap.ts';
+
+/** Makes sure, for one capture, that it reads the stream that is on record: when it begins, and as long as it reads. */
+export class StreamCheck {
+  readonly #options: CaptureOptions;
+  readonly #source: Source;
+  readonly #catalog: SourceCatalog;
+  /** When it was last asked for. */
+  #walEnd: Lsn;
+
+  constructor(options: CaptureOptions, source: Source, catalog: SourceCatalog) {
+    this.#options = options;
+    this.#source = source;
+    this.#catalog = catalog;
+    this.#walEnd = catalog.walEnd;
+  }
+
+  /** Returns the source's timeline, which is on record then. */
+  async begin(): Promise<number> {
+    const { pipeline: { name }, log, shard, reached, readConfirmed, recordConfirmed } = this.#options;
+    assertSameSource(name, shard, this.#catalog);
+    await this.#source.assertPublication();
+    const recorded = await readConfirmed();
+    const claim = (await log.lastClaim())?.claim;
+    // what an earlier load was read on does not count: this one began on the timeline that is on record with it
+    const claimed = claim?.epoch === shard.epoch ? claim.timeline : recorded?.timeline;
+    const present = await this.#source.timeline(claimed);
+    assertNoPhantoms(name, claimed, present, reached);
+    assertNotSetBack(name, reached, this.#catalog.walEnd);
+    // before anything is taken from it: the spool, whose claims say it too, may be lost
+    if (recorded && recorded.timeline !== present.timeline) await recordConfirmed({ ...recorded, timeline: present.timeline });
+    return present.timeline;
+  }
+
+  /** Gives up what the log has, if the source has all that follows `start`. */
+  async startOver(): Promise<void> {
+    const { log, start } = this.#options;
+    const end = { position: start, endLsn: parsePosition(start).lsn, committedMs: undefined };
+    // who still reads could confirm what only the spool has, so the slot is looked at again when nobody does any more
+    await this.takeOver(end);
+    await this.#slotWith(end);
+    await log.startOver();
+  }
+
+  /** Returns what was confirmed to the slot, which from now on is ours (E6). */
+  async takeOver(end: StreamEnd): Promise<Lsn> {
+    const slot = await this.#slotWith(end);
+    if (slot.activePid !== undefined) await this.#source.disconnect(slot.activePid);
+    return slot.confirmed;
+  }
+
+  /** E1: a sink that was silent at the start may be ahead of a source that was set back, and would take new changes for those that it has. */
+  async assertNoneAhead(): Promise<void> {
+    const { pipeline, fences, shard: { epoch } } = this.#options;
+    const greatest = greatestOf(fences());
+    if (greatest === undefined) return;
+    const { epoch: load, lsn } = parsePosition(greatest);
+    // a later load has begun, or the state database was restored to before it: who begins anew finds out
+    if (load > epoch) throw new TransientError(`a lane of pipeline ${pipeline.name} is at position ${greatest}, of a later load than the one that is read`);
+    if (load < epoch || lsn <= this.#walEnd) return;
+    this.#walEnd = await this.#source.walEnd();
+    assertNotSetBack(pipeline.name, greatest, this.#walEnd);
+  }
+
+  /** Throws if it has not all that follows `end`. */
+  async #slotWith(end: StreamEnd): Promise<Slot> {
+    const { name } = this.#options.pipeline;
+    const slot = await this.#source.slot();
+    assertSlot(name, slot, end, this.#catalog.walEnd);
+    // read after the slot: a capture that still runs elsewhere writes its record before it moves the slot
+    assertNoGap(name, await this.#options.readConfirmed(), slot.confirmed, end);
+    return slot;
+  }
+}
