@@ -2,10 +2,10 @@ import { ApplicationFailure } from '@temporalio/common';
 import { condition, patched, setHandler } from '@temporalio/workflow';
 import type { Description } from '../activities/steps.ts';
 import { origin, toPosition, type Position } from '../core/position.ts';
+import { described } from './described.ts';
 import { beginHold, holdReport, isSettled, type Hold } from './hold.ts';
 import { drain, holdAt, pause, pauseLane, releaseHold, reload, resume, resumeLane, rotatingFailure, status, type HoldReport, type HoldRequest } from './messages.ts';
 import type { PipelineRun } from './pipeline-run.ts';
-import { describe } from './steps.ts';
 
 /** Everything that one can ask of a running pipeline. */
 export function handleMessages(run: PipelineRun): void {
@@ -105,7 +105,7 @@ async function drainAll(run: PipelineRun): Promise<HoldReport> {
 }
 
 async function reloadSettings(run: PipelineRun): Promise<{ definitionHash: string }> {
-  const now = await describe(run.name);
+  const now = await described(run);
   const before = run.description;
   if (before && before.definitionHash !== now.definitionHash) {
     throw ApplicationFailure.nonRetryable(`reload takes over settings and addresses only, and ${difference(before, now)}. The pipeline goes on as it was.`, 'DefinitionChanged');

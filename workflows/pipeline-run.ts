@@ -37,6 +37,8 @@ export class PipelineRun {
   rotating = false;
   /** An update drains: lanes go on to the capture's last position before the pipeline is paused. */
   draining = false;
+  /** The definition is being read. */
+  describing = false;
   /** Paused, but its slot kept more than maxSlotLag: the capture goes on without its lanes (design 7). */
   spooling = false;
   #published: PipelineState | undefined;
