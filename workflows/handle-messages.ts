@@ -11,13 +11,13 @@ import type { PipelineRun } from './pipeline-run.ts';
 export function handleMessages(run: PipelineRun): void {
   setHandler(status, () => run.status());
   setHandler(pause, () => {
-    run.draining = false;
+    run.draining = undefined;
     run.release();
     run.move('pause');
     run.stop();
   });
   setHandler(resume, () => {
-    run.draining = false;
+    run.draining = undefined;
     run.release();
     // a person who resumes has mended what was wrong; lanes that were paused by name stay so
     for (const name of ['capture', ...run.lanes.map((lane) => lane.name)]) {
@@ -83,21 +83,27 @@ async function releaseInTime(run: PipelineRun, hold: Hold): Promise<void> {
 
 /** A lane that is not empty by then is in the report. */
 const drainMs = 60_000;
+/** Release 0.1.0 did not tell drains apart. */
+const anyDrain = {};
 
 async function drainAll(run: PipelineRun): Promise<HoldReport> {
   const deadlineMs = Date.now() + drainMs;
   const lanes = run.lanes.map(({ name }) => name);
   // before anything of it can begin: its lanes are to apply what was captured, as all others
   if (run.hold && patched('a drain ends a hold')) run.release();
-  run.draining = true;
+  const itself = patched('a drain ends only itself');
+  const mine = itself ? {} : anyDrain;
+  run.draining = mine;
   run.move('drain');
   run.stop();
-  await condition(() => run.scopes.size === 0 || !run.draining);
+  await condition(() => run.scopes.size === 0 || run.draining !== mine);
   const position = run.part('capture').fence as Position | undefined;
   const target = beginHold(position ?? origin, lanes, deadlineMs);
-  if (!run.draining) return holdReport(target, 'somebody paused or resumed the pipeline meanwhile');
+  if (run.draining !== mine) return holdReport(target, 'somebody paused or resumed the pipeline meanwhile');
   const report = position === undefined ? holdReport(target, 'nothing was captured yet') : await reach(run, target);
-  run.draining = false;
+  // somebody resumed, and perhaps another drain is at work
+  if (itself && run.draining !== mine) return report;
+  run.draining = undefined;
   run.release();
   run.stop();
   run.publish();

@@ -35,8 +35,8 @@ export class PipelineRun {
   notes: readonly string[];
   /** The run is over as soon as nothing runs: a fresh one continues. */
   rotating = false;
-  /** An update drains: lanes go on to the capture's last position before the pipeline is paused. */
-  draining = false;
+  /** The update that drains: lanes go on to the capture's last position before the pipeline is paused. */
+  draining: object | undefined;
   /** The definition is being read. */
   describing = false;
   /** Paused, but its slot kept more than maxSlotLag: the capture goes on without its lanes (design 7). */
@@ -78,7 +78,7 @@ export class PipelineRun {
   /** Whether a step of this part may begin. */
   mayRun(name: string): boolean {
     if (this.rotating || this.part(name).state !== 'running') return false;
-    if (this.state === 'draining') return this.draining && this.hold !== undefined && name in this.hold.waiting;
+    if (this.state === 'draining') return this.draining !== undefined && this.hold !== undefined && name in this.hold.waiting;
     if (this.state === 'paused') return this.spooling && name === 'capture';
     return this.state === 'running' || (this.state === 'parked' && this.description?.loaded === true);
   }
