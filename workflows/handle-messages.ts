@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { condition, patched, setHandler } from '@temporalio/workflow';
+import { condition, isCancellation, patched, setHandler } from '@temporalio/workflow';
 import type { Description } from '../activities/steps.ts';
 import { origin, toPosition, type Position } from '../core/position.ts';
 import { described } from './described.ts';
@@ -48,7 +48,7 @@ export function handleMessages(run: PipelineRun): void {
   setHandler(holdAt, (request) => holdLanes(run, request), { validator: (request) => assertCanHold(run, request) });
   setHandler(drain, () => drainAll(run), { validator: () => assertRuns(run, 'drained') });
   setHandler(reload, () => reloadSettings(run), { validator: () => assertNotRotating(run) });
-  if (run.hold) void releaseInTime(run, run.hold);
+  if (run.hold) beside(releaseInTime(run, run.hold));
 }
 
 /** A lane that is held by no hold, as release 0.1.0 left them after a drain: nothing else would ever let it go. */
@@ -65,7 +65,7 @@ async function holdLanes(run: PipelineRun, { position, lanes, timeoutMs }: HoldR
 /** Every lane of the hold is told where to stop. Returns as soon as each is there or cannot be. */
 async function reach(run: PipelineRun, hold: Hold): Promise<HoldReport> {
   run.hold = hold;
-  void releaseInTime(run, hold);
+  beside(releaseInTime(run, hold));
   for (const name of Object.keys(hold.waiting)) {
     const { state } = run.part(name);
     if (state !== 'running') run.settle(name, `it is ${state}`);
@@ -79,6 +79,13 @@ async function reach(run: PipelineRun, hold: Hold): Promise<HoldReport> {
 async function releaseInTime(run: PipelineRun, hold: Hold): Promise<void> {
   await condition(() => run.hold !== hold, Math.max(1, hold.deadlineMs - Date.now()));
   if (run.hold === hold) run.release();
+}
+
+/** Nobody waits for it, and it ends with the workflow: left to itself, its cancellation would fail every task from then on. */
+function beside(work: Promise<void>): void {
+  work.catch((error: unknown) => {
+    if (!isCancellation(error)) throw error;
+  });
 }
 
 /** A lane that is not empty by then is in the report. */
