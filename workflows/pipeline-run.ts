@@ -133,6 +133,7 @@ export class PipelineRun {
     if (!hold) return;
     this.hold = undefined;
     for (const name of Object.keys(hold.held)) this.moveLane(name, 'release');
+    if (hold.captureHeld) this.moveLane('capture', 'release');
     this.publish();
   }
 
@@ -175,7 +176,7 @@ export class PipelineRun {
 
   #partStatus({ name, kind }: Part): PartStatus {
     const { state, fence = null, last = null, error = null } = this.part(name);
-    const shown = state === 'running' && this.state === 'paused' && !this.mayRun(name) ? 'paused' : state === 'paused' && this.scopes.has(name) ? 'running' : state;
+    const shown = state === 'running' && this.state === 'paused' && !this.mayRun(name) ? 'paused' : (state === 'paused' || state === 'held') && this.scopes.has(name) ? 'running' : state;
     return { name, kind, state: shown, fence, last, error };
   }
 }

@@ -26,6 +26,12 @@ test('a pipeline whose workflow is cancelled while its lanes are held ends, all 
   await cancelled(pipeline);
 });
 
+test('so it does while its capture is stopped for a comparison', async () => {
+  await using pipeline = await start();
+  await pipeline.handle.executeUpdate<void, [object]>('stopCapture', { args: [{ timeoutMs: 60_000 }] });
+  await cancelled(pipeline);
+});
+
 test('so it does while a drain waits for a lane, and whoever drained hears of it', async () => {
   const stage = new Stage();
   stage.step = async (input, part) => ({ ...(await stage.plainStep(input, part)), ...(part === 'capture' ? { fence: at(300) } : {}) });
