@@ -16,12 +16,10 @@ export type HoldTimes = {
   readonly longestMs: number;
 };
 
-/** What was done to a pipeline and must be undone: kept in heartbeats, for an attempt that follows a crash. */
-export type HoldState = { stopped: boolean; held: boolean };
-
 /**
  * Brings the lanes of a running pipeline to one position. Only the capture is stopped while the position is chosen, for
- * a lane cannot pass what was not captured yet; it goes on as soon as no lane runs a step without an end.
+ * a lane cannot pass what was not captured yet; it goes on as soon as no lane runs a step without an end. The pipeline's
+ * workflow undoes both by itself when their time is over: whoever asked for them may be gone for good.
  */
 export class PipelineHold implements Hold {
   readonly #handle: WorkflowHandle;
@@ -30,42 +28,46 @@ export class PipelineHold implements Hold {
   readonly #signal: AbortSignal;
   /** Where each lane is held. */
   #held: HoldReport['held'] = {};
-  readonly state: HoldState;
+  /** Something is to be undone. */
+  #holds: boolean;
 
-  constructor(client: Client, options: { pipeline: string; times: HoldTimes; state: HoldState; signal: AbortSignal }) {
+  /** `holds`: an attempt before this one may have left the pipeline so. */
+  constructor(client: Client, options: { pipeline: string; times: HoldTimes; holds: boolean; signal: AbortSignal }) {
     this.#handle = client.workflow.getHandle(pipelineWorkflowId(options.pipeline));
     this.#pipeline = options.pipeline;
     this.#times = options.times;
     this.#signal = options.signal;
-    this.state = options.state;
+    this.#holds = options.holds;
   }
 
   async stop(): Promise<void> {
     this.#assertRuns(await this.#status());
-    this.state.stopped = true;
-    await this.#handle.signal('pauseLane', 'capture');
-    await this.#until('its capture to stop', async () => (await this.#status()).capture.state === 'paused');
+    this.#holds = true;
+    await this.#ask('stopCapture', { timeoutMs: this.#times.longestMs });
   }
 
   async at(position: Position): Promise<void> {
     const { reachMs, longestMs } = this.#times;
-    this.state.held = true;
-    const request = { position, timeoutMs: longestMs };
-    const report = await this.#comparable(() => this.#retryingRotation(() => this.#holdAt(request)));
+    this.#holds = true;
+    const report = await this.#ask<HoldReport>('holdAt', { position, timeoutMs: longestMs });
     this.#held = report.held;
     const notHeld = Object.entries(report.notHeld).map(([lane, why]) => `${lane}: ${why}`);
     if (notHeld.length > 0) throw new NotComparable(`Not every lane of ${this.#pipeline} could be held at ${position} within ${reachMs / 1000} s (${notHeld.join('; ')}). See ./sluice status, and run verify again.`);
   }
 
-  async #holdAt(request: { readonly position: Position; readonly timeoutMs: number }): Promise<HoldReport> {
-    const update = await this.#handle.startUpdate<HoldReport, [typeof request]>('holdAt', { args: [request], waitForStage: 'ACCEPTED' });
-    // a refusal is known at once, before the capture goes on
-    const result = update.result();
-    // steps that began before know nothing of the hold: the update asked them to end
-    await Promise.race([result, this.#until('steps to end', async () => !(await this.#isEnding()))]);
-    await this.#resumeCapture();
-    const late = setTimeout(() => void this.#handle.signal('releaseHold').catch(() => {}), this.#times.reachMs);
-    return result.finally(() => clearTimeout(late));
+  #ask<T>(name: 'stopCapture' | 'holdAt', request: object): Promise<T> {
+    return this.#comparable(() => this.#retryingRotation(() => this.#inTime<T>(name, request)));
+  }
+
+  /** What is not reached in time, or not wanted any more, is released: then the update ends too. */
+  async #inTime<T>(name: string, request: object): Promise<T> {
+    this.#signal.throwIfAborted();
+    const update = await this.#handle.startUpdate<T, [object]>(name, { args: [request], waitForStage: 'ACCEPTED' });
+    const end = AbortSignal.any([this.#signal, AbortSignal.timeout(this.#times.reachMs)]);
+    const release = () => void this.#handle.signal('releaseHold').catch(() => {});
+    if (end.aborted) release();
+    end.addEventListener('abort', release, { once: true });
+    return update.result().finally(() => end.removeEventListener('abort', release));
   }
 
   async kept(): Promise<void> {
@@ -79,18 +81,12 @@ export class PipelineHold implements Hold {
 
   /** Nothing of what was done is left to be undone. */
   get isLetGo(): boolean {
-    return !this.state.held && !this.state.stopped;
+    return !this.#holds;
   }
 
   async release(): Promise<void> {
-    if (this.state.held) await this.#handle.signal('releaseHold');
-    this.state.held = false;
-    await this.#resumeCapture();
-  }
-
-  async #resumeCapture(): Promise<void> {
-    if (this.state.stopped) await this.#handle.signal('resumeLane', 'capture');
-    this.state.stopped = false;
+    if (this.#holds) await this.#handle.signal('releaseHold');
+    this.#holds = false;
   }
 
   #status(): Promise<Status> {
@@ -102,22 +98,8 @@ export class PipelineHold implements Hold {
   #assertRuns({ state, capture, lanes }: Status): void {
     if (state !== 'running') throw new NotComparable(`Pipeline ${this.#pipeline} is ${state}, and only a running one can be compared. Type ./sluice resume ${this.#pipeline}, and run verify again.`);
     const idle = [capture, ...lanes].find((part) => part.state !== 'running');
-    if (idle?.state === 'held') throw new NotComparable(`Lane ${idle.name} of ${this.#pipeline} is held, as by another verify: run this one again when that has ended. If there is none, type ./sluice resume ${this.#pipeline} --lane ${idle.name} first.`);
-    if (idle) throw new NotComparable(`${idle.name === 'capture' ? 'The capture' : `Lane ${idle.name}`} of ${this.#pipeline} is ${idle.state}${idle.error === null ? '' : ` (${idle.error})`}. Type ./sluice resume ${this.#pipeline} --lane ${idle.name}, and run verify again.`);
-  }
-
-  async #isEnding(): Promise<boolean> {
-    const { raw } = await this.#handle.describe();
-    return (raw.pendingActivities ?? []).some(({ state }) => Number(state) === cancelRequested);
-  }
-
-  async #until(what: string, isSo: () => Promise<boolean>): Promise<void> {
-    const deadline = performance.now() + this.#times.reachMs;
-    while (!(await isSo())) {
-      this.#signal.throwIfAborted();
-      if (performance.now() > deadline) throw new NotComparable(`Pipeline ${this.#pipeline}: waited ${this.#times.reachMs / 1000} s for ${what}. See ./sluice status, and run verify again.`);
-      await new Promise((resolve) => setTimeout(resolve, pollMs));
-    }
+    if (idle?.state === 'held') throw new NotComparable(`${idle === capture ? 'The capture' : `Lane ${idle.name}`} of ${this.#pipeline} is held, as by another verify: run this one again when that has ended. If there is none, type ./sluice resume ${this.#pipeline} --lane ${idle.name} first.`);
+    if (idle) throw new NotComparable(`${idle === capture ? 'The capture' : `Lane ${idle.name}`} of ${this.#pipeline} is ${idle.state}${idle.error === null ? '' : ` (${idle.error})`}. Type ./sluice resume ${this.#pipeline} --lane ${idle.name}, and run verify again.`);
   }
 
   /** A fresh run takes over within a second or two, and answers then. */
@@ -126,7 +108,7 @@ export class PipelineHold implements Hold {
       try {
         return await ask();
       } catch (error) {
-        if (!(error instanceof WorkflowUpdateFailedError) || (error.cause as { type?: string } | undefined)?.type !== 'Rotating' || tries === 20) throw error;
+        if (!isRotating(error) || tries === 20) throw error;
         await new Promise((resolve) => setTimeout(resolve, 250));
       }
     }
@@ -138,8 +120,8 @@ export class PipelineHold implements Hold {
     } catch (error) {
       if (!(error instanceof WorkflowUpdateFailedError)) throw error;
       // whatever is held now is somebody else's
-      this.state.held = false;
-      throw new NotComparable(`Pipeline ${this.#pipeline} refused to be held: ${error.cause?.message ?? error.message}. Run verify again later.`, { cause: error });
+      this.#holds &&= isRotating(error);
+      throw new NotComparable(`Pipeline ${this.#pipeline} refused to be held: ${error.cause?.message ?? error.message}. See ./sluice status, and run verify again later.`, { cause: error });
     }
   }
 }
@@ -150,6 +132,6 @@ export function notAnswered(pipeline: string, error: unknown): NotComparable {
   return new NotComparable(`The workflow of ${pipeline} does not answer (${details ?? (error as Error).message}), so its lanes cannot be held. See ./sluice status, which says why, and ./sluice logs worker; then run verify again.`, { cause: error });
 }
 
-const pollMs = 50;
-/** temporal.api.enums.v1.PendingActivityState */
-const cancelRequested = 3;
+function isRotating(error: unknown): boolean {
+  return error instanceof WorkflowUpdateFailedError && (error.cause as { type?: string } | undefined)?.type === 'Rotating';
+}

@@ -5,7 +5,7 @@ import { NotComparable } from '../connectors/verification/not-comparable.ts';
 import { verifyPipeline } from '../connectors/verification/verify-pipeline.ts';
 import { notComparable, notLetGo, type Verification } from '../core/verification.ts';
 import { failureOf } from './failures.ts';
-import { PipelineHold, type HoldState } from './pipeline-hold.ts';
+import { PipelineHold } from './pipeline-hold.ts';
 import type { Runtime } from './runtime.ts';
 
 /** What the verify workflow sees. */
@@ -28,14 +28,10 @@ export async function verify(runtime: Pick<Runtime, 'config' | 'definition'>, { 
   const end = new AbortController();
   const stop = () => end.abort(new CancelledFailure('verify was asked to stop'));
   context.cancellationSignal.addEventListener('abort', stop, { once: true });
-  const before = context.info.heartbeatDetails as { state?: HoldState } | undefined;
-  // heartbeats are late: an attempt whose worker was killed may have stopped more than the last of them told, and one
-  // that could not let go has told nothing since
-  const again = context.info.attempt > 1;
-  const state: HoldState = { ...before?.state, stopped: again, held: again };
   let phase = 'beginning';
-  const beat = setInterval(() => context.heartbeat({ phase, state }), 500);
-  const hold = new PipelineHold(client, { pipeline, times: { reachMs, longestMs }, state, signal: end.signal });
+  const beat = setInterval(() => context.heartbeat({ phase }), 500);
+  // an attempt whose worker was killed, or that could not reach Temporal, has undone nothing
+  const hold = new PipelineHold(client, { pipeline, times: { reachMs, longestMs }, holds: context.info.attempt > 1, signal: end.signal });
   try {
     // of the attempt before
     await hold.release();
@@ -47,12 +43,12 @@ export async function verify(runtime: Pick<Runtime, 'config' | 'definition'>, { 
       signal: end.signal,
       onPhase: (now) => {
         phase = now;
-        context.heartbeat({ phase, state });
+        context.heartbeat({ phase });
       },
     });
   } catch (error) {
     const known = failure(error, pipeline, phase);
-    if (!hold.isLetGo && !(error instanceof WorkflowNotFoundError)) throw stillHeld(known, pipeline);
+    if (!hold.isLetGo && !(error instanceof WorkflowNotFoundError)) throw stillHeld(known, pipeline, longestMs);
     throw end.signal.aborted ? end.signal.reason : known;
   } finally {
     clearInterval(beat);
@@ -60,8 +56,8 @@ export async function verify(runtime: Pick<Runtime, 'config' | 'definition'>, { 
   }
 }
 
-function stillHeld(known: Error, pipeline: string): ApplicationFailure {
-  return ApplicationFailure.create({ message: `${known.message}. Pipeline ${pipeline} could not be told to go on; if its capture stays paused, type ./sluice resume ${pipeline} --lane capture`, type: notLetGo, cause: known });
+function stillHeld(known: Error, pipeline: string, longestMs: number): ApplicationFailure {
+  return ApplicationFailure.create({ message: `${known.message}. Pipeline ${pipeline} could not be told to go on: it does so by itself within ${longestMs / 60_000} minutes, or at once if you type ./sluice resume ${pipeline}`, type: notLetGo, cause: known });
 }
 
 function failure(error: unknown, pipeline: string, phase: string): Error {

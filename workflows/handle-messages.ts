@@ -1,23 +1,23 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { condition, patched, setHandler } from '@temporalio/workflow';
+import { condition, isCancellation, patched, setHandler } from '@temporalio/workflow';
 import type { Description } from '../activities/steps.ts';
 import { origin, toPosition, type Position } from '../core/position.ts';
+import { described } from './described.ts';
 import { beginHold, holdReport, isSettled, type Hold } from './hold.ts';
-import { drain, holdAt, pause, pauseLane, releaseHold, reload, resume, resumeLane, rotatingFailure, status, type HoldReport, type HoldRequest } from './messages.ts';
+import { drain, holdAt, pause, pauseLane, releaseHold, reload, resume, resumeLane, rotatingFailure, status, stopCapture, type HoldReport, type HoldRequest, type StopRequest } from './messages.ts';
 import type { PipelineRun } from './pipeline-run.ts';
-import { describe } from './steps.ts';
 
 /** Everything that one can ask of a running pipeline. */
 export function handleMessages(run: PipelineRun): void {
   setHandler(status, () => run.status());
   setHandler(pause, () => {
-    run.draining = false;
+    run.draining = undefined;
     run.release();
     run.move('pause');
     run.stop();
   });
   setHandler(resume, () => {
-    run.draining = false;
+    run.draining = undefined;
     run.release();
     // a person who resumes has mended what was wrong; lanes that were paused by name stay so
     for (const name of ['capture', ...run.lanes.map((lane) => lane.name)]) {
@@ -45,27 +45,45 @@ export function handleMessages(run: PipelineRun): void {
     if (run.draining && patched('a drain is no hold to release')) return;
     run.release();
   });
+  setHandler(stopCapture, (request) => holdCapture(run, request), { validator: (request) => assertCanStop(run, request) });
   setHandler(holdAt, (request) => holdLanes(run, request), { validator: (request) => assertCanHold(run, request) });
   setHandler(drain, () => drainAll(run), { validator: () => assertRuns(run, 'drained') });
   setHandler(reload, () => reloadSettings(run), { validator: () => assertNotRotating(run) });
-  if (run.hold) void releaseInTime(run, run.hold);
+  if (run.hold) keepInTime(run, run.hold);
 }
 
-/** A lane that is held by no hold, as release 0.1.0 left them after a drain: nothing else would ever let it go. */
+/** The capture, and a lane that is held by no hold, as release 0.1.0 left them after a drain: nothing else would ever let that go. */
 function letGo(run: PipelineRun, name: string): void {
   if (run.part(name).state !== 'held' || (run.hold && name in run.hold.held)) return;
   if (patched('a resumed lane is held only by a hold')) run.moveLane(name, 'release');
 }
 
+/** Lanes follow the capture within milliseconds: without this they would be past any position that is chosen now. */
+async function holdCapture(run: PipelineRun, { timeoutMs }: StopRequest): Promise<void> {
+  const hold: Hold = { ...beginHold(undefined, [], Date.now() + timeoutMs), captureHeld: true };
+  run.hold = hold;
+  keepInTime(run, hold);
+  run.moveLane('capture', 'hold');
+  run.stop(['capture']);
+  await condition(() => run.hold !== hold || !run.scopes.has('capture'));
+  run.publish();
+  if (run.hold !== hold) throw invalid(`the capture of ${run.name} was let go before it had stopped`);
+  const { state } = run.part('capture');
+  if (state === 'held') return;
+  run.release();
+  throw invalid(`the capture of ${run.name} is ${state}`);
+}
+
 async function holdLanes(run: PipelineRun, { position, lanes, timeoutMs }: HoldRequest): Promise<HoldReport> {
   const names = lanes ?? run.lanes.map(({ name }) => name);
-  return reach(run, beginHold(position, names, Date.now() + timeoutMs));
+  const { captureHeld = false } = run.hold ?? {};
+  return reach(run, { ...beginHold(position, names, Date.now() + timeoutMs), captureHeld });
 }
 
 /** Every lane of the hold is told where to stop. Returns as soon as each is there or cannot be. */
 async function reach(run: PipelineRun, hold: Hold): Promise<HoldReport> {
   run.hold = hold;
-  void releaseInTime(run, hold);
+  keepInTime(run, hold);
   for (const name of Object.keys(hold.waiting)) {
     const { state } = run.part(name);
     if (state !== 'running') run.settle(name, `it is ${state}`);
@@ -75,29 +93,57 @@ async function reach(run: PipelineRun, hold: Hold): Promise<HoldReport> {
   return holdReport(hold, run.hold === hold ? '' : 'it was not there when the hold was released');
 }
 
-/** No hold outlives its time, whatever becomes of whoever asked for it. */
+/** No hold outlives its time, whatever becomes of whoever asked for it, and no capture stands still longer than it must. */
+function keepInTime(run: PipelineRun, hold: Hold): void {
+  beside(releaseInTime(run, hold));
+  if (hold.captureHeld && hold.position !== undefined) beside(letCaptureGo(run, hold));
+}
+
+/** Nobody waits for it, and it ends with the workflow: left to itself, its cancellation would fail every task from then on. */
+function beside(work: Promise<void>): void {
+  work.catch((error: unknown) => {
+    if (!isCancellation(error)) throw error;
+  });
+}
+
 async function releaseInTime(run: PipelineRun, hold: Hold): Promise<void> {
   await condition(() => run.hold !== hold, Math.max(1, hold.deadlineMs - Date.now()));
   if (run.hold === hold) run.release();
 }
 
+/** As soon as no lane of the hold runs a step that began before: such a one knows nothing of the position. */
+async function letCaptureGo(run: PipelineRun, hold: Hold): Promise<void> {
+  const before = new Set(Object.keys(hold.waiting).map((name) => run.scopes.get(name)));
+  await condition(() => run.hold !== hold || ![...run.scopes.values()].some((scope) => before.has(scope)));
+  if (run.hold !== hold) return;
+  hold.captureHeld = false;
+  run.moveLane('capture', 'release');
+  run.publish();
+}
+
 /** A lane that is not empty by then is in the report. */
 const drainMs = 60_000;
+/** Release 0.1.0 did not tell drains apart. */
+const anyDrain = {};
 
 async function drainAll(run: PipelineRun): Promise<HoldReport> {
   const deadlineMs = Date.now() + drainMs;
   const lanes = run.lanes.map(({ name }) => name);
   // before anything of it can begin: its lanes are to apply what was captured, as all others
   if (run.hold && patched('a drain ends a hold')) run.release();
-  run.draining = true;
+  const itself = patched('a drain ends only itself');
+  const mine = itself ? {} : anyDrain;
+  run.draining = mine;
   run.move('drain');
   run.stop();
-  await condition(() => run.scopes.size === 0 || !run.draining);
+  await condition(() => run.scopes.size === 0 || run.draining !== mine);
   const position = run.part('capture').fence as Position | undefined;
   const target = beginHold(position ?? origin, lanes, deadlineMs);
-  if (!run.draining) return holdReport(target, 'somebody paused or resumed the pipeline meanwhile');
+  if (run.draining !== mine) return holdReport(target, 'somebody paused or resumed the pipeline meanwhile');
   const report = position === undefined ? holdReport(target, 'nothing was captured yet') : await reach(run, target);
-  run.draining = false;
+  // somebody resumed, and perhaps another drain is at work
+  if (itself && run.draining !== mine) return report;
+  run.draining = undefined;
   run.release();
   run.stop();
   run.publish();
@@ -105,7 +151,7 @@ async function drainAll(run: PipelineRun): Promise<HoldReport> {
 }
 
 async function reloadSettings(run: PipelineRun): Promise<{ definitionHash: string }> {
-  const now = await describe(run.name);
+  const now = await described(run);
   const before = run.description;
   if (before && before.definitionHash !== now.definitionHash) {
     throw ApplicationFailure.nonRetryable(`reload takes over settings and addresses only, and ${difference(before, now)}. The pipeline goes on as it was.`, 'DefinitionChanged');
@@ -130,13 +176,25 @@ function known(run: PipelineRun, name: unknown, signal: string): name is string 
   return false;
 }
 
+function assertCanStop(run: PipelineRun, { timeoutMs }: StopRequest): void {
+  assertRuns(run, 'held');
+  assertTime(timeoutMs);
+  if (run.hold) throw invalid(`${run.name} is held already; release that hold first (signal releaseHold)`);
+  const { state } = run.part('capture');
+  if (state !== 'running') throw invalid(`the capture of ${run.name} is ${state}`);
+}
+
+function assertTime(timeoutMs: number): void {
+  if (!(Number.isFinite(timeoutMs) && timeoutMs > 0)) throw invalid(`timeoutMs ${timeoutMs} is not a positive number`);
+}
+
 function assertCanHold(run: PipelineRun, { position, lanes, timeoutMs }: HoldRequest): void {
   assertRuns(run, 'held');
   toPosition(position);
-  if (!(Number.isFinite(timeoutMs) && timeoutMs > 0)) throw invalid(`timeoutMs ${timeoutMs} is not a positive number`);
+  assertTime(timeoutMs);
   const unknown = lanes?.filter((name) => !run.lanes.some((lane) => lane.name === name)) ?? [];
   if (unknown.length > 0) throw invalid(`${run.name} has no lane ${unknown.join(', ')}; its lanes are ${run.lanes.map(({ name }) => name).join(', ')}`);
-  if (run.hold) throw invalid(`${run.name} is held at ${run.hold.position} already; release that hold first (signal releaseHold)`);
+  if (run.hold?.position !== undefined) throw invalid(`${run.name} is held at ${run.hold.position} already; release that hold first (signal releaseHold)`);
 }
 
 function assertRuns(run: PipelineRun, verb: string): void {

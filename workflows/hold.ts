@@ -3,7 +3,10 @@ import type { HoldReport } from './messages.ts';
 
 /** Lanes that are being brought to one position and kept there. Part of a run's memory. */
 export type Hold = {
-  readonly position: Position;
+  /** Missing while it is being chosen: only the capture stands still, so that no lane passes it meanwhile. */
+  readonly position?: Position | undefined;
+  /** The capture stands still for it. */
+  captureHeld?: boolean;
   readonly deadlineMs: number;
   /** Lanes that are on their way. */
   readonly waiting: Record<string, true>;
@@ -11,7 +14,7 @@ export type Hold = {
   readonly notHeld: Record<string, string>;
 };
 
-export function beginHold(position: Position, lanes: readonly string[], deadlineMs: number): Hold {
+export function beginHold(position: Position | undefined, lanes: readonly string[], deadlineMs: number): Hold {
   return { position, deadlineMs, waiting: Object.fromEntries(lanes.map((lane) => [lane, true as const])), held: {}, notHeld: {} };
 }
 
@@ -22,5 +25,5 @@ export function isSettled(hold: Hold): boolean {
 /** Lanes that still wait were not brought there in time. */
 export function holdReport({ position, waiting, held, notHeld }: Hold, why: string): HoldReport {
   const late = Object.fromEntries(Object.keys(waiting).map((lane) => [lane, why]));
-  return { position, held: { ...held }, notHeld: { ...notHeld, ...late } };
+  return { position: position ?? null, held: { ...held }, notHeld: { ...notHeld, ...late } };
 }

@@ -18,17 +18,25 @@ export const releaseHold = defineSignal('releaseHold');
 export const drain = defineUpdate<HoldReport>('drain');
 /** Takes over settings and addresses of the definition that the workers have now; refuses changed views or sinks. */
 export const reload = defineUpdate<{ definitionHash: string }>('reload');
-/** Brings lanes to exactly one position and keeps them there until `releaseHold`, or until the time is over. */
+/** Stops the capture while a position is chosen that no lane has passed. It goes on with `holdAt`, with `releaseHold`, or when the time is over. */
+export const stopCapture = defineUpdate<void, [StopRequest]>('stopCapture');
+/**
+ * Brings lanes to exactly one position and keeps them there until `releaseHold`, or until the time is over. A capture that
+ * was stopped for it goes on as soon as no lane runs a step that knows nothing of the position.
+ */
 export const holdAt = defineUpdate<HoldReport, [HoldRequest]>('holdAt');
 
 export const status = defineQuery<WorkflowStatus>('status');
 
-export type HoldRequest = {
+export type StopRequest = {
+  /** From the beginning to the end, whatever happens. */
+  readonly timeoutMs: number;
+};
+
+export type HoldRequest = StopRequest & {
   readonly position: Position;
   /** All lanes if it is missing. */
   readonly lanes?: readonly string[];
-  /** From the beginning of the hold to its release, whatever happens. */
-  readonly timeoutMs: number;
 };
 
 /** Lanes that are held, with their fences, and those that could not be, with the reason. */

@@ -35,8 +35,10 @@ export class PipelineRun {
   notes: readonly string[];
   /** The run is over as soon as nothing runs: a fresh one continues. */
   rotating = false;
-  /** An update drains: lanes go on to the capture's last position before the pipeline is paused. */
-  draining = false;
+  /** The update that drains: lanes go on to the capture's last position before the pipeline is paused. */
+  draining: object | undefined;
+  /** The definition is being read. */
+  describing = false;
   /** Paused, but its slot kept more than maxSlotLag: the capture goes on without its lanes (design 7). */
   spooling = false;
   #published: PipelineState | undefined;
@@ -76,7 +78,7 @@ export class PipelineRun {
   /** Whether a step of this part may begin. */
   mayRun(name: string): boolean {
     if (this.rotating || this.part(name).state !== 'running') return false;
-    if (this.state === 'draining') return this.draining && this.hold !== undefined && name in this.hold.waiting;
+    if (this.state === 'draining') return this.draining !== undefined && this.hold !== undefined && name in this.hold.waiting;
     if (this.state === 'paused') return this.spooling && name === 'capture';
     return this.state === 'running' || (this.state === 'parked' && this.description?.loaded === true);
   }
@@ -131,6 +133,7 @@ export class PipelineRun {
     if (!hold) return;
     this.hold = undefined;
     for (const name of Object.keys(hold.held)) this.moveLane(name, 'release');
+    if (hold.captureHeld) this.moveLane('capture', 'release');
     this.publish();
   }
 
@@ -173,7 +176,7 @@ export class PipelineRun {
 
   #partStatus({ name, kind }: Part): PartStatus {
     const { state, fence = null, last = null, error = null } = this.part(name);
-    const shown = state === 'running' && this.state === 'paused' && !this.mayRun(name) ? 'paused' : state === 'paused' && this.scopes.has(name) ? 'running' : state;
+    const shown = state === 'running' && this.state === 'paused' && !this.mayRun(name) ? 'paused' : (state === 'paused' || state === 'held') && this.scopes.has(name) ? 'running' : state;
     return { name, kind, state: shown, fence, last, error };
   }
 }

@@ -1,9 +1,10 @@
 import { CancellationScope, allHandlersFinished, condition, continueAsNew, isCancellation, patched, workflowInfo } from '@temporalio/workflow';
+import { described } from './described.ts';
 import { handleMessages } from './handle-messages.ts';
 import type { Part } from './messages.ts';
 import { PipelineRun, type Memory } from './pipeline-run.ts';
 import { refusal } from './refusal.ts';
-import { describe, firstLoad, slotLag, step } from './steps.ts';
+import { firstLoad, slotLag, step } from './steps.ts';
 
 export type PipelineInput = {
   readonly name: string;
@@ -39,7 +40,7 @@ async function prepare(run: PipelineRun): Promise<void> {
     await condition(() => run.state === 'loading');
     try {
       await scoped(run, 'capture', async () => {
-        run.description ??= await describe(run.name);
+        run.description ??= await described(run);
         run.publish();
         if (run.description.loaded) return;
         const { position } = await firstLoad(run.name, run.description);

@@ -1,5 +1,5 @@
 import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/common';
-import { ActivityCancellationType, CancellationScope, getExternalWorkflowHandle, proxyActivities, setCurrentDetails } from '@temporalio/workflow';
+import { ActivityCancellationType, CancellationScope, getExternalWorkflowHandle, patched, proxyActivities, setCurrentDetails } from '@temporalio/workflow';
 import type { VerifyActivities } from '../activities/verify.ts';
 import { notComparable, notLetGo, verificationText, type Verification } from '../core/verification.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
@@ -41,5 +41,6 @@ export async function verify({ name, reachMs = 30_000 }: VerifyWorkflowInput): P
 async function letGo(name: string): Promise<void> {
   const pipeline = getExternalWorkflowHandle(pipelineWorkflowId(name));
   await pipeline.signal(releaseHold);
-  await pipeline.signal(resumeLane, 'capture');
+  // release 0.1.0 paused the capture beside the hold
+  if (!patched('a hold has the capture')) await pipeline.signal(resumeLane, 'capture');
 }

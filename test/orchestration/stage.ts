@@ -46,13 +46,20 @@ export class Stage {
   definitionHash = 'first';
   step: Step = (input, part) => this.plainStep(input, part);
   load: () => Promise<void> = async () => {};
+  /** How often the definition was asked for. */
+  asked = 0;
+  answered: () => Promise<void> = async () => {};
   /** Of the workflows beside the pipeline's. */
   beside: Partial<ReplayActivities & VerifyActivities> = {};
 
   get activities(): Activities & Partial<ReplayActivities & VerifyActivities> {
     const lane = (input: LaneStepInput) => this.#step(input, input.lane);
     return {
-      describe: async () => ({ lanes, definitionHash: this.definitionHash, stepMs: this.stepMs, heartbeatMs: 200, loaded: this.loaded }),
+      describe: async () => {
+        this.asked++;
+        await this.answered();
+        return { lanes, definitionHash: this.definitionHash, stepMs: this.stepMs, heartbeatMs: 200, loaded: this.loaded };
+      },
       firstLoad: async () => {
         this.loads++;
         await this.load();

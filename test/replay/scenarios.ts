@@ -7,7 +7,7 @@ import { at, laneState, lanes, refused, RunningPipeline, Stage, waited } from '.
 /** What a recorded history contains. Each returns the run ids whose histories are kept. */
 export type Scenario = (address: string) => Promise<readonly unknown[]>;
 
-export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared };
+export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'stopped-capture': stoppedCapture, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared };
 
 async function pauseAndLanes(address: string): Promise<readonly unknown[]> {
   const stage = quick();
@@ -94,6 +94,26 @@ async function freshRun(address: string): Promise<readonly unknown[]> {
   await pipeline.until((status) => laneState(status, 'enriched') === 'held' && stage.running.size === 3);
   await pipeline.handle.signal('releaseHold');
   await pipeline.until(() => stage.running.size === 4);
+  const first = await pipeline.client.workflow.getHandle(pipeline.handle.workflowId, runId).fetchHistory();
+  return [first, await pipeline.handle.fetchHistory()];
+}
+
+/** Both runs again: the capture is stopped in the one, and told to go on in the other. Then a drain. */
+async function stoppedCapture(address: string): Promise<readonly unknown[]> {
+  const stage = quick();
+  await using pipeline = await RunningPipeline.start(stage, address, { rotateAtEvents: 60 });
+  await pipeline.until(() => stage.running.size === 4);
+  const { runId } = await pipeline.handle.describe();
+  await pipeline.handle.executeUpdate<void, [object]>('stopCapture', { args: [{ timeoutMs: 30_000 }] });
+  while ((await pipeline.handle.describe()).runId === runId) await waited(50, new AbortController().signal);
+  await pipeline.until(({ capture }) => capture.state === 'held' && stage.running.size === 3);
+  const held = pipeline.handle.executeUpdate<HoldReport, [object]>('holdAt', { args: [{ position: at(200), timeoutMs: 30_000 }] });
+  await pipeline.until(({ capture }) => capture.state === 'running' && stage.running.size === 4);
+  stage.lsn = 200;
+  await held;
+  await pipeline.handle.signal('releaseHold');
+  await pipeline.handle.executeUpdate('drain');
+  await pipeline.until(({ state }) => state === 'paused');
   const first = await pipeline.client.workflow.getHandle(pipeline.handle.workflowId, runId).fetchHistory();
   return [first, await pipeline.handle.fetchHistory()];
 }

@@ -50,12 +50,12 @@ async function open() {
   return {
     running,
     failures,
-    /** The way to Temporal breaks when the capture is paused; `mended`: as soon as the attempt has failed. */
+    /** The way to Temporal breaks when the capture is stopped; `mended`: as soon as the attempt has failed. */
     async compare(mended: boolean) {
       whenFailed = mended ? back : async () => {};
       await gate.query('begin; lock table sluice.shard in access exclusive mode');
       const handle = await running.client.workflow.start('verify', { workflowId: `verify/${stage.name}`, taskQueue: stage.taskQueue, args: [{ name: stage.name }] });
-      await running.until(({ capture }) => capture.state === 'paused' && !stage.running.has('capture'), soonMs);
+      await running.until(({ capture }) => capture.state === 'held' && !stage.running.has('capture'), soonMs);
       await until('the comparison to wait for the gate', async () => (await state.query('select from pg_locks where not granted')).rowCount === 1, soon);
       way.down();
       await gate.query('commit');
@@ -69,7 +69,7 @@ test('a comparison that cannot tell the pipeline to go on is tried again, and te
   await using place = await open();
   const failure = await place.compare(true);
   expect(failure?.message).toMatch(/was never loaded/);
-  expect(place.failures[0]?.message).toMatch(/could not be told to go on; if its capture stays paused, type .\/sluice resume \S+ --lane capture/);
+  expect(place.failures[0]?.message).toMatch(/could not be told to go on: it does so by itself within 10 minutes, or at once if you type .\/sluice resume test_\S+$/);
   expect(place.failures).toHaveLength(2);
   await place.running.until(({ capture }) => capture.state === 'running', soonMs);
 });

@@ -1,0 +1,69 @@
+import { describe, expect, test } from 'vitest';
+import { Proxy } from '../../chaos/proxy.ts';
+import { services } from '../embedded/services.ts';
+import type { HoldReport } from '../../workflows/messages.ts';
+import { at, RunningPipeline, Stage } from './stage.ts';
+
+describe('what is asked while the same is at work', () => {
+  test('a reload waits for another one that gets no answer yet, and has the newest settings', async () => {
+    const stage = new Stage();
+    await using pipeline = await RunningPipeline.start(stage, services().temporalAddress);
+    await pipeline.until(() => stage.running.size === 4);
+    const gate = Promise.withResolvers<void>();
+    stage.answered = () => gate.promise;
+    const first = await pipeline.handle.startUpdate('reload', { waitForStage: 'ACCEPTED' });
+    await pipeline.until(() => stage.asked === 2);
+    const second = await pipeline.handle.startUpdate('reload', { waitForStage: 'ACCEPTED' });
+    expect((await pipeline.status()).state).toBe('running');
+    expect(stage.asked).toBe(2);
+    gate.resolve();
+    expect(await Promise.all([first.result(), second.result()])).toEqual([{ definitionHash: 'first' }, { definitionHash: 'first' }]);
+    expect(stage.asked).toBe(3);
+  });
+
+  test('so does one that comes before it is known what the pipeline is', async () => {
+    const stage = new Stage();
+    const gate = Promise.withResolvers<void>();
+    stage.answered = () => gate.promise;
+    await using pipeline = await RunningPipeline.start(stage, services().temporalAddress);
+    await pipeline.until(() => stage.asked === 1);
+    const reload = await pipeline.handle.startUpdate('reload', { waitForStage: 'ACCEPTED' });
+    gate.resolve();
+    await reload.result();
+    await pipeline.until(({ state }) => state === 'running' && stage.running.size === 4);
+    expect(stage.asked).toBe(2);
+  });
+
+  test('a drain after a resume is not ended by the drain before it, though the workflow hears of both at once', async () => {
+    const stage = new Stage();
+    const slow = Promise.withResolvers<void>();
+    let lingers = true;
+    stage.step = async (input, part) => {
+      const result = await stage.plainStep(input, part);
+      if (part !== 'capture') return result;
+      if (lingers) await slow.promise;
+      return { ...result, fence: at(300) };
+    };
+    const [host, port] = services().temporalAddress.split(':') as [string, string];
+    const way = await Proxy.listen(0, { host, port: Number(port) });
+    await using stack = new AsyncDisposableStack();
+    stack.defer(() => way.close());
+    const pipeline = stack.use(await RunningPipeline.start(stage, services().temporalAddress, {}, `127.0.0.1:${way.port}`));
+    await pipeline.until(() => stage.running.size === 4);
+    const first = await pipeline.handle.startUpdate<HoldReport, []>('drain', { waitForStage: 'ACCEPTED' });
+    await pipeline.until(() => stage.running.size === 1);
+    // no worker hears of the one without the other
+    way.down();
+    await pipeline.handle.signal('resume');
+    const second = pipeline.handle.executeUpdate<HoldReport, []>('drain');
+    await pipeline.handle.describe();
+    way.set({ tag: 'pass' });
+    expect((await first.result()).notHeld).toMatchObject({ enriched: 'somebody paused or resumed the pipeline meanwhile' });
+    lingers = false;
+    slow.resolve();
+    await pipeline.until(() => stage.began.filter(({ until }) => until === at(300)).length === 3);
+    stage.lsn = 300;
+    expect(await second).toEqual({ position: at(300), held: { aggregate: at(300), enriched: at(300), board: at(300) }, notHeld: {} });
+    await pipeline.until(({ state }) => state === 'paused');
+  });
+});
