@@ -65,6 +65,12 @@ export class DeadLetters {
     });
   }
 
+  /** Up to where a truncate has voided them, by now. */
+  async voidedBelow(): Promise<Position | undefined> {
+    const { rows } = await this.#query<{ below: Position }>('select below from sluice.void_letters where pipeline = $1 and lane = $2', [this.#pipeline.name, this.#lane]);
+    return rows[0]?.below;
+  }
+
   async waiting(): Promise<number> {
     const { rows } = await this.#query<{ waiting: string }>("select count(*) as waiting from sluice.dead_letter where pipeline = $1 and lane = $2 and state = 'waiting'", [this.#pipeline.name, this.#lane]);
     return Number(rows[0]!.waiting);

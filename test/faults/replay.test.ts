@@ -137,6 +137,26 @@ describe('the replay workflow', () => {
     expect((await run({ lane: 'aggregate' })).report.lanes).toEqual({ aggregate: { replayed: 1, waiting: 0, first: [] }, live: { replayed: 1, waiting: 0, first: [] } });
     expect(await score()).toBe('6');
   });
+
+  test('E8: what an attempt that was killed had on its way is buried by the next one, if a truncate came between', async () => {
+    await world.constrain();
+    const { segments } = streamOf([insert('poison'), insert('ios'), { ...insert('ios'), kind: 'truncate' }, insert('ios')], 1, new Set());
+    await world.apply('enriched', segments.slice(0, 1));
+    await world.click('ALTER TABLE engagement_enriched DROP CONSTRAINT known_device');
+    const [letter] = await world.kept('enriched');
+    let attempts = 0;
+    const { report } = await run({}, (activities) => ({
+      ...activities,
+      replay: async (input) => {
+        if (attempts++ > 0) return activities.replay(input);
+        await world.apply('enriched', segments.slice(1));
+        await (await world.sink('enriched')).sink.load(letterSegment(world.pipeline, { position: letter!.position, op: 'insert', commitUs: 0, content: letter!.content }), 0);
+        throw new Error('killed');
+      },
+    }));
+    expect(report.lanes).toEqual({ enriched: { replayed: 0, waiting: 0, first: [] } });
+    expect((await world.enriched()).map(({ id }) => id)).toEqual(['3']);
+  });
 });
 
 describe('the aggregate lane', () => {
