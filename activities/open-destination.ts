@@ -4,6 +4,7 @@ import { clickhouseSink } from '../connectors/clickhouse/clickhouse-sink.ts';
 import { httpSink } from '../connectors/http/http-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
 import { DeadLetters } from '../connectors/postgres/dead-letters.ts';
+import { dueRebuilds, forgetRebuilds, noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
 import { PostgresResultsRelay } from '../connectors/postgres/results-relay.ts';
 import type { State } from '../connectors/postgres/state/state.ts';
 import { redisLiveSink } from '../connectors/redis/live.ts';
@@ -45,7 +46,11 @@ export async function openSink(config: Config, state: State, pipeline: Pipeline,
   if (lane === 'aggregate') {
     const tables = await PostgresAggregateTables.open(state, pipeline);
     const sink = new AggregateSink(tables, pipeline);
-    return { sink, replay: { kind: 'event', event: (event, _, client) => tables.within(client, (within) => sink.replay(within, event)) } };
+    const event = async (letter: Segment, _: number, client: PoolClient) => {
+      await tables.within(client, (within) => sink.replay(within, letter));
+      await noteRebuilds(client, pipeline);
+    };
+    return { sink, replay: { kind: 'event', event } };
   }
   const definition = pipeline.sinks[lane]!;
   switch (definition.kind) {
@@ -63,8 +68,10 @@ export async function openSink(config: Config, state: State, pipeline: Pipeline,
       const sink = redisLiveSink(pipeline, definition, config.redisUrl, () => readPaneSnapshot(state, pipeline, definition));
       const letters = new DeadLetters(state, pipeline, lane);
       const rebuild = async () => {
+        const due = (await dueRebuilds(state, pipeline.name)).filter((each) => each.lane === lane);
         const fence = await sink.rebuild();
         await letters.rebuilt(fence);
+        await forgetRebuilds(state, due);
         return fence;
       };
       return { sink, rebuild, replay: { kind: 'rebuild', rebuild: () => besideItsLane(rebuild) } };

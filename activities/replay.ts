@@ -1,4 +1,5 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
+import { dueRebuilds } from '../connectors/postgres/live-rebuilds.ts';
 import { waitingLetters, withLetter } from '../connectors/postgres/replayed-letters.ts';
 import type { State } from '../connectors/postgres/state/state.ts';
 import { hasPassed } from '../core/dead-letters/has-passed.ts';
@@ -28,12 +29,17 @@ export type ReplayInput = {
 
 type ReplayRuntime = Pick<Runtime, 'config' | 'state' | 'definition'>;
 
-/** The aggregate lane first: live structures are made of its panes, so they follow it even if no letter of theirs waits. */
+/**
+ * The aggregate lane first: live structures are made of its panes, so they follow it even if no letter of theirs waits, and
+ * also if an earlier replay did not come to them.
+ */
 export async function lanesToReplay(runtime: ReplayRuntime, input: ReplayInput): Promise<readonly string[]> {
   try {
     const { pipeline } = runtime.definition(input.pipeline);
     const waiting = new Set((await waitingLetters(runtime.state, input)).map(({ lane }) => lane));
-    return lanesOf(pipeline).flatMap(({ name, kind }) => (waiting.has(name) || (kind === 'redis-live' && waiting.has('aggregate')) ? [name] : []));
+    const due = new Set((await dueRebuilds(runtime.state, input.pipeline)).map(({ lane }) => lane));
+    const follows = (live: string) => waiting.has('aggregate') || (due.has(live) && [undefined, 'aggregate', live].includes(input.lane));
+    return lanesOf(pipeline).flatMap(({ name, kind }) => (waiting.has(name) || (kind === 'redis-live' && follows(name)) ? [name] : []));
   } catch (error) {
     throw failureOf(error);
   }

@@ -166,7 +166,7 @@ export class DeadLetters {
 /** A load begins, after its epoch was taken: it will have what the letters speak of, so none of them may be replayed beside it (E28). */
 export async function voidLetters(client: Queryable, pipeline: string): Promise<void> {
   await lockLetters(client, pipeline);
-  await client.query('delete from sluice.dead_letter where pipeline = $1', [pipeline]);
+  for (const table of ['dead_letter', 'live_rebuild']) await client.query(`delete from sluice.${table} where pipeline = $1`, [pipeline]);
 }
 
 /** One at a time: or two lanes could both take the last place, and a letter could be written just after those like it were voided. */
