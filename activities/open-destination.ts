@@ -4,6 +4,7 @@ import { clickhouseSink } from '../connectors/clickhouse/clickhouse-sink.ts';
 import { httpSink } from '../connectors/http/http-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
 import { DeadLetters } from '../connectors/postgres/dead-letters.ts';
+import { dueRebuilds, forgetRebuilds, noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
 import { PostgresResultsRelay } from '../connectors/postgres/results-relay.ts';
 import type { State } from '../connectors/postgres/state/state.ts';
 import { redisLiveSink } from '../connectors/redis/live.ts';
@@ -26,33 +27,51 @@ export type OpenSink = {
 
 /**
  * How a dead letter gets to its destination. event: beside the fence; what it does in the state database belongs to the
- * transaction of `client`, which settles the letter. rebuild: the destination is made again out of what the aggregate
- * lane has by now, which settles every letter that is in there.
+ * transaction of `client`, which settles the letter; `buryVoid` follows one that was lost. rebuild: the destination is made
+ * again out of what the aggregate lane has by now, which settles every letter that is in there.
  */
 export type Replay =
-  | { readonly kind: 'event'; readonly event: (event: Segment, edits: number, client: PoolClient) => Promise<void> }
+  | EventReplay
   | { readonly kind: 'rebuild'; readonly rebuild: () => Promise<void> };
+
+export type EventReplay = {
+  readonly kind: 'event';
+  readonly event: (event: Segment, edits: number, client: PoolClient) => Promise<void>;
+  /** For a destination in which a truncate covers only what it finds: what has landed below it since is buried too (E8). */
+  readonly buryVoid?: () => Promise<void>;
+};
 
 /** Makes the sink of a lane that reads segments, and what it needs on the other side. */
 export async function openSink(config: Config, state: State, pipeline: Pipeline, lane: string): Promise<OpenSink> {
   if (lane === 'aggregate') {
     const tables = await PostgresAggregateTables.open(state, pipeline);
     const sink = new AggregateSink(tables, pipeline);
-    return { sink, replay: { kind: 'event', event: (event, _, client) => tables.within(client, (within) => sink.replay(within, event)) } };
+    const event = async (letter: Segment, _: number, client: PoolClient) => {
+      await tables.within(client, (within) => sink.replay(within, letter));
+      await noteRebuilds(client, pipeline);
+    };
+    return { sink, replay: { kind: 'event', event } };
   }
   const definition = pipeline.sinks[lane]!;
   switch (definition.kind) {
     case 'clickhouse': {
       const sink = clickhouseSink(pipeline, lane, definition, config.clickhouseUrl);
       await sink.create();
-      return { sink, replay: { kind: 'event', event: (event) => sink.replay(event) } };
+      const letters = new DeadLetters(state, pipeline, lane);
+      const buryVoid = async () => {
+        const below = await letters.voidedBelow();
+        if (below !== undefined) await sink.bury(below);
+      };
+      return { sink, replay: { kind: 'event', event: (event) => sink.replay(event), buryVoid } };
     }
     case 'redis-live': {
       const sink = redisLiveSink(pipeline, definition, config.redisUrl, () => readPaneSnapshot(state, pipeline, definition));
       const letters = new DeadLetters(state, pipeline, lane);
       const rebuild = async () => {
+        const due = (await dueRebuilds(state, pipeline.name)).filter((each) => each.lane === lane);
         const fence = await sink.rebuild();
         await letters.rebuilt(fence);
+        await forgetRebuilds(state, due);
         return fence;
       };
       return { sink, rebuild, replay: { kind: 'rebuild', rebuild: () => besideItsLane(rebuild) } };

@@ -1,11 +1,14 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
+import { dueRebuilds } from '../connectors/postgres/live-rebuilds.ts';
 import { waitingLetters, withLetter } from '../connectors/postgres/replayed-letters.ts';
+import type { State } from '../connectors/postgres/state/state.ts';
 import { hasPassed } from '../core/dead-letters/has-passed.ts';
 import { letterSegment } from '../core/dead-letters/letter-segment.ts';
 import type { LaneReplay } from '../core/dead-letters/replay-report.ts';
 import { lanesOf } from '../core/define/lanes.ts';
+import type { Pipeline } from '../core/pipeline.ts';
 import { failureOf } from './failures.ts';
-import { openSink, type OpenSink } from './open-destination.ts';
+import { openSink, type EventReplay, type OpenSink } from './open-destination.ts';
 import type { Runtime } from './runtime.ts';
 
 /** What the replay workflow sees. */
@@ -26,12 +29,17 @@ export type ReplayInput = {
 
 type ReplayRuntime = Pick<Runtime, 'config' | 'state' | 'definition'>;
 
-/** The aggregate lane first: live structures are made of its panes, so they follow it even if no letter of theirs waits. */
+/**
+ * The aggregate lane first: live structures are made of its panes, so they follow it even if no letter of theirs waits, and
+ * also if an earlier replay did not come to them.
+ */
 export async function lanesToReplay(runtime: ReplayRuntime, input: ReplayInput): Promise<readonly string[]> {
   try {
     const { pipeline } = runtime.definition(input.pipeline);
     const waiting = new Set((await waitingLetters(runtime.state, input)).map(({ lane }) => lane));
-    return lanesOf(pipeline).flatMap(({ name, kind }) => (waiting.has(name) || (kind === 'redis-live' && waiting.has('aggregate')) ? [name] : []));
+    const due = new Set((await dueRebuilds(runtime.state, input.pipeline)).map(({ lane }) => lane));
+    const follows = (live: string) => waiting.has('aggregate') || (due.has(live) && [undefined, 'aggregate', live].includes(input.lane));
+    return lanesOf(pipeline).flatMap(({ name, kind }) => (waiting.has(name) || (kind === 'redis-live' && follows(name)) ? [name] : []));
   } catch (error) {
     throw failureOf(error);
   }
@@ -60,9 +68,11 @@ export async function replay(runtime: ReplayRuntime, input: ReplayInput & { read
       left.forEach(({ id }) => waitsOn(id));
       return { ...done, replayed: letters.length - left.length };
     }
+    // what an attempt that was killed had on its way
+    if (context.info.attempt > 1) await send.buryVoid?.();
     for (const letter of letters) {
       if (context.cancellationSignal.aborted) throw new CancelledFailure('the replay was asked to stop; what still waits can be replayed later');
-      const outcome = hasPassed(fence, letter.position) ? await withLetter(state, letter.id, (held, client) => send.event(letterSegment(pipeline, held), held.edits, client)) : undefined;
+      const outcome = hasPassed(fence, letter.position) ? await replayLetter(state, pipeline, send, letter.id) : undefined;
       if (outcome === 'replayed') done.replayed++;
       else if (outcome !== 'settled') waitsOn(letter.id);
     }
@@ -72,5 +82,16 @@ export async function replay(runtime: ReplayRuntime, input: ReplayInput & { read
   } finally {
     clearInterval(beat);
     await open?.sink.close().catch(() => {});
+  }
+}
+
+/** One letter, as `withLetter` says. */
+export async function replayLetter(state: State, pipeline: Pipeline, send: EventReplay, id: number): ReturnType<typeof withLetter> {
+  try {
+    return await withLetter(state, id, (letter, client) => send.event(letterSegment(pipeline, letter), letter.edits, client));
+  } catch (error) {
+    // the letter's lock may have been lost while its row was on the way, and a truncate have passed; if this fails, a next attempt does it
+    await send.buryVoid?.().catch(() => {});
+    throw error;
   }
 }

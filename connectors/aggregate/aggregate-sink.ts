@@ -1,3 +1,4 @@
+import { eventPositions } from '../../core/dead-letters/event-positions.ts';
 import { hasPassed } from '../../core/dead-letters/has-passed.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
@@ -78,6 +79,8 @@ export class AggregateSink implements Sink {
   async #apply(tables: AggregateTransaction, segments: readonly Segment[], from: Position, to: Position): Promise<Applied> {
     await tables.lockFence(from);
     assertCovers(segments, from, to);
+    // before the other lock: who replays a letter takes them in this order
+    await tables.forgetLetters(from, to, () => eventPositions(segments, from, to));
     const progress = new Progress(await tables.lock());
     await tables.keepDimensions(segments, from, to);
 

@@ -24,6 +24,12 @@ export interface AggregateTransaction {
   /** The end of the transaction; `fence` if that moves. */
   write(state: AggregateState, fence: Position | undefined): Promise<void>;
 
+  /**
+   * Dead letters in (from, to] whose events are among `applied`, which is asked only if there are any, are no more: they
+   * were written by somebody who did not come to move the fence, and the event was taken this time (I2).
+   */
+  forgetLetters(from: Position, to: Position, applied: () => readonly Position[]): Promise<void>;
+
   /** Dimension events in (from, to] become versions by position (E16). */
   keepDimensions(segments: readonly Segment[], from: Position, to: Position): Promise<void>;
 

@@ -78,6 +78,11 @@ export class ClickHouseSink implements Sink {
     return this.load(event);
   }
 
+  /** Tombstones at `at`, where the table was truncated, for what may have landed below it since (E8). */
+  bury(at: Position): Promise<void> {
+    return this.#classified(() => this.#rows.bury(at));
+  }
+
   finishLoad(loadedAt: Position): Promise<void> {
     return this.#classified(async () => {
       await this.#rows.bury(loadedAt);

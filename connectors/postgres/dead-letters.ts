@@ -65,6 +65,12 @@ export class DeadLetters {
     });
   }
 
+  /** Up to where a truncate has voided them, by now. */
+  async voidedBelow(): Promise<Position | undefined> {
+    const { rows } = await this.#query<{ below: Position }>('select below from sluice.void_letters where pipeline = $1 and lane = $2', [this.#pipeline.name, this.#lane]);
+    return rows[0]?.below;
+  }
+
   async waiting(): Promise<number> {
     const { rows } = await this.#query<{ waiting: string }>("select count(*) as waiting from sluice.dead_letter where pipeline = $1 and lane = $2 and state = 'waiting'", [this.#pipeline.name, this.#lane]);
     return Number(rows[0]!.waiting);
@@ -160,7 +166,7 @@ export class DeadLetters {
 /** A load begins, after its epoch was taken: it will have what the letters speak of, so none of them may be replayed beside it (E28). */
 export async function voidLetters(client: Queryable, pipeline: string): Promise<void> {
   await lockLetters(client, pipeline);
-  await client.query('delete from sluice.dead_letter where pipeline = $1', [pipeline]);
+  for (const table of ['dead_letter', 'live_rebuild']) await client.query(`delete from sluice.${table} where pipeline = $1`, [pipeline]);
 }
 
 /** One at a time: or two lanes could both take the last place, and a letter could be written just after those like it were voided. */

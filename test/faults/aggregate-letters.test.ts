@@ -151,6 +151,19 @@ describe('the aggregate lane', () => {
     expect(await letters()).toEqual([]);
   });
 
+  test.each(['waiting', 'dropped'])('I2: a letter that was %s is gone once its event goes through with the one that takes it back', async (now) => {
+    // the clock is there already, so that both are in one fold
+    await apply(insert(3, 'b'));
+    const [refused, corrected] = [segmentOf(insert(1, 'a'), insert(2, long)), segmentOf({ op: 'delete', old: row(2, long, 2) })];
+    const kept = new DeadLetters(state, pipeline, 'aggregate');
+    const dying: Letters = { keep: async (...letter) => kept.keep(...letter).then(() => Promise.reject(new Error('killed'))), passed: () => {}, voidBelow: async () => {} };
+    await expect(applySegment(refused, refused.header.from, dying)).rejects.toThrow('killed');
+    expect(await letters()).toMatchObject([{ key: '2' }]);
+    await state.query('update sluice.dead_letter set state = $1', [now]);
+    await sink.apply([refused, corrected], (await sink.readFence())!, corrected.header.to);
+    expect([await letters(), await panes()]).toEqual([[], ['a 1', 'b 3']]);
+  });
+
   test('I2: nor one that was settled and is remembered no more', async () => {
     const refused = segmentOf(insert(1, 'a'), insert(2, long));
     const asleep = stoodStill(new DeadLetters(state, pipeline, 'aggregate'));

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { replayLetter } from '../../activities/replay.ts';
 import { withLetter } from '../../connectors/postgres/replayed-letters.ts';
 import { beginLoad } from '../../connectors/postgres/shard-state.ts';
 import { PoisonError } from '../../connectors/poison-error.ts';
 import { ConfigurationError, FenceMoved } from '../../connectors/sink.ts';
-import { letterSegment } from '../../core/dead-letters/letter-segment.ts';
 import { Tally } from '../../core/dead-letters/tally.ts';
 import { until } from '../capture/captured-source.ts';
 import { contents, endOf, streamOf, type Intent } from '../sinks/stream.ts';
@@ -24,16 +24,36 @@ describe('poison among good rows', () => {
   beforeEach(() => open());
   afterEach(() => world[Symbol.asyncDispose]());
 
-  /** As the replay activity does it. */
   const replay = async (lane: string, id: number) => {
     const { replay: how } = await world.sink(lane);
     if (how.kind !== 'event') throw new TypeError(`${lane} is rebuilt`);
-    return withLetter(world.state, id, (letter, client) => how.event(letterSegment(world.pipeline, letter), letter.edits, client));
+    return replayLetter(world.state, world.pipeline, how, id);
   };
   const replayAll = async (lane: string) => Promise.all((await world.kept(lane)).map(({ id }) => replay(lane, id)));
   const mend = async (lane: string) => (lane === 'external' ? void (world.external.refuses = false) : void (await world.click('ALTER TABLE engagement_enriched DROP CONSTRAINT known_device')));
   const rowsOf = (lane: string) => (lane === 'external' ? Promise.resolve(world.folded()) : world.enriched());
   const begin = (lane: string) => (lane === 'enriched' ? world.constrain() : Promise.resolve());
+
+  test('E8: a row whose replay lost its letter to a truncate on the way is buried when it has landed', async () => {
+    await world.constrain();
+    const { segments } = streamOf([insert('poison'), insert('ios'), change('truncate', 0), insert('ios')], 1, new Set());
+    expect(await world.apply('enriched', segments.slice(0, 1))).toBe(1);
+    await mend('enriched');
+    const { replay: how } = await world.sink('enriched');
+    const [letter] = await world.kept('enriched');
+    if (how.kind !== 'event') throw new TypeError();
+    const event: typeof how.event = async (segment, edits, client) => {
+      const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+      const ended = new Promise<void>((resolve) => client.once('end', () => resolve()));
+      await world.state.query('select pg_terminate_backend($1)', [rows[0]!.pid]);
+      await ended;
+      await world.apply('enriched', segments.slice(1));
+      await how.event(segment, edits, client);
+    };
+    await expect(replayLetter(world.state, world.pipeline, { ...how, event }, letter!.id)).rejects.toThrow(/not queryable|terminat/);
+    expect(await world.kept('enriched')).toEqual([]);
+    expect(ids(await world.enriched())).toEqual([3]);
+  });
 
   describe.each(['external', 'enriched'])('%s', (lane) => {
     beforeEach(() => begin(lane));

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client, Connection } from '@temporalio/client';
+import { Client, Connection, WorkflowFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -136,6 +137,44 @@ describe('the replay workflow', () => {
     expect(await score()).toBe('5');
     expect((await run({ lane: 'aggregate' })).report.lanes).toEqual({ aggregate: { replayed: 1, waiting: 0, first: [] }, live: { replayed: 1, waiting: 0, first: [] } });
     expect(await score()).toBe('6');
+  });
+
+  test('I7: a live structure that could not be made anew is, by the next replay, though no letter waits any more', async () => {
+    const { segments } = streamOf(Array.from({ length: 6 }, () => insert('ios')), 2, new Set());
+    const [refused] = eventPositions(segments, zero, endOf(segments));
+    const scores = () => Promise.all([1, 2].map((place) => world.redis.zscore('top_engagement:10min', contents[place]!)));
+    for (const lane of ['aggregate', 'live']) await world.sink(lane);
+    await applyWithout('aggregate', segments, [refused!]);
+    await world.apply('live', segments);
+    await world.state.query(`update sluice.dead_letter set edited = jsonb_set(content, '{after,content_id}', to_jsonb($1::text)), edits = 1`, [contents[2]]);
+    const redisIsAway = (activities: ReplayActivities): ReplayActivities => ({ ...activities, replay: (input) => (input.lane === 'live' ? Promise.reject(ApplicationFailure.nonRetryable('Redis is away')) : activities.replay(input)) });
+    await expect(run({}, redisIsAway)).rejects.toThrow(WorkflowFailedError);
+    expect((await world.kept('aggregate')).map(({ state }) => state)).toEqual(['replayed']);
+    expect(await scores()).toEqual(['6', null]);
+    expect((await run({ lane: 'external' })).report.lanes).toEqual({});
+    expect((await run()).report.lanes).toEqual({ live: { replayed: 0, waiting: 0, first: [] } });
+    expect(await scores()).toEqual(['5', '1']);
+    expect((await run()).report.lanes).toEqual({});
+  });
+
+  test('E8: what an attempt that was killed had on its way is buried by the next one, if a truncate came between', async () => {
+    await world.constrain();
+    const { segments } = streamOf([insert('poison'), insert('ios'), { ...insert('ios'), kind: 'truncate' }, insert('ios')], 1, new Set());
+    await world.apply('enriched', segments.slice(0, 1));
+    await world.click('ALTER TABLE engagement_enriched DROP CONSTRAINT known_device');
+    const [letter] = await world.kept('enriched');
+    let attempts = 0;
+    const { report } = await run({}, (activities) => ({
+      ...activities,
+      replay: async (input) => {
+        if (attempts++ > 0) return activities.replay(input);
+        await world.apply('enriched', segments.slice(1));
+        await (await world.sink('enriched')).sink.load(letterSegment(world.pipeline, { position: letter!.position, op: 'insert', commitUs: 0, content: letter!.content }), 0);
+        throw new Error('killed');
+      },
+    }));
+    expect(report.lanes).toEqual({ enriched: { replayed: 0, waiting: 0, first: [] } });
+    expect((await world.enriched()).map(({ id }) => id)).toEqual(['3']);
   });
 });
 

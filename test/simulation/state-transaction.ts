@@ -46,6 +46,9 @@ export class StateTransaction implements AggregateTransaction {
     this.isWritten = true;
   }
 
+  /** Nothing is refused here. */
+  async forgetLetters(): Promise<void> {}
+
   async keepDimensions(segments: readonly Segment[], from: Position, to: Position): Promise<void> {
     for (const [name, table] of Object.entries(this.#state.pipeline.source.dimensions)) {
       const kept = mapIn(this.#state.versions, name);

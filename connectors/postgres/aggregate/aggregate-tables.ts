@@ -112,6 +112,14 @@ class Transaction implements AggregateTransaction {
     });
   }
 
+  async forgetLetters(from: Position, to: Position, applied: () => readonly Position[]): Promise<void> {
+    const letters = 'sluice.dead_letter where pipeline = $1 and lane = $2 and position';
+    const { rows } = await this.#client.query<{ position: Position }>({ name: 'letters of an apply', text: `select position from ${letters} > $3 and position <= $4`, values: [this.#name, aggregateLane, from, to] });
+    if (rows.length === 0) return;
+    const taken = new Set(applied());
+    await this.#client.query(`delete from ${letters} = any($3)`, [this.#name, aggregateLane, rows.flatMap(({ position }) => (taken.has(position) ? [position] : []))]);
+  }
+
   keepDimensions(segments: readonly Segment[], from: Position, to: Position): Promise<void> {
     return keepDimensionVersions(this.#client, this.#pipeline, segments, from, to);
   }
