@@ -15,9 +15,9 @@ export type Fault = {
   readonly unfit?: (world: World) => string | undefined;
   /**
    * Does it and mends it. Returns when the cause is over (not the recovery), with evidence that it really struck; throws
-   * if it did not strike. Whatever happens, nothing of the cause is left behind.
+   * if it did not strike. Whatever happens, nothing of the cause is left behind. `beside`: whether another one overlaps.
    */
-  strike(world: World, random: Random, signal: AbortSignal): Promise<Struck>;
+  strike(world: World, random: Random, signal: AbortSignal, beside: boolean): Promise<Struck>;
 };
 
 export type Struck = { readonly evidence: string };

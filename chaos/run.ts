@@ -103,7 +103,7 @@ async function oneTurn(world: World, options: ChaosOptions, { faults, apartMs, s
       };
       try {
         if (unfit !== undefined) throw new Error(unfit);
-        const { evidence } = await fault.strike(world, new Random(seed + place), signal);
+        const { evidence } = await fault.strike(world, new Random(seed + place), signal, faults.length > 1);
         report.evidence = evidence;
         report.tookSeconds = (performance.now() - beganAt) / 1000;
         const { seconds, caughtUpSeconds, lanes } = await recovered(world, signal, recoveryMs);
