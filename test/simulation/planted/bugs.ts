@@ -168,7 +168,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [
       { file: 'activities/lane-loop.ts', find: '  let fence = await readFence(loop);', replace: '  let fence = cursors.get(sink) ?? (await readFence(loop));' },
       { file: 'activities/lane-loop.ts', find: '      moves = 0;\n', replace: '      moves = 0;\n      cursors.set(sink, fence);\n' },
-      { file: 'activities/lane-loop.ts', find: 'function rowsIn(', replace: 'const cursors = new WeakMap<Sink, Position>();\n\nfunction rowsIn(' },
+      { file: 'activities/lane-loop.ts', find: '/** In a row, without', replace: 'const cursors = new WeakMap<Sink, Position>();\n\n/** In a row, without' },
       { file: clickhouse, find: '      if (found !== from) throw new FenceMoved(this.#lane, from, found);\n', replace: '' },
     ],
     only: [{ kind: 'sink set back' }, { kind: 'stop' }],
