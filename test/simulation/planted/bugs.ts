@@ -166,8 +166,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: 'a lane trusts its cursor over the fence',
     rule: 'I4',
     edits: [
-      { file: 'activities/lane-loop.ts', find: '  let fence = await readFence(loop);', replace: '  let fence = cursors.get(sink) ?? (await readFence(loop));' },
-      { file: 'activities/lane-loop.ts', find: '      moves = 0;\n', replace: '      moves = 0;\n      cursors.set(sink, fence);\n' },
+      { file: 'activities/lane-loop.ts', find: '  let fence = await readFence(loop);', replace: '  let fence = cursors.get(loop.sink) ?? (await readFence(loop));' },
+      { file: 'activities/lane-loop.ts', find: '      moves = 0;\n', replace: '      moves = 0;\n      cursors.set(loop.sink, fence);\n' },
       { file: 'activities/lane-loop.ts', find: '/** In a row, without', replace: 'const cursors = new WeakMap<Sink, Position>();\n\n/** In a row, without' },
       { file: clickhouse, find: '      if (found !== from) throw new FenceMoved(this.#lane, from, found);\n', replace: '' },
     ],

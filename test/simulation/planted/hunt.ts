@@ -2,15 +2,18 @@ import { planOf } from '../plan.ts';
 import { simulate } from '../simulate.ts';
 import { plantedBugs } from './bugs.ts';
 
-/** Runs seeds until one shows the planted bug. Exit code 1: none of them did. */
+/** Runs seeds until one shows the planted bug. Exit code 1: none of them did, or what was planted does not run. */
 const bug = plantedBugs.find(({ name }) => name === process.env['SLUICE_PLANTED'])!;
 const seeds = Number(process.argv[2]);
 for (let seed = 0; seed < seeds; seed++) {
   try {
     await simulate(planOf(seed, bug));
   } catch (error) {
-    console.log(JSON.stringify({ seed, found: error instanceof Error ? `${error.name}: ${error.message}` : String(error) }));
-    process.exit(0);
+    const found = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    // a crash of the text that was planted shows nothing
+    const isBroken = /ReferenceError|SyntaxError|TypeError/.test(found);
+    console.log(JSON.stringify({ seed, [isBroken ? 'broken' : 'found']: found }));
+    process.exit(isBroken ? 1 : 0);
   }
 }
 console.log(`not found in ${seeds} schedules`);
