@@ -68,14 +68,36 @@ class DirectorySpool implements Spool {
   async trim(wanted: number): Promise<void> {
     // a zombie that wakes up must not lower it
     const floor = Math.max(wanted, await this.floor());
-    const temporary = temporaryIn(this.#directory, 'floor');
-    await this.#files.write(temporary, new TextEncoder().encode(String(floor)));
-    await this.#files.rename(temporary, join(this.#directory, floorName));
-    await this.#files.syncDirectory(this.#directory);
+    await this.#note(floor);
     for (const name of await this.#files.names(this.#directory)) {
       const path = join(this.#directory, name);
       if (name.endsWith(suffix) ? Number.parseInt(name, 10) < floor : name.endsWith('.tmp') && (await this.#isOld(path))) await this.#files.remove(path);
     }
+    await this.#keepReserve();
+  }
+
+  /** On a disk that is full to its last block what is kept for this is given up: nothing may be removed before the floor is noted. */
+  async #note(floor: number): Promise<void> {
+    const temporary = temporaryIn(this.#directory, 'floor');
+    const write = () => this.#files.write(temporary, new TextEncoder().encode(String(floor)));
+    try {
+      await write().catch(async (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOSPC') throw error;
+        await this.#files.remove(join(this.#directory, reserveName));
+        await write();
+      });
+      await this.#files.rename(temporary, join(this.#directory, floorName));
+    } finally {
+      await this.#files.remove(temporary);
+    }
+    await this.#files.syncDirectory(this.#directory);
+  }
+
+  async #keepReserve(): Promise<void> {
+    const path = join(this.#directory, reserveName);
+    if ((await this.#files.describe(path))?.size === reserveBytes) return;
+    // another time, if there is no room for it now
+    await this.#files.write(path, new Uint8Array(reserveBytes)).catch(() => {});
   }
 
   async remove(seqs: readonly number[]): Promise<void> {
@@ -90,6 +112,7 @@ class DirectorySpool implements Spool {
     await this.#files.link(temporary, join(this.#directory, floorName));
     await this.#files.syncDirectory(this.#directory);
     await this.#files.remove(temporary);
+    await this.#keepReserve();
     return this.floor();
   }
 
@@ -126,3 +149,6 @@ class DirectorySpool implements Spool {
 
 const suffix = '.segment';
 const floorName = 'floor';
+const reserveName = 'reserve';
+/** More than a block of any usual file system. */
+const reserveBytes = 64 << 10;

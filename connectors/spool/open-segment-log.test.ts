@@ -11,7 +11,7 @@ import type { Segment } from '../../core/segment.ts';
 import definition from '../../pipelines/trending.ts';
 import { systemClock } from '../system-clock.ts';
 import { openDirectorySpool } from './directory-spool.ts';
-import { systemFiles } from './files.ts';
+import { type Files, systemFiles } from './files.ts';
 import { SpoolLost, SpoolTooShort } from './segment-log.ts';
 import { openSegmentLog } from './open-segment-log.ts';
 
@@ -33,8 +33,9 @@ describe('the log of segments', () => {
     directory = await mkdtemp(join(tmpdir(), 'sluice-spool-'));
   });
   afterEach(() => rm(directory, { recursive: true }));
+  const clock = { ...systemClock, now: () => Date.now() + aheadMs };
   const open = async () => {
-    const log = await openSegmentLog({ doubtMs: 20, directory, shard: 'trending', clock: { ...systemClock, now: () => Date.now() + aheadMs } });
+    const log = await openSegmentLog({ doubtMs: 20, directory, shard: 'trending', clock });
     await log.next(1);
     return log;
   };
@@ -199,6 +200,46 @@ describe('the log of segments', () => {
     bytes[bytes.length - 20]! ^= 0xff;
     await writeFile(join(directory, 'trending', name), bytes);
     await expect((await open()).read(start, { maxRows: 10 }, never)).rejects.toThrow(/checksum/);
+  });
+
+  test('E20: a disk that is full to its last block is trimmed all the same, and nothing is forgotten that was not noted', async () => {
+    const list = segments(6);
+    let isFull = false;
+    const reserved = () => systemFiles.describe(join(directory, 'trending', 'reserve'));
+    const files: Files = {
+      ...systemFiles,
+      async write(path, bytes) {
+        if (isFull && (await reserved())) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+        await systemFiles.write(path, bytes);
+      },
+    };
+    const log = await openSegmentLog({ directory, shard: 'trending', files, clock });
+    await log.next(1);
+    await log.append(list);
+    isFull = true;
+    aheadMs = 1_000;
+    await log.trim(list[2]!.header.to, 0);
+    expect((await log.oldest())!.seq).toBe(4);
+    expect((await (await open()).oldest())!.seq).toBe(4);
+    // it was made again, in the room that the segments have left
+    expect(await reserved()).toBeDefined();
+  });
+
+  test('a disk without even that room keeps all, and leaves nothing behind', async () => {
+    const list = segments(3);
+    let isFull = false;
+    const write: Files['write'] = (path, bytes) => (isFull ? Promise.reject(Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })) : systemFiles.write(path, bytes));
+    const log = await openSegmentLog({ directory, shard: 'trending', files: { ...systemFiles, write }, clock });
+    await log.next(1);
+    await log.append(list);
+    isFull = true;
+    aheadMs = 1_000;
+    await expect(log.trim(list[1]!.header.to, 0)).rejects.toThrow('no space left');
+    expect((await log.oldest())!.seq).toBe(1);
+    expect((await readdir(join(directory, 'trending'))).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    isFull = false;
+    await log.trim(list[1]!.header.to, 0);
+    expect((await log.oldest())!.seq).toBe(3);
   });
 
   test('trims that overlap forget what they delete, and no more', async () => {

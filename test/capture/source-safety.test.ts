@@ -149,7 +149,8 @@ describe('the source is never endangered', { timeout: 90_000 }, () => {
   test('E20 hold: a spool whose disk is nearly full is held like one at its budget, and what every lane has makes room', async () => {
     const room = (64 << 20) + 20_000;
     const free = async (directory: string) => {
-      const sizes = await Promise.all((await systemFiles.names(directory)).map((name) => systemFiles.describe(join(directory, name))));
+      const segments = (await systemFiles.names(directory)).filter((name) => name.endsWith('.segment'));
+      const sizes = await Promise.all(segments.map((name) => systemFiles.describe(join(directory, name))));
       return room - sizes.reduce((sum, found) => sum + (found?.size ?? 0), 0);
     };
     stream = await CapturedSource.load(server.url, { segmentBytes: 5_000, canaryMs: 200 }, { ...systemFiles, free });
