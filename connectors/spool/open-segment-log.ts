@@ -2,15 +2,15 @@ import { join } from 'node:path';
 import type { Clock } from '../../core/clock.ts';
 import { pause } from '../../core/clock.ts';
 import type { Position } from '../../core/position.ts';
-import { openSegment, segmentHeader } from '../../core/segment-file.ts';
-import { rowsAfter, type Segment, type SegmentHeader } from '../../core/segment.ts';
+import type { Segment, SegmentHeader } from '../../core/segment.ts';
 import { systemClock } from '../system-clock.ts';
 import { openDirectorySpool } from './directory-spool.ts';
 import type { Files } from './files.ts';
 import { systemFiles } from './files.ts';
 import { SegmentCache } from './segment-cache.ts';
+import { SegmentReader } from './segment-reader.ts';
 import type { Link } from './segment-chain.ts';
-import { BrokenChain, SegmentChain, continues } from './segment-chain.ts';
+import { SegmentChain, continues } from './segment-chain.ts';
 import type { Appender, SegmentLog } from './segment-log.ts';
 import { SpoolLost, SpoolTooShort } from './segment-log.ts';
 import type { Spool } from './spool.ts';
@@ -40,6 +40,7 @@ class Log implements SegmentLog, Appender {
   #chain = new SegmentChain();
   #size: number | undefined;
   readonly #cache: SegmentCache;
+  readonly #reader: SegmentReader;
   #appending: Promise<unknown> = Promise.resolve();
   #refreshing: Promise<unknown> = Promise.resolve();
   #trimming: Promise<unknown> = Promise.resolve();
@@ -52,6 +53,7 @@ class Log implements SegmentLog, Appender {
     this.#clock = clock;
     this.#doubtMs = doubtMs;
     this.#cache = new SegmentCache(cacheBytes);
+    this.#reader = new SegmentReader(shard, spool, this.#cache);
   }
 
   async tail(): Promise<SegmentHeader | undefined> {
@@ -78,7 +80,7 @@ class Log implements SegmentLog, Appender {
     for (let isSure = false; ; ) {
       const place = this.#chain.placeAfter(after);
       if (place < this.#chain.length) {
-        const segments = await this.#take(place, after, limits.maxRows);
+        const segments = await this.#reader.read(this.#chain.from(place, maxSegments), after, limits.maxRows);
         if (segments) return segments;
         // they are gone; perhaps they were just deleted, and will come again
         if (isSure) throw new SpoolTooShort(this.shard, after, this.#chain.oldest!.from);
@@ -154,7 +156,7 @@ class Log implements SegmentLog, Appender {
     const known = this.#chain.tail?.seq ?? -1;
     const news = (await this.#spool.list()).filter((seq) => seq > known);
     for (let at = 0; at < news.length; at += headersAtOnce) {
-      const headers = await Promise.all(news.slice(at, at + headersAtOnce).map((seq) => this.#header(seq)));
+      const headers = await Promise.all(news.slice(at, at + headersAtOnce).map((seq) => this.#reader.header(seq)));
       // deleted or trimmed while we looked: the next look sees what is left
       if (!isWhole(headers)) return this.#forget();
       for (const header of headers) {
@@ -179,15 +181,6 @@ class Log implements SegmentLog, Appender {
     this.#chain = new SegmentChain();
     this.#cache.forgetAll();
     this.#size = undefined;
-  }
-
-  async #header(seq: number): Promise<SegmentHeader | undefined> {
-    for (const length of [usualHeaderBytes, 1 << 16]) {
-      const bytes = await this.#spool.read(seq, { length });
-      const header = bytes && segmentHeader(bytes);
-      if (header || !bytes) return header;
-    }
-    return (await this.#open(seq))?.header;
   }
 
   async #append(segments: readonly Segment[]): Promise<'appended' | 'lost'> {
@@ -218,7 +211,7 @@ class Log implements SegmentLog, Appender {
 
   /** Whether the segment before it is stored: its files may have been deleted, and others be there in their place. */
   async #follows({ seq, from }: SegmentHeader): Promise<boolean> {
-    const before = await this.#header(seq - 1);
+    const before = await this.#reader.header(seq - 1);
     return before ? before.to === from : (await this.#spool.floor()) === seq;
   }
 
@@ -236,50 +229,6 @@ class Log implements SegmentLog, Appender {
     this.#chain.push(header, bytes, this.#clock.now());
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
-  }
-
-  /** Undefined: what follows `after` is not there. */
-  async #take(place: number, after: Position, maxRows: number): Promise<readonly Segment[] | undefined> {
-    const links = this.#chain.from(place, maxSegments);
-    if (links[0]!.from > after) return undefined;
-    const segments: Segment[] = [];
-    let share = 0;
-    let largestShare = 1;
-    while (segments.length < links.length && share < 1) {
-      // of small ones hundreds are wanted, of large ones not one more than must be
-      const wanted = Math.min(readsAtOnce, Math.ceil((1 - share) / largestShare));
-      const found = await Promise.all(links.slice(segments.length, segments.length + wanted).map((link) => this.#segment(link)));
-      const missing = found.indexOf(undefined);
-      const whole = found.slice(0, missing === -1 ? undefined : missing) as Segment[];
-      const shares = whole.map((segment) => Math.max(rowsAfter(segment) / maxRows, segment.bytes.length / maxBytes));
-      largestShare = Math.max(...shares, segments.length === 0 ? 0 : largestShare);
-      for (const own of shares) share += own;
-      segments.push(...whole);
-      if (whole.length === found.length) continue;
-      for (const segment of found.slice(whole.length)) if (segment) this.#cache.release(segment);
-      return segments.length > 0 ? segments : undefined;
-    }
-    return segments;
-  }
-
-  /** Lanes that are behind follow each other: what one has read, the next one finds. The caller looks at it from here on. */
-  async #segment({ seq, from, to }: Link): Promise<Segment | undefined> {
-    const cached = this.#cache.get(seq);
-    if (cached) return cached;
-    const opened = await this.#open(seq);
-    // the files may have been deleted, and others be there under their numbers
-    if (opened?.header.from !== from || opened.header.to !== to) return undefined;
-    const segment = this.#cache.look(opened);
-    this.#cache.keep(segment);
-    return segment;
-  }
-
-  async #open(seq: number): Promise<Segment | undefined> {
-    const bytes = await this.#spool.read(seq, { allocate: (size) => this.#cache.allocate(size) });
-    if (!bytes) return undefined;
-    const segment = openSegment(bytes, { verify: true });
-    if (segment.header.seq !== seq || segment.header.shard !== this.shard) throw new BrokenChain(`file ${seq} of ${this.shard} holds segment ${segment.header.seq} of ${segment.header.shard}`);
-    return segment;
   }
 
   async #waitForMore(signal: AbortSignal): Promise<void> {
@@ -302,7 +251,4 @@ function isWhole(headers: readonly (SegmentHeader | undefined)[]): headers is re
 
 /** Of a quiet stream that a lane has behind it, so many come together in one apply as make it worth its while. */
 const maxSegments = 512;
-const maxBytes = 64 << 20;
-const readsAtOnce = 16;
 const headersAtOnce = 32;
-const usualHeaderBytes = 8_192;
