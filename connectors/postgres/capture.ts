@@ -248,7 +248,7 @@ class Capture {
     canary();
     const acknowledge = async () => {
       this.#report();
-      await check.assertNoneAhead();
+      await check.assertNoneAhead(this.#confirmation.knownWalEnd);
       await this.#confirmation.confirm(this.#stream);
     };
     const tidy = async () => {

@@ -38,7 +38,7 @@ export class Confirmation {
 
   /** WAL bytes between what the source has written and what it may forget. */
   get slotLagBytes(): number {
-    return Number(this.#serverEnd() - this.#acknowledgement.confirmed);
+    return Number(this.knownWalEnd - this.#acknowledgement.confirmed);
   }
 
   /** With every message of the stream. */
@@ -67,7 +67,7 @@ export class Confirmation {
   async #recordAndConfirm(stream: SourceStream): Promise<void> {
     const { fences, record, timeline } = this.#options;
     const { confirmed: before } = this.#acknowledgement;
-    const lsn = this.#acknowledgement.confirm(smallestOf(fences()), this.#serverEnd());
+    const lsn = this.#acknowledgement.confirm(smallestOf(fences()), this.knownWalEnd);
     if (lsn > before) {
       await record({ lsn, to: this.#acknowledgement.confirmedTo, timeline });
       killPoint('capture/acknowledging');
@@ -75,7 +75,8 @@ export class Confirmation {
     stream.confirm(lsn);
   }
 
-  #serverEnd(): Lsn {
+  /** The greatest end of the source's WAL that was heard of. */
+  get knownWalEnd(): Lsn {
     const told = (BigInt(this.#serverEndHigh) << 32n) | BigInt(this.#serverEndLow);
     return told > this.#walEnd ? told : this.#walEnd;
   }

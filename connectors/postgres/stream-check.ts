@@ -13,14 +13,11 @@ export class StreamCheck {
   readonly #options: CaptureOptions;
   readonly #source: Source;
   readonly #catalog: SourceCatalog;
-  /** When it was last asked for. */
-  #walEnd: Lsn;
 
   constructor(options: CaptureOptions, source: Source, catalog: SourceCatalog) {
     this.#options = options;
     this.#source = source;
     this.#catalog = catalog;
-    this.#walEnd = catalog.walEnd;
   }
 
   /** Returns the source's timeline, which is on record then. */
@@ -57,17 +54,19 @@ export class StreamCheck {
     return slot.confirmed;
   }
 
-  /** E1: a sink that was silent at the start may be ahead of a source that was set back, and would take new changes for those that it has. */
-  async assertNoneAhead(): Promise<void> {
+  /**
+   * E1: a sink that was silent at the start may be ahead of a source that was set back, and would take new changes for those
+   * that it has. `knownWalEnd`: what the stream has told of the source's WAL; only beyond it is the source asked.
+   */
+  async assertNoneAhead(knownWalEnd: Lsn): Promise<void> {
     const { pipeline, fences, shard: { epoch } } = this.#options;
     const greatest = greatestOf(fences());
     if (greatest === undefined) return;
     const { epoch: load, lsn } = parsePosition(greatest);
     // a later load has begun, or the state database was restored to before it: who begins anew finds out
     if (load > epoch) throw new TransientError(`a lane of pipeline ${pipeline.name} is at position ${greatest}, of a later load than the one that is read`);
-    if (load < epoch || lsn <= this.#walEnd) return;
-    this.#walEnd = await this.#source.walEnd();
-    assertNotSetBack(pipeline.name, greatest, this.#walEnd);
+    if (load < epoch || lsn <= knownWalEnd) return;
+    assertNotSetBack(pipeline.name, greatest, await this.#source.walEnd());
   }
 
   /** Throws if it has not all that follows `end`. */
