@@ -39,5 +39,5 @@ export async function recovered(world: World, signal: AbortSignal, timeoutMs: nu
     return true;
   };
   await until('every lane to recover', done, { timeoutMs, everyMs: 50, signal });
-  return { seconds: Math.max(...Object.values(moved)), caughtUpSeconds: Math.max(...Object.values(caughtUp)), lanes: moved };
+  return { seconds: Math.max(0, ...Object.values(moved)), caughtUpSeconds: Math.max(0, ...Object.values(caughtUp)), lanes: moved };
 }

@@ -12,6 +12,7 @@ import definition from '../../pipelines/trending.ts';
 import { systemClock } from '../system-clock.ts';
 import { openDirectorySpool } from './directory-spool.ts';
 import { type Files, systemFiles } from './files.ts';
+import { BrokenChain } from './segment-chain.ts';
 import { SpoolLost, SpoolTooShort } from './segment-log.ts';
 import { openSegmentLog } from './open-segment-log.ts';
 
@@ -60,6 +61,16 @@ describe('the log of segments', () => {
       expect(await numbers(start, 1_000)).toEqual(list.slice(0, 512).map(({ header }) => header.seq));
       expect(await numbers(list[9]!.header.to, 40)).toEqual(list.slice(10, 50).map(({ header }) => header.seq));
     }
+  });
+
+  test('a file that is missing in the middle is found by whoever opens it, and each time again; without any file it begins anew', async () => {
+    const spool = join(directory, 'trending');
+    const list = segments(6);
+    await (await open()).append(list);
+    await rm(join(spool, (await readdir(spool)).filter((name) => name.endsWith('.segment')).toSorted()[2]!));
+    for (let attempt = 0; attempt < 2; attempt++) await expect(open()).rejects.toThrow(BrokenChain);
+    await rm(spool, { recursive: true });
+    expect(await (await open()).tail()).toBeUndefined();
   });
 
   test('what is missing in the middle ends what it gives', async () => {

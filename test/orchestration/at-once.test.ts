@@ -54,6 +54,8 @@ describe('what is asked while the same is at work', () => {
     await pipeline.until(() => stage.running.size === 1);
     // no worker hears of the one without the other
     way.down();
+    // a task that was on its way then is given again after its ten seconds
+    const timeoutMs = 20_000;
     await pipeline.handle.signal('resume');
     const second = pipeline.handle.executeUpdate<HoldReport, []>('drain');
     await pipeline.handle.describe();
@@ -61,9 +63,14 @@ describe('what is asked while the same is at work', () => {
     expect((await first.result()).notHeld).toMatchObject({ enriched: 'somebody paused or resumed the pipeline meanwhile' });
     lingers = false;
     slow.resolve();
-    await pipeline.until(() => stage.began.filter(({ until }) => until === at(300)).length === 3);
+    await pipeline.until(() => stage.began.filter(({ until }) => until === at(300)).length === 3, timeoutMs);
     stage.lsn = 300;
     expect(await second).toEqual({ position: at(300), held: { aggregate: at(300), enriched: at(300), board: at(300) }, notHeld: {} });
-    await pipeline.until(({ state }) => state === 'paused');
+    await pipeline.until(({ state }) => state === 'paused', timeoutMs);
+    // it did hear of both in one task: else the first drain would have ended before the second began
+    const events = (await pipeline.handle.fetchHistory()).events!;
+    const resumed = events.findIndex((event) => event.workflowExecutionSignaledEventAttributes?.signalName === 'resume');
+    const accepted = events.findLastIndex((event) => event.workflowExecutionUpdateAcceptedEventAttributes);
+    expect(events.slice(resumed, accepted).filter((event) => event.workflowTaskCompletedEventAttributes)).toHaveLength(1);
   });
 });
