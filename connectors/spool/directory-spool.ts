@@ -31,11 +31,27 @@ class DirectorySpool implements Spool {
     const floor = await this.floor();
     // before it has begun: left by a capture that has not noticed yet that the spool was deleted
     if (floor === 0) return [];
-    return names
+    const seqs = names
       .filter((name) => name.endsWith(suffix))
       .map((name) => Number.parseInt(name, 10))
       .filter((seq) => seq >= floor)
       .sort((a, b) => a - b);
+    return this.#withSkipped(seqs, floor);
+  }
+
+  /**
+   * Of names that are linked while a directory is read, POSIX leaves open which are found: the second of two may be, and the
+   * first not. Each is linked when the one before it is durable, so what is skipped is there.
+   */
+  async #withSkipped(seqs: readonly number[], floor: number): Promise<number[]> {
+    const whole: number[] = [];
+    let next = floor;
+    for (const seq of seqs) {
+      for (; next < seq; next++) if (await this.has(next)) whole.push(next);
+      whole.push(seq);
+      next = seq + 1;
+    }
+    return whole;
   }
 
   read(seq: number, { length = Number.POSITIVE_INFINITY, allocate = (size: number) => new Uint8Array(size) }: { length?: number; allocate?: Allocate } = {}): Promise<Uint8Array | undefined> {

@@ -63,6 +63,27 @@ describe('the log of segments', () => {
     }
   });
 
+  test('what is appended while a directory is read is no hole (POSIX leaves open which names that finds); behind a known tail none is read', async () => {
+    const list = segments(40);
+    const log = await open();
+    await log.append(list.slice(0, 3));
+    let reads = 0;
+    const files: Files = {
+      ...systemFiles,
+      async names(path) {
+        if (reads++ === 0) await log.append(list.slice(3, 6));
+        const skipped = ['4', '5'].map((seq) => `${seq.padStart(16, '0')}.segment`);
+        return (await systemFiles.names(path)).filter((name) => !skipped.includes(name));
+      },
+    };
+    const reader = await openSegmentLog({ doubtMs: 20, directory, shard: 'trending', files });
+    expect((await reader.tail())!.seq).toBe(6);
+    expect((await reader.read(start, { maxRows: 100 }, never)).map(({ header }) => header.seq)).toEqual([1, 2, 3, 4, 5, 6]);
+    await log.append(list.slice(6));
+    expect((await reader.tail())!.seq).toBe(40);
+    expect(reads).toBe(1);
+  });
+
   test('a file that is missing in the middle is found by whoever opens it, and each time again; without any file it begins anew', async () => {
     const spool = join(directory, 'trending');
     const list = segments(6);

@@ -152,28 +152,38 @@ class Log implements SegmentLog, Appender {
   async #refresh(): Promise<void> {
     const { tail } = this.#chain;
     if (tail && !(await this.#spool.has(tail.seq))) this.#forget();
-    else if (tail && !(await this.#spool.has(tail.seq + 1))) return;
-    const known = this.#chain.tail?.seq ?? -1;
-    const news = (await this.#spool.list()).filter((seq) => seq > known);
-    for (let at = 0; at < news.length; at += headersAtOnce) {
-      const headers = await Promise.all(news.slice(at, at + headersAtOnce).map((seq) => this.#reader.header(seq)));
+    const known = this.#chain.tail?.seq;
+    if (known !== undefined && !(await this.#spool.has(known + 1))) return;
+    const listed = known === undefined ? await this.#spool.list() : undefined;
+    for (let at = 0; ; ) {
+      // behind a known tail mostly one is new, and a list of all would cost more the more there are
+      const wanted = listed ? listed.slice(at, at + headersAtOnce) : Array.from({ length: Math.min(headersAtOnce, at + 1) }, (_, index) => known! + 1 + at + index);
+      const headers = await Promise.all(wanted.map((seq) => this.#reader.header(seq)));
+      const end = headers.indexOf(undefined);
       // deleted or trimmed while we looked: the next look sees what is left
-      if (!isWhole(headers)) return this.#forget();
-      for (const header of headers) {
-        const last = this.#chain.tail;
-        // an append of this process may have come in between
-        if (last && header.seq <= last.seq) continue;
-        // another chain stands where the known one stood
-        if (last && last.seq === known && !continues(last, header)) return this.#forget();
-        try {
-          this.#push(header, 0);
-        } catch (error) {
-          // who looks again must find the hole again, and not what stands before it
-          this.#forget();
-          throw error;
-        }
+      if (listed && end >= 0) return this.#forget();
+      if (!this.#take(known, headers.slice(0, end < 0 ? undefined : end) as SegmentHeader[])) return this.#forget();
+      at += wanted.length;
+      if (end >= 0 || at === listed?.length) return;
+    }
+  }
+
+  /** False: another chain stands where the known one stood. */
+  #take(known: number | undefined, headers: readonly SegmentHeader[]): boolean {
+    for (const header of headers) {
+      const last = this.#chain.tail;
+      // an append of this process may have come in between
+      if (last && header.seq <= last.seq) continue;
+      if (last && last.seq === known && !continues(last, header)) return false;
+      try {
+        this.#push(header, 0);
+      } catch (error) {
+        // who looks again must find the hole again, and not what stands before it
+        this.#forget();
+        throw error;
       }
     }
+    return true;
   }
 
   /** Somebody deleted the files: the log begins anew, where the sinks are. */
@@ -243,10 +253,6 @@ class Log implements SegmentLog, Appender {
       signal.removeEventListener('abort', wake);
     }
   }
-}
-
-function isWhole(headers: readonly (SegmentHeader | undefined)[]): headers is readonly SegmentHeader[] {
-  return !headers.includes(undefined);
 }
 
 /** Of a quiet stream that a lane has behind it, so many come together in one apply as make it worth its while. */
