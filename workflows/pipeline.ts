@@ -37,7 +37,7 @@ export async function pipeline(input: PipelineInput): Promise<void> {
 /** Until it is known what the pipeline is, and its sinks have what the tables held before. */
 async function prepare(run: PipelineRun): Promise<void> {
   while (!run.description?.loaded) {
-    await condition(() => run.state === 'loading');
+    await allowed(() => run.state === 'loading');
     try {
       await scoped(run, 'capture', async () => {
         run.description ??= await described(run);
@@ -68,7 +68,7 @@ async function loop(run: PipelineRun, part: Part, { rotateAtEvents, watchMs = 60
       look.cancel();
       rotateIfDue(run, rotateAtEvents);
     }
-    await condition(may);
+    await allowed(may);
     if (run.rotating) return;
     const superseded = await oneStep(run, part);
     run.publish();
@@ -76,6 +76,12 @@ async function loop(run: PipelineRun, part: Part, { rotateAtEvents, watchMs = 60
     // whoever took over is at work: do not race it
     if (superseded) await condition(() => run.rotating || !run.mayRun(part.name), 1_000);
   }
+}
+
+/** Who was woken asks again: what one message allowed, another one of the same task may have forbidden since. */
+async function allowed(may: () => boolean): Promise<void> {
+  do await condition(may);
+  while (!may() && patched('who was woken asks again'));
 }
 
 /**

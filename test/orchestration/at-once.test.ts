@@ -4,6 +4,14 @@ import { services } from '../embedded/services.ts';
 import type { HoldReport } from '../../workflows/messages.ts';
 import { at, RunningPipeline, Stage } from './stage.ts';
 
+/** Its worker reaches Temporal by way of a proxy: what is asked while that is down, a worker hears of in one task. */
+async function behindProxy(stage: Stage, stack: AsyncDisposableStack): Promise<{ pipeline: RunningPipeline; way: Proxy }> {
+  const [host, port] = services().temporalAddress.split(':') as [string, string];
+  const way = await Proxy.listen(0, { host, port: Number(port) });
+  stack.defer(() => way.close());
+  return { way, pipeline: stack.use(await RunningPipeline.start(stage, services().temporalAddress, {}, `127.0.0.1:${way.port}`)) };
+}
+
 describe('what is asked while the same is at work', () => {
   test('a reload waits for another one that gets no answer yet, and has the newest settings', async () => {
     const stage = new Stage();
@@ -34,6 +42,26 @@ describe('what is asked while the same is at work', () => {
     expect(stage.asked).toBe(2);
   });
 
+  test('a pause after a resume pauses, though the workflow hears of both at once', async () => {
+    const stage = new Stage();
+    await using stack = new AsyncDisposableStack();
+    const { pipeline, way } = await behindProxy(stage, stack);
+    await pipeline.until(() => stage.running.size === 4);
+    await pipeline.handle.signal('pause');
+    await pipeline.until(({ state }) => state === 'paused' && stage.running.size === 0);
+    const begun = stage.began.length;
+    way.down();
+    await pipeline.handle.signal('resume');
+    await pipeline.handle.signal('pause');
+    way.set({ tag: 'pass' });
+    // what it hears of after both
+    await pipeline.handle.executeUpdate('reload');
+    expect((await pipeline.status()).state).toBe('paused');
+    expect(stage.began.slice(begun)).toEqual([]);
+    await pipeline.handle.signal('resume');
+    await pipeline.until(({ state }) => state === 'running' && stage.running.size === 4);
+  });
+
   test('a drain after a resume is not ended by the drain before it, though the workflow hears of both at once', async () => {
     const stage = new Stage();
     const slow = Promise.withResolvers<void>();
@@ -44,11 +72,8 @@ describe('what is asked while the same is at work', () => {
       if (lingers) await slow.promise;
       return { ...result, fence: at(300) };
     };
-    const [host, port] = services().temporalAddress.split(':') as [string, string];
-    const way = await Proxy.listen(0, { host, port: Number(port) });
     await using stack = new AsyncDisposableStack();
-    stack.defer(() => way.close());
-    const pipeline = stack.use(await RunningPipeline.start(stage, services().temporalAddress, {}, `127.0.0.1:${way.port}`));
+    const { pipeline, way } = await behindProxy(stage, stack);
     await pipeline.until(() => stage.running.size === 4);
     const first = await pipeline.handle.startUpdate<HoldReport, []>('drain', { waitForStage: 'ACCEPTED' });
     await pipeline.until(() => stage.running.size === 1);
