@@ -22,7 +22,7 @@ export function handleMessages(run: PipelineRun): void {
     // a person who resumes has mended what was wrong; lanes that were paused by name stay so
     for (const name of ['capture', ...run.lanes.map((lane) => lane.name)]) {
       const { state } = run.part(name);
-      if (state === 'parked' || state === 'broken') run.moveLane(name, 'resume');
+      if (state === 'parked' || state === 'broken' || state === 'running') run.resume(name);
       else letGo(run, name);
     }
     run.move('resume');
@@ -35,7 +35,7 @@ export function handleMessages(run: PipelineRun): void {
   });
   setHandler(resumeLane, (name) => {
     if (!known(run, name, 'resumeLane')) return;
-    run.moveLane(name, 'resume');
+    run.resume(name);
     letGo(run, name);
     if (name === 'capture' && run.state === 'parked') run.move('resume');
     run.publish();

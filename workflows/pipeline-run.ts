@@ -1,4 +1,4 @@
-import { upsertSearchAttributes, setCurrentDetails, type CancellationScope } from '@temporalio/workflow';
+import { patched, upsertSearchAttributes, setCurrentDetails, type CancellationScope } from '@temporalio/workflow';
 import type { Description, StepResult } from '../activities/steps.ts';
 import { laneStates, type LaneEvent, type LaneState } from '../core/lane-state.ts';
 import { pipelineStates, type PipelineEvent, type PipelineState } from '../core/pipeline-state.ts';
@@ -41,6 +41,8 @@ export class PipelineRun {
   describing = false;
   /** Paused, but its slot kept more than maxSlotLag: the capture goes on without its lanes (design 7). */
   spooling = false;
+  /** Somebody resumed while a step of theirs ran: what that is refused for may be mended. */
+  readonly #resumed = new Set<string>();
   #published: PipelineState | undefined;
 
   constructor(name: string, memory: Memory | undefined, nowMs: number) {
@@ -98,6 +100,18 @@ export class PipelineRun {
     if (part.state !== 'running' && this.hold?.waiting[name]) this.settle(name, part.state === 'held' ? undefined : `it is ${part.state}`);
   }
 
+  /** A person says that what was wrong with it is mended. */
+  resume(name: string): void {
+    if (this.scopes.has(name)) this.#resumed.add(name);
+    this.moveLane(name, 'resume');
+  }
+
+  /** A step of it begins. */
+  begins(name: string, scope: CancellationScope): void {
+    this.scopes.set(name, scope);
+    this.#resumed.delete(name);
+  }
+
   /** A step ended as it should. */
   stepped(name: string, result: StepResult): void {
     const part = this.part(name);
@@ -112,6 +126,7 @@ export class PipelineRun {
   refused(name: string, refusal: Refusal | undefined): void {
     if (!refusal) return;
     const { kind, sentence } = refusal;
+    if (kind === 'configuration' && this.#resumed.delete(name) && patched('a resume during a step tries once more')) return;
     this.part(name).error = sentence;
     this.moveLane(name, kind === 'configuration' ? 'refuse' : 'fail');
     if (name !== 'capture') return;

@@ -121,7 +121,7 @@ async function oneStep(run: PipelineRun, part: Part): Promise<boolean> {
 
 async function scoped<T>(run: PipelineRun, name: string, work: () => Promise<T>): Promise<T> {
   const scope = new CancellationScope();
-  run.scopes.set(name, scope);
+  run.begins(name, scope);
   try {
     return await scope.run(work);
   } finally {

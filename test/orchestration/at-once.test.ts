@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Proxy } from '../../chaos/proxy.ts';
 import { services } from '../embedded/services.ts';
 import type { HoldReport } from '../../workflows/messages.ts';
-import { at, RunningPipeline, Stage } from './stage.ts';
+import { at, laneState, refused, RunningPipeline, Stage } from './stage.ts';
 
 /** Its worker reaches Temporal by way of a proxy: what is asked while that is down, a worker hears of in one task. */
 async function behindProxy(stage: Stage, stack: AsyncDisposableStack): Promise<{ pipeline: RunningPipeline; way: Proxy }> {
@@ -40,6 +40,26 @@ describe('what is asked while the same is at work', () => {
     await reload.result();
     await pipeline.until(({ state }) => state === 'running' && stage.running.size === 4);
     expect(stage.asked).toBe(2);
+  });
+
+  test.each(['resume', 'resumeLane'])('a %s while the step runs that is then refused is not lost: it is tried once more', async (signal) => {
+    const stage = new Stage();
+    const gates = [0, 1].map(() => Promise.withResolvers<void>());
+    let tries = 0;
+    stage.step = async (input, part) => {
+      if (part !== 'enriched') return stage.plainStep(input, part);
+      await gates[tries++]?.promise;
+      throw refused('the table engagement_enriched was dropped. Type: ...');
+    };
+    await using pipeline = await RunningPipeline.start(stage, services().temporalAddress);
+    await pipeline.until(() => tries === 1);
+    await pipeline.handle.signal(signal, 'enriched');
+    gates[0]!.resolve();
+    await pipeline.until(() => tries === 2);
+    expect(laneState(await pipeline.status(), 'enriched')).toBe('running');
+    gates[1]!.resolve();
+    await pipeline.until((status) => laneState(status, 'enriched') === 'parked');
+    expect(tries).toBe(2);
   });
 
   test('a pause after a resume pauses, though the workflow hears of both at once', async () => {
