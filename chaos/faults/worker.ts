@@ -61,17 +61,21 @@ const two: Fault = {
   expected: 'Steps go to either; a lane runs in one of them at a time, and its fence decides when two believe to have it.',
   drawn: true,
   async strike(world, _, signal) {
+    const first = new Set(await stepIdentities(world));
     await world.processes.startSecondWorker(signal);
     try {
-      const seen = new Set<string>();
+      const second = `${world.processes.pid('worker-2')}@`;
+      const isSecond = (identity: string) => identity.startsWith(second);
       // its steps wander to the other
       world.processes.signal('worker', 'SIGTERM');
-      const endsAt = performance.now() + 15_000;
-      while (performance.now() < endsAt) {
+      const seen = new Set(first);
+      const look = async () => {
         for (const identity of await stepIdentities(world)) seen.add(identity);
-        await sleep(500, undefined, { signal });
-      }
-      if (seen.size < 2) throw new DidNotStrike(`Only ${[...seen].join()} had steps.`);
+        return [...seen].some(isSecond);
+      };
+      await until('the second worker to have a step', look, { timeoutMs: 60_000, everyMs: 200, signal });
+      for (const endsAt = performance.now() + 15_000; performance.now() < endsAt; await look()) await sleep(500, undefined, { signal });
+      if ([...seen].every(isSecond)) throw new DidNotStrike(`Only ${[...seen].join()} had steps.`);
       return { evidence: `steps ran in ${[...seen].toSorted().join(' and ')}` };
     } finally {
       await world.processes.stop('worker-2');
