@@ -3,7 +3,7 @@ import { WorkflowNotFoundError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { NotComparable } from '../connectors/verification/not-comparable.ts';
 import { verifyPipeline } from '../connectors/verification/verify-pipeline.ts';
-import { notComparable, notLetGo, type Verification } from '../core/verification.ts';
+import { holdIds, notComparable, notLetGo, type Verification } from '../core/verification.ts';
 import { failureOf } from './failures.ts';
 import { PipelineHold } from './pipeline-hold.ts';
 import type { Runtime } from './runtime.ts';
@@ -29,11 +29,14 @@ export async function verify(runtime: Pick<Runtime, 'config' | 'definition'>, { 
   const stop = () => end.abort(new CancelledFailure('verify was asked to stop'));
   context.cancellationSignal.addEventListener('abort', stop, { once: true });
   let phase = 'beginning';
-  const beat = setInterval(() => context.heartbeat({ phase }), 500);
   // an attempt whose worker was killed, or that could not reach Temporal, has undone nothing
-  const hold = new PipelineHold(client, { pipeline, times: { reachMs, longestMs }, holds: context.info.attempt > 1, signal: end.signal });
+  const { attempt, workflowExecution } = context.info;
+  const ids = holdIds(workflowExecution!.runId, attempt);
+  const tell = () => context.heartbeat({ phase });
+  const beat = setInterval(tell, 500);
+  const hold = new PipelineHold(client, { pipeline, times: { reachMs, longestMs }, ids, signal: end.signal });
   try {
-    // of the attempt before
+    // of the attempts before
     await hold.release();
     return await verifyPipeline({
       pipeline: runtime.definition(pipeline).pipeline,
@@ -43,7 +46,7 @@ export async function verify(runtime: Pick<Runtime, 'config' | 'definition'>, { 
       signal: end.signal,
       onPhase: (now) => {
         phase = now;
-        context.heartbeat({ phase });
+        tell();
       },
     });
   } catch (error) {
