@@ -44,6 +44,6 @@ async function letGo(name: string, named: boolean): Promise<void> {
   const pipeline = getExternalWorkflowHandle(pipelineWorkflowId(name));
   if (named) return pipeline.signal(releaseHold, ...holdIds(workflowInfo().runId, attempts));
   await pipeline.signal(releaseHold);
-  // release 0.1.0 paused the capture beside the hold
-  if (!patched('a hold has the capture')) await pipeline.signal(resumeLane, 'capture');
+  // release 0.1.0 paused the capture beside the hold, and may only have begun what ends here
+  if (!patched('a hold has the capture') || patched('what an earlier release began may have paused the capture')) await pipeline.signal(resumeLane, 'capture');
 }
