@@ -28,27 +28,28 @@ export class PipelineHold implements Hold {
   readonly #signal: AbortSignal;
   /** Where each lane is held. */
   #held: HoldReport['held'] = {};
-  /** Something is to be undone. */
-  #holds: boolean;
+  /** What the pipeline knows it by. */
+  readonly #id: string;
+  /** Holds that may be there, or on their way. */
+  readonly #toRelease: Set<string>;
 
-  /** `holds`: an attempt before this one may have left the pipeline so. */
-  constructor(client: Client, options: { pipeline: string; times: HoldTimes; holds: boolean; signal: AbortSignal }) {
+  /** `ids`: the last is its own, and holds nothing more once it was released; attempts before this one may have left the others. */
+  constructor(client: Client, options: { pipeline: string; times: HoldTimes; ids: readonly string[]; signal: AbortSignal }) {
     this.#handle = client.workflow.getHandle(pipelineWorkflowId(options.pipeline));
     this.#pipeline = options.pipeline;
     this.#times = options.times;
     this.#signal = options.signal;
-    this.#holds = options.holds;
+    this.#id = options.ids.at(-1)!;
+    this.#toRelease = new Set(options.ids.slice(0, -1));
   }
 
   async stop(): Promise<void> {
     this.#assertRuns(await this.#status());
-    this.#holds = true;
     await this.#ask('stopCapture', { timeoutMs: this.#times.longestMs });
   }
 
   async at(position: Position): Promise<void> {
     const { reachMs, longestMs } = this.#times;
-    this.#holds = true;
     const report = await this.#ask<HoldReport>('holdAt', { position, timeoutMs: longestMs });
     this.#held = report.held;
     const notHeld = Object.entries(report.notHeld).map(([lane, why]) => `${lane}: ${why}`);
@@ -56,7 +57,8 @@ export class PipelineHold implements Hold {
   }
 
   #ask<T>(name: 'stopCapture' | 'holdAt', request: object): Promise<T> {
-    return this.#comparable(() => this.#retryingRotation(() => this.#inTime<T>(name, request)));
+    this.#toRelease.add(this.#id);
+    return this.#comparable(() => this.#retryingRotation(() => this.#inTime<T>(name, { ...request, id: this.#id })));
   }
 
   /** What is not reached in time, or not wanted any more, is released: then the update ends too. */
@@ -64,7 +66,7 @@ export class PipelineHold implements Hold {
     this.#signal.throwIfAborted();
     const update = await this.#handle.startUpdate<T, [object]>(name, { args: [request], waitForStage: 'ACCEPTED' });
     const end = AbortSignal.any([this.#signal, AbortSignal.timeout(this.#times.reachMs)]);
-    const release = () => void this.#handle.signal('releaseHold').catch(() => {});
+    const release = () => void this.#handle.signal('releaseHold', this.#id).catch(() => {});
     if (end.aborted) release();
     end.addEventListener('abort', release, { once: true });
     return update.result().finally(() => end.removeEventListener('abort', release));
@@ -81,12 +83,12 @@ export class PipelineHold implements Hold {
 
   /** Nothing of what was done is left to be undone. */
   get isLetGo(): boolean {
-    return !this.#holds;
+    return this.#toRelease.size === 0;
   }
 
   async release(): Promise<void> {
-    if (this.#holds) await this.#handle.signal('releaseHold');
-    this.#holds = false;
+    if (!this.isLetGo) await this.#handle.signal('releaseHold', ...this.#toRelease);
+    this.#toRelease.clear();
   }
 
   #status(): Promise<Status> {
@@ -119,8 +121,6 @@ export class PipelineHold implements Hold {
       return await ask();
     } catch (error) {
       if (!(error instanceof WorkflowUpdateFailedError)) throw error;
-      // whatever is held now is somebody else's
-      this.#holds &&= isRotating(error);
       throw new NotComparable(`Pipeline ${this.#pipeline} refused to be held: ${error.cause?.message ?? error.message}. See ./sluice status, and run verify again later.`, { cause: error });
     }
   }

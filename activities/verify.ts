@@ -1,9 +1,10 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
-import { WorkflowNotFoundError } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { NotComparable } from '../connectors/verification/not-comparable.ts';
 import { verifyPipeline } from '../connectors/verification/verify-pipeline.ts';
-import { notComparable, notLetGo, type Verification } from '../core/verification.ts';
+import { holdIds, notComparable, notLetGo, type Verification } from '../core/verification.ts';
+import { pipelineWorkflowId } from '../core/workflow-names.ts';
 import { failureOf } from './failures.ts';
 import { PipelineHold } from './pipeline-hold.ts';
 import type { Runtime } from './runtime.ts';
@@ -29,11 +30,14 @@ export async function verify(runtime: Pick<Runtime, 'config' | 'definition'>, { 
   const stop = () => end.abort(new CancelledFailure('verify was asked to stop'));
   context.cancellationSignal.addEventListener('abort', stop, { once: true });
   let phase = 'beginning';
-  const beat = setInterval(() => context.heartbeat({ phase }), 500);
   // an attempt whose worker was killed, or that could not reach Temporal, has undone nothing
-  const hold = new PipelineHold(client, { pipeline, times: { reachMs, longestMs }, holds: context.info.attempt > 1, signal: end.signal });
+  const { attempt, workflowExecution, heartbeatDetails } = context.info;
+  const ids = holdIds(workflowExecution!.runId, attempt);
+  const tell = () => context.heartbeat({ phase, hold: ids.at(-1) } satisfies Told);
+  const beat = setInterval(tell, 500);
+  const hold = new PipelineHold(client, { pipeline, times: { reachMs, longestMs }, ids, signal: end.signal });
   try {
-    // of the attempt before
+    await letGoOfEarlierRelease(client, pipeline, heartbeatDetails as Told | undefined);
     await hold.release();
     return await verifyPipeline({
       pipeline: runtime.definition(pipeline).pipeline,
@@ -43,7 +47,7 @@ export async function verify(runtime: Pick<Runtime, 'config' | 'definition'>, { 
       signal: end.signal,
       onPhase: (now) => {
         phase = now;
-        context.heartbeat({ phase });
+        tell();
       },
     });
   } catch (error) {
@@ -54,6 +58,17 @@ export async function verify(runtime: Pick<Runtime, 'config' | 'definition'>, { 
     clearInterval(beat);
     context.cancellationSignal.removeEventListener('abort', stop);
   }
+}
+
+/** What an attempt tells the next one: `hold` is the id of its own. Release 0.1.0 told a `state`, and no id. */
+type Told = { readonly phase: string; readonly hold?: string | undefined; readonly state?: object };
+
+/** What is held without an id, if the attempt before was of a release that knew none. At first that paused the capture beside it. */
+async function letGoOfEarlierRelease(client: Client, pipeline: string, told: Told | undefined): Promise<void> {
+  if (told === undefined || told.hold !== undefined) return;
+  const workflow = client.workflow.getHandle(pipelineWorkflowId(pipeline));
+  await workflow.signal('releaseHold');
+  if (told.state) await workflow.signal('resumeLane', 'capture');
 }
 
 function stillHeld(known: Error, pipeline: string, longestMs: number): ApplicationFailure {

@@ -36,6 +36,14 @@ export type Texts = Readonly<Record<string, string | null>>;
 /** Failure type of a verification that could not be made. */
 export const notComparable = 'NotComparable';
 
+/**
+ * What the first attempts of one verify workflow's run hold the pipeline by, in their order. Each has an id of its own: the
+ * next one releases it for good, whatever the one before still has on its way.
+ */
+export function holdIds(runId: string, attempts: number): readonly string[] {
+  return Array.from({ length: attempts }, (_, index) => `${runId}/${index + 1}`);
+}
+
 /** Failure type of an attempt that could not let the pipeline go: the next one does that first. */
 export const notLetGo = 'NotLetGo';
 

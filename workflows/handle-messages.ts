@@ -3,7 +3,7 @@ import { condition, isCancellation, patched, setHandler } from '@temporalio/work
 import type { Description } from '../activities/steps.ts';
 import { origin, toPosition, type Position } from '../core/position.ts';
 import { described } from './described.ts';
-import { beginHold, holdReport, isSettled, type Hold } from './hold.ts';
+import { beginHold, holdReport, isSettled, withReleased, type Hold } from './hold.ts';
 import { drain, holdAt, pause, pauseLane, releaseHold, reload, resume, resumeLane, rotatingFailure, status, stopCapture, type HoldReport, type HoldRequest, type StopRequest } from './messages.ts';
 import type { PipelineRun } from './pipeline-run.ts';
 
@@ -40,7 +40,12 @@ export function handleMessages(run: PipelineRun): void {
     if (name === 'capture' && run.state === 'parked') run.move('resume');
     run.publish();
   });
-  setHandler(releaseHold, () => {
+  setHandler(releaseHold, (...ids) => {
+    if (ids.length > 0 && patched('a hold is released by its id')) {
+      run.released = withReleased(run.released, ids);
+      if (ids.some((id) => id === run.hold?.id)) run.release();
+      return;
+    }
     // whoever compared when the drain began still says that it has ended: the lanes are on their way to another position
     if (run.draining && patched('a drain is no hold to release')) return;
     run.release();
@@ -59,8 +64,8 @@ function letGo(run: PipelineRun, name: string): void {
 }
 
 /** Lanes follow the capture within milliseconds: without this they would be past any position that is chosen now. */
-async function holdCapture(run: PipelineRun, { timeoutMs }: StopRequest): Promise<void> {
-  const hold: Hold = { ...beginHold(undefined, [], Date.now() + timeoutMs), captureHeld: true };
+async function holdCapture(run: PipelineRun, { id, timeoutMs }: StopRequest): Promise<void> {
+  const hold: Hold = { ...beginHold(undefined, [], Date.now() + timeoutMs), id, captureHeld: true };
   run.hold = hold;
   keepInTime(run, hold);
   run.moveLane('capture', 'hold');
@@ -74,10 +79,10 @@ async function holdCapture(run: PipelineRun, { timeoutMs }: StopRequest): Promis
   throw invalid(`the capture of ${run.name} is ${state}`);
 }
 
-async function holdLanes(run: PipelineRun, { position, lanes, timeoutMs }: HoldRequest): Promise<HoldReport> {
+async function holdLanes(run: PipelineRun, { id, position, lanes, timeoutMs }: HoldRequest): Promise<HoldReport> {
   const names = lanes ?? run.lanes.map(({ name }) => name);
   const { captureHeld = false } = run.hold ?? {};
-  return reach(run, { ...beginHold(position, names, Date.now() + timeoutMs), captureHeld });
+  return reach(run, { ...beginHold(position, names, Date.now() + timeoutMs), id, captureHeld });
 }
 
 /** Every lane of the hold is told where to stop. Returns as soon as each is there or cannot be. */
@@ -176,25 +181,33 @@ function known(run: PipelineRun, name: unknown, signal: string): name is string 
   return false;
 }
 
-function assertCanStop(run: PipelineRun, { timeoutMs }: StopRequest): void {
+function assertCanStop(run: PipelineRun, { id, timeoutMs }: StopRequest): void {
   assertRuns(run, 'held');
+  assertMayBegin(run, id);
   assertTime(timeoutMs);
   if (run.hold) throw invalid(`${run.name} is held already; release that hold first (signal releaseHold)`);
   const { state } = run.part('capture');
   if (state !== 'running') throw invalid(`the capture of ${run.name} is ${state}`);
 }
 
+/** Of one task, a workflow hears of signals before updates, whichever was sent first. */
+function assertMayBegin(run: PipelineRun, id: string | undefined): void {
+  if (id !== undefined && run.released.includes(id)) throw invalid(`this hold of ${run.name} was released before it began`);
+}
+
 function assertTime(timeoutMs: number): void {
   if (!(Number.isFinite(timeoutMs) && timeoutMs > 0)) throw invalid(`timeoutMs ${timeoutMs} is not a positive number`);
 }
 
-function assertCanHold(run: PipelineRun, { position, lanes, timeoutMs }: HoldRequest): void {
+function assertCanHold(run: PipelineRun, { id, position, lanes, timeoutMs }: HoldRequest): void {
   assertRuns(run, 'held');
+  assertMayBegin(run, id);
   toPosition(position);
   assertTime(timeoutMs);
   const unknown = lanes?.filter((name) => !run.lanes.some((lane) => lane.name === name)) ?? [];
   if (unknown.length > 0) throw invalid(`${run.name} has no lane ${unknown.join(', ')}; its lanes are ${run.lanes.map(({ name }) => name).join(', ')}`);
   if (run.hold?.position !== undefined) throw invalid(`${run.name} is held at ${run.hold.position} already; release that hold first (signal releaseHold)`);
+  if (run.hold && run.hold.id !== id) throw invalid(`the capture of ${run.name} is held already; release that hold first (signal releaseHold)`);
 }
 
 function assertRuns(run: PipelineRun, verb: string): void {

@@ -3,6 +3,8 @@ import type { HoldReport } from './messages.ts';
 
 /** Lanes that are being brought to one position and kept there. Part of a run's memory. */
 export type Hold = {
+  /** Of whoever asked for it; missing if that was an earlier release, a person, or a drain. */
+  readonly id?: string | undefined;
   /** Missing while it is being chosen: only the capture stands still, so that no lane passes it meanwhile. */
   readonly position?: Position | undefined;
   /** The capture stands still for it. */
@@ -16,6 +18,14 @@ export type Hold = {
 
 export function beginHold(position: Position | undefined, lanes: readonly string[], deadlineMs: number): Hold {
   return { position, deadlineMs, waiting: Object.fromEntries(lanes.map((lane) => [lane, true as const])), held: {}, notHeld: {} };
+}
+
+/** More than can still be asked for late. */
+const mostReleased = 32;
+
+/** The ids of holds that are over, newest last: what was asked for before its release may be heard of only after it. */
+export function withReleased(before: readonly string[], ids: readonly string[]): readonly string[] {
+  return [...before.filter((id) => !ids.includes(id)), ...ids].slice(-mostReleased);
 }
 
 export function isSettled(hold: Hold): boolean {

@@ -11,8 +11,11 @@ export const resume = defineSignal('resume');
 /** Input: a lane's name, or `capture`. */
 export const pauseLane = defineSignal<[string]>('pauseLane');
 export const resumeLane = defineSignal<[string]>('resumeLane');
-/** Leaves a drain alone. */
-export const releaseHold = defineSignal('releaseHold');
+/**
+ * Input: ids of holds, which end, or never begin if they are asked for by an update that comes late. Without any, whatever
+ * is held goes on; that leaves a drain alone.
+ */
+export const releaseHold = defineSignal<string[]>('releaseHold');
 
 /** Ends a hold, stops the capture, lets every lane apply what was captured, and ends in `paused`. */
 export const drain = defineUpdate<HoldReport>('drain');
@@ -29,6 +32,8 @@ export const holdAt = defineUpdate<HoldReport, [HoldRequest]>('holdAt');
 export const status = defineQuery<WorkflowStatus>('status');
 
 export type StopRequest = {
+  /** What `releaseHold` ends it by, so that nobody else's does; never used again after that. */
+  readonly id?: string;
   /** From the beginning to the end, whatever happens. */
   readonly timeoutMs: number;
 };

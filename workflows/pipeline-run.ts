@@ -14,6 +14,7 @@ export type Memory = {
   readonly parts: Readonly<Record<string, PartMemory>>;
   readonly description?: Description | undefined;
   readonly hold?: Hold | undefined;
+  readonly released?: readonly string[];
   readonly notes: readonly string[];
   readonly error?: string | undefined;
   readonly startedMs: number;
@@ -31,6 +32,8 @@ export class PipelineRun {
   state: PipelineState;
   description: Description | undefined;
   hold: Hold | undefined;
+  /** Ids of holds that are over, or must not begin. */
+  released: readonly string[];
   error: string | undefined;
   notes: readonly string[];
   /** The run is over as soon as nothing runs: a fresh one continues. */
@@ -52,6 +55,7 @@ export class PipelineRun {
     this.#published = memory?.state;
     this.description = memory?.description;
     this.hold = memory?.hold;
+    this.released = memory?.released ?? [];
     this.error = memory?.error;
     this.notes = memory?.notes ?? [];
     this.spooling = memory?.spooling ?? false;
@@ -59,8 +63,8 @@ export class PipelineRun {
   }
 
   memory(): Memory {
-    const { state, description, hold, notes, error, spooling } = this;
-    return { state, description, hold, notes, error, spooling, parts: Object.fromEntries(this.#parts), startedMs: this.#startedMs };
+    const { state, description, hold, released, notes, error, spooling } = this;
+    return { state, description, hold, released, notes, error, spooling, parts: Object.fromEntries(this.#parts), startedMs: this.#startedMs };
   }
 
   get lanes(): readonly Part[] {

@@ -1,13 +1,13 @@
 import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import { notComparable } from '../../core/verification.ts';
+import { notComparable, notLetGo } from '../../core/verification.ts';
 import type { HoldReport } from '../../workflows/messages.ts';
 import { at, laneState, lanes, refused, RunningPipeline, Stage, waited } from '../orchestration/stage.ts';
 
 /** What a recorded history contains. Each returns the run ids whose histories are kept. */
 export type Scenario = (address: string) => Promise<readonly unknown[]>;
 
-export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'stopped-capture': stoppedCapture, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared };
+export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared };
 
 async function pauseAndLanes(address: string): Promise<readonly unknown[]> {
   const stage = quick();
@@ -116,6 +116,27 @@ async function stoppedCapture(address: string): Promise<readonly unknown[]> {
   await pipeline.until(({ state }) => state === 'paused');
   const first = await pipeline.client.workflow.getHandle(pipeline.handle.workflowId, runId).fetchHistory();
   return [first, await pipeline.handle.fetchHistory()];
+}
+
+/** A hold that a release of another leaves alone, and one that was released before. Then a comparison whose attempts all let nothing go. */
+async function namedHold(address: string): Promise<readonly unknown[]> {
+  const stage = quick();
+  await using pipeline = await RunningPipeline.start(stage, address);
+  const { handle } = pipeline;
+  const hold = (id: string) => handle.executeUpdate<void, [object]>('stopCapture', { args: [{ id, timeoutMs: 30_000 }] });
+  await pipeline.until(() => stage.running.size === 4);
+  await hold('one/1');
+  await handle.signal('releaseHold', 'two/1');
+  const held = handle.executeUpdate<HoldReport, [object]>('holdAt', { args: [{ id: 'one/1', position: at(200), timeoutMs: 30_000 }] });
+  await pipeline.until(({ capture }) => capture.state === 'running' && stage.running.size === 4);
+  stage.lsn = 200;
+  await held;
+  await handle.signal('releaseHold', 'one/1');
+  await hold('two/1').catch(() => {});
+  await pipeline.until(({ capture }) => capture.state === 'running' && stage.running.size === 4);
+  const other = quick();
+  other.beside = { verify: async () => Promise.reject(ApplicationFailure.create({ message: 'it could not be told to go on', type: notLetGo })) };
+  return [await handle.fetchHistory(), ...(await beside(address, other, 'verify', [{ name: other.name }]))];
 }
 
 function quick(): Stage {

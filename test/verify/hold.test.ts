@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { Context } from '@temporalio/activity';
 import { PipelineHold } from '../../activities/pipeline-hold.ts';
@@ -31,7 +32,7 @@ async function open({ reachMs = 20_000, longestMs = 60_000 } = {}) {
   const running = await RunningPipeline.start(stage, services().temporalAddress);
   await running.until(({ state }) => state === 'running');
   const comparison = new AbortController();
-  const another = () => new PipelineHold(running.client, { pipeline: stage.name, times: { reachMs, longestMs }, holds: false, signal: comparison.signal });
+  const another = () => new PipelineHold(running.client, { pipeline: stage.name, times: { reachMs, longestMs }, ids: [randomUUID()], signal: comparison.signal });
   return { stage, running, comparison, hold: another(), another, [Symbol.asyncDispose]: () => running[Symbol.asyncDispose]() };
 }
 
@@ -116,10 +117,11 @@ describe('holding a pipeline that streams', () => {
 
   test('lanes that a drain, or a resume, let go before everything was compared are not compared', async () => {
     await using place = await open();
-    const { stage, running, hold } = place;
+    const { stage, running } = place;
     for (const letGo of [() => running.handle.signal('resume'), () => running.handle.executeUpdate('drain')]) {
       await running.handle.signal('resume');
       await running.until(({ state, capture, lanes: now }) => [state, capture.state, ...now.map((lane) => lane.state)].every((each) => each === 'running'));
+      const hold = place.another();
       await hold.stop();
       await hold.at(at(stage.lsn + 3));
       await hold.kept();

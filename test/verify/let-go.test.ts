@@ -1,4 +1,5 @@
-import { Client as TemporalClient, Connection, defaultGrpcRetryOptions, makeGrpcRetryInterceptor } from '@temporalio/client';
+import { Context } from '@temporalio/activity';
+import { Client as TemporalClient, Connection, defaultGrpcRetryOptions, makeGrpcRetryInterceptor, type WorkflowHandle } from '@temporalio/client';
 import { Client as PostgresClient } from 'pg';
 import { expect, test } from 'vitest';
 import { verify } from '../../activities/verify.ts';
@@ -10,7 +11,7 @@ import { parseConfig } from '../../core/config.ts';
 import { resolve } from '../../core/define/resolve.ts';
 import engagement from '../../pipelines/engagement.ts';
 import { services, throwAwayDatabase } from '../embedded/services.ts';
-import { RunningPipeline, Stage } from '../orchestration/stage.ts';
+import { at, RunningPipeline, Stage } from '../orchestration/stage.ts';
 
 const soonMs = 20_000;
 const soon = { timeoutMs: soonMs, everyMs: 20, signal: new AbortController().signal };
@@ -32,14 +33,17 @@ async function open() {
   const stage = new Stage();
   const runtime = { config: parseConfig(environment), definition: () => ({ pipeline: { ...resolve(engagement, environment), name: stage.name }, hash: '' }) };
   const failures: Error[] = [];
+  const before = { first: async () => {} };
   let whenFailed = async () => {};
   stage.beside = {
-    verify: (input) =>
-      verify(runtime, input, new TemporalClient({ connection })).catch(async (error: Error) => {
+    verify: async (input) => {
+      if (Context.current().info.attempt === 1) await before.first();
+      return verify(runtime, input, new TemporalClient({ connection })).catch(async (error: Error) => {
         failures.push(error);
         await whenFailed();
         throw error;
-      }),
+      });
+    },
   };
   const running = stack.use(await RunningPipeline.start(stage, services().temporalAddress));
   await running.until(({ state: now }) => now === 'running' && stage.running.size === 4, soonMs);
@@ -47,19 +51,29 @@ async function open() {
     way.set({ tag: 'pass' });
     await until('Temporal to answer', async () => Boolean(await connection.workflowService.getSystemInfo({})), soon);
   };
+  const begin = () => running.client.workflow.start('verify', { workflowId: `verify/${stage.name}`, taskQueue: stage.taskQueue, args: [{ name: stage.name }] });
+  const failureOf = (handle: WorkflowHandle) => handle.result().then(() => undefined, (error: Error) => error.cause as Error);
   return {
     running,
     failures,
+    /** The first attempt is of another release, and its worker is killed when it has done this. */
+    async compareAfter(first: () => Promise<void>) {
+      before.first = async () => {
+        await first();
+        throw new Error('its worker was killed');
+      };
+      return failureOf(await begin());
+    },
     /** The way to Temporal breaks when the capture is stopped; `mended`: as soon as the attempt has failed. */
     async compare(mended: boolean) {
       whenFailed = mended ? back : async () => {};
       await gate.query('begin; lock table sluice.shard in access exclusive mode');
-      const handle = await running.client.workflow.start('verify', { workflowId: `verify/${stage.name}`, taskQueue: stage.taskQueue, args: [{ name: stage.name }] });
+      const handle = await begin();
       await running.until(({ capture }) => capture.state === 'held' && !stage.running.has('capture'), soonMs);
       await until('the comparison to wait for the gate', async () => (await state.query('select from pg_locks where not granted')).rowCount === 1, soon);
       way.down();
       await gate.query('commit');
-      return handle.result().then(() => undefined, (error: Error) => error.cause as Error);
+      return failureOf(handle);
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
@@ -80,4 +94,16 @@ test('if no attempt can, the workflow itself does', async () => {
   expect(failure?.message).toMatch(/could not be told to go on/);
   expect(place.failures).toHaveLength(3);
   await place.running.until(({ capture }) => capture.state === 'running', soonMs);
+});
+
+test('what an attempt of release 0.1.0 paused or held goes on with the next one', async () => {
+  await using place = await open();
+  const { handle } = place.running;
+  const failure = await place.compareAfter(async () => {
+    Context.current().heartbeat({ phase: 'holding every lane', state: { stopped: false, held: false } });
+    await handle.signal('pauseLane', 'capture');
+    await handle.executeUpdate('holdAt', { args: [{ position: at(100), timeoutMs: 600_000 }] });
+  });
+  expect(failure?.message).toMatch(/was never loaded/);
+  await place.running.until(({ capture, lanes }) => [capture, ...lanes].every(({ state }) => state === 'running'), soonMs);
 });
