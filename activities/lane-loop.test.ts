@@ -167,6 +167,26 @@ describe('a lane', () => {
     expect(performance.now() - startedAt).toBeLessThan(2_000);
   });
 
+  test.each([
+    { rows: 20_000, times: 4 },
+    { rows: 19_999, times: 1 },
+  ])('gathers $times times as long when $rows rows came in the time', async ({ rows, times }) => {
+    let nowMs = 0;
+    const clock = { ...systemClock, steady: () => nowMs, after: (ms: number, then: () => void) => systemClock.after(0, () => void ((nowMs += ms), then())) };
+    await append(1);
+    const [segment] = builder.segments;
+    const reads: number[] = [];
+    const fast: LaneLoop['log'] = {
+      async read() {
+        reads.push(nowMs);
+        return [nowMs === 0 ? segment! : { ...segment!, batches: segment!.batches.map((batch) => ({ ...batch, rows })) }];
+      },
+      release: () => {},
+    };
+    await run({ log: fast, gatherMs: 100, clock, onApplied: () => void (reads.length > 1 && stop.abort()) });
+    expect(reads).toEqual([0, ...Array.from({ length: times + 1 }, (_, index) => index * 100)]);
+  });
+
   test('an emptied destination is a sentence for a person, or is rebuilt where that is possible', async () => {
     await append(2);
     sink.fence = undefined;

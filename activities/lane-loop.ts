@@ -16,7 +16,10 @@ export type LaneLoop = ApplyAround & {
   readonly log: Pick<SegmentLog, 'read' | 'release'>;
   /** Apply nothing above this, and end there. */
   readonly until?: Position | undefined;
-  /** The shortest time from one apply's beginning to the next one's while the stream is live: segments come together in it. */
+  /**
+   * The shortest time from one apply's beginning to the next one's while the stream is live: segments come together in it.
+   * Up to `longestGathering` times as long if very much comes, for whoever writes so much saves by writing seldom.
+   */
   readonly gatherMs: number;
   /** About how many rows one apply takes. */
   readonly maxRows: number;
@@ -40,7 +43,7 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
   for (;;) {
     loop.onFence(fence);
     if (until !== undefined && fence >= until) return fence === until ? 'held' : 'past';
-    const segments = signal.aborted ? [] : await nextSegments(loop, fence, begunMs + loop.gatherMs);
+    const segments = signal.aborted ? [] : await nextSegments(loop, fence, begunMs);
     if (segments instanceof ConfigurationError) {
       fence = await rebuilt(loop, fence, segments);
       continue;
@@ -67,20 +70,26 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
 }
 
 /** Empty when the signal aborts first; an error if what follows the fence is not to be had from the spool (I4). */
-async function nextSegments(loop: LaneLoop, fence: Position, gatherUntilMs: number): Promise<readonly Segment[] | ConfigurationError> {
-  const { log, until, maxRows, clock, signal } = loop;
+async function nextSegments(loop: LaneLoop, fence: Position, begunMs: number): Promise<readonly Segment[] | ConfigurationError> {
+  const { log, until, gatherMs, maxRows, clock, signal } = loop;
   let segments = await segmentsAfter(loop, fence);
-  if (segments instanceof ConfigurationError) return segments;
-  const isBehind = segments.reduce((rows, segment) => rows + rowsAfter(segment), 0) >= maxRows / 2;
-  const gatherMs = gatherUntilMs - clock.steady();
-  if (segments.length > 0 && gatherMs > 0 && !isBehind && until === undefined) {
-    await pause(clock, gatherMs, signal);
+  for (let times = 1; times <= longestGathering && until === undefined; times++) {
+    if (segments instanceof ConfigurationError || segments.length === 0) break;
+    const rows = segments.reduce((sum, segment) => sum + rowsAfter(segment), 0);
+    if (rows >= maxRows / 2 || (times > 1 && rows < muchRows)) break;
+    const restMs = begunMs + times * gatherMs - clock.steady();
+    if (restMs <= 0) continue;
+    await pause(clock, restMs, signal);
     if (signal.aborted) return [];
     log.release(segments);
     segments = await segmentsAfter(loop, fence);
   }
   return until === undefined || segments instanceof ConfigurationError ? segments : segments.filter(({ header }) => header.from < until);
 }
+
+const longestGathering = 4;
+/** In one gathering time. */
+const muchRows = 20_000;
 
 async function segmentsAfter({ pipeline, name, log, maxRows, signal }: LaneLoop, fence: Position): Promise<readonly Segment[] | ConfigurationError> {
   const restored = `Was the destination restored to an earlier time? Restore it to a later one and type ./sluice resume ${pipeline} --lane ${name}, or start over. ${loadAnew(pipeline)}`;

@@ -21,7 +21,7 @@ export async function receiveBare(options: { url: string; slot: string; publicat
         if (kind === Message.insert) rows++;
         else if (kind === Message.logical && bytes.compare(wanted, 0, wanted.length, start + 10, start + 10 + wanted.length) === 0) done.resolve();
       },
-      serverEnd() {},
+      server() {},
     },
   });
   try {

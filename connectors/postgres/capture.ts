@@ -15,6 +15,7 @@ import { ConfigurationError } from '../sink.ts';
 import type { Appender, SegmentLog } from '../spool/segment-log.ts';
 import { classifyPostgresError } from './errors.ts';
 import { LanePace } from './lane-pace.ts';
+import { Linger } from './linger.ts';
 import { PgoutputDecoder } from './pgoutput/decoder.ts';
 import { SegmentWriter } from './segment-writer.ts';
 import type { Confirmed, ShardState } from './shard-state.ts';
@@ -108,8 +109,7 @@ class Capture {
   #stream!: SourceStream;
   /** Not yet when the first messages come. */
   #pressure: BackPressure | undefined;
-  /** Takes the timer back. */
-  #linger: (() => void) | undefined;
+  readonly #linger: Linger;
   #events = 0;
   #segments = 0;
   #position: Position;
@@ -121,6 +121,7 @@ class Capture {
     this.#source = source;
     this.#position = options.start;
     this.#room = new SpoolRoom(options.log, options.pipeline.settings);
+    this.#linger = new Linger(options.clock, options.pipeline.settings.lingerMs, { rows: () => this.#assembler.rows, cut: () => this.#cutAtTransactionEnd() });
     this.#pace = new LanePace((fence) => options.log.bytesAfter(fence));
     this.#writer = new SegmentWriter(options.log, {
       onAppended: (segments) => this.#appended(segments),
@@ -162,7 +163,10 @@ class Capture {
     this.#confirmation.spooled(streamEnd.position, streamEnd.endLsn);
     this.#stream = await this.#source.stream(parsePosition(tail.to).lsn, catalog.binary, {
       message: (bytes, start, end, walHigh, walLow) => this.#message(bytes, start, end, walHigh, walLow),
-      serverEnd: (high, low) => this.#confirmation.serverEnd(high, low),
+      server: (endHigh, endLow, timeHigh, timeLow) => {
+        this.#confirmation.serverEnd(endHigh, endLow);
+        this.#linger.serverTime(timeHigh, timeLow);
+      },
     });
 
     this.#pressure = new BackPressure(this.#options.clock, this.#stream, () => this.#isTooMuch());
@@ -176,7 +180,7 @@ class Capture {
       return this.#result(reason);
     } finally {
       for (const end of timers) end();
-      this.#linger?.();
+      this.#linger.end();
       this.#pressure?.end();
       signal.removeEventListener('abort', stop);
       this.#stream.close();
@@ -195,11 +199,10 @@ class Capture {
   #message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {
     this.#decoder.message(bytes, start, end, walHigh, walLow);
     killPoint('capture/received');
-    if (this.#linger === undefined && this.#assembler.ready) this.#linger = this.#options.clock.after(this.#options.pipeline.settings.lingerMs, () => this.#cutAtTransactionEnd());
+    if (!this.#linger.running && this.#assembler.ready) this.#linger.begin(this.#assembler.commitTime);
   }
 
   #cutAtTransactionEnd(): void {
-    this.#linger = undefined;
     try {
       if (this.#assembler.ready) this.#emit(this.#assembler.cut());
       // a transaction is coming in: its end arms the timer again
@@ -213,8 +216,7 @@ class Capture {
     const segment = openSegment(encodeSegment(assembled, (size) => this.#options.log.allocate(size)), { verify: false });
     this.#assembler.release();
     this.#decoder.cutDone();
-    this.#linger?.();
-    this.#linger = undefined;
+    this.#linger.end();
     if (assembled.endLsn !== undefined) this.#endLsns.set(segment.header.seq, assembled.endLsn);
     this.#writer.push(segment);
     this.#pressure?.balance();

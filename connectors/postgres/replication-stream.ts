@@ -20,8 +20,8 @@ export type ReplicationOptions = {
 export type ReplicationTarget = {
   /** A pgoutput message in [start, end); its WAL start as high and low word. The bytes are reused afterwards. */
   message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void;
-  /** The server's end of WAL, from every message it sends. */
-  serverEnd(high: number, low: number): void;
+  /** With every message, before it: the server's end of WAL, and its clock in microseconds since 2000, as high and low word. */
+  server(endHigh: number, endLow: number, timeHigh: number, timeLow: number): void;
 };
 
 /** What Postgres writes as text must not depend on the server's settings, and the stream's be the same as a load's. */
@@ -155,11 +155,11 @@ export class ReplicationStream {
   #copyData(bytes: Buffer, start: number, end: number, target: ReplicationTarget): void {
     if (bytes[start] === 0x77) {
       // XLogData: start of the WAL data, end of WAL on the server, time, payload
-      target.serverEnd(int32(bytes, start + 9) >>> 0, int32(bytes, start + 13) >>> 0);
+      target.server(int32(bytes, start + 9) >>> 0, int32(bytes, start + 13) >>> 0, int32(bytes, start + 17), int32(bytes, start + 21) >>> 0);
       target.message(bytes, start + 25, end, int32(bytes, start + 1) >>> 0, int32(bytes, start + 5) >>> 0);
     } else if (bytes[start] === 0x6b) {
       // keepalive: end of WAL, time, whether an answer is wanted at once
-      target.serverEnd(int32(bytes, start + 1) >>> 0, int32(bytes, start + 5) >>> 0);
+      target.server(int32(bytes, start + 1) >>> 0, int32(bytes, start + 5) >>> 0, int32(bytes, start + 9), int32(bytes, start + 13) >>> 0);
       if (bytes[start + 17] === 1) this.#sendStatus(false);
     }
   }

@@ -97,6 +97,11 @@ export class SegmentAssembler {
     return !this.#open && this.#transactions.count > 0;
   }
 
+  /** Of the newest transaction, microseconds since 1970. */
+  get commitTime(): number {
+    return this.#commitTime;
+  }
+
   get inTransaction(): boolean {
     return this.#open;
   }

@@ -7,8 +7,11 @@ export type Event = { readonly position: string; readonly op: string; readonly k
 /** The JSON of a body, which may be compressed (zstd). Throws if it is not what it seems, or more than a body may have. */
 export function unpack(body: Uint8Array): Buffer {
   const { buffer, byteOffset, byteLength } = body;
-  const isCompressed = magic.every((byte, index) => body[index] === byte);
-  return isCompressed ? zstdDecompressSync(body, { maxOutputLength: maxBodyBytes, chunkSize: 3 << 20 }) : Buffer.from(buffer, byteOffset, byteLength);
+  return isCompressed(body) ? zstdDecompressSync(body, { maxOutputLength: maxBodyBytes, chunkSize: 3 << 20 }) : Buffer.from(buffer, byteOffset, byteLength);
+}
+
+export function isCompressed(body: Uint8Array): boolean {
+  return magic.every((byte, index) => body[index] === byte);
 }
 
 export function isList(json: Buffer): boolean {

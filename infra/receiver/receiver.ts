@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import { TooLarge, withBody } from './body.ts';
-import { eventsIn, isList, unpack } from './message.ts';
+import { isCompressed, isList } from './message.ts';
 import { SignatureCheck } from './signature.ts';
 import type { ReceiverStore } from './store.ts';
 
@@ -46,21 +46,13 @@ async function accept(store: ReceiverStore, key: Buffer, request: IncomingMessag
     await withBody(request, (chunk) => signature.update(chunk), (body) => {
       const id = signature.verifiedId();
       if (id === undefined) return send(response, 401, { error: 'the signature does not fit' });
-      const json = unpacked(body);
-      if (!json || !isList(json)) return send(response, 400, { error: 'the body is not a list' });
-      return send(response, 200, { accepted: store.accept(id, body, eventsIn(json)) });
+      // what is in a compressed one is seen when somebody asks: its sender is known by the signature
+      if (!isCompressed(body) && !isList(body)) return send(response, 400, { error: 'the body is not a list' });
+      return send(response, 200, { accepted: store.accept(id, body) });
     });
   } catch (error) {
     if (!(error instanceof TooLarge)) throw error;
     send(response, 413, { error: error.message });
-  }
-}
-
-function unpacked(body: Buffer): Buffer | undefined {
-  try {
-    return unpack(body);
-  } catch {
-    return undefined;
   }
 }
 

@@ -12,7 +12,6 @@ import { Tally } from '../../core/dead-letters/tally.ts';
 import type { Pipeline, Settings } from '../../core/pipeline.ts';
 import { position, type Position } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
-import { eventsIn } from '../../infra/receiver/message.ts';
 import { ReceiverStore } from '../../infra/receiver/store.ts';
 import engagement from '../../pipelines/engagement.ts';
 import { services, throwAwayClickhouse, throwAwayDatabase, throwAwayRedis } from '../embedded/services.ts';
@@ -49,7 +48,7 @@ export class LettersWorld implements AsyncDisposable {
       if (external.refuses && body.includes('"device":"poison"')) return response.writeHead(422).end('device: poison is none of ours\0');
       const id = String(request.headers['webhook-id']);
       posted.push({ id, body: body.toString() });
-      store.accept(id, body, eventsIn(body));
+      store.accept(id, body);
       return response.writeHead(200).end();
     });
     const { address } = stack.use(await listen(server));

@@ -46,7 +46,8 @@ function tuple({ columns }: ServerTable, row: TextRow): Buffer {
   return Buffer.concat([int16(columns.length), ...fields]);
 }
 
-function since2000(us: bigint): bigint {
+/** Microseconds as Postgres counts them, of those since 1970. */
+export function since2000(us: bigint): bigint {
   return us - 946_684_800_000_000n;
 }
 

@@ -3,7 +3,7 @@ import type { ReplicationTarget } from '../../connectors/postgres/replication-st
 import type { Source, SourceStream } from '../../connectors/postgres/source.ts';
 import { TransientError } from '../../connectors/transient-error.ts';
 import type { Lsn } from '../../core/position.ts';
-import { relationMessage, type ServerTable } from './pgoutput-writer.ts';
+import { relationMessage, since2000, type ServerTable } from './pgoutput-writer.ts';
 import type { SimulatedProcess } from './scheduler.ts';
 import type { Committed, SourceServer } from './source-server.ts';
 
@@ -100,7 +100,7 @@ export class Stream implements SourceStream {
     this.#sending = false;
     if (this.#over) return;
     const { random, target, server } = this.#options;
-    target.serverEnd(Number(server.walEnd >> 32n), Number(server.walEnd & 0xffffffffn));
+    target.server(...wordsOf(server.walEnd), ...wordsOf(since2000(server.nowUs)));
     try {
       for (let count = 1 + random.below(12); count > 0 && this.#transaction < this.#wal.length; count--) this.#send();
     } catch (error) {
@@ -155,8 +155,12 @@ export class Stream implements SourceStream {
   }
 
   #deliver(bytes: Buffer, walStart: Lsn): void {
-    this.#options.target.message(bytes, 0, bytes.length, Number(walStart >> 32n), Number(walStart & 0xffffffffn));
+    this.#options.target.message(bytes, 0, bytes.length, ...wordsOf(walStart));
   }
+}
+
+function wordsOf(value: bigint): [high: number, low: number] {
+  return [Number(value >> 32n), Number(value & 0xffffffffn)];
 }
 
 export function away(): Error {

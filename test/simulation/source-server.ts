@@ -70,6 +70,10 @@ export class SourceServer {
     return this.#walEnd;
   }
 
+  get nowUs(): bigint {
+    return BigInt(Math.trunc(this.#scheduler.nowMs * 1000));
+  }
+
   begin(): { commit: (changes: readonly Change[]) => void } {
     const open = { sinceMs: this.#scheduler.nowMs };
     this.#open.push(open);

@@ -213,7 +213,7 @@ describe('a planted difference is found and named', () => {
   test('receiver: a wrong value, a lost and an extra event', async () => {
     const what = 'external: events at receiver, folded by key';
     const { id } = await one(`select id::text from engagement_events where device is not null order by id desc limit 1`);
-    const send = (event: Record<string, unknown>) => world.receiver.accept(JSON.stringify(event), Buffer.from(JSON.stringify([event])), 1);
+    const send = (event: Record<string, unknown>) => world.receiver.accept(JSON.stringify(event), Buffer.from(JSON.stringify([event])));
     const line = (key: string) => [...world.receiver.folded('')].find((row) => row.key === key)!;
     const original = line(id);
     const next = () => `${original.position.slice(0, 31)}${(Number.parseInt(line(id).position.slice(31), 16) + 1).toString(16)}`;

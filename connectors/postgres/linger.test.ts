@@ -1,0 +1,82 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { Clock } from '../../core/clock.ts';
+import { Linger } from './linger.ts';
+
+describe('when a segment is cut', () => {
+  let nowMs: number;
+  let timers: { atMs: number; then: () => void }[];
+  let rows: number;
+  let cuts: number[];
+  const clock = {
+    steady: () => nowMs,
+    after(ms: number, then: () => void) {
+      const timer = { atMs: nowMs + ms, then };
+      timers.push(timer);
+      return () => void (timers = timers.filter((each) => each !== timer));
+    },
+  } as Clock;
+
+  beforeEach(() => {
+    nowMs = 0;
+    timers = [];
+    rows = 1;
+    cuts = [];
+  });
+
+  /** With so many rows a millisecond. */
+  function pass(ms: number, rate: number): void {
+    for (const end = nowMs + ms; nowMs < end; ) {
+      nowMs++;
+      rows += rate;
+      const due = timers.filter(({ atMs }) => atMs <= nowMs);
+      timers = timers.filter((timer) => !due.includes(timer));
+      for (const { then } of due) then();
+    }
+  }
+
+  const linger = () => new Linger(clock, 50, { rows: () => rows, cut: () => cuts.push(nowMs) });
+
+  const year2000Us = Date.UTC(2000, 0) * 1000;
+  /** On 1 January 2026. */
+  function begin(each: Linger, behindMs: number): void {
+    const committedUs = Date.UTC(2026, 0) * 1000;
+    const sent = BigInt(committedUs + behindMs * 1000 - year2000Us);
+    each.serverTime(Number(sent >> 32n), Number(sent & 0xffffffffn));
+    each.begin(committedUs);
+  }
+
+  test.each([
+    { behindMs: -20, cutMs: 50 },
+    { behindMs: 0, cutMs: 50 },
+    { behindMs: 200, cutMs: 50 },
+    { behindMs: 500, cutMs: 100 },
+    { behindMs: 1_400, cutMs: 300 },
+    { behindMs: 3_600_000, cutMs: 500 },
+  ])('$behindMs ms behind: after $cutMs ms', ({ behindMs, cutMs }) => {
+    begin(linger(), behindMs);
+    pass(1_000, 100);
+    expect(cuts).toEqual([cutMs]);
+  });
+
+  test('what is behind and gets nothing more is cut at once', () => {
+    begin(linger(), 10_000);
+    pass(120, 100);
+    expect(cuts).toEqual([]);
+    pass(1_000, 0);
+    expect(cuts).toEqual([200]);
+  });
+
+  test('a segment that was full earlier is not cut again, and the next one has its own time', () => {
+    const each = linger();
+    begin(each, 0);
+    pass(30, 1);
+    each.end();
+    expect(each.running).toBe(false);
+    pass(10, 1);
+    begin(each, 0);
+    begin(each, 10_000);
+    pass(1_000, 1);
+    expect(cuts).toEqual([90]);
+    expect(each.running).toBe(false);
+  });
+});

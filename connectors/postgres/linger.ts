@@ -1,0 +1,62 @@
+import type { Clock } from '../../core/clock.ts';
+
+/**
+ * When the running segment is cut. While the stream is live, `lingerMs` after its first transaction. But every segment
+ * costs a sync, and every lane a call; who is seconds behind gains nothing by tenths. So, as long as rows keep coming, a
+ * fifth of the delay, and half a second at most.
+ */
+export class Linger {
+  readonly #clock: Clock;
+  readonly #lingerMs: number;
+  readonly #rows: () => number;
+  readonly #cut: () => void;
+  #cancel: (() => void) | undefined;
+  #seenRows = 0;
+  #endsAt = 0;
+  #serverTimeHigh = 0;
+  #serverTimeLow = 0;
+
+  /** `rows`: how many the running segment has. */
+  constructor(clock: Clock, lingerMs: number, { rows, cut }: { readonly rows: () => number; readonly cut: () => void }) {
+    this.#clock = clock;
+    this.#lingerMs = lingerMs;
+    this.#rows = rows;
+    this.#cut = cut;
+  }
+
+  get running(): boolean {
+    return this.#cancel !== undefined;
+  }
+
+  /** With every message: the source's clock when it was sent, microseconds since 2000 as high and low word. */
+  serverTime(high: number, low: number): void {
+    this.#serverTimeHigh = high;
+    this.#serverTimeLow = low;
+  }
+
+  /** A transaction has ended that was committed at this time, microseconds since 1970, by the same clock. */
+  begin(commitTimeUs: number): void {
+    if (this.#cancel) return;
+    const behindMs = (this.#serverTimeHigh * 4294967296 + this.#serverTimeLow + year2000Us - commitTimeUs) / 1000;
+    this.#endsAt = this.#clock.steady() + Math.min(behindMs / 5, longestMs);
+    this.#wait();
+  }
+
+  /** The segment was cut. */
+  end(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  #wait(): void {
+    this.#seenRows = this.#rows();
+    this.#cancel = this.#clock.after(this.#lingerMs, () => {
+      if (this.#clock.steady() < this.#endsAt && this.#rows() > this.#seenRows) return this.#wait();
+      this.#cancel = undefined;
+      this.#cut();
+    });
+  }
+}
+
+const longestMs = 500;
+const year2000Us = 946_684_800_000_000;
