@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { type Appender, type SegmentLog } from '../connectors/spool/segment-log.ts';
 import { openSegmentLog } from '../connectors/spool/open-segment-log.ts';
-import { openState, type State } from '../connectors/postgres/state/state.ts';
+import { Listener } from '../connectors/postgres/state/listener.ts';
+import { openState, outboxChannel, type State } from '../connectors/postgres/state/state.ts';
 import type { Config, Environment } from '../core/config.ts';
 import { definitionHash } from '../core/define/definition-hash.ts';
 import { resolve } from '../core/define/resolve.ts';
@@ -21,10 +22,11 @@ export class Runtime {
   readonly config: Config;
   readonly state: State;
   readonly progress: Progress;
-  readonly bell: OutboxBell;
+  readonly bell = new OutboxBell();
   readonly seats = new Seats();
   readonly destinations: Destinations;
   readonly reachability: Reachability;
+  readonly #listener: Listener;
   readonly #environment: Environment;
   readonly #definitions = new Map<string, Definition>();
   readonly #logs = new Map<string, Promise<SegmentLog & Appender>>();
@@ -35,7 +37,7 @@ export class Runtime {
     this.reachability = reachability;
     this.state = openState(config.stateUrl);
     this.progress = new Progress(this.state);
-    this.bell = new OutboxBell(config.stateUrl);
+    this.#listener = new Listener(config.stateUrl, { [outboxChannel]: (pipeline) => this.bell.ring(pipeline) });
     this.destinations = new Destinations(config, this.state);
   }
 
@@ -67,7 +69,7 @@ export class Runtime {
 
   async close(): Promise<void> {
     this.reachability.stop();
-    await Promise.allSettled([this.progress.close(), this.bell.close(), this.destinations.close()]);
+    await Promise.allSettled([this.progress.close(), this.#listener.close(), this.destinations.close()]);
     await this.state.end().catch(() => {});
   }
 }
