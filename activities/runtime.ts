@@ -4,6 +4,7 @@ import { type Appender, type SegmentLog } from '../connectors/spool/segment-log.
 import { openSegmentLog } from '../connectors/spool/open-segment-log.ts';
 import { Listener } from '../connectors/postgres/state/listener.ts';
 import { openState, outboxChannel, type State } from '../connectors/postgres/state/state.ts';
+import { readStopped, stoppedChannel } from '../connectors/postgres/stopped-steps.ts';
 import type { Config, Environment } from '../core/config.ts';
 import { definitionHash } from '../core/define/definition-hash.ts';
 import { resolve } from '../core/define/resolve.ts';
@@ -14,6 +15,7 @@ import { OutboxBell } from './outbox-bell.ts';
 import { Progress } from './progress.ts';
 import type { Reachability } from './reachability.ts';
 import { Seats } from './seats.ts';
+import { StepStops } from './step-stops.ts';
 
 export type Definition = { readonly pipeline: Pipeline; readonly hash: string };
 
@@ -23,6 +25,7 @@ export class Runtime {
   readonly state: State;
   readonly progress: Progress;
   readonly bell = new OutboxBell();
+  readonly stops: StepStops;
   readonly seats = new Seats();
   readonly destinations: Destinations;
   readonly reachability: Reachability;
@@ -37,7 +40,8 @@ export class Runtime {
     this.reachability = reachability;
     this.state = openState(config.stateUrl);
     this.progress = new Progress(this.state);
-    this.#listener = new Listener(config.stateUrl, { [outboxChannel]: (pipeline) => this.bell.ring(pipeline) });
+    this.#listener = new Listener(config.stateUrl, { [outboxChannel]: (pipeline) => this.bell.ring(pipeline), [stoppedChannel]: () => void this.stops.ring() });
+    this.stops = new StepStops((runs) => readStopped(this.#listener, runs));
     this.destinations = new Destinations(config, this.state);
   }
 
