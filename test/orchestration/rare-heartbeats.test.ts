@@ -2,7 +2,7 @@ import { Context } from '@temporalio/activity';
 import { describe, expect, test } from 'vitest';
 import { Reachability } from '../../activities/reachability.ts';
 import { Runtime } from '../../activities/runtime.ts';
-import { runStep } from '../../activities/step.ts';
+import { runStep, watchStop } from '../../activities/step.ts';
 import { stopSteps } from '../../activities/stop-steps.ts';
 import { Proxy } from '../../chaos/proxy.ts';
 import { migrate } from '../../connectors/postgres/state/migrate.ts';
@@ -20,7 +20,7 @@ const soonMs = 2_000;
 const never = new AbortController().signal;
 
 /** A pipeline with rare heartbeats whose steps are framed as all are, and wait for their end. The worker hears of the state database on a way that can be cut. */
-async function open(options: { readonly input?: Partial<PipelineInput>; readonly toldThroughWay?: boolean } = {}) {
+async function open(options: { readonly input?: Partial<PipelineInput>; readonly toldThroughWay?: boolean; readonly loads?: boolean } = {}) {
   await using stack = new AsyncDisposableStack();
   const { url } = stack.use(await throwAwayDatabase());
   const { hostname, port } = new URL(url);
@@ -49,10 +49,20 @@ async function open(options: { readonly input?: Partial<PipelineInput>; readonly
       await waited(input.durationMs, signal);
       return 'asked';
     });
+  let loading = options.loads ?? false;
+  stage.loaded = !loading;
+  stage.load = async ({ number }) => {
+    const end = new AbortController();
+    const unwatch = watchStop(runtime, 'capture', number, () => end.abort());
+    if (loading) await waited(300_000, end.signal);
+    unwatch();
+    if (end.signal.aborted) throw new Error('the first load was asked to stop');
+  };
   const pipeline = stack.use(await RunningPipeline.start(stage, temporalAddress, options.input));
-  await pipeline.until(() => stage.running.size === 4);
+  await pipeline.until(() => (loading ? stage.loads === 1 : stage.running.size === 4));
   const owned = stack.move();
-  return { pipeline, stage, way, state, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  const letLoad = () => (loading = false);
+  return { pipeline, stage, way, state, letLoad, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 async function takes(work: Promise<unknown>): Promise<number> {
@@ -108,6 +118,17 @@ describe('E26: with a heartbeat each 10 s', () => {
     expect(await pausedIn(pipeline)).toBeLessThan(soonMs);
     const { rows } = await place.state.query<{ numbers: number[] }>('select array_agg(number order by number) as numbers from sluice.stopped_step group by run order by min(stopped_at)');
     expect(rows.map(({ numbers }) => numbers)).toEqual([[1, 2, 3, 4], [1, 2, 3]]);
+  });
+
+  test('nor does a first load, which is given up and begins anew', async () => {
+    await using place = await open({ loads: true });
+    const { pipeline, stage } = place;
+    expect(await pausedIn(pipeline)).toBeLessThan(soonMs);
+    const given = stage.loads;
+    place.letLoad();
+    await pipeline.handle.signal('resume');
+    await pipeline.until(({ state }) => state === 'running' && stage.running.size === 4);
+    expect(stage.loads).toBe(given + 1);
   });
 
   test('nor does the end of a workflow that is cancelled', async () => {

@@ -6,7 +6,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { ReplayActivities } from '../../activities/replay.ts';
-import type { Activities, LaneStepInput, SlotLag, StepInput, StepResult } from '../../activities/steps.ts';
+import type { Activities, LaneStepInput, LoadInput, SlotLag, StepInput, StepResult } from '../../activities/steps.ts';
 import type { VerifyActivities } from '../../activities/verify.ts';
 import type { Lane } from '../../core/define/lanes.ts';
 import { isToldToStop } from '../../core/heartbeat.ts';
@@ -47,7 +47,7 @@ export class Stage {
   heartbeatMs = 200;
   definitionHash = 'first';
   step: Step = (input, part) => this.plainStep(input, part);
-  load: () => Promise<void> = async () => {};
+  load: (input: LoadInput) => Promise<void> = async () => {};
   /** How often the definition was asked for. */
   asked = 0;
   answered: () => Promise<void> = async () => {};
@@ -63,9 +63,9 @@ export class Stage {
         await this.answered();
         return { lanes, definitionHash: this.definitionHash, stepMs: this.stepMs, heartbeatMs: this.heartbeatMs, ...(isToldToStop(this.heartbeatMs) ? { tellsSteps: true } : {}), loaded: this.loaded };
       },
-      firstLoad: async () => {
+      firstLoad: async (input) => {
         this.loads++;
-        await this.load();
+        await this.load(input);
         return { position: at(this.lsn), rows: 3 };
       },
       capture: (input) => this.#step(input, 'capture'),
