@@ -7,6 +7,7 @@ import { lanesToReplay, replay, type ReplayActivities } from './replay.ts';
 import type { Runtime } from './runtime.ts';
 import { slotLag } from './slot-lag.ts';
 import type { Activities } from './steps.ts';
+import { stopSteps } from './stop-steps.ts';
 import { verify, type VerifyActivities } from './verify.ts';
 
 /** Every activity, by the type that the Web UI shows. */
@@ -16,6 +17,7 @@ export function createActivities(runtime: Runtime): Activities & VerifyActivitie
     firstLoad: (input) => load(runtime, input),
     capture: (input) => captureStep(runtime, input),
     slotLag: (input) => slotLag(runtime, input),
+    stopSteps: (input) => stopSteps(runtime, input),
     aggregate: (input) => laneStep(runtime, input),
     clickhouse: (input) => laneStep(runtime, input),
     'redis-live': (input) => laneStep(runtime, input),

@@ -73,7 +73,8 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
 async function nextSegments(loop: LaneLoop, fence: Position, begunMs: number): Promise<readonly Segment[] | ConfigurationError> {
   const { log, until, gatherMs, maxRows, clock, signal } = loop;
   let segments = await segmentsAfter(loop, fence);
-  for (let times = 1; times <= longestGathering && until === undefined; times++) {
+  const most = until === undefined ? longestGathering : 0;
+  for (let times = 1; times <= most; times++) {
     if (segments instanceof ConfigurationError || segments.length === 0) break;
     const rows = segments.reduce((sum, segment) => sum + rowsAfter(segment), 0);
     if (rows >= maxRows / 2 || (times > 1 && rows < muchRows)) break;

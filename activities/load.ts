@@ -9,7 +9,7 @@ import type { Pipeline } from '../core/pipeline.ts';
 import { parsePosition } from '../core/position.ts';
 import { failureOf } from './failures.ts';
 import type { Runtime } from './runtime.ts';
-import { assertSame } from './step.ts';
+import { assertSame, watchStop } from './step.ts';
 import type { LoadInput, LoadResult } from './steps.ts';
 
 /** The first load of a pipeline (E28). An attempt that ends early is given up; the next one begins anew with a new epoch. */
@@ -20,6 +20,7 @@ export async function load(runtime: Runtime, input: LoadInput): Promise<LoadResu
   const stop = () => end.abort(new CancelledFailure('the first load was asked to stop; it will begin anew'));
   context.cancellationSignal.addEventListener('abort', stop, { once: true });
   if (context.cancellationSignal.aborted) stop();
+  const unwatch = watchStop(runtime, 'capture', input.number, stop);
   const beat = setInterval(() => context.heartbeat(progress), input.heartbeatMs);
   let leave = () => {};
   try {
@@ -43,11 +44,13 @@ export async function load(runtime: Runtime, input: LoadInput): Promise<LoadResu
     return { position: loaded.position, rows };
   } catch (error) {
     if (context.cancellationDetails?.cancelRequested) throw new CancelledFailure('the first load was asked to stop; it will begin anew');
-    // a worker that shuts down: the next attempt is somebody else's
+    // a worker that shuts down: the next attempt is somebody else's; or the server has not heard yet that this one is stopped,
+    // and takes no cancellation for an answer: when it has, there is no next attempt
     throw error instanceof CancelledFailure ? new Error(error.message) : failureOf(error);
   } finally {
     clearInterval(beat);
     context.cancellationSignal.removeEventListener('abort', stop);
+    unwatch();
     leave();
   }
 }

@@ -2,7 +2,9 @@ import { join } from 'node:path';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { type Appender, type SegmentLog } from '../connectors/spool/segment-log.ts';
 import { openSegmentLog } from '../connectors/spool/open-segment-log.ts';
-import { openState, type State } from '../connectors/postgres/state/state.ts';
+import { Listener } from '../connectors/postgres/state/listener.ts';
+import { openState, outboxChannel, type State } from '../connectors/postgres/state/state.ts';
+import { readStopped, stoppedChannel } from '../connectors/postgres/stopped-steps.ts';
 import type { Config, Environment } from '../core/config.ts';
 import { definitionHash } from '../core/define/definition-hash.ts';
 import { resolve } from '../core/define/resolve.ts';
@@ -13,6 +15,7 @@ import { OutboxBell } from './outbox-bell.ts';
 import { Progress } from './progress.ts';
 import type { Reachability } from './reachability.ts';
 import { Seats } from './seats.ts';
+import { StepStops } from './step-stops.ts';
 
 export type Definition = { readonly pipeline: Pipeline; readonly hash: string };
 
@@ -21,10 +24,12 @@ export class Runtime {
   readonly config: Config;
   readonly state: State;
   readonly progress: Progress;
-  readonly bell: OutboxBell;
+  readonly bell = new OutboxBell();
+  readonly stops: StepStops;
   readonly seats = new Seats();
   readonly destinations: Destinations;
   readonly reachability: Reachability;
+  readonly #listener: Listener;
   readonly #environment: Environment;
   readonly #definitions = new Map<string, Definition>();
   readonly #logs = new Map<string, Promise<SegmentLog & Appender>>();
@@ -35,7 +40,8 @@ export class Runtime {
     this.reachability = reachability;
     this.state = openState(config.stateUrl);
     this.progress = new Progress(this.state);
-    this.bell = new OutboxBell(config.stateUrl);
+    this.#listener = new Listener(config.stateUrl, { [outboxChannel]: (pipeline) => this.bell.ring(pipeline), [stoppedChannel]: () => void this.stops.ring() });
+    this.stops = new StepStops((runs) => readStopped(this.#listener, runs));
     this.destinations = new Destinations(config, this.state);
   }
 
@@ -67,7 +73,7 @@ export class Runtime {
 
   async close(): Promise<void> {
     this.reachability.stop();
-    await Promise.allSettled([this.progress.close(), this.bell.close(), this.destinations.close()]);
+    await Promise.allSettled([this.progress.close(), this.#listener.close(), this.destinations.close()]);
     await this.state.end().catch(() => {});
   }
 }

@@ -15,8 +15,9 @@ export type Step = {
 };
 
 /**
- * The frame of every step: heartbeats from a timer, so that an idle lane beats too (E23); an end on time, but not while
- * Temporal is away (E25); and a normal result, unless the server has given this attempt up (E22).
+ * The frame of every step: heartbeats from a timer, so that an idle lane beats too (E23); an end when it is asked to, by the
+ * server or sooner by its workflow (E26), or on time, but not while Temporal is away (E25); and a normal result, unless the
+ * server has given this attempt up (E22).
  */
 export async function runStep(runtime: Runtime, part: string, input: Omit<StepInput, 'durationMs'> & { readonly durationMs?: number }, work: (step: Step) => Promise<StepEnd>): Promise<StepResult> {
   const context = Context.current();
@@ -30,6 +31,7 @@ export async function runStep(runtime: Runtime, part: string, input: Omit<StepIn
   const asked = () => void stop('asked', context.cancellationDetails?.timedOut !== true);
   context.cancellationSignal.addEventListener('abort', asked, { once: true });
   if (context.cancellationSignal.aborted) asked();
+  const unwatch = watchStop(runtime, part, input.number, asked);
   const beat = setInterval(() => context.heartbeat({ fence: progress.fence, ...done, watermarkMs: undefined }), input.heartbeatMs);
   let leave = () => {};
   let clock: NodeJS.Timeout | undefined;
@@ -59,8 +61,17 @@ export async function runStep(runtime: Runtime, part: string, input: Omit<StepIn
     clearInterval(beat);
     clearTimeout(clock);
     context.cancellationSignal.removeEventListener('abort', asked);
+    unwatch();
     leave();
   }
+}
+
+/** Calls `stop` if the run that began this step stops it before a heartbeat tells. Returns what ends the watch. */
+export function watchStop({ stops }: Pick<Runtime, 'stops'>, part: string, number: number | undefined, stop: () => void): () => void {
+  if (number === undefined) return () => {};
+  // of the server, not of the input: after a reset, another run has taken that over
+  const run = Context.current().info.workflowExecution!.runId;
+  return stops.watch({ run, part, number }, stop);
 }
 
 /** Only the server knows what becomes of an attempt that it paused, reset, or does not know any more. */

@@ -8,6 +8,8 @@ export type Activities = {
   capture(input: StepInput): Promise<StepResult>;
   /** What the source keeps for the pipeline, and how much it may become. */
   slotLag(input: { readonly pipeline: string }): Promise<SlotLag>;
+  /** Tells steps that they are stopped, before their next heartbeat does. Local. */
+  stopSteps(input: StopInput): Promise<void>;
 } & { readonly [Kind in LaneKind]: (input: LaneStepInput) => Promise<StepResult> };
 
 /** What the workflow must know of a definition; it imports none, so that a change of one cannot break its replay. */
@@ -16,8 +18,13 @@ export type Description = {
   readonly definitionHash: string;
   readonly stepMs: number;
   readonly heartbeatMs: number;
+  /** Heartbeats are so rare that whoever stops steps tells them himself (E26). Missing in histories of before it was done. */
+  readonly tellsSteps?: boolean;
   readonly loaded: boolean;
 };
+
+/** By part, the number of its step; all before it are stopped too. */
+export type StopInput = { readonly steps: Readonly<Record<string, number>> };
 
 export type SlotLag = { readonly bytes: number; readonly most: number };
 
@@ -28,6 +35,8 @@ export type StepInput = {
   /** By the worker's own clock: machines need not agree on the time. */
   readonly durationMs: number;
   readonly heartbeatMs: number;
+  /** By which its run tells it to stop; missing: it hears of it with a heartbeat soon enough. */
+  readonly number?: number;
 };
 
 export type LaneStepInput = StepInput & {

@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ensurePipelines, pipelineStatuses } from '../client/pipelines.ts';
-import type { Config } from '../core/config.ts';
+import type { Config, Environment } from '../core/config.ts';
 import { postgres } from '../infra/embedded/postgres.ts';
 import { isRunning, readInstance, stopLeftovers } from '../infra/supervisor/instance.ts';
 import { lockDataDir } from '../infra/supervisor/lock.ts';
@@ -25,6 +25,8 @@ export type BenchInstance = {
 export type InstanceOptions = {
   readonly dataDir: string;
   readonly portBase: number;
+  /** Settings that differ from the defaults. Services of the user's own are no part of it: they would be filled and measured. */
+  readonly environment?: Environment;
   readonly report: (line: string) => void;
   readonly signal: AbortSignal;
 };
@@ -66,8 +68,7 @@ async function startFresh(options: InstanceOptions, { sourceOnly }: { sourceOnly
   try {
     const ports = portsFrom(options.portBase);
     const place = { dataDir, ports, secrets: secretsOf(dataDir) };
-    // services of the user's own are not used: they would be filled and measured
-    const whole = planInstance({}, place);
+    const whole = planInstance(options.environment ?? {}, place);
     const plan = sourceOnly ? { ...whole, embedded: [postgres] } : whole;
     await checkPorts(ports, [...plan.embedded.flatMap(({ name }) => portsOf[name]), ...(sourceOnly ? [] : productPorts)]);
     const { programs } = await fetchPrograms(plan, { report, signal });

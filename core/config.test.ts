@@ -17,7 +17,8 @@ describe('configuration', () => {
   });
 
   test('survives the way through an environment', () => {
-    const config = parseConfig({ ...complete, SLUICE_API_PORT: '8080', SLUICE_API_TOKEN: 'x' });
+    const config = parseConfig({ ...complete, SLUICE_API_PORT: '8080', SLUICE_API_TOKEN: 'x', SLUICE_HEARTBEAT: '10s' });
+    expect(config.heartbeat).toBe('10s');
     expect(parseConfig(toEnvironment(config))).toEqual(config);
   });
 
@@ -27,10 +28,11 @@ describe('configuration', () => {
 
   test('names every variable that is missing or wrong', () => {
     const parse = () =>
-      parseConfig({ ...complete, TEMPORAL_ADDRESS: '', SLUICE_REDIS_URL: 'localhost', SLUICE_API_PORT: 'x' });
+      parseConfig({ ...complete, TEMPORAL_ADDRESS: '', SLUICE_REDIS_URL: 'localhost', SLUICE_API_PORT: 'x', SLUICE_HEARTBEAT: '5s' });
     expect(parse).toThrow(InvalidConfig);
     expect(parse).toThrow(/TEMPORAL_ADDRESS is not set[^]*SLUICE_|SLUICE_REDIS_URL/);
     expect(parse).toThrow(/SLUICE_API_PORT: is not a port/);
+    expect(parse).toThrow(/SLUICE_HEARTBEAT: .*"1s"\|"10s"/);
   });
 
   test('no variable is used twice and each has a description', () => {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { heartbeats } from './heartbeat.ts';
 
 /**
  * Every environment variable that Sluice reads, once. `sluice up` fills them in for the processes it starts; a process
@@ -18,6 +19,7 @@ export const settings = {
   temporalAddress: setting('TEMPORAL_ADDRESS', z.string(), 'Temporal frontend, host:port.'),
   temporalNamespace: setting('TEMPORAL_NAMESPACE', z.string().default('default'), 'Temporal namespace.'),
   temporalUiUrl: setting('SLUICE_TEMPORAL_UI_URL', url('http', 'https').optional(), 'Temporal Web UI, for links.'),
+  heartbeat: setting('SLUICE_HEARTBEAT', z.enum(heartbeats).default('1s'), 'How often steps tell Temporal that they live: 1s, or 10s where its actions cost money.'),
   apiHost: setting('SLUICE_API_HOST', z.string().default('127.0.0.1'), 'Address the API binds to.'),
   apiPort: setting('SLUICE_API_PORT', port(7406), 'Port of the API and the dashboard.'),
   apiToken: setting('SLUICE_API_TOKEN', z.string().optional(), 'Token the API asks for; needed beyond loopback.'),

@@ -93,7 +93,8 @@ export type Settings = {
   readonly lingerMs: number;
   readonly canaryMs: number;
   readonly stepMs: number;
-  readonly heartbeatMs: number;
+  /** Undefined: the instance's, SLUICE_HEARTBEAT. */
+  readonly heartbeatMs: number | undefined;
   readonly paneRetentionMs: number;
   /** So many events of a segment may be refused for their content, and this part of them, whichever is more; then the lane parks. */
   readonly deadLetterRows: number;
@@ -114,7 +115,7 @@ export const defaultSettings: Settings = {
   lingerMs: 50,
   canaryMs: 2_000,
   stepMs: 10_000,
-  heartbeatMs: 1_000,
+  heartbeatMs: undefined,
   paneRetentionMs: 7 * 86_400_000,
   deadLetterRows: 10,
   deadLetterPercent: 1,

@@ -8,6 +8,7 @@ import { SourceWatch } from '../activities/source-watch.ts';
 import { migrate } from '../connectors/postgres/state/migrate.ts';
 import { parseConfig } from '../core/config.ts';
 import { lanesOf } from '../core/define/lanes.ts';
+import { heartbeatMsOf } from '../core/heartbeat.ts';
 import { temporalAccess } from '../core/temporal-access.ts';
 import { taskQueue } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
@@ -85,7 +86,7 @@ const closeMs = 1_000;
 function needs(): { heartbeatMs: number; mostParts: number } {
   const all = Object.values(pipelines);
   return {
-    heartbeatMs: Math.min(...all.map(({ settings }) => settings.heartbeatMs)),
+    heartbeatMs: Math.min(...all.map(({ settings }) => heartbeatMsOf(settings, config.heartbeat))),
     mostParts: Math.max(...all.map((pipeline) => lanesOf(pipeline).length + 1)),
   };
 }

@@ -19,10 +19,12 @@ export function workerOptions(options: { readonly heartbeatMs: number; readonly 
   | 'activityTaskPollerBehavior'
   | 'workflowTaskPollerBehavior'
 > {
+  const throttleMs = Math.min(1_000, options.heartbeatMs);
   return {
-    // how soon a running step learns that it is cancelled: pause
-    maxHeartbeatThrottleInterval: options.heartbeatMs,
-    defaultHeartbeatThrottleInterval: options.heartbeatMs,
+    // how soon a running step learns that it is cancelled: pause. Steps with rare heartbeats beat by timers of their own, and
+    // what runs seldom and briefly, as verify does, beats as ever (E26)
+    maxHeartbeatThrottleInterval: throttleMs,
+    defaultHeartbeatThrottleInterval: throttleMs,
     // after a worker was killed its workflows wait this long for it
     stickyQueueScheduleToStartTimeout: 2_000,
     // grace is the time *before* activities are told

@@ -7,6 +7,8 @@ import type { Hold } from './hold.ts';
 import type { Part, PartStatus, WorkflowStatus } from './messages.ts';
 import { stateAttribute } from './search-attributes.ts';
 import type { Refusal } from './refusal.ts';
+import { StepNumbers } from './step-numbers.ts';
+import { stopSteps } from './steps.ts';
 
 /** What one run hands to the next: O(lanes), never rows (E21). */
 export type Memory = {
@@ -29,6 +31,9 @@ export class PipelineRun {
   readonly #parts: Map<string, PartMemory>;
   /** What runs now, by part. */
   readonly scopes = new Map<string, CancellationScope>();
+  readonly #numbers = new StepNumbers();
+  /** So many times steps are being told now that they are stopped. */
+  #telling = 0;
   state: PipelineState;
   description: Description | undefined;
   hold: Hold | undefined;
@@ -156,8 +161,33 @@ export class PipelineRun {
     this.publish();
   }
 
+  /** Cancelled and told in one place: replay does not notice when the two change places (E27). */
   stop(names: Iterable<string> = this.scopes.keys()): void {
-    for (const name of Array.from(names)) this.scopes.get(name)?.cancel();
+    const stopped = Array.from(names);
+    for (const name of stopped) this.scopes.get(name)?.cancel();
+    this.tell(stopped);
+  }
+
+  /** The number of what begins now as this part, by which it can be told to end. Undefined: it hears of it with a heartbeat soon enough. */
+  number(name: string): number | undefined {
+    return this.description?.tellsSteps ? this.#numbers.begin(name) : undefined;
+  }
+
+  ended(name: string): void {
+    this.scopes.delete(name);
+    this.#numbers.end(name);
+  }
+
+  /** Those that are cancelled learn it now and not with their next heartbeat; each is told once. */
+  tell(names: Iterable<string> = this.scopes.keys()): void {
+    const steps = this.#numbers.take(names);
+    if (Object.keys(steps).length === 0) return;
+    this.#telling++;
+    void stopSteps(steps).finally(() => this.#telling--);
+  }
+
+  get isTelling(): boolean {
+    return this.#telling > 0;
   }
 
   /** Once: while the newest note begins with the same words, it stays. */

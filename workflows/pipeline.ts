@@ -25,12 +25,13 @@ export async function pipeline(input: PipelineInput): Promise<void> {
   const run = new PipelineRun(input.name, input.memory, Date.now());
   handleMessages(run);
   run.publish();
+  CancellationScope.current().cancelRequested.catch(() => run.tell());
   await prepare(run);
   const loops = [{ name: 'capture', kind: 'capture' } as Part, ...run.lanes].map((part) => loop(run, part, input));
   // even when the workflow is cancelled, every step ends before the workflow does
   const ends = await Promise.allSettled(loops);
   for (const end of ends) if (end.status === 'rejected') throw end.reason;
-  await condition(allHandlersFinished);
+  await condition(() => allHandlersFinished() && !run.isTelling);
   await continueAsNew<typeof pipeline>({ ...input, memory: run.memory() });
 }
 
@@ -43,7 +44,7 @@ async function prepare(run: PipelineRun): Promise<void> {
         run.description ??= await described(run);
         run.publish();
         if (run.description.loaded) return;
-        const { position } = await firstLoad(run.name, run.description);
+        const { position } = await firstLoad(run.name, run.description, run.number('capture'));
         for (const { name } of run.lanes) run.part(name).fence ??= position;
         run.description = { ...run.description, loaded: true };
       });
@@ -109,7 +110,7 @@ async function watchSlot(run: PipelineRun): Promise<void> {
 async function oneStep(run: PipelineRun, part: Part): Promise<boolean> {
   const until = run.hold && part.name in run.hold.waiting ? run.hold.position : undefined;
   try {
-    const result = await scoped(run, part.name, () => step(run.name, run.description!, part, until));
+    const result = await scoped(run, part.name, () => step(run.name, run.description!, part, until, run.number(part.name)));
     run.stepped(part.name, result);
     return result.ended === 'superseded';
   } catch (error) {
@@ -125,7 +126,7 @@ async function scoped<T>(run: PipelineRun, name: string, work: () => Promise<T>)
   try {
     return await scope.run(work);
   } finally {
-    run.scopes.delete(name);
+    run.ended(name);
   }
 }
 

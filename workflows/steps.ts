@@ -1,5 +1,5 @@
-import { ActivityCancellationType, proxyActivities, type ActivityOptions } from '@temporalio/workflow';
-import type { Activities, Description, LaneStepInput, LoadResult, SlotLag, StepResult } from '../activities/steps.ts';
+import { ActivityCancellationType, CancellationScope, proxyActivities, proxyLocalActivities, type ActivityOptions, type LocalActivityOptions } from '@temporalio/workflow';
+import type { Activities, Description, LaneStepInput, LoadResult, SlotLag, StepResult, StopInput } from '../activities/steps.ts';
 import { bugFailure, configurationFailure } from '../core/failure-types.ts';
 import type { Position } from '../core/position.ts';
 import { stepWindow, windowText } from '../core/step-window.ts';
@@ -22,11 +22,11 @@ export function describe(pipeline: string): Promise<Description> {
   return activities.describe.executeWithOptions({ ...options, activityId: 'describe', summary: 'reads the definition', startToCloseTimeout: '30 seconds' }, [{ pipeline }]);
 }
 
-export function firstLoad(pipeline: string, { definitionHash, heartbeatMs, lanes }: Description): Promise<LoadResult> {
+export function firstLoad(pipeline: string, { definitionHash, heartbeatMs, lanes }: Description, number: number | undefined): Promise<LoadResult> {
   const summary = `first load of ${lanes.filter(({ reads }) => reads === 'segments').length} lanes`;
   return activities.firstLoad.executeWithOptions(
     { ...options, activityId: 'first load', summary, startToCloseTimeout: untilDone, heartbeatTimeout: heartbeatTimeoutMs(heartbeatMs) },
-    [{ pipeline, definitionHash, heartbeatMs }],
+    [{ pipeline, definitionHash, heartbeatMs, ...numbered(number) }],
   );
 }
 
@@ -40,10 +40,10 @@ export function slotLag(pipeline: string): Promise<SlotLag> {
 const stepsOfCapture = 30;
 
 /** One step of a lane or of the capture, to the end of its window on the clock. */
-export function step(pipeline: string, { definitionHash, stepMs, heartbeatMs }: Description, part: Part, until: Position | undefined): Promise<StepResult> {
+export function step(pipeline: string, { definitionHash, stepMs, heartbeatMs }: Description, part: Part, until: Position | undefined, number: number | undefined): Promise<StepResult> {
   const now = Date.now();
   const window = stepWindow(now, part.kind === 'capture' ? stepMs * stepsOfCapture : stepMs);
-  const input = { pipeline, definitionHash, heartbeatMs, durationMs: window.endMs - now };
+  const input = { pipeline, definitionHash, heartbeatMs, durationMs: window.endMs - now, ...numbered(number) };
   const stepOptions: ActivityOptions = {
     ...options,
     activityId: part.name,
@@ -54,6 +54,20 @@ export function step(pipeline: string, { definitionHash, stepMs, heartbeatMs }: 
   if (part.kind === 'capture') return activities.capture.executeWithOptions(stepOptions, [input]);
   const laneInput: LaneStepInput = { ...input, lane: part.name, ...(until === undefined ? {} : { until }) };
   return activities[part.kind].executeWithOptions(stepOptions, [laneInput]);
+}
+
+/** The task that cancels the steps is answered only after this. */
+const stopOptions = { startToCloseTimeout: '1 second', scheduleToCloseTimeout: '1 second', retry: { maximumAttempts: 1 } } satisfies LocalActivityOptions;
+const { stopSteps: tell } = proxyLocalActivities<Activities>(stopOptions);
+
+/** Tells steps that they are stopped, of which their cancellation tells them too, with a heartbeat (E26). Never throws. */
+export async function stopSteps(steps: StopInput['steps']): Promise<void> {
+  const summary = `tells ${Object.keys(steps).join(', ')} to end`;
+  await CancellationScope.nonCancellable(() => tell.executeWithOptions({ ...stopOptions, summary }, [{ steps }])).catch(() => {});
+}
+
+function numbered(number: number | undefined): { number?: number } {
+  return number === undefined ? {} : { number };
 }
 
 function heartbeatTimeoutMs(heartbeatMs: number): number {

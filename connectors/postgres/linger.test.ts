@@ -4,13 +4,13 @@ import { Linger } from './linger.ts';
 
 describe('when a segment is cut', () => {
   let nowMs: number;
-  let timers: { atMs: number; then: () => void }[];
+  let timers: { atMs: number; ring: () => void }[];
   let rows: number;
   let cuts: number[];
   const clock = {
     steady: () => nowMs,
-    after(ms: number, then: () => void) {
-      const timer = { atMs: nowMs + ms, then };
+    after(ms: number, ring: () => void) {
+      const timer = { atMs: nowMs + ms, ring };
       timers.push(timer);
       return () => void (timers = timers.filter((each) => each !== timer));
     },
@@ -30,7 +30,7 @@ describe('when a segment is cut', () => {
       rows += rate;
       const due = timers.filter(({ atMs }) => atMs <= nowMs);
       timers = timers.filter((timer) => !due.includes(timer));
-      for (const { then } of due) then();
+      for (const { ring } of due) ring();
     }
   }
 

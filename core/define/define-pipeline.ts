@@ -95,7 +95,8 @@ function settingsProblems(settings: Settings): string[] {
   const problems = Object.entries(settings).flatMap(([name, value]) => {
     if (!(name in defaultSettings))
       return [`settings: there is no setting ${name}; there are ${Object.keys(defaultSettings).join(', ')}`];
-    return Number.isSafeInteger(value) && value >= 0
+    const isOfTheInstance = name === 'heartbeatMs' && value === undefined;
+    return isOfTheInstance || (Number.isSafeInteger(value) && value! >= 0)
       ? []
       : [`settings: ${name} is ${value}; it must be a whole number, not negative`];
   });

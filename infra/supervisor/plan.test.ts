@@ -20,6 +20,11 @@ test('runs everything itself when nothing is set', () => {
   });
 });
 
+test('takes settings over from the environment', () => {
+  expect(planInstance({}, place).config.heartbeat).toBe('1s');
+  expect(planInstance({ SLUICE_HEARTBEAT: '10s' }, place).config.heartbeat).toBe('10s');
+});
+
 test('starts nothing that the user has', () => {
   expect(names({ SLUICE_REDIS_URL: 'redis://there', TEMPORAL_ADDRESS: 'there:7233' })).toEqual([
     'postgres',

@@ -6,9 +6,10 @@ import { ApplicationFailure } from '@temporalio/common';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { ReplayActivities } from '../../activities/replay.ts';
-import type { Activities, LaneStepInput, SlotLag, StepInput, StepResult } from '../../activities/steps.ts';
+import type { Activities, LaneStepInput, LoadInput, SlotLag, StepInput, StepResult } from '../../activities/steps.ts';
 import type { VerifyActivities } from '../../activities/verify.ts';
 import type { Lane } from '../../core/define/lanes.ts';
+import { isToldToStop } from '../../core/heartbeat.ts';
 import { position, type Position } from '../../core/position.ts';
 import { workerOptions } from '../../workers/worker-options.ts';
 import { workflowBundle } from '../../workers/workflow-bundle.ts';
@@ -43,12 +44,14 @@ export class Stage {
   loads = 0;
   loaded = true;
   stepMs = 10_000;
+  heartbeatMs = 200;
   definitionHash = 'first';
   step: Step = (input, part) => this.plainStep(input, part);
-  load: () => Promise<void> = async () => {};
+  load: (input: LoadInput) => Promise<void> = async () => {};
   /** How often the definition was asked for. */
   asked = 0;
   answered: () => Promise<void> = async () => {};
+  stopSteps: Activities['stopSteps'] = async () => {};
   /** Of the workflows beside the pipeline's. */
   beside: Partial<ReplayActivities & VerifyActivities> = {};
 
@@ -58,11 +61,11 @@ export class Stage {
       describe: async () => {
         this.asked++;
         await this.answered();
-        return { lanes, definitionHash: this.definitionHash, stepMs: this.stepMs, heartbeatMs: 200, loaded: this.loaded };
+        return { lanes, definitionHash: this.definitionHash, stepMs: this.stepMs, heartbeatMs: this.heartbeatMs, ...(isToldToStop(this.heartbeatMs) ? { tellsSteps: true } : {}), loaded: this.loaded };
       },
-      firstLoad: async () => {
+      firstLoad: async (input) => {
         this.loads++;
-        await this.load();
+        await this.load(input);
         return { position: at(this.lsn), rows: 3 };
       },
       capture: (input) => this.#step(input, 'capture'),
@@ -70,6 +73,7 @@ export class Stage {
         this.looks++;
         return this.slotLag;
       },
+      stopSteps: (input) => this.stopSteps(input),
       aggregate: lane,
       clickhouse: lane,
       'redis-live': lane,

@@ -7,7 +7,7 @@ import { at, laneState, lanes, refused, RunningPipeline, Stage, waited } from '.
 /** What a recorded history contains. Each returns the run ids whose histories are kept. */
 export type Scenario = (address: string) => Promise<readonly unknown[]>;
 
-export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared };
+export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared };
 
 async function pauseAndLanes(address: string): Promise<readonly unknown[]> {
   const stage = quick();
@@ -137,6 +137,30 @@ async function namedHold(address: string): Promise<readonly unknown[]> {
   const other = quick();
   other.beside = { verify: async () => Promise.reject(ApplicationFailure.create({ message: 'it could not be told to go on', type: notLetGo })) };
   return [await handle.fetchHistory(), ...(await beside(address, other, 'verify', [{ name: other.name }]))];
+}
+
+/** Both runs once more, with heartbeats so rare that steps are told to stop: one after another, all together, and by a drain. */
+async function toldSteps(address: string): Promise<readonly unknown[]> {
+  const stage = quick();
+  stage.heartbeatMs = 1_100;
+  stage.loaded = false;
+  stage.step = async (input, part) => ({ ...(await stage.plainStep(input, part)), ...(part === 'capture' ? { fence: at(100) } : {}) });
+  await using pipeline = await RunningPipeline.start(stage, address, { rotateAtEvents: 60 });
+  await pipeline.until(() => stage.running.size === 4);
+  const { runId } = await pipeline.handle.describe();
+  await pipeline.handle.signal('pauseLane', 'enriched');
+  await pipeline.until((status) => laneState(status, 'enriched') === 'paused');
+  await pipeline.handle.signal('resumeLane', 'enriched');
+  while ((await pipeline.handle.describe()).runId === runId) await waited(50, new AbortController().signal);
+  await pipeline.until(() => stage.running.size === 4);
+  await pipeline.handle.signal('pause');
+  await pipeline.until(({ state }) => state === 'paused');
+  await pipeline.handle.signal('resume');
+  await pipeline.until(({ state }) => state === 'running' && stage.running.size === 4);
+  await pipeline.handle.executeUpdate('drain');
+  await pipeline.until(({ state }) => state === 'paused');
+  const first = await pipeline.client.workflow.getHandle(pipeline.handle.workflowId, runId).fetchHistory();
+  return [first, await pipeline.handle.fetchHistory()];
 }
 
 function quick(): Stage {

@@ -1,0 +1,18 @@
+import { parseDuration } from './define/duration.ts';
+import type { Settings } from './pipeline.ts';
+
+/** How often a step tells Temporal that it lives (E26): where nobody pays for it, and where each time is an action that costs money. */
+export const heartbeats = ['1s', '10s'] as const;
+export type Heartbeat = (typeof heartbeats)[number];
+
+/** A pipeline's own setting wins over the instance's. */
+export function heartbeatMsOf({ heartbeatMs }: Pick<Settings, 'heartbeatMs'>, instance: Heartbeat): number {
+  return heartbeatMs ?? parseDuration(instance, 'the heartbeat');
+}
+
+/** Above it a pause would wait too long for the heartbeat that brings it: steps are told through the state database as well. */
+const longestUntoldMs = 1_000;
+
+export function isToldToStop(heartbeatMs: number): boolean {
+  return heartbeatMs > longestUntoldMs;
+}
