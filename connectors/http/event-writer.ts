@@ -1,6 +1,6 @@
 import type { Batch } from '../../core/segment.ts';
 import { Operation } from '../../core/segment.ts';
-import { copyWords, literal, wholeWords, writeLiteral } from './copy.ts';
+import { copyWords, literal, wholeWords, writeLiteral } from './literal.ts';
 import { writeHex } from './digits.ts';
 import { JsonBuffer } from './json-buffer.ts';
 import type { Write } from './json-column.ts';

@@ -1,8 +1,9 @@
 import type { BytesVector, Int64Vector, InternedVector, NumberVector, Vector, Words4Vector } from '../../core/columns/vector.ts';
 import { State, int64At, valueStart } from '../../core/columns/vector.ts';
+import { bytesOf, copyBytes } from '../../core/columns/copy-bytes.ts';
 import { postgresText } from '../../core/columns/postgres-text.ts';
 import { unreachable } from '../../core/unreachable.ts';
-import { bytesOf, copy, copyWords, literal, wholeWords, writeLiteral } from './copy.ts';
+import { copyWords, literal, wholeWords, writeLiteral } from './literal.ts';
 import { floatDigits, integerDigits, writeAscii, writeClock, writeFloat, writeInteger, writeUuid } from './digits.ts';
 import { JsonBuffer } from './json-buffer.ts';
 import { longestEscape, writeEscaped } from './json-string.ts';
@@ -172,7 +173,7 @@ function bytesColumn(vector: BytesVector, label: string): JsonColumn {
   const head = literal(isJson ? label : `${label}"`);
   const most = wholeWords(head.length) + 1;
   const lengthAt = (row: number) => ends[row]! - (row === 0 ? 0 : ends[row - 1]!);
-  if (isJson) return { most, more: lengthAt, write: (out, at, row) => copy(out, writeLiteral(out.data, at, head), source, valueStart(vector, row), ends[row]!) };
+  if (isJson) return { most, more: lengthAt, write: (out, at, row) => copyBytes(out, writeLiteral(out.data, at, head), source, valueStart(vector, row), ends[row]!) };
   const inside: Write =
     type === 'bytea'
       ? (out, at, row) => at + out.buffer.write(source.buffer.toString('base64', valueStart(vector, row), ends[row]!), at, 'latin1')

@@ -1,5 +1,5 @@
-import type { Bytes } from './copy.ts';
-import { copy } from './copy.ts';
+import type { Bytes } from '../../core/columns/copy-bytes.ts';
+import { copyBytes } from '../../core/columns/copy-bytes.ts';
 import { writeAscii } from './digits.ts';
 import type { JsonBuffer } from './json-buffer.ts';
 
@@ -10,10 +10,10 @@ export function writeEscaped(out: JsonBuffer, at: number, source: Bytes, start: 
   for (let index = start; index < end; index++) {
     const byte = data.getUint8(index);
     if (byte >= 0x20 && byte !== quote && byte !== backslash) continue;
-    at = writeAscii(out.data, copy(out, at, source, from, index), escapes[byte]!);
+    at = writeAscii(out.data, copyBytes(out, at, source, from, index), escapes[byte]!);
     from = index + 1;
   }
-  return copy(out, at, source, from, end);
+  return copyBytes(out, at, source, from, end);
 }
 
 /** A byte becomes `\u0007` at most. */

@@ -1,19 +1,28 @@
 import { Column, Kind, grown, int32 } from './column.ts';
+import { bytesOf, copyBytes } from './copy-bytes.ts';
 import { numericText } from './numeric.ts';
 import type { BytesVector, ColumnType } from './vector.ts';
 import { State } from './vector.ts';
 
 /** text, json, bytea and every type that is kept as its text: a varint length and the bytes, as ClickHouse's String. */
 export class BytesColumn extends Column {
-  bytes: Buffer;
   ends: Uint32Array;
+  #target;
+  /** What was copied from last: a stream's messages are all in the same memory. */
+  #source: Uint8Array | undefined;
+  #sourceBytes;
   /** Rows written in order: the next one. A row that is written again takes its place only if it was the last. */
   #next = 0;
 
   constructor(type: ColumnType, capacity: number, bytes = capacity * 16) {
     super(type, capacity);
-    this.bytes = Buffer.allocUnsafeSlow(Math.max(64, bytes));
+    this.#target = bytesOf(Buffer.allocUnsafeSlow(Math.max(64, bytes)));
+    this.#sourceBytes = this.#target;
     this.ends = new Uint32Array(capacity);
+  }
+
+  get bytes(): Buffer {
+    return this.#target.buffer;
   }
 
   read(bytes: Buffer, offset: number, row: number): number {
@@ -30,30 +39,17 @@ export class BytesColumn extends Column {
   }
 
   text(value: string, row: number): void {
-    const bytes = Buffer.from(value);
-    this.append(bytes, 0, bytes.length, row);
+    const at = this.#beginValue(Buffer.byteLength(value), row);
+    this.#endValue(at + this.bytes.write(value, at), row);
   }
 
   append(source: Uint8Array, start: number, end: number, row: number): void {
-    const length = end - start;
-    let at = this.#begin(row);
-    if (at + length + 5 > this.bytes.length) this.#growBytes(at + length + 5);
-    const target = this.bytes;
-    let rest = length;
-    while (rest >= 0x80) {
-      target[at++] = (rest & 0x7f) | 0x80;
-      rest >>>= 7;
+    const at = this.#beginValue(end - start, row);
+    if (this.#source !== source) {
+      this.#source = source;
+      this.#sourceBytes = bytesOf(source);
     }
-    target[at++] = rest;
-    // a call into the engine's copy costs as much as some fifty bytes by hand
-    if (length <= 48) for (let i = start; i < end; i++) target[at++] = source[i]!;
-    else {
-      target.set(source.subarray(start, end), at);
-      at += length;
-    }
-    this.ends[row] = at;
-    this.states[row] = State.value;
-    this.#next = row + 1;
+    this.#endValue(copyBytes(this.#target, at, this.#sourceBytes, start, end), row);
   }
 
   override setNull(row: number): void {
@@ -86,6 +82,26 @@ export class BytesColumn extends Column {
     this.#next = 0;
   }
 
+  /** Makes room, writes the length, and returns the place behind it. */
+  #beginValue(length: number, row: number): number {
+    let at = this.#begin(row);
+    if (at + length + 5 > this.bytes.length) this.#growBytes(at + length + 5);
+    const { data } = this.#target;
+    let rest = length;
+    while (rest >= 0x80) {
+      data.setUint8(at++, (rest & 0x7f) | 0x80);
+      rest >>>= 7;
+    }
+    data.setUint8(at++, rest);
+    return at;
+  }
+
+  #endValue(at: number, row: number): void {
+    this.ends[row] = at;
+    this.states[row] = State.value;
+    this.#next = row + 1;
+  }
+
   /** A row without a value has an empty string, so that the bytes are a whole column for ClickHouse. */
   #empty(row: number): void {
     const at = this.#begin(row);
@@ -103,7 +119,7 @@ export class BytesColumn extends Column {
   #growBytes(size: number): void {
     const larger = Buffer.allocUnsafeSlow(Math.max(size, this.bytes.length * 2));
     larger.set(this.bytes);
-    this.bytes = larger;
+    this.#target = bytesOf(larger);
   }
 }
 
