@@ -233,6 +233,8 @@ class Capture {
       if (endLsn !== undefined) this.#confirmation.spooled(header.to, endLsn);
       this.#endLsns.delete(header.seq);
     }
+    const smallest = smallestOf(this.#options.fences());
+    if (smallest !== undefined) this.#options.log.passed(smallest);
     this.#pressure?.balance();
     this.#report();
   }

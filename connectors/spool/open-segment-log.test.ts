@@ -63,6 +63,28 @@ describe('the log of segments', () => {
     }
   });
 
+  test('what every reader has leaves the memory, and is read from the spool by whoever still asks', async () => {
+    const list = segments(5);
+    let reads = 0;
+    const files: Files = { ...systemFiles, read: (path, length, allocate) => (path.endsWith('.segment') && reads++, systemFiles.read(path, length, allocate)) };
+    const log = await openSegmentLog({ doubtMs: 20, directory, shard: 'trending', files });
+    await log.next(1);
+    await log.append(list.slice(0, 1));
+    await log.append(list.slice(1));
+    const ends = list.map(({ header }) => header.to);
+    const readsOf = async (after: Position) => {
+      const before = reads;
+      const found = await log.read(after, { maxRows: 100 }, never);
+      return { seqs: found.map(({ header }) => header.seq), files: reads - before };
+    };
+    expect(await readsOf(ends[0]!)).toEqual({ seqs: [2, 3, 4, 5], files: 0 });
+    log.passed(ends[2]!);
+    expect(await readsOf(ends[2]!)).toEqual({ seqs: [4, 5], files: 0 });
+    expect(await readsOf(ends[0]!)).toEqual({ seqs: [2, 3, 4, 5], files: 2 });
+    log.passed(ends[4]!);
+    expect(await readsOf(ends[3]!)).toEqual({ seqs: [5], files: 1 });
+  });
+
   test('what is appended while a directory is read is no hole (POSIX leaves open which names that finds); behind a known tail none is read', async () => {
     const list = segments(40);
     const log = await open();

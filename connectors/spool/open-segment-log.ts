@@ -132,6 +132,11 @@ class Log implements SegmentLog, Appender {
     return this.#chain.bytesAfter(position);
   }
 
+  passed(position: Position): void {
+    const [next] = this.#chain.from(this.#chain.placeAfter(position), 1);
+    this.#cache.forgetBelow(next?.seq ?? Number.POSITIVE_INFINITY);
+  }
+
   /** Counted once, then kept: with an hour of small segments, counting takes a second. */
   async size(): Promise<number> {
     this.#size ??= await this.#spool.size();

@@ -61,6 +61,10 @@ export class SegmentCache {
     this.#reuse(segment);
   }
 
+  forgetBelow(seq: number): void {
+    for (const kept of this.#kept.keys()) if (kept < seq) this.forget(kept);
+  }
+
   get size(): number {
     return this.#kept.size;
   }
