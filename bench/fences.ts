@@ -122,6 +122,8 @@ export class Fences {
   async #relaysCaughtUp(until: number, signal: AbortSignal): Promise<void> {
     const relays = lanesOf(this.pipeline).filter(({ reads }) => reads === 'outbox').length;
     const { rows } = await this.#state.query<{ seq: string }>('select outbox_seq::text as seq from sluice.aggregate where pipeline = $1', [this.pipeline.name]);
+    // a relay that never had anything to publish has no fence
+    if (rows[0]!.seq === '0') return;
     const behind = async () => {
       const { rows: done } = await this.#state.query<{ count: string }>('select count(*)::text from sluice.relay_fence where pipeline = $1 and seq >= $2', [this.pipeline.name, rows[0]!.seq]);
       return Number(done[0]!.count) < relays;
