@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { BadInput } from '../core/bad-input.ts';
@@ -7,7 +7,8 @@ import { checkout } from '../infra/supervisor/checkout.ts';
 import type { CaseResult } from './case.ts';
 import { cases } from './cases/index.ts';
 import { medianName } from './cases/plain.ts';
-import { selfTimesText } from './flame.ts';
+import { flameFile, merged, performancePage } from './document.ts';
+import { flameSvg, selfTimesText } from './flame.ts';
 import { type Options, parseBenchOptions } from './options.ts';
 import { isWhole, makeRun, type Run, runText } from './report.ts';
 import { runCase } from './run-case.ts';
@@ -30,8 +31,11 @@ process.exit();
 async function main(): Promise<void> {
   const args = process.argv.slice(2);
   const options = parseBenchOptions(args, cases);
+  if (options.document.length > 0) return writeDocument(merged(options.document.map((file) => JSON.parse(readFileSync(file, 'utf8')) as Run)));
   warnIfBusy();
   const run = await measure(options, ['./sluice bench', ...args].join(' '));
+  // what a part of the cases says would be taken for all
+  if (options.full && options.cases.length === cases.length) writeDocument(run);
   console.log(options.json ? JSON.stringify(run, undefined, 2) : runText(run));
   if (!isWhole(run)) process.exitCode = 1;
 }
@@ -53,6 +57,14 @@ async function measure(options: Options, command: string): Promise<Run> {
     writeFileSync(join(folder, 'last.json'), JSON.stringify(soFar(), undefined, 2));
   }
   return soFar();
+}
+
+function writeDocument(run: Run): void {
+  const folder = join(checkout, 'docs');
+  writeFileSync(join(folder, 'performance.md'), performancePage(run));
+  const profile = run.cases.find((each) => each.profile !== null)?.profile;
+  if (profile) writeFileSync(join(folder, flameFile), flameSvg(profile.flame));
+  console.error(`${join(folder, 'performance.md')} is written`);
 }
 
 function commitOf(): string {

@@ -14,8 +14,8 @@ test('the short form, all of it, or some of it in its own order', () => {
 });
 
 test('defaults, and figures as people write them', () => {
-  expect(parseBenchOptions([], known)).toMatchObject({ rows: 1_000_000, rounds: 5, full: false, json: false, portBase: 7_600, profile: undefined });
-  expect(parseBenchOptions(['--rows', '2_000_000'], known)).toMatchObject({ rows: 2_000_000 });
+  expect(parseBenchOptions([], known)).toMatchObject({ rows: 1_000_000, rounds: 5, full: false, json: false, portBase: 7_600, profile: undefined, document: [] });
+  expect(parseBenchOptions(['--rows', '2_000_000', '--document', 'a.json,b.json'], known)).toMatchObject({ rows: 2_000_000, document: ['a.json', 'b.json'] });
 });
 
 test.each([

@@ -11,6 +11,8 @@ export type Options = {
   readonly portBase: number;
   /** A file for a CPU profile of the worker. */
   readonly profile: string | undefined;
+  /** Files of earlier runs, out of which docs/performance.md is made: nothing is measured. */
+  readonly document: readonly string[];
 };
 
 /** Throws BadInput with what to type. */
@@ -21,6 +23,7 @@ export function parseBenchOptions(args: readonly string[], known: readonly Case[
     full: values.full,
     json: values.json,
     profile: values['cpu-prof'],
+    document: values.document?.split(',') ?? [],
     rounds: whole('--rounds', values.rounds, 1, 100),
     rows: whole('--rows', values.rows, 1_000, 100_000_000),
     portBase: whole('--port-base', values['port-base'], 1_024, 65_000),
@@ -39,6 +42,7 @@ function parsed(args: readonly string[]) {
         rows: { type: 'string', default: '1000000' },
         'port-base': { type: 'string', default: '7600' },
         'cpu-prof': { type: 'string' },
+        document: { type: 'string' },
       },
     });
   } catch (error) {
