@@ -87,7 +87,8 @@ const digest = `concat_ws(' ', count(*), sum(plays), sum(finishes), sum(clicks),
   sum(('x' || substr(md5(concat_ws(',', pane, key, plays, finishes, clicks, seconds)), 1, 12))::bit(48)::bigint))`;
 const notEmpty = '(plays, finishes, clicks, seconds) <> (0, 0, 0, 0)';
 
-async function text(client: Client, query: string): Promise<string> {
+/** The column `text` of the only row. */
+export async function text(client: Client, query: string): Promise<string> {
   const { rows } = await client.query<{ text: string }>(query);
   return rows[0]!.text;
 }

@@ -36,24 +36,24 @@ export class Fences {
    * seconds that each lane took.
    */
   async passed(lsn: Lsn, options: { readonly timeoutMs: number; readonly signal: AbortSignal; readonly onLook: () => Promise<void> }): Promise<Readonly<Record<string, number>>> {
-    const waiting = new Set(this.lanes);
     const startedAt = performance.now();
     const until = startedAt + options.timeoutMs;
     const took: Record<string, number> = {};
-    for (;;) {
-      await options.onLook();
-      await Promise.all(
-        [...waiting].map(async (lane) => {
-          const fence = await this.#fence(lane);
-          if (fence === undefined || fence < lsn) return;
-          waiting.delete(lane);
-          took[lane] = (performance.now() - startedAt) / 1000;
-        }),
-      );
-      if (waiting.size === 0) break;
-      if (performance.now() > until) throw new Error(`Lane ${[...waiting].join(', ')} did not get through the backlog within ${options.timeoutMs / 1000} s. See the worker's log.`);
-      await wait(lookMs, undefined, { signal: options.signal });
-    }
+    // each lane by itself: a store that is busy for a while says nothing about the others
+    const follow = async (lane: string): Promise<void> => {
+      let failure: unknown;
+      for (;;) {
+        const fence = await this.#fence(lane).catch((error: unknown) => void (failure = error));
+        if (fence !== undefined && fence >= lsn) break;
+        if (performance.now() > until) throw new Error(`Lane ${lane} did not get through the backlog within ${options.timeoutMs / 1000} s${failure instanceof Error ? ` (${failure.message})` : ''}. See the worker's log.`, { cause: failure });
+        await wait(lookMs, undefined, { signal: options.signal });
+      }
+      took[lane] = (performance.now() - startedAt) / 1000;
+    };
+    const passed = Promise.all(this.lanes.map(follow)).then(() => true);
+    passed.catch(() => {}); // it is thrown below, unless looking fails first
+    do await options.onLook();
+    while (!(await Promise.race([passed, wait(lookMs).then(() => false)])));
     await this.#relaysCaughtUp(until, options.signal);
     return took;
   }
