@@ -42,7 +42,7 @@ export function performancePage(run: Run): string {
     '- **bare**: receiving the same changes in the same round from a slot of its own, and only counting them. **ratio**: events/s divided by it. **pg_recvlogical**: the same to /dev/null, if it is installed.',
     '- **CPU s per 1M**: seconds of all processes (walsender, PostgreSQL, Redis, ClickHouse, worker, API, receiver) for a million events; Temporal and whatever writes the load are left out.',
     '- **worker MiB**: the most that the worker had resident in that measurement alone (the peak is reset before each). The program itself is in it; pages that the kernel keeps of files (the spool) are not.',
-    '- **exact**: after the case every destination was compared with SQL over the source, as `./sluice verify` does.',
+    '- **exact**: after the case every destination was compared with SQL over the source: row by row where it says `verify`, by counts, sums and checksums where there were only inserts.',
     '',
     '## What was measured',
     ...run.cases.flatMap(caseSection),
