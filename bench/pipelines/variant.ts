@@ -2,7 +2,7 @@ import type { Pipeline, Settings, SinkDefinition, Text } from '../../core/pipeli
 
 export type Changes = {
   readonly settings?: Partial<Settings>;
-  /** Of sinks that gather. */
+  /** Of sinks that gather: the live one follows at once, and goes on to. */
   readonly gatherMs?: number;
   /** Rows of a message of the HTTP sink. */
   readonly maxRows?: number;
@@ -12,7 +12,7 @@ export type Changes = {
 
 /** The same pipeline under another name, with changes, and with destinations of its own but for the HTTP receiver. */
 export function variant(definition: Pipeline<Text>, name: string, { settings, gatherMs, maxRows, views, sinks }: Changes = {}): Pipeline<Text> {
-  const renamed = Object.entries(sinks ?? definition.sinks).map(([sink, each]) => [sink, { ...withPlace(each, name, sink), ...(gatherMs !== undefined && 'gatherMs' in each && { gatherMs }), ...(maxRows !== undefined && each.kind === 'http' && { maxRows }) }] as const);
+  const renamed = Object.entries(sinks ?? definition.sinks).map(([sink, each]) => [sink, { ...withPlace(each, name, sink), ...(gatherMs !== undefined && 'gatherMs' in each && each.gatherMs > 0 && { gatherMs }), ...(maxRows !== undefined && each.kind === 'http' && { maxRows }) }] as const);
   return { ...definition, name, views: views ?? definition.views, sinks: Object.fromEntries(renamed), settings: { ...definition.settings, ...settings } };
 }
 
