@@ -1,6 +1,7 @@
 import { ReplicationStream } from '../connectors/postgres/replication-stream.ts';
 import type { Lsn } from '../core/position.ts';
 
+/** `rows`: inserted, updated and deleted ones. */
 export type Received = { readonly rows: number; readonly bytes: number; readonly seconds: number };
 
 /** Receives a slot's changes as the capture does, and only counts them, until the message `marker` comes. */
@@ -18,7 +19,7 @@ export async function receiveBare(options: { url: string; slot: string; publicat
       message(bytes, start, end) {
         total += end - start;
         const kind = bytes[start];
-        if (kind === Message.insert) rows++;
+        if (kind === Message.insert || kind === Message.update || kind === Message.delete) rows++;
         else if (kind === Message.logical && bytes.compare(wanted, 0, wanted.length, start + 10, start + 10 + wanted.length) === 0) done.resolve();
       },
       server() {},
@@ -32,4 +33,4 @@ export async function receiveBare(options: { url: string; slot: string; publicat
   }
 }
 
-const Message = { insert: 0x49, logical: 0x4d } as const;
+const Message = { insert: 0x49, update: 0x55, delete: 0x44, logical: 0x4d } as const;

@@ -18,7 +18,8 @@ import { fill } from './fill.ts';
 import { startSource } from './instance.ts';
 import { EngagementWorkload } from './load/engagement.ts';
 import { cpuSecondsOfTree } from './processes.ts';
-import { describeTimes, profiled } from './profile.ts';
+import { selfTimesText } from './flame.ts';
+import { profiled } from './profile.ts';
 import { receiveByTool } from './recvlogical.ts';
 import { dropSlot, freshSlot, writeMarker } from './slots.ts';
 
@@ -81,8 +82,8 @@ async function runRound(round: number, workload: EngagementWorkload): Promise<vo
   const directory = join(dataDir, 'spool', String(round));
   const file = values['cpu-prof'];
   if (file && round === 1 + Number(values.rounds)) {
-    const times = await profiled(file, () => captureAll(directory, from));
-    console.log(describeTimes(times));
+    const { times } = await profiled(file, () => captureAll(directory, from));
+    console.log(selfTimesText(times));
   } else {
     const captured = await measured(() => captureAll(directory, from));
     print('  capture', captured);

@@ -9,9 +9,10 @@ export type Check = { readonly sink: string; readonly what: string; readonly exp
 
 /**
  * Compares every sink with SQL over the source, by means of its own. The pipeline is paused: nothing moves meanwhile.
- * For the sample pipeline engagement.
+ * For the sample pipeline engagement and its variants, when there were only inserts; `posting`: how many of them post to
+ * the receiver.
  */
-export async function checkExactness(config: Config, pipeline: Pipeline): Promise<Check[]> {
+export async function checkExactness(config: Config, pipeline: Pipeline, posting: number): Promise<Check[]> {
   const source = new Client({ connectionString: config.sourceUrl });
   const state = new Client({ connectionString: config.stateUrl });
   const redis = new Redis(config.redisUrl);
@@ -78,7 +79,7 @@ export async function checkExactness(config: Config, pipeline: Pipeline): Promis
     if (!response.ok) return [check('http', 'events', 'an answer', `GET /counts answered ${response.status}`)];
     const { events } = (await response.json()) as { events: number };
     // the benchmark only inserts, and messages that came again are counted once
-    return [check('http', 'events', await text(source, 'select count(*)::text as text from public.engagement_events'), String(events))];
+    return [check('http', 'events', await text(source, `select (count(*) * ${posting})::text as text from public.engagement_events`), String(events))];
   }
 }
 
@@ -86,7 +87,8 @@ const digest = `concat_ws(' ', count(*), sum(plays), sum(finishes), sum(clicks),
   sum(('x' || substr(md5(concat_ws(',', pane, key, plays, finishes, clicks, seconds)), 1, 12))::bit(48)::bigint))`;
 const notEmpty = '(plays, finishes, clicks, seconds) <> (0, 0, 0, 0)';
 
-async function text(client: Client, query: string): Promise<string> {
+/** The column `text` of the only row. */
+export async function text(client: Client, query: string): Promise<string> {
   const { rows } = await client.query<{ text: string }>(query);
   return rows[0]!.text;
 }

@@ -36,24 +36,24 @@ export class Fences {
    * seconds that each lane took.
    */
   async passed(lsn: Lsn, options: { readonly timeoutMs: number; readonly signal: AbortSignal; readonly onLook: () => Promise<void> }): Promise<Readonly<Record<string, number>>> {
-    const waiting = new Set(this.lanes);
     const startedAt = performance.now();
     const until = startedAt + options.timeoutMs;
     const took: Record<string, number> = {};
-    for (;;) {
-      await options.onLook();
-      await Promise.all(
-        [...waiting].map(async (lane) => {
-          const fence = await this.#fence(lane);
-          if (fence === undefined || fence < lsn) return;
-          waiting.delete(lane);
-          took[lane] = (performance.now() - startedAt) / 1000;
-        }),
-      );
-      if (waiting.size === 0) break;
-      if (performance.now() > until) throw new Error(`Lane ${[...waiting].join(', ')} did not get through the backlog within ${options.timeoutMs / 1000} s. See the worker's log.`);
-      await wait(lookMs, undefined, { signal: options.signal });
-    }
+    // each lane by itself: a store that is busy for a while says nothing about the others
+    const follow = async (lane: string): Promise<void> => {
+      let failure: unknown;
+      for (;;) {
+        const fence = await this.#fence(lane).catch((error: unknown) => void (failure = error));
+        if (fence !== undefined && fence >= lsn) break;
+        if (performance.now() > until) throw new Error(`Lane ${lane} did not get through the backlog within ${options.timeoutMs / 1000} s${failure instanceof Error ? ` (${failure.message})` : ''}. See the worker's log.`, { cause: failure });
+        await wait(lookMs, undefined, { signal: options.signal });
+      }
+      took[lane] = (performance.now() - startedAt) / 1000;
+    };
+    const passed = Promise.all(this.lanes.map(follow)).then(() => true);
+    passed.catch(() => {}); // it is thrown below, unless looking fails first
+    do await options.onLook();
+    while (!(await Promise.race([passed, wait(lookMs).then(() => false)])));
     await this.#relaysCaughtUp(until, options.signal);
     return took;
   }
@@ -122,6 +122,8 @@ export class Fences {
   async #relaysCaughtUp(until: number, signal: AbortSignal): Promise<void> {
     const relays = lanesOf(this.pipeline).filter(({ reads }) => reads === 'outbox').length;
     const { rows } = await this.#state.query<{ seq: string }>('select outbox_seq::text as seq from sluice.aggregate where pipeline = $1', [this.pipeline.name]);
+    // a relay that never had anything to publish has no fence
+    if (rows[0]!.seq === '0') return;
     const behind = async () => {
       const { rows: done } = await this.#state.query<{ count: string }>('select count(*)::text from sluice.relay_fence where pipeline = $1 and seq >= $2', [this.pipeline.name, rows[0]!.seq]);
       return Number(done[0]!.count) < relays;

@@ -1,18 +1,16 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ensurePipelines, pipelineStatuses } from '../client/pipelines.ts';
 import type { Config, Environment } from '../core/config.ts';
 import { postgres } from '../infra/embedded/postgres.ts';
 import { isRunning, readInstance, stopLeftovers } from '../infra/supervisor/instance.ts';
 import { lockDataDir } from '../infra/supervisor/lock.ts';
 import { planInstance, portsOf } from '../infra/supervisor/plan.ts';
 import { checkPorts, portsFrom } from '../infra/supervisor/ports.ts';
-import { productPorts } from '../infra/supervisor/processes.ts';
+import { productPorts, productProcesses } from '../infra/supervisor/processes.ts';
 import { startProcesses } from '../infra/supervisor/product.ts';
 import { Roster } from '../infra/supervisor/roster.ts';
 import { secretsOf } from '../infra/supervisor/secrets.ts';
 import { fetchPrograms, type Start, startServices } from '../infra/supervisor/services.ts';
-import { startMs, waitUntil } from '../infra/supervisor/wait.ts';
 
 export type BenchInstance = {
   readonly config: Config;
@@ -36,19 +34,10 @@ export function startSource(options: InstanceOptions): Promise<BenchInstance> {
   return startFresh(options, { sourceOnly: true });
 }
 
-/** Everything that `./sluice up` starts, without load, and with this pipeline only. */
-export function startProduct(options: InstanceOptions, pipeline: string): Promise<BenchInstance> {
-  return startFresh(options, { sourceOnly: false }, async (start) => {
-    await startProcesses(start);
-    const { config } = start.plan;
-    await ensurePipelines(config, [pipeline]);
-    const running = async () => {
-      const status = (await pipelineStatuses(config)).find(({ name }) => name === pipeline)!;
-      if (status.state !== 'running') throw new Error(`${status.name} is ${status.state}${status.reason ? `: ${status.reason}` : ''}`);
-    };
-    const logFile = join(config.dataDir, 'logs', 'worker.log');
-    await waitUntil(running, { what: `Pipeline ${pipeline}`, timeoutMs: startMs, everyMs: 200, report: start.report, signal: start.signal, logFile });
-  });
+/** Everything that `./sluice up` starts, without load and pipelines. `workerImports`: modules that the worker loads first. */
+export function startProduct(options: InstanceOptions, workerImports: readonly string[]): Promise<BenchInstance> {
+  const processes = productProcesses.map((each) => (each.name === 'worker' ? { ...each, imports: workerImports } : each));
+  return startFresh(options, { sourceOnly: false }, (start) => startProcesses(start, processes));
 }
 
 async function startFresh(options: InstanceOptions, { sourceOnly }: { sourceOnly: boolean }, then?: (start: Start) => Promise<void>): Promise<BenchInstance> {

@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 
 /** User and system time of a process, without its children, in seconds. See proc(5), fields 14 and 15 of `stat`. */
 export function cpuSeconds(pid: number): number {
@@ -13,7 +13,24 @@ export function cpuSecondsOfTree(pid: number): number {
   return (user! + system! + endedUser! + endedSystem!) / ticksPerSecond + living;
 }
 
-/** The most memory that the process has had resident since it started, MiB. */
+/**
+ * Bytes that the process and all of its children, those that have ended included, have handed to the file system. See
+ * proc(5), `write_bytes` of `io`: pages that were made dirty, whether or not the disk has them yet.
+ */
+export function writtenBytesOfTree(pid: number): number {
+  const living = childrenOf(pid).reduce((sum, child) => sum + writtenBytesOfTree(child), 0);
+  return Number(/^write_bytes: (\d+)/m.exec(procFile(pid, 'io'))?.[1] ?? 0) + living;
+}
+
+/** From now on the peak is counted anew. See proc(5), `clear_refs`. */
+export function resetPeak(pid: number): void {
+  writeFileSync(`/proc/${pid}/clear_refs`, '5');
+}
+
+/**
+ * The most memory that the process has had resident since it started or the peak was reset, MiB. Mapped files, such as
+ * the program itself, are in it; the page cache of files that it only reads and writes is not.
+ */
 export function peakMiB(pid: number): number {
   const [, kilobytes] = /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))!;
   return Number(kilobytes) / 1024;
@@ -26,12 +43,17 @@ export function residentMiB(pid: number): number {
 }
 
 function times(pid: number): number[] {
+  const stat = procFile(pid, 'stat');
+  return stat === '' ? [0, 0, 0, 0] : stat.slice(stat.lastIndexOf(')') + 2).split(' ').slice(11, 15).map(Number);
+}
+
+/** Empty if the process has ended: its parent has what it used. */
+function procFile(pid: number, name: 'stat' | 'io'): string {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ').slice(11, 15).map(Number);
+    return readFileSync(`/proc/${pid}/${name}`, 'latin1');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ESRCH') return [0, 0, 0, 0]; // it ended; its parent has its time
+    if (code === 'ENOENT' || code === 'ESRCH') return '';
     throw error;
   }
 }

@@ -1,11 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { type Profiler, Session } from 'node:inspector/promises';
 import { setTimeout as wait } from 'node:timers/promises';
-
-export type SelfTime = { readonly name: string; readonly place: string; readonly percent: number };
+import { type CpuProfile, summarized } from './flame.ts';
 
 /** Runs `work` under the CPU profiler. Writes a file that Chrome's developer tools open; returns where the time went. */
-export async function profiled(file: string, work: () => Promise<void>): Promise<SelfTime[]> {
+export async function profiled(file: string, work: () => Promise<void>): Promise<CpuProfile> {
   const session = new Session();
   session.connect();
   try {
@@ -16,7 +15,7 @@ export async function profiled(file: string, work: () => Promise<void>): Promise
 }
 
 /** The same for another Node process of this machine, through its inspector, which stays open. */
-export async function profiledProcess(pid: number, file: string, work: () => Promise<void>): Promise<SelfTime[]> {
+export async function profiledProcess(pid: number, file: string, work: () => Promise<void>): Promise<CpuProfile> {
   process.kill(pid, 'SIGUSR1');
   const socket = new WebSocket(await inspectorUrl());
   await new Promise((resolve, reject) => {
@@ -45,14 +44,14 @@ export async function profiledProcess(pid: number, file: string, work: () => Pro
 
 type Post = (method: string, parameters?: object) => Promise<unknown>;
 
-async function recorded(file: string, post: Post, work: () => Promise<void>): Promise<SelfTime[]> {
+async function recorded(file: string, post: Post, work: () => Promise<void>): Promise<CpuProfile> {
   await post('Profiler.enable');
   await post('Profiler.setSamplingInterval', { interval: 500 });
   await post('Profiler.start');
   await work();
   const { profile } = (await post('Profiler.stop')) as { profile: Profiler.Profile };
   await writeFile(file, JSON.stringify(profile));
-  return selfTimes(profile);
+  return summarized(profile);
 }
 
 const inspectorAddress = '127.0.0.1:9229';
@@ -68,27 +67,4 @@ async function inspectorUrl(): Promise<string> {
       await wait(100);
     }
   }
-}
-
-export function describeTimes(times: readonly SelfTime[]): string {
-  return times.slice(0, 40).map(({ name, place, percent }) => `${percent.toFixed(1).padStart(5)} %  ${name}  ${place}`).join('\n');
-}
-
-/** By function, the largest first; waiting is left out. */
-function selfTimes({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): SelfTime[] {
-  const frames = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]));
-  const byFunction = new Map<string, { name: string; place: string; time: number }>();
-  let busy = 0;
-  for (const [index, id] of samples.entries()) {
-    const { functionName, url, lineNumber } = frames.get(id)!;
-    if (functionName === '(idle)' || functionName === '(root)') continue;
-    const time = timeDeltas[index] ?? 0;
-    busy += time;
-    const place = url ? `${url.split('/').slice(-2).join('/')}:${lineNumber + 1}` : 'native';
-    const key = `${functionName} ${place}`;
-    const entry = byFunction.get(key) ?? { name: functionName || '(anonymous)', place, time: 0 };
-    entry.time += time;
-    byFunction.set(key, entry);
-  }
-  return [...byFunction.values()].sort((a, b) => b.time - a.time).map(({ name, place, time }) => ({ name, place, percent: (100 * time) / busy }));
 }

@@ -1,31 +1,51 @@
 import { expect, test } from 'vitest';
-import { describe as describeReport, makeReport } from './report.ts';
-import type { Round } from './round.ts';
+import { type CaseResult, type Line, noFigures } from './case.ts';
+import { catchUpLine, medianLine, ratioOf, toolRatioFigure } from './lines.ts';
+import { isWhole, lineCells, makeRun, runText } from './report.ts';
 
-function round(receive: number, pipeline: number, worker: number): Round {
-  return { receive, pipeline, ratio: pipeline / receive, tool: undefined, toolRatio: undefined, cpu: { walsender: 1, worker, temporal: 9 }, lanes: {} };
+function round(bare: number, rate: number, worker: number): Line {
+  return { ...noFigures, name: 'round', bare, rate, tool: 200_000, cpu: { walsender: 1, worker, temporal: 9, load: 5 }, peakMiB: 200 + worker };
 }
 
-const rounds = [round(200_000, 100_000, 2), round(200_000, 20_000, 4), round(100_000, 90_000, 3)];
 const equal = { sink: 'redis', what: 'members', expected: '1', actual: '1', equal: true };
 
-test('the report has medians, and CPU seconds for a million events without Temporal', () => {
-  const report = makeReport({ rounds, rows: 500_000, peakRssMiB: 300.4, latency: [{ lingerMs: 50, sink: 'redis', p50: 31.26, p99: 60 }], checks: [equal] });
-  expect(report).toMatchObject({
-    ratio: 0.5,
-    rounds: [{ receive: 200_000, pipeline: 100_000, ratio: 0.5 }, { ratio: 0.1 }, { ratio: 0.9 }],
-    cpuByProcess: { walsender: 2, worker: 6, temporal: 18 },
-    cpuSecondsPerMillion: 8,
-    peakRssMiB: 300,
-    latency: [{ lingerMs: 50, sink: 'redis', p50: 31.3, p99: 60 }],
-    exact: true,
-  });
-  expect(describeReport(report)).toMatch(/ratio \(median\) +0\.50; pg_recvlogical is not on PATH/);
+function result(name: string, lines: readonly Line[], more: Partial<CaseResult> = {}): CaseResult {
+  return { name, what: 'what is done.', slower: null, rows: 1_000, at: '2026-01-01T00:00:00Z', seconds: 1, lines, checks: [equal], exact: true, profile: null, error: null, ...more };
+}
+
+function run(...cases: readonly CaseResult[]) {
+  return makeRun({ at: '2026-01-01T00:00:00Z', commit: 'abc', machine: '2 cores', command: './sluice bench', seconds: 1, cases });
+}
+
+test('a median is of ratios of the same round, and of the memory it is the most', () => {
+  const line = medianLine('median', [round(200_000, 100_000, 2), round(200_000, 20_000, 4), round(100_000, 90_000, 3)]);
+  expect(line).toMatchObject({ rate: 90_000, bare: 200_000, tool: 200_000, cpu: { walsender: 1, worker: 3, temporal: 9 }, peakMiB: 204 });
+  expect(ratioOf(line)).toBe(0.5);
+  expect(line.figures![toolRatioFigure]).toBe(1);
 });
 
-test('one difference is not exact, and is shown', () => {
-  const report = makeReport({ rounds, rows: 1_000, peakRssMiB: 1, latency: [], checks: [equal, { ...equal, actual: '2', equal: false }] });
-  expect(report.exact).toBe(false);
-  expect(describeReport(report)).toMatch(/exact +NO/);
-  expect(describeReport(report)).toMatch(/members: 2 +EXPECTED 1/);
+test('without pg_recvlogical there is no ratio to it', () => {
+  expect(medianLine('median', [{ ...round(1, 1, 1), tool: null }]).figures).not.toHaveProperty(toolRatioFigure);
+});
+
+test('a catch-up is counted by event, of those that were delivered', () => {
+  const backlog = { events: 1_000, last: 0n, bare: 4_000, tool: null };
+  const caughtUp = { seconds: 2, cpu: { worker: 0.01 }, written: { worker: 50_000 }, spooled: 100_000, actions: 3, peakMiB: 1 };
+  expect(catchUpLine('one', backlog, caughtUp)).toMatchObject({ rate: 500, bare: 4_000, cpu: { worker: 10 }, written: { worker: 50 }, spooled: 100, figures: { 'Temporal actions per 1M events': 3_000 } });
+  expect(catchUpLine('five', backlog, caughtUp, 5_000)).toMatchObject({ rate: 2_500, cpu: { worker: 2 }, spooled: 20 });
+});
+
+test('a line shows its figures, the cost without Temporal and the load, and whether its case was exact', () => {
+  const line: Line = { ...round(200_000, 100_000, 2.5), figures: { 'p99 ms': 61.26 } };
+  expect(lineCells(result('latency', [line]))).toEqual([['round; p99 ms 61.3', '100,000', '200,000', '0.500', '200,000', '3.50', '203', 'yes']]);
+});
+
+test('one difference is not exact, and is shown; so is what failed', () => {
+  const unequal = run(result('plain', [], { checks: [equal, { ...equal, actual: '2', equal: false }], exact: false }));
+  expect(isWhole(unequal)).toBe(false);
+  expect(runText(unequal)).toContain('NOT EXACT: redis, members: 2, expected 1');
+  const failed = run(result('plain', []), result('burst', [], { error: 'It was given up.', exact: null }));
+  expect(isWhole(failed)).toBe(false);
+  expect(runText(failed)).toContain('FAILED: It was given up.');
+  expect(isWhole(run(result('plain', [])))).toBe(true);
 });

@@ -1,68 +1,75 @@
-import { apart, type CpuByProcess } from './cpu.ts';
-import type { Check } from './exactness.ts';
-import type { Latency } from './latency.ts';
-import type { Round } from './round.ts';
+import type { CaseResult } from './case.ts';
+import { type Goal, goalsOf } from './goals.ts';
+import { costOfLine, figureText, ratioOf } from './lines.ts';
 
-/** What `./sluice bench --json` prints. Rates in events per second, CPU in seconds for a million events. */
-export type Report = {
-  readonly rounds: readonly Omit<Round, 'cpu' | 'lanes'>[];
-  /** Median of pipeline / receive. */
-  readonly ratio: number;
-  /** Without Temporal and load. */
-  readonly cpuSecondsPerMillion: number;
-  readonly cpuByProcess: CpuByProcess;
-  readonly peakRssMiB: number;
-  readonly latency: readonly Latency[];
-  readonly exact: boolean;
-  readonly checks: readonly Check[];
+/** What `./sluice bench --json` prints. */
+export type Run = {
+  /** ISO time. */
+  readonly at: string;
+  readonly commit: string;
+  readonly machine: string;
+  readonly command: string;
+  readonly seconds: number;
+  readonly cases: readonly CaseResult[];
+  readonly goals: readonly Goal[];
 };
 
-export function makeReport(measured: { rounds: readonly Round[]; rows: number; peakRssMiB: number; latency: readonly Latency[]; checks: readonly Check[] }): Report {
-  const { rounds, rows, peakRssMiB, latency, checks } = measured;
-  const names = Object.keys(rounds[0]!.cpu);
-  const cpuByProcess = Object.fromEntries(names.map((name) => [name, rounded((median(rounds.map(({ cpu }) => cpu[name]!)) * 1e6) / rows, 3)]));
-  return {
-    rounds: rounds.map(({ receive, pipeline, ratio, tool, toolRatio }) => ({
-      receive: Math.round(receive),
-      pipeline: Math.round(pipeline),
-      ratio: rounded(ratio, 3),
-      tool: tool === undefined ? undefined : Math.round(tool),
-      toolRatio: toolRatio === undefined ? undefined : rounded(toolRatio, 3),
-    })),
-    ratio: rounded(median(rounds.map(({ ratio }) => ratio)), 3),
-    cpuSecondsPerMillion: rounded(names.filter((name) => !apart.has(name)).reduce((sum, name) => sum + cpuByProcess[name]!, 0), 3),
-    cpuByProcess,
-    peakRssMiB: Math.round(peakRssMiB),
-    latency: latency.map((each) => ({ ...each, p50: rounded(each.p50, 1), p99: rounded(each.p99, 1) })),
-    exact: checks.every(({ equal }) => equal),
-    checks,
-  };
+/** Everything that was to be measured was, and was exact. Goals that are not met are no failure. */
+export function isWhole({ cases }: Run): boolean {
+  return cases.every(({ exact, error }) => exact !== false && error === null);
 }
 
-export function describe(report: Report): string {
-  const count = (value: number | undefined) => (value === undefined ? '-' : value.toLocaleString('en')).padStart(10);
-  const toolRatios = report.rounds.flatMap(({ toolRatio }) => toolRatio ?? []);
+export function makeRun(run: Omit<Run, 'goals'>): Run {
+  return { ...run, goals: goalsOf(run.cases) };
+}
+
+export const lineColumns = ['', 'events/s', 'bare', 'ratio', 'pg_recvlogical', 'CPU s per 1M', 'worker MiB', 'exact'] as const;
+
+/** One row a line, below `lineColumns`; what only such a case has is put behind its name. */
+export function lineCells({ lines, exact }: CaseResult): string[][] {
+  const number = (value: number | null, digits = 0) => (value === null ? '-' : digits === 0 ? Math.round(value).toLocaleString('en') : value.toFixed(digits));
+  return lines.map((line) => {
+    const figures = Object.entries(line.figures ?? {}).map(([name, value]) => `${name} ${figureText(value)}`);
+    return [
+      [line.name, ...figures].join('; '),
+      number(line.rate),
+      number(line.bare),
+      number(ratioOf(line), 3),
+      number(line.tool),
+      number(costOfLine(line), 2),
+      line.peakMiB === null ? '-' : String(Math.ceil(line.peakMiB)),
+      exactText(exact),
+    ];
+  });
+}
+
+export function exactText(exact: boolean | null): string {
+  return exact === null ? '-' : exact ? 'yes' : 'NO';
+}
+
+export function metText(met: boolean | null): string {
+  return met === null ? '-' : met ? 'met' : 'NOT met';
+}
+
+export function runText({ cases, goals, machine, commit, seconds }: Run): string {
   return [
-    'round    received   pipeline   ratio   pg_recvlogical   received / pg_recvlogical',
-    ...report.rounds.map(({ receive, pipeline, ratio, tool, toolRatio }, index) => `${String(index + 1).padEnd(7)}${count(receive)} ${count(pipeline)}   ${ratio.toFixed(2).padStart(5)}   ${count(tool).padStart(14)}   ${(toolRatio?.toFixed(2) ?? '-').padStart(25)}`),
+    ...cases.flatMap((each) => ['', `${each.name} (${each.rows.toLocaleString('en')} events asked for, ${Math.round(each.seconds)} s): ${each.what}`, ...(each.lines.length > 0 ? aligned([lineColumns, ...lineCells(each)]) : []), ...troubles(each)]),
     '',
-    `ratio (median)            ${report.ratio.toFixed(2)}${toolRatios.length > 0 ? `; received / pg_recvlogical ${median(toolRatios).toFixed(2)}` : '; pg_recvlogical is not on PATH'}`,
-    `events per second         ${count(median(report.rounds.map(({ pipeline }) => pipeline))).trim()} (median)`,
-    `CPU seconds per million   ${report.cpuSecondsPerMillion.toFixed(2)} without Temporal and load`,
-    ...Object.entries(report.cpuByProcess).map(([name, seconds]) => `  ${name.padEnd(24)}${seconds.toFixed(2)}${apart.has(name) ? '   (not in the sum)' : ''}`),
-    `peak memory of the worker ${report.peakRssMiB} MiB`,
-    ...report.latency.map(({ lingerMs, sink, p50, p99 }) => `latency to ${sink.padEnd(15)}p50 ${p50} ms, p99 ${p99} ms (linger ${lingerMs} ms)`),
-    `exact                     ${report.exact ? 'yes' : 'NO'}`,
-    ...report.checks.map(({ sink, what, expected, actual, equal }) => `  ${sink.padEnd(12)}${what}: ${actual}${equal ? '' : `   EXPECTED ${expected}`}`),
+    ...aligned([['goal', 'aimed at', 'measured', ''], ...goals.map(({ what, bound, text, met }) => [what, bound, text, metText(met)])]),
+    '',
+    `${machine}; commit ${commit}; ${Math.round(seconds)} s`,
   ].join('\n');
 }
 
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+function troubles({ checks, error }: CaseResult): string[] {
+  return [
+    ...checks.filter(({ equal }) => !equal).map(({ sink, what, expected, actual }) => `  NOT EXACT: ${sink}, ${what}: ${actual}, expected ${expected}`),
+    ...(error === null ? [] : [`  FAILED: ${error}`]),
+  ];
 }
 
-function rounded(value: number, digits: number): number {
-  return Number(value.toFixed(digits));
+/** The first column is text, the others are figures. */
+function aligned(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows.map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join('  ').trimEnd());
 }

@@ -1,3 +1,4 @@
+import { table } from '../bench/markdown.ts';
 import type { Fault } from './fault.ts';
 import { promises } from './promises.ts';
 import type { ChaosReport, FaultReport } from './report.ts';
@@ -64,11 +65,6 @@ function verdict({ equal, error }: ChaosReport): string {
 
 function seconds(value: number | null): string {
   return value === null ? '-' : `${value.toFixed(1)} s`;
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)];
 }
 
 const titles: Readonly<Record<string, string>> = {

@@ -37,8 +37,9 @@ export async function ensurePipelines(config: Config, names: readonly string[] =
   });
 }
 
-export function pipelineStatuses(config: Config): Promise<PipelineStatus[]> {
-  return statusesOf(config, Object.keys(pipelines));
+/** Of all pipelines by default. */
+export function pipelineStatuses(config: Config, names: readonly string[] = Object.keys(pipelines)): Promise<PipelineStatus[]> {
+  return statusesOf(config, names);
 }
 
 /** Resolves when it is paused: every step has ended. Returns how long that took in milliseconds. */

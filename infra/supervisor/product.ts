@@ -14,8 +14,8 @@ import { NotHealthy, startMs, waitUntil } from './wait.ts';
 /** A rate at which one sees things move on the dashboard. */
 const gentleRate = 20;
 
-export async function startProcesses(start: Start): Promise<void> {
-  await together(start.signal, productProcesses, (process, signal) => startProcess({ ...start, signal }, process));
+export async function startProcesses(start: Start, processes: readonly ProductProcess[] = productProcesses): Promise<void> {
+  await together(start.signal, processes, (process, signal) => startProcess({ ...start, signal }, process));
 }
 
 /**
