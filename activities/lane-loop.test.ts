@@ -7,6 +7,7 @@ import { appendClaim } from '../connectors/postgres/claim.ts';
 import { openSegmentLog } from '../connectors/spool/open-segment-log.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { resolve } from '../core/define/resolve.ts';
+import { eventPositions } from '../core/dead-letters/event-positions.ts';
 import { origin, position, type Position } from '../core/position.ts';
 import { SegmentBuilder } from '../core/segment-builder.ts';
 import type { Segment } from '../core/segment.ts';
@@ -185,6 +186,16 @@ describe('a lane', () => {
     };
     await run({ log: fast, gatherMs: 100, clock, onApplied: () => void (reads.length > 1 && stop.abort()) });
     expect(reads).toEqual([0, ...Array.from({ length: times + 1 }, (_, index) => index * 100)]);
+  });
+
+  test('ends an apply in the middle of what it has if its destination would do nothing else for too long', async () => {
+    await append(5);
+    const positions = eventPositions(builder.segments, start, builder.segments[4]!.header.to);
+    const limit = { events: 2, applied: () => {} };
+    const reached: number[] = [];
+    await run({ limit, onApplied: (segments) => void (reached.push(segments.length), sink.applied.length === 3 && stop.abort()) });
+    expect(sink.applied.map(({ to }) => to)).toEqual([positions[1], positions[3], builder.segments[4]!.header.to]);
+    expect(reached).toEqual([2, 2, 1]);
   });
 
   test('an emptied destination is a sentence for a person, or is rebuilt where that is possible', async () => {

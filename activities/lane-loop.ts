@@ -1,7 +1,9 @@
 import { applyAround, type ApplyAround } from './apply-around.ts';
+import type { ApplyLimit } from './apply-limit.ts';
 import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
 import { SpoolTooShort, type SegmentLog } from '../connectors/spool/segment-log.ts';
 import { pause, type Clock } from '../core/clock.ts';
+import { eventPositions } from '../core/dead-letters/event-positions.ts';
 import { killPoint } from '../core/kill-point.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import { parsePosition, type Position } from '../core/position.ts';
@@ -23,6 +25,8 @@ export type LaneLoop = ApplyAround & {
   readonly gatherMs: number;
   /** About how many rows one apply takes. */
   readonly maxRows: number;
+  /** Of a destination that does nothing else during an apply. */
+  readonly limit?: Pick<ApplyLimit, 'events' | 'applied'> | undefined;
   readonly clock: Clock;
   readonly onFence: (fence: Position) => void;
   readonly onApplied: (segments: readonly Segment[], fence: Position, applied: Applied) => void;
@@ -50,7 +54,7 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
     }
     if (segments.length === 0) return 'asked';
     const last = segments.at(-1)!.header.to;
-    const to = until !== undefined && until < last ? until : last;
+    const to = limited(loop.limit, segments, fence, until !== undefined && until < last ? until : last);
     begunMs = loop.clock.steady();
     killPoint('lane/handed-over');
     try {
@@ -58,7 +62,8 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
       killPoint('lane/applied');
       fence = reached;
       moves = 0;
-      loop.onApplied(segments, fence, applied);
+      loop.limit?.applied(applied.events, loop.clock.steady() - begunMs);
+      loop.onApplied(segments.filter(({ header }) => header.to <= reached), fence, applied);
       // only now: what an apply that failed has left behind may still look at them
       loop.log.release(segments);
     } catch (error) {
@@ -69,6 +74,16 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
   }
 }
 
+/** Where an apply ends. */
+function limited(limit: LaneLoop['limit'], segments: readonly Segment[], from: Position, to: Position): Position {
+  if (!limit || rowsOf(segments) <= limit.events) return to;
+  return eventPositions(segments, from, to)[limit.events - 1] ?? to;
+}
+
+function rowsOf(segments: readonly Segment[]): number {
+  return segments.reduce((sum, segment) => sum + rowsAfter(segment), 0);
+}
+
 /** Empty when the signal aborts first; an error if what follows the fence is not to be had from the spool (I4). */
 async function nextSegments(loop: LaneLoop, fence: Position, begunMs: number): Promise<readonly Segment[] | ConfigurationError> {
   const { log, until, gatherMs, maxRows, clock, signal } = loop;
@@ -76,7 +91,7 @@ async function nextSegments(loop: LaneLoop, fence: Position, begunMs: number): P
   const most = until === undefined ? longestGathering : 0;
   for (let times = 1; times <= most; times++) {
     if (segments instanceof ConfigurationError || segments.length === 0) break;
-    const rows = segments.reduce((sum, segment) => sum + rowsAfter(segment), 0);
+    const rows = rowsOf(segments);
     if (rows >= maxRows / 2 || (times > 1 && rows < muchRows)) break;
     const restMs = begunMs + times * gatherMs - clock.steady();
     if (restMs <= 0) continue;

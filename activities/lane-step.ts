@@ -1,5 +1,6 @@
 import { DeadLetters } from '../connectors/postgres/dead-letters.ts';
 import { systemClock } from '../connectors/system-clock.ts';
+import { ApplyLimit } from './apply-limit.ts';
 import { runLane } from './lane-loop.ts';
 import type { Runtime } from './runtime.ts';
 import { runStep } from './step.ts';
@@ -10,6 +11,9 @@ import type { LaneStepInput, StepResult } from './steps.ts';
  * ClickHouse, whose merging costs as much as the insert; messages need no more at once than some of them have.
  */
 const maxRows = { clickhouse: 200_000, http: 40_000, other: 100_000 };
+
+/** Redis tells its other users that it is busy after 5 s; a quarter of a second is what they wait for without noticing much. */
+const longestScriptMs = 250;
 
 /** One step of a lane that reads segments. */
 export function laneStep(runtime: Runtime, input: LaneStepInput): Promise<StepResult> {
@@ -30,6 +34,7 @@ export function laneStep(runtime: Runtime, input: LaneStepInput): Promise<StepRe
         until: input.until,
         gatherMs: definition && 'gatherMs' in definition ? definition.gatherMs : 0,
         maxRows: definition?.kind === 'clickhouse' || definition?.kind === 'http' ? maxRows[definition.kind] : maxRows.other,
+        limit: definition?.kind === 'redis-live' ? new ApplyLimit(longestScriptMs) : undefined,
         clock: systemClock,
         signal,
         onFence: (fence) => (progress.fence = fence),

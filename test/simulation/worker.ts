@@ -100,6 +100,7 @@ export class Worker {
         key: this.#pipeline.source.events.key,
         gatherMs: lane === 'enriched' || lane === 'external' ? 60 : 0,
         maxRows: this.#world.plan.knobs.applyRows,
+        limit: this.#pipeline.sinks[lane]?.kind === 'redis-live' ? { events: Math.ceil(this.#world.plan.knobs.applyRows / 3), applied: () => {} } : undefined,
         clock: this.process.clock,
         signal,
         onFence: (fence) => this.#report(lane, fence),
