@@ -32,7 +32,7 @@ class DirectorySpool implements Spool {
     // before it has begun: left by a capture that has not noticed yet that the spool was deleted
     if (floor === 0) return [];
     const seqs = names
-      .filter((name) => name.endsWith(suffix))
+      .filter((name) => segmentName.test(name))
       .map((name) => Number.parseInt(name, 10))
       .filter((seq) => seq >= floor)
       .sort((a, b) => a - b);
@@ -47,7 +47,8 @@ class DirectorySpool implements Spool {
     const whole: number[] = [];
     let next = floor;
     for (const seq of seqs) {
-      for (; next < seq; next++) if (await this.has(next)) whole.push(next);
+      // the first that is not there is a hole: what follows it is none of these
+      for (; next < seq && (await this.has(next)); next++) whole.push(next);
       whole.push(seq);
       next = seq + 1;
     }
@@ -164,6 +165,7 @@ class DirectorySpool implements Spool {
 }
 
 const suffix = '.segment';
+const segmentName = /^\d{16}\.segment$/;
 const floorName = 'floor';
 const reserveName = 'reserve';
 /** More than a block of any usual file system. */

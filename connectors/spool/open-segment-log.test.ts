@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -114,6 +114,13 @@ describe('the log of segments', () => {
     for (let attempt = 0; attempt < 2; attempt++) await expect(open()).rejects.toThrow(BrokenChain);
     await rm(spool, { recursive: true });
     expect(await (await open()).tail()).toBeUndefined();
+  });
+
+  test('a copy of a file under another name holds up nothing, and is none of the segments', async () => {
+    await (await open()).append(segments(2));
+    const spool = join(directory, 'trending');
+    for (const name of ['9'.repeat(15), `0${'9'.repeat(15)}`]) await copyFile(join(spool, `${'2'.padStart(16, '0')}.segment`), join(spool, `${name}.segment`));
+    expect((await (await open()).tail())!.seq).toBe(2);
   });
 
   test('what is missing in the middle ends what it gives', async () => {
