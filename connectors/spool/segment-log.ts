@@ -43,7 +43,7 @@ export interface Appender {
   append(segments: readonly Segment[]): Promise<'appended' | 'lost'>;
   /** Forgets segments that end at or below `position` and are older than `keepMs`. */
   trim(position: Position, keepMs: number): Promise<void>;
-  /** Every reader has what ends at or below `position`: it stays in the spool, and leaves the memory. */
+  /** Every reader has what ends at or below `position`: it stays in the spool, and small segments leave the memory. */
   passed(position: Position): void;
   size(): Promise<number>;
   /** Bytes that there still is room for. */

@@ -18,10 +18,14 @@ export class SegmentMemory {
   /** Nobody may look at these bytes any more. */
   give(bytes: Uint8Array): void {
     const { buffer } = bytes;
-    if (bytes.byteOffset !== 0 || buffer.byteLength < worthKeeping || this.#freeBytes + buffer.byteLength > mostFree) return;
+    if (!isUsedAgain(bytes) || this.#freeBytes + buffer.byteLength > mostFree) return;
     this.#free.push(buffer as ArrayBuffer);
     this.#freeBytes += buffer.byteLength;
   }
+}
+
+export function isUsedAgain({ buffer, byteOffset }: Uint8Array): boolean {
+  return byteOffset === 0 && buffer.byteLength >= worthKeeping;
 }
 
 /** Not zeroed. Large ones are rounded up by at most an eighth, so that they fit again. */
