@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { truncatesWithin } from '../connectors/events-within.ts';
 import { PoisonError } from '../connectors/poison-error.ts';
 import { ConfigurationError, FenceMoved, type Applied } from '../connectors/sink.ts';
-import { eventPositions } from '../core/dead-letters/event-positions.ts';
+import { eventPositions } from '../core/event-positions.ts';
 import { origin, type Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
 import { endOf, intents, segmentsOf, streamOf } from '../test/sinks/stream.ts';

@@ -2,7 +2,7 @@ import type { DeadLetters } from '../connectors/postgres/dead-letters.ts';
 import { eventsWithin, truncatesWithin } from '../connectors/events-within.ts';
 import { PoisonError } from '../connectors/poison-error.ts';
 import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
-import { eventPositions } from '../core/dead-letters/event-positions.ts';
+import { eventPositions } from '../core/event-positions.ts';
 import { passingOver } from '../core/dead-letters/passing-over.ts';
 import { refusedEvent } from '../core/dead-letters/refused-event.ts';
 import type { Position } from '../core/position.ts';

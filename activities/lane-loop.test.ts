@@ -7,7 +7,7 @@ import { appendClaim } from '../connectors/postgres/claim.ts';
 import { openSegmentLog } from '../connectors/spool/open-segment-log.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { resolve } from '../core/define/resolve.ts';
-import { eventPositions } from '../core/dead-letters/event-positions.ts';
+import { eventPositions } from '../core/event-positions.ts';
 import { origin, position, type Position } from '../core/position.ts';
 import { SegmentBuilder } from '../core/segment-builder.ts';
 import type { Segment } from '../core/segment.ts';

@@ -3,7 +3,7 @@ import type { ApplyLimit } from './apply-limit.ts';
 import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
 import { SpoolTooShort, type SegmentLog } from '../connectors/spool/segment-log.ts';
 import { pause, type Clock } from '../core/clock.ts';
-import { eventPositions } from '../core/dead-letters/event-positions.ts';
+import { eventPositions } from '../core/event-positions.ts';
 import { killPoint } from '../core/kill-point.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import { parsePosition, type Position } from '../core/position.ts';

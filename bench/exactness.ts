@@ -1,9 +1,8 @@
-import { createClient } from '@clickhouse/client';
-import { Redis } from 'ioredis';
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import type { Config } from '../core/config.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { paneSetsOf } from '../core/views/pane-sets.ts';
+import { openStores } from './stores.ts';
 
 export type Check = { readonly sink: string; readonly what: string; readonly expected: string; readonly actual: string; readonly equal: boolean };
 
@@ -13,17 +12,9 @@ export type Check = { readonly sink: string; readonly what: string; readonly exp
  * the receiver.
  */
 export async function checkExactness(config: Config, pipeline: Pipeline, posting: number): Promise<Check[]> {
-  const source = new Client({ connectionString: config.sourceUrl });
-  const state = new Client({ connectionString: config.stateUrl });
-  const redis = new Redis(config.redisUrl);
-  const clickhouse = createClient({ url: config.clickhouseUrl });
-  try {
-    await Promise.all([source.connect(), state.connect()]);
-    return [await clickhouseRows(), await panes(), await liveScores(), ...(await received())];
-  } finally {
-    redis.disconnect();
-    await Promise.all([source.end(), state.end(), clickhouse.close()]);
-  }
+  await using stores = await openStores(config);
+  const { source, state, redis, clickhouse } = stores;
+  return [await clickhouseRows(), await panes(), await liveScores(), ...(await received())];
 
   async function clickhouseRows(): Promise<Check> {
     const { table } = Object.values(pipeline.sinks).find((sink) => sink.kind === 'clickhouse')!;

@@ -1,27 +1,17 @@
-import { createClient } from '@clickhouse/client';
-import { Redis } from 'ioredis';
-import { Client } from 'pg';
 import type { Config } from '../core/config.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { paneSetsOf } from '../core/views/pane-sets.ts';
 import { type Check, text } from './exactness.ts';
+import { openStores } from './stores.ts';
 
 /**
  * Sums and checksums of every sink of the pipeline `keys`, beside the same over the source. It is paused. `verify` compares
  * row by row, and holds a pipeline no longer than ten minutes: ten million keys take longer.
  */
 export async function checkKeys(config: Config, pipeline: Pipeline): Promise<Check[]> {
-  const source = new Client({ connectionString: config.sourceUrl });
-  const state = new Client({ connectionString: config.stateUrl });
-  const redis = new Redis(config.redisUrl);
-  const clickhouse = createClient({ url: config.clickhouseUrl });
-  try {
-    await Promise.all([source.connect(), state.connect()]);
-    return [await rows(), await panes(), await live(), await received()];
-  } finally {
-    redis.disconnect();
-    await Promise.all([source.end(), state.end(), clickhouse.close()]);
-  }
+  await using stores = await openStores(config);
+  const { source, state, redis, clickhouse } = stores;
+  return [await rows(), await panes(), await live(), await received()];
 
   async function rows(): Promise<Check> {
     const expected = await text(source, "select concat_ws(' ', count(*), sum(id), sum(item_id), sum(amount)) as text from public.bench_keys");

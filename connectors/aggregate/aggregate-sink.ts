@@ -1,4 +1,4 @@
-import { eventPositions } from '../../core/dead-letters/event-positions.ts';
+import { eventPositions } from '../../core/event-positions.ts';
 import { hasPassed } from '../../core/dead-letters/has-passed.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';

@@ -1,9 +1,6 @@
 import { expect, test } from 'vitest';
-import { Proxy } from '../../chaos/proxy.ts';
-import { throwAwayDatabase } from '../../test/embedded/services.ts';
+import { stateBehindProxy } from '../../test/embedded/state-behind-proxy.ts';
 import { Listener } from './state/listener.ts';
-import { migrate } from './state/migrate.ts';
-import { openState } from './state/state.ts';
 import { readStopped, recordStopped, stoppedChannel } from './stopped-steps.ts';
 
 class Bell {
@@ -25,15 +22,9 @@ class Bell {
 /** A state database that is written directly, and listened to on a way that can be cut. */
 async function open() {
   await using stack = new AsyncDisposableStack();
-  const { url } = stack.use(await throwAwayDatabase());
-  const { hostname, port } = new URL(url);
-  const way = await Proxy.listen(0, { host: hostname, port: Number(port) });
-  stack.defer(() => way.close());
-  const state = openState(url);
-  stack.defer(() => state.end());
-  await migrate(state);
+  const { state, url, way } = await stateBehindProxy(stack);
   const bell = new Bell();
-  const listener = new Listener(Object.assign(new URL(url), { port: way.port }).href, { [stoppedChannel]: () => bell.ring() });
+  const listener = new Listener(url, { [stoppedChannel]: () => bell.ring() });
   stack.defer(() => listener.close());
   await bell.rung(1);
   const owned = stack.move();

@@ -7,7 +7,7 @@ import { batchOf, type Batch, type Segment } from '../segment.ts';
 import { Folder } from '../views/fold.ts';
 import { paneSetsOf } from '../views/pane-sets.ts';
 import { editContent, notComputedAnew } from './edit-content.ts';
-import { eventPositions } from './event-positions.ts';
+import { eventPositions } from '../event-positions.ts';
 import { letterSegment } from './letter-segment.ts';
 import { passingOver } from './passing-over.ts';
 import { refusedEvent } from './refused-event.ts';

@@ -10,7 +10,7 @@ import { lanesToReplay, replay, type ReplayActivities, type ReplayInput } from '
 import { Reachability } from '../../activities/reachability.ts';
 import { Runtime as ActivityRuntime } from '../../activities/runtime.ts';
 import { withLetter } from '../../connectors/postgres/replayed-letters.ts';
-import { eventPositions } from '../../core/dead-letters/event-positions.ts';
+import { eventPositions } from '../../core/event-positions.ts';
 import { letterSegment } from '../../core/dead-letters/letter-segment.ts';
 import { passingOver } from '../../core/dead-letters/passing-over.ts';
 import { refusedEvent } from '../../core/dead-letters/refused-event.ts';

@@ -4,14 +4,12 @@ import { Reachability } from '../../activities/reachability.ts';
 import { Runtime } from '../../activities/runtime.ts';
 import { runStep, watchStop } from '../../activities/step.ts';
 import { stopSteps } from '../../activities/stop-steps.ts';
-import { Proxy } from '../../chaos/proxy.ts';
-import { migrate } from '../../connectors/postgres/state/migrate.ts';
-import { openState } from '../../connectors/postgres/state/state.ts';
 import { parseConfig } from '../../core/config.ts';
 import { pipelineWorkflowId } from '../../core/workflow-names.ts';
 import type { HoldReport } from '../../workflows/messages.ts';
 import type { PipelineInput } from '../../workflows/pipeline.ts';
-import { services, throwAwayDatabase } from '../embedded/services.ts';
+import { services } from '../embedded/services.ts';
+import { stateBehindProxy } from '../embedded/state-behind-proxy.ts';
 import { at, laneState, RunningPipeline, Stage, waited } from './stage.ts';
 
 const heartbeatMs = 10_000;
@@ -22,16 +20,9 @@ const never = new AbortController().signal;
 /** A pipeline with rare heartbeats whose steps are framed as all are, and wait for their end. The worker hears of the state database on a way that can be cut. */
 async function open(options: { readonly input?: Partial<PipelineInput>; readonly toldThroughWay?: boolean; readonly loads?: boolean } = {}) {
   await using stack = new AsyncDisposableStack();
-  const { url } = stack.use(await throwAwayDatabase());
-  const { hostname, port } = new URL(url);
-  const way = await Proxy.listen(0, { host: hostname, port: Number(port) });
-  stack.defer(() => way.close());
-  const state = openState(url);
-  stack.defer(() => state.end());
-  await migrate(state);
+  const { state, url: stateUrl, way } = await stateBehindProxy(stack);
 
   const { sourceUrl, redisUrl, clickhouseUrl, temporalAddress } = services();
-  const stateUrl = Object.assign(new URL(url), { port: way.port }).href;
   const config = parseConfig({ SLUICE_SOURCE_URL: sourceUrl, SLUICE_STATE_URL: stateUrl, SLUICE_REDIS_URL: redisUrl, SLUICE_CLICKHOUSE_URL: clickhouseUrl, TEMPORAL_ADDRESS: temporalAddress });
   const runtime = new Runtime(config, {}, new Reachability(async () => {}, 1_000_000));
   stack.defer(() => runtime.close());

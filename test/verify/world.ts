@@ -14,7 +14,7 @@ import { migrate } from '../../connectors/postgres/state/migrate.ts';
 import { openState, readOutbox, type State } from '../../connectors/postgres/state/state.ts';
 import { verifyPipeline } from '../../connectors/verification/verify-pipeline.ts';
 import { parseConfig, type Config } from '../../core/config.ts';
-import { eventPositions } from '../../core/dead-letters/event-positions.ts';
+import { eventPositions } from '../../core/event-positions.ts';
 import { letterSegment } from '../../core/dead-letters/letter-segment.ts';
 import { passingOver } from '../../core/dead-letters/passing-over.ts';
 import { refusedEvent } from '../../core/dead-letters/refused-event.ts';

@@ -1,6 +1,6 @@
-import { eventsTable } from '../capture/assembler.ts';
-import { positionAt, rowsUpTo, type Position } from '../position.ts';
-import { Operation, batchOf, type Segment } from '../segment.ts';
+import { eventsTable } from './capture/assembler.ts';
+import { positionAt, rowsUpTo, type Position } from './position.ts';
+import { Operation, batchOf, type Segment } from './segment.ts';
 
 /** Where the row events of the event table in (from, to] are, in stream order: each once, whatever images it has. */
 export function eventPositions(segments: readonly Segment[], from: Position, to: Position): readonly Position[] {
