@@ -20,6 +20,10 @@ describe('where a capture goes on', () => {
   beforeEach(async () => void (directory = await mkdtemp(join(tmpdir(), 'sluice-start-'))));
   afterEach(() => rm(directory, { recursive: true }));
 
+  const noted: (readonly string[])[] = [];
+  const noteRebuilds = async (lanes: readonly string[]) => void noted.push(lanes);
+  beforeEach(() => void noted.splice(0));
+
   /** A spool of three segments, (100, 101] to (102, 103]; none if it is empty. */
   async function start(options: { empty?: boolean; epoch?: number; confirmedTo?: Position; loadedAt?: Position; readFence: (lane: string) => Promise<Position | undefined> }) {
     const log = await openSegmentLog({ directory, shard: pipeline.name });
@@ -27,7 +31,7 @@ describe('where a capture goes on', () => {
     for (const lsn of [101n, 102n, 103n]) builder.transaction({ lsn, commitTimeMs: 1e12, events: [], canaryMs: 1e12 }).cut();
     if (!options.empty) await log.append(builder.segments);
     const { confirmedTo, loadedAt, readFence } = options;
-    const { fences: _, ...found } = await captureStart({ pipeline, clock, log, epoch: options.epoch ?? 1, loadedAt, confirmedTo, readFence });
+    const { fences: _, ...found } = await captureStart({ pipeline, clock, log, epoch: options.epoch ?? 1, loadedAt, confirmedTo, readFence, noteRebuilds });
     return { ...found, after: found.after?.seq, tail: (await log.tail())?.seq };
   }
 
@@ -65,11 +69,27 @@ describe('where a capture goes on', () => {
   test('what sinks have said is told; a live structure counts for how far the stream was, and not for where it goes on', async () => {
     const log = await openSegmentLog({ directory, shard: pipeline.name });
     const readFence = async (lane: string) => ({ aggregate: at(105), external: at(104), enriched: at(106), live: lane === 'live' ? at(90) : undefined })[lane];
-    const { start: from, reached, fences } = await captureStart({ pipeline, clock, log, epoch: 1, loadedAt: undefined, confirmedTo: undefined, readFence });
+    const { start: from, reached, fences } = await captureStart({ pipeline, clock, log, epoch: 1, loadedAt: undefined, confirmedTo: undefined, readFence, noteRebuilds });
     expect([from, reached]).toEqual([at(104), at(106)]);
     expect(Object.fromEntries(fences)).toEqual({ aggregate: at(105), external: at(104), enriched: at(106), live: at(90) });
     expect(await start({ empty: true, readFence: async (lane) => (lane === 'live' ? at(200) : at(104)) })).toMatchObject({ start: at(104), reached: at(200) });
     expect(await start({ empty: true, readFence: (lane) => (lane === 'live' ? Promise.reject(new Error('away')) : Promise.resolve(at(104))) })).toMatchObject({ start: at(104), reached: at(104) });
+  });
+
+  test.each([
+    ['is away', () => Promise.reject(new Error('away'))],
+    ['does not answer', () => new Promise<never>(() => {})],
+  ])('E1: a live structure that %s is to be made anew if there is no spool that would tell what it was made of', async (_, ofLive) => {
+    const readFence = (lane: string) => (lane === 'live' ? ofLive() : Promise.resolve(at(104)));
+    await start({ empty: true, readFence });
+    expect(noted).toEqual([['live']]);
+    await start({ empty: true, readFence: async () => at(104) });
+    await start({ readFence });
+    expect(noted).toHaveLength(1);
+    // given up for a sink below it
+    await rm(join(directory, pipeline.name), { recursive: true });
+    expect(await start({ confirmedTo: at(95), readFence: (lane) => (lane === 'live' ? ofLive() : Promise.resolve(at(95))) })).toMatchObject({ startsOver: true });
+    expect(noted).toHaveLength(2);
   });
 
   test('I4: a live structure of a later load than the state database knows is not waited for', async () => {

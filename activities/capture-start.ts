@@ -20,6 +20,8 @@ export type CaptureStart = {
   readonly confirmedTo: Position | undefined;
   /** Of a lane that reads segments: asked of its destination. */
   readonly readFence: (lane: string) => Promise<Position | undefined>;
+  /** Puts on record that these live lanes must be made anew out of the panes. */
+  readonly noteRebuilds: (lanes: readonly string[]) => Promise<void>;
 };
 
 /**
@@ -29,11 +31,16 @@ export type CaptureStart = {
  * (`startsOver`). `reached` is the greatest position that the spool or any sink has; throws ConfigurationError if that is
  * of a later load than the state database knows of.
  *
- * A sink that does not answer holds up nothing as long as there is a spool: then its fence is merely not known.
+ * A sink that does not answer holds up nothing as long as there is a spool: then its fence is merely not known. A live
+ * structure that does not holds up nothing without one either; but nothing is left then to say what it was made of (changes
+ * that a promotion has undone, perhaps), so it is made anew when it comes back (E1).
  */
 export async function captureStart(options: CaptureStart): Promise<Start> {
   const start = await startOf(options);
   assertKnownLoad(options, start.reached);
+  const silent = [...start.fences].flatMap(([lane, fence]) => (fence === undefined && isLive(options.pipeline, lane) ? [lane] : []));
+  // before the first segment is appended, or the next capture would find a spool
+  if (start.after === undefined && silent.length > 0) await options.noteRebuilds(silent);
   return start;
 }
 

@@ -3,6 +3,7 @@ import { capture } from '../connectors/postgres/capture.ts';
 import { connectSource } from '../connectors/postgres/postgres-source.ts';
 import { keptVersions } from '../connectors/postgres/aggregate/dimension-versions.ts';
 import { dimensionsAt } from '../connectors/postgres/dimensions-at.ts';
+import { noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
 import { readShard, recordConfirmed } from '../connectors/postgres/shard-state.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { systemClock } from '../connectors/system-clock.ts';
@@ -20,7 +21,7 @@ export function captureStep(runtime: Runtime, input: StepInput): Promise<StepRes
     if (shard?.state !== 'streaming') throw new ConfigurationError(`Pipeline ${pipeline.name} is not loaded, though it was: is the state database another one? ${loadAnew(pipeline.name)}`);
     const log = await runtime.log(pipeline.name);
     const lanes = segmentLanes(pipeline);
-    const { fences: asked, ...begin } = await captureStart({ pipeline, clock: systemClock, log, epoch: shard.epoch, loadedAt: shard.loadedAt, confirmedTo: shard.confirmed?.to, readFence: (lane) => runtime.destinations.readFence(pipeline, lane) });
+    const { fences: asked, ...begin } = await captureStart({ pipeline, clock: systemClock, log, epoch: shard.epoch, loadedAt: shard.loadedAt, confirmedTo: shard.confirmed?.to, readFence: (lane) => runtime.destinations.readFence(pipeline, lane), noteRebuilds: (silent) => noteRebuilds(state, pipeline, silent) });
     runtime.progress.asked(pipeline.name, asked);
     let before = { events: 0, segments: 0 };
     const result = await capture({

@@ -226,7 +226,7 @@ describe('a lane', () => {
     const trimmed: LaneLoop['log'] = {
       async read(after, limits, signal) {
         await more;
-        if (after === first!.header.to && ++reads === 2) await log.trim(builder.segments[2]!.header.to, 0);
+        if (after === first!.header.to && ++reads === 2) await log.trim(builder.segments[2]!.header.to, -1);
         return log.read(after, limits, signal);
       },
       release: (segments) => log.release(segments),

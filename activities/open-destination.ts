@@ -4,7 +4,7 @@ import { clickhouseSink } from '../connectors/clickhouse/clickhouse-sink.ts';
 import { httpSink } from '../connectors/http/http-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
 import { DeadLetters } from '../connectors/postgres/dead-letters.ts';
-import { dueRebuilds, forgetRebuilds, noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
+import { dueRebuilds, noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
 import { PostgresResultsRelay } from '../connectors/postgres/results-relay.ts';
 import type { State } from '../connectors/postgres/state/state.ts';
 import { redisLiveSink } from '../connectors/redis/live.ts';
@@ -65,13 +65,11 @@ export async function openSink(config: Config, state: State, pipeline: Pipeline,
       return { sink, replay: { kind: 'event', event: (event) => sink.replay(event), buryVoid } };
     }
     case 'redis-live': {
-      const sink = redisLiveSink(pipeline, definition, config.redisUrl, () => readPaneSnapshot(state, pipeline, definition));
+      const sink = redisLiveSink(pipeline, definition, config.redisUrl, () => readPaneSnapshot(state, pipeline, definition), dueRebuilds(state, pipeline.name, lane));
       const letters = new DeadLetters(state, pipeline, lane);
       const rebuild = async () => {
-        const due = (await dueRebuilds(state, pipeline.name)).filter((each) => each.lane === lane);
         const fence = await sink.rebuild();
         await letters.rebuilt(fence);
-        await forgetRebuilds(state, due);
         return fence;
       };
       return { sink, rebuild, replay: { kind: 'rebuild', rebuild: () => besideItsLane(rebuild) } };

@@ -1,5 +1,5 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
-import { dueRebuilds } from '../connectors/postgres/live-rebuilds.ts';
+import { lanesToRebuild } from '../connectors/postgres/live-rebuilds.ts';
 import { waitingLetters, withLetter } from '../connectors/postgres/replayed-letters.ts';
 import type { State } from '../connectors/postgres/state/state.ts';
 import { hasPassed } from '../core/dead-letters/has-passed.ts';
@@ -37,7 +37,7 @@ export async function lanesToReplay(runtime: ReplayRuntime, input: ReplayInput):
   try {
     const { pipeline } = runtime.definition(input.pipeline);
     const waiting = new Set((await waitingLetters(runtime.state, input)).map(({ lane }) => lane));
-    const due = new Set((await dueRebuilds(runtime.state, input.pipeline)).map(({ lane }) => lane));
+    const due = await lanesToRebuild(runtime.state, input.pipeline);
     const follows = (live: string) => waiting.has('aggregate') || (due.has(live) && [undefined, 'aggregate', live].includes(input.lane));
     return lanesOf(pipeline).flatMap(({ name, kind }) => (waiting.has(name) || (kind === 'redis-live' && follows(name)) ? [name] : []));
   } catch (error) {

@@ -3,22 +3,33 @@ import type { Pipeline } from '../../core/pipeline.ts';
 import { classified } from './errors.ts';
 import type { Queryable, State } from './state/state.ts';
 
-/** A live structure is to be made anew, as the panes that it is made of have got the event of a letter. */
-export type DueRebuild = { readonly id: string; readonly lane: string };
+/*
+ * Live structures that are to be made anew, for what they are made of has changed (the panes have got the event of a letter),
+ * or nobody knows what they were made of (their store was silent when the stream began again).
+ */
 
 /** In the transaction that settles a letter of the aggregate lane: whatever happens then, each live structure is still due. */
-export async function noteRebuilds(client: Queryable, pipeline: Pipeline): Promise<void> {
-  const lanes = lanesOf(pipeline).flatMap(({ name, kind }) => (kind === 'redis-live' ? [name] : []));
-  await client.query('insert into sluice.live_rebuild (pipeline, lane) select $1, unnest($2::text[])', [pipeline.name, lanes]);
+export async function noteRebuilds(client: Queryable, pipeline: Pipeline, lanes: readonly string[] = liveLanes(pipeline)): Promise<void> {
+  await classified('state database', () => client.query('insert into sluice.live_rebuild (pipeline, lane) select $1, unnest($2::text[])', [pipeline.name, lanes]));
 }
 
-/** To be read before the panes are: what is noted later, they may not have. */
-export async function dueRebuilds(state: State, pipeline: string): Promise<readonly DueRebuild[]> {
-  const { rows } = await classified('state database', () => state.query<DueRebuild>('select id, lane from sluice.live_rebuild where pipeline = $1', [pipeline]));
-  return rows;
+/** Those lanes of a pipeline that have one due. */
+export async function lanesToRebuild(state: State, pipeline: string): Promise<ReadonlySet<string>> {
+  const { rows } = await classified('state database', () => state.query<{ lane: string }>('select distinct lane from sluice.live_rebuild where pipeline = $1', [pipeline]));
+  return new Set(rows.map(({ lane }) => lane));
 }
 
-/** They were made anew. */
-export async function forgetRebuilds(state: State, due: readonly DueRebuild[]): Promise<void> {
-  await classified('state database', () => state.query('delete from sluice.live_rebuild where id = any($1::bigint[])', [due.map(({ id }) => id)]));
+/** Of one lane, as its sink asks for them. */
+export function dueRebuilds(state: State, pipeline: string, lane: string) {
+  const query = <R extends object>(sql: string, values: readonly unknown[]) => classified('state database', () => state.query<R & Record<string, unknown>>(sql, [...values]));
+  return {
+    due: async () => (await query<{ id: string }>('select id from sluice.live_rebuild where pipeline = $1 and lane = $2', [pipeline, lane])).rows.map(({ id }) => id),
+    done: async (due: readonly string[]) => {
+      if (due.length > 0) await query('delete from sluice.live_rebuild where id = any($1::bigint[])', [due]);
+    },
+  };
+}
+
+function liveLanes(pipeline: Pipeline): readonly string[] {
+  return lanesOf(pipeline).flatMap(({ name, kind }) => (kind === 'redis-live' ? [name] : []));
 }

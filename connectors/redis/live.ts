@@ -24,10 +24,17 @@ import { RedisLiveStructure, SumNotExact } from './live-structure.ts';
 export type PaneSnapshot = { readonly fence: Position; readonly clockUs: number | undefined; readonly panes: PaneDeltas };
 export type ReadPanes = () => Promise<PaneSnapshot>;
 
+/** On record: a structure whose fence is there, but must not be gone on from. */
+export interface DueRebuilds {
+  /** To be read before the panes are: what is noted later, they may not have. */
+  due(): Promise<readonly string[]>;
+  done(due: readonly string[]): Promise<void>;
+}
+
 /** The sink of a lane, on a server. */
-export function redisLiveSink(pipeline: Pipeline, definition: LiveDefinition, url: string, readPanes: ReadPanes): RedisLiveSink {
+export function redisLiveSink(pipeline: Pipeline, definition: LiveDefinition, url: string, readPanes: ReadPanes, rebuilds: DueRebuilds): RedisLiveSink {
   const structure = new RedisLiveStructure(connectRedis(url), definition.key, livePlan(pipeline, definition).shape);
-  return new RedisLiveSink(pipeline, definition, structure, readPanes);
+  return new RedisLiveSink(pipeline, definition, structure, readPanes, rebuilds);
 }
 
 /** A rolling view kept current in Redis, exact at every fence (E11). Its load is that of the panes. */
@@ -39,8 +46,9 @@ export class RedisLiveSink implements Sink {
   readonly #folder: Folder;
   readonly #structure: LiveStructure;
   readonly #readPanes: ReadPanes;
+  readonly #rebuilds: DueRebuilds;
 
-  constructor(pipeline: Pipeline, definition: LiveDefinition, structure: LiveStructure, readPanes: ReadPanes) {
+  constructor(pipeline: Pipeline, definition: LiveDefinition, structure: LiveStructure, readPanes: ReadPanes, rebuilds: DueRebuilds) {
     this.#key = definition.key;
     this.#pipeline = pipeline.name;
     this.#view = definition.view;
@@ -48,11 +56,13 @@ export class RedisLiveSink implements Sink {
     this.#folder = new Folder(pipeline.source.events, this.#plan.set, pipeline.settings.maxFutureMs);
     this.#structure = structure;
     this.#readPanes = readPanes;
+    this.#rebuilds = rebuilds;
   }
 
-  /** Undefined also when the structures were lost under their fence: `rebuild` then. */
-  readFence(): Promise<Position | undefined> {
-    return this.#classified(() => this.#structure.readFence());
+  /** Undefined also when the structures were lost under their fence, or must be made anew: `rebuild` then. */
+  async readFence(): Promise<Position | undefined> {
+    const fence = await this.#classified(() => this.#structure.readFence());
+    return (await this.#rebuilds.due()).length > 0 ? undefined : fence;
   }
 
   apply(segments: readonly Segment[], from: Position, to: Position): Promise<Applied> {
@@ -101,9 +111,11 @@ export class RedisLiveSink implements Sink {
 
   #rebuildFrom(atLeast: Position | undefined): Promise<Position> {
     return this.#classified(async () => {
+      const due = await this.#rebuilds.due();
       const { fence, clockUs, panes } = await this.#readPanes();
       if (atLeast !== undefined && fence < atLeast) throw new TransientError(`Redis, key ${this.#key}: the aggregate lane is at ${fence}, its load up to ${atLeast} is not finished`);
       await this.#structure.swap(chosen(panes, this.#plan), clockUs, fence);
+      await this.#rebuilds.done(due);
       return fence;
     });
   }

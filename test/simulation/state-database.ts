@@ -2,7 +2,7 @@ import type { AggregateState, AggregateTables, PublishedWindow } from '../../con
 import type { PendingRange, Range } from '../../connectors/http/pending.ts';
 import type { DimensionRow, DimensionVersions } from '../../connectors/postgres/dimensions-at.ts';
 import type { Confirmed } from '../../connectors/postgres/shard-state.ts';
-import type { PaneSnapshot } from '../../connectors/redis/live.ts';
+import type { DueRebuilds, PaneSnapshot } from '../../connectors/redis/live.ts';
 import type { OutboxMessage, Relay, ResultBody } from '../../connectors/relay.ts';
 import { FenceMoved } from '../../connectors/sink.ts';
 import { TransientError } from '../../connectors/transient-error.ts';
@@ -33,6 +33,9 @@ export class StateDatabase {
   readonly results = new Map<number, Exclude<ResultBody, { truncated: true }>>();
   pending: (Range & { readonly messageId: string }) | undefined;
   confirmed: Confirmed | undefined;
+  /** Of the live structure: how often it was put on record that it must be made anew, and up to which of them it was. */
+  rebuildsNoted = 0;
+  rebuildsDone = 0;
 
   constructor(pipeline: Pipeline, trouble: Trouble) {
     this.pipeline = pipeline;
@@ -127,6 +130,13 @@ export class StateDatabase {
           this.relayFence = to;
         }),
       close: async () => {},
+    };
+  }
+
+  rebuildsFor(process: SimulatedProcess): DueRebuilds {
+    return {
+      due: () => this.call(process, () => (this.rebuildsNoted > this.rebuildsDone ? [String(this.rebuildsNoted)] : [])),
+      done: ([due]) => this.call(process, () => void (this.rebuildsDone = Math.max(this.rebuildsDone, Number(due ?? 0)))),
     };
   }
 

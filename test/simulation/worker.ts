@@ -62,7 +62,7 @@ export class Worker {
     const before = await state.call(this.process, () => state.confirmed);
     const log = await this.#segments();
     const lanes = segmentLanes(this.#pipeline);
-    const begin = await captureStart({ pipeline: this.#pipeline, clock: this.process.clock, log, epoch: 1, loadedAt: this.#world.start, confirmedTo: before?.to, readFence: (lane) => this.#open(lane).sink.readFence() });
+    const begin = await captureStart({ pipeline: this.#pipeline, clock: this.process.clock, log, epoch: 1, loadedAt: this.#world.start, confirmedTo: before?.to, readFence: (lane) => this.#open(lane).sink.readFence(), noteRebuilds: () => state.call(this.process, () => void (state.rebuildsNoted += 1)) });
     const { reason } = await capture({
       pipeline: this.#pipeline,
       log,
@@ -156,7 +156,7 @@ export class Worker {
       case 'clickhouse':
         return { sink: new ClickHouseSink(lane, sinkTable(this.#pipeline, definition), rows.seenBy(this.process)) };
       case 'redis-live': {
-        const sink = new RedisLiveSink(this.#pipeline, definition, live.seenBy(this.process), () => state.paneSnapshot(this.process, definition.view));
+        const sink = new RedisLiveSink(this.#pipeline, definition, live.seenBy(this.process), () => state.paneSnapshot(this.process, definition.view), state.rebuildsFor(this.process));
         return { sink, rebuild: () => sink.rebuild() };
       }
       case 'http':

@@ -8,6 +8,7 @@ import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../../connectors/postgres/aggregate/aggregate-tables.ts';
 import { DeadLetters } from '../../connectors/postgres/dead-letters.ts';
 import { migrate } from '../../connectors/postgres/state/migrate.ts';
+import { dueRebuilds } from '../../connectors/postgres/live-rebuilds.ts';
 import { openState } from '../../connectors/postgres/state/state.ts';
 import type { LiveChange, LiveShape } from '../../connectors/redis/live-structure.ts';
 import { RedisLiveStructure, SumNotExact } from '../../connectors/redis/live-structure.ts';
@@ -129,7 +130,7 @@ test('E11: a sum over many events that is too large parks the lane with the sent
   const aggregate = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
   await aggregate.finishLoad(at(1));
   const definition = pipeline.sinks['live'] as Extract<(typeof pipeline.sinks)[string], { kind: 'redis-live' }>;
-  const live = redisLiveSink(pipeline, definition, server.url, () => readPaneSnapshot(state, pipeline, definition));
+  const live = redisLiveSink(pipeline, definition, server.url, () => readPaneSnapshot(state, pipeline, definition), dueRebuilds(state, pipeline.name, 'live'));
   await live.finishLoad(at(1));
   const letters = new DeadLetters(state, pipeline, 'live');
   const builder = new SegmentBuilder(pipeline, { epoch: 1, from: at(1) });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { describe, expect, test } from 'vitest';
-import type { ReadPanes } from '../../connectors/redis/live.ts';
+import type { DueRebuilds, ReadPanes } from '../../connectors/redis/live.ts';
 import type { RedisLiveSink } from '../../connectors/redis/live.ts';
 import { redisLiveSink } from '../../connectors/redis/live.ts';
 import { ConfigurationError, FenceMoved } from '../../connectors/sink.ts';
@@ -22,6 +22,8 @@ const paneUs = 10_000_000;
 
 const empty: ReadPanes = async () => ({ fence: zero, clockUs: undefined, panes: { count: 0, panes: new Float64Array(), keys: [], values: paneSetsOf(pipeline)[0]!.accumulators.map(() => new Float64Array()) } });
 
+const neverDue: DueRebuilds = { due: async () => [], done: async () => {} };
+
 async function open(key = 'top') {
   const database = await throwAwayRedis();
   const redis = new Redis(database.url);
@@ -30,7 +32,7 @@ async function open(key = 'top') {
     redis,
     url: database.url,
     make(readPanes = empty) {
-      const sink = redisLiveSink(pipeline, { ...definition, key }, database.url, readPanes);
+      const sink = redisLiveSink(pipeline, { ...definition, key }, database.url, readPanes, neverDue);
       sinks.push(sink);
       return sink;
     },

@@ -12,6 +12,7 @@ import { openRelay, openSink } from '../../activities/open-destination.ts';
 import { runRelay } from '../../activities/relay-loop.ts';
 import { DeadLetters } from '../../connectors/postgres/dead-letters.ts';
 import { migrate } from '../../connectors/postgres/state/migrate.ts';
+import { lanesToRebuild, noteRebuilds } from '../../connectors/postgres/live-rebuilds.ts';
 import { openState, readAggregate, readOutbox, type State } from '../../connectors/postgres/state/state.ts';
 import { ConfigurationError } from '../../connectors/sink.ts';
 import { type Appender, type SegmentLog } from '../../connectors/spool/segment-log.ts';
@@ -226,6 +227,19 @@ describe('a destination that was set back', { timeout: 60_000 }, () => {
       await run('live');
       expect(await board()).toEqual(before);
     }
+  });
+
+  test('E1: Redis that nobody could ask what it is made of is rebuilt from the panes, though its fence and structures are there', async () => {
+    for (const lane of ['aggregate', 'live'] as const) await run(lane);
+    const before = await board();
+    // of changes that a promotion has undone, say
+    await redis.zadd('top_engagement:10min', 99, 'phantom');
+    await run('live');
+    expect(await board()).not.toEqual(before);
+    await noteRebuilds(state, pipeline, ['live']);
+    await run('live');
+    expect(await board()).toEqual(before);
+    expect(await lanesToRebuild(state, pipeline.name)).toEqual(new Set());
   });
 
   test('Redis: a leaderboard that was emptied shows the newest window again', async () => {
