@@ -6,7 +6,8 @@ import { slotAlarms, type SlotForecast } from '../core/slot-forecast.ts';
 /** What the parts in this process do, for Prometheus; read when somebody asks. */
 export function openMetrics(progress: Progress, watch: SourceWatch): Registry {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  // its default, a look at the event loop each 10 ms, is most of what an idle process does
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 200 });
   for (const { name, help, of } of gauges) {
     const gauge = new Gauge({
       name: `sluice_${name}`,
