@@ -36,10 +36,12 @@ export function captureStep(runtime: Runtime, input: StepInput): Promise<StepRes
       ...begin,
       dimensionsAt: (at) => dimensionsAt(keptVersions(state, pipeline.name), log, pipeline, at),
       fences: () => runtime.progress.fences(pipeline.name, lanes),
+      lastEventMs: progress.lastEventMs,
       signal,
-      onProgress: ({ events, segments, position, slotLagBytes, spoolBytes, spoolBudgetBytes, commitTimeUs }) => {
+      onProgress: ({ events, segments, position, slotLagBytes, spoolBytes, spoolBudgetBytes, commitTimeUs, lastEventMs }) => {
         const moved = position !== progress.fence;
         progress.moved(position, events - before.events, moved && commitTimeUs > 0 ? commitTimeUs : undefined);
+        progress.lastEventMs = lastEventMs;
         progress.slotLagBytes = slotLagBytes;
         progress.spoolBytes = spoolBytes;
         progress.error = spoolBytes >= spoolBudgetBytes ? `the spool is full (${spoolBytes} bytes; spoolBudget and its disk allow ${spoolBudgetBytes}): nothing is read until lanes have taken what is in it, and the source keeps the rest` : undefined;

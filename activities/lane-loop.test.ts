@@ -6,6 +6,7 @@ import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../conn
 import { appendClaim } from '../connectors/postgres/claim.ts';
 import { openSegmentLog } from '../connectors/spool/open-segment-log.ts';
 import { systemClock } from '../connectors/system-clock.ts';
+import type { Clock } from '../core/clock.ts';
 import { resolve } from '../core/define/resolve.ts';
 import { eventPositions } from '../core/event-positions.ts';
 import { origin, position, type Position } from '../core/position.ts';
@@ -17,6 +18,12 @@ import { runLane, type LaneLoop } from './lane-loop.ts';
 const pipeline = resolve(definition, {});
 const start = position(1, 100n, 0);
 const letters = { keep: async () => {}, passed: () => {}, voidBelow: async () => {} };
+
+/** Time passes as soon as somebody waits for it. */
+function hurried(): Clock {
+  let nowMs = 0;
+  return { ...systemClock, steady: () => nowMs, after: (ms, then) => systemClock.after(0, () => void ((nowMs += ms), then())) };
+}
 
 /** Keeps its promise (compare-and-set on the fence) and remembers what it was given. */
 class RecordingSink implements Sink {
@@ -169,23 +176,34 @@ describe('a lane', () => {
   });
 
   test.each([
-    { rows: 20_000, times: 4 },
-    { rows: 19_999, times: 1 },
-  ])('gathers $times times as long when $rows rows came in the time', async ({ rows, times }) => {
-    let nowMs = 0;
-    const clock = { ...systemClock, steady: () => nowMs, after: (ms: number, then: () => void) => systemClock.after(0, () => void ((nowMs += ms), then())) };
+    { delayMs: [undefined], gatherMs: 0, appliedMs: 0 },
+    { delayMs: [undefined], gatherMs: 250, appliedMs: 250 },
+    { delayMs: [1_000], gatherMs: 250, appliedMs: 250 },
+    { delayMs: [1_000], gatherMs: 0, appliedMs: 200 },
+    { delayMs: [3_600_000], gatherMs: 250, appliedMs: 1_000 },
+    // nothing more is on its way
+    { delayMs: [60_000, 60_000, 60_000, undefined], gatherMs: 0, appliedMs: 150 },
+    { delayMs: [60_000], gatherMs: 250, appliedMs: 0, rows: 50_000 },
+  ])('of a stream that is late by $delayMs ms, a lane that gathers $gatherMs ms applies after $appliedMs ms', async ({ delayMs, gatherMs, appliedMs, rows = 100 }) => {
+    const clock = hurried();
     await append(1);
     const [segment] = builder.segments;
-    const reads: number[] = [];
-    const fast: LaneLoop['log'] = {
+    let look = -1;
+    const held: unknown[] = [];
+    const log: LaneLoop['log'] = {
       async read() {
-        reads.push(nowMs);
-        return [nowMs === 0 ? segment! : { ...segment!, batches: segment!.batches.map((batch) => ({ ...batch, rows })) }];
+        const delay = delayMs[Math.max(0, Math.min(look++, delayMs.length - 1))];
+        const { delayMs: _, ...header } = segment!.header;
+        const segments = [{ ...segment!, header: { ...header, ...(look > 0 && delay !== undefined && { delayMs: delay }) }, batches: segment!.batches.map((batch) => ({ ...batch, rows: look > 0 ? rows : 1 })) }];
+        held.push(segments);
+        return segments;
       },
-      release: () => {},
+      release: (segments) => void held.splice(held.indexOf(segments), 1),
     };
-    await run({ log: fast, gatherMs: 100, clock, onApplied: () => void (reads.length > 1 && stop.abort()) });
-    expect(reads).toEqual([0, ...Array.from({ length: times + 1 }, (_, index) => index * 100)]);
+    const applied: number[] = [];
+    await run({ log, gatherMs, clock, maxRows: 100_000, onApplied: () => void (applied.push(clock.steady()), applied.length === 2 && stop.abort()) });
+    expect(applied).toEqual([0, appliedMs]);
+    expect(held).toEqual([]);
   });
 
   test('ends an apply in the middle of what it has if its destination would do nothing else for too long', async () => {
@@ -233,7 +251,7 @@ describe('a lane', () => {
     };
     const rebuild = isRebuilt ? async () => (sink.fence = builder.segments[2]!.header.to) : undefined;
     // it always gathers, and nobody waits for it
-    const clock = { ...systemClock, after: (_: number, then: () => void) => systemClock.after(0, then) };
+    const clock = hurried();
     const lane = run({ log: trimmed, gatherMs: 600_000, clock, rebuild, onApplied: () => void (more ? stop.abort() : (more = append(3))) });
     if (isRebuilt) await lane;
     else await expect(lane).rejects.toThrow(new RegExp(`^Lane test: its destination is at position ${first!.header.to}, and the spool begins at`));

@@ -19,8 +19,8 @@ export type LaneLoop = ApplyAround & {
   /** Apply nothing above this, and end there. */
   readonly until?: Position | undefined;
   /**
-   * The shortest time from one apply's beginning to the next one's while the stream is live: segments come together in it.
-   * Up to `longestGathering` times as long if very much comes, for whoever writes so much saves by writing seldom.
+   * The shortest time from one apply's beginning to the next one's: segments come together in it. If the stream is late and
+   * more of it is on its way, a fifth of the delay and a second at most, for who writes so much saves by writing seldom.
    */
   readonly gatherMs: number;
   /** About how many rows one apply takes. */
@@ -87,25 +87,24 @@ function rowsOf(segments: readonly Segment[]): number {
 /** Empty when the signal aborts first; an error if what follows the fence is not to be had from the spool (I4). */
 async function nextSegments(loop: LaneLoop, fence: Position, begunMs: number): Promise<readonly Segment[] | ConfigurationError> {
   const { log, until, gatherMs, maxRows, clock, signal } = loop;
-  let segments = await segmentsAfter(loop, fence);
-  const most = until === undefined ? longestGathering : 0;
-  for (let times = 1; times <= most; times++) {
-    if (segments instanceof ConfigurationError || segments.length === 0) break;
-    const rows = rowsOf(segments);
-    if (rows >= maxRows / 2 || (times > 1 && rows < muchRows)) break;
-    const restMs = begunMs + times * gatherMs - clock.steady();
-    if (restMs <= 0) continue;
-    await pause(clock, restMs, signal);
-    if (signal.aborted) return [];
+  for (;;) {
+    const segments = await segmentsAfter(loop, fence);
+    if (segments instanceof ConfigurationError || segments.length === 0) return segments;
+    if (until !== undefined) return segments.filter(({ header }) => header.from < until);
+    const delayMs = segments.at(-1)!.header.delayMs ?? 0;
+    const nowMs = clock.steady();
+    const restMs = begunMs + gatherMs - nowMs;
+    const lateMs = begunMs + Math.min(delayMs / 5, longestMs) - nowMs;
+    if (Math.max(restMs, lateMs) <= 0 || rowsOf(segments) >= maxRows / 2) return segments;
     log.release(segments);
-    segments = await segmentsAfter(loop, fence);
+    await pause(clock, restMs > 0 ? restMs : Math.min(lateMs, lookMs), signal);
+    if (signal.aborted) return [];
   }
-  return until === undefined || segments instanceof ConfigurationError ? segments : segments.filter(({ header }) => header.from < until);
 }
 
-const longestGathering = 4;
-/** In one gathering time. */
-const muchRows = 20_000;
+const longestMs = 1_000;
+/** How soon it is seen that no more is on its way. */
+const lookMs = 50;
 
 async function segmentsAfter({ pipeline, name, log, maxRows, signal }: LaneLoop, fence: Position): Promise<readonly Segment[] | ConfigurationError> {
   const restored = `Was the destination restored to an earlier time? Restore it to a later one and type ./sluice resume ${pipeline} --lane ${name}, or start over. ${loadAnew(pipeline)}`;

@@ -10,7 +10,7 @@ import type { LaneStepInput, StepResult } from './steps.ts';
  * About how many rows are applied at once: what a lane that is behind takes from the spool. Each apply is a part in
  * ClickHouse, whose merging costs as much as the insert; messages need no more at once than some of them have.
  */
-const maxRows = { clickhouse: 200_000, http: 40_000, other: 100_000 };
+const maxRows = { clickhouse: 200_000, http: 40_000, other: 200_000 };
 
 /** Redis tells its other users that it is busy after 5 s; a quarter of a second is what they wait for without noticing much. */
 const longestScriptMs = 250;

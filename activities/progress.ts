@@ -129,6 +129,8 @@ export class PartProgress {
   readonly tally = new Tally();
   slotLagBytes: number | undefined;
   spoolBytes: number | undefined;
+  /** Of the capture, by a clock that does not jump. */
+  lastEventMs: number | undefined;
   readonly #rate = new Rate();
   #last = '';
   #lastAt = Number.NEGATIVE_INFINITY;

@@ -37,6 +37,9 @@ describe('status', () => {
     expect(stalled.lanes[0]!.lagMs).toBeGreaterThan(25_000);
     // it gathers, and the newest canary is not in it yet
     expect(statusOf(report({ fence: 'b' }), report({ fence: 'a', commitTimeMs: now - 2_100 })).lanes[0]!.lagMs).toBe(40);
+    const quiet = report({ fence: 'b', eventsPerSecond: 0 });
+    expect(statusOf(quiet, report({ fence: 'a', commitTimeMs: now - 10_100 })).lanes[0]!.lagMs).toBe(40);
+    expect(statusOf(quiet, report({ fence: 'a', commitTimeMs: now - 30_000 })).lanes[0]!.lagMs).toBeGreaterThan(15_000);
   });
 
   test('nothing is made up when there is no report, or only an old one', () => {

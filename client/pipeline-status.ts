@@ -2,6 +2,7 @@ import type { LaneKind } from '../core/define/lanes.ts';
 import type { LaneState } from '../core/lane-state.ts';
 import type { PipelineState } from '../core/pipeline-state.ts';
 import type { Config } from '../core/config.ts';
+import { quietCanaries } from '../core/quiet-canary.ts';
 import type { SlotForecast } from '../core/slot-forecast.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
@@ -54,7 +55,8 @@ export function pipelineStatus(config: Config, name: string, answer: WorkflowSta
   // without a capture nobody knows what the source has written since; while Temporal is away it may well run (E25)
   const captures = workflow === undefined || workflow.capture.state === 'running';
   const captured = captures ? report('capture') : undefined;
-  const lane = (part: PartStatus) => laneStatus(part, report(part.name), captured, nowMs, pipelines[name]?.settings.canaryMs ?? 0);
+  const canaryMs = (pipelines[name]?.settings.canaryMs ?? 0) * (captured?.eventsPerSecond === 0 ? quietCanaries : 1);
+  const lane = (part: PartStatus) => laneStatus(part, report(part.name), captured, nowMs, canaryMs);
   const workflowId = pipelineWorkflowId(name);
   const watermarkMs = report('aggregate')?.watermarkMs ?? null;
   return {

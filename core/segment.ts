@@ -25,6 +25,8 @@ export type SegmentHeader = {
   readonly lastEventLsn?: string;
   /** If it ends with a whole transaction: where that one's commit ends in the WAL, which is what is confirmed of it. */
   readonly endLsn?: string;
+  /** How late the stream was here, if more of it was on its way: who takes this segment does well to wait for that. */
+  readonly delayMs?: number;
   /** In a claim: under which conditions its capture reads (E3). */
   readonly claim?: Claim;
 };

@@ -4,10 +4,12 @@ import { type Case, type Line, noFigures } from '../case.ts';
 import { Meter } from '../meter.ts';
 import { peakMiB, resetPeak } from '../processes.ts';
 import type { World, WorldOptions } from '../world.ts';
+import { defaultSettings } from '../../core/pipeline.ts';
+import { quietAfterMs } from '../../core/quiet-canary.ts';
 
 const names = ['engagement', 'trending'];
-/** What a start leaves to do is done by then, and some steps have ended. */
-const settleMs = 20_000;
+/** What a start leaves to do is done by then, and the stream counts as quiet. */
+const settleMs = quietAfterMs(defaultSettings) + 10_000;
 const watchMs = 60_000;
 
 /** Sluice's own processes; the services are the user's, or would be. */
@@ -29,7 +31,7 @@ export const idle: Case = {
   name: 'idle',
   what: `The two sample pipelines without a single event, for ${watchMs / 1000} s: what all processes of the product take of a core. Services, Temporal among them, are shown apart.`,
   short: false,
-  limitMinutes: 5,
+  limitMinutes: 10,
 
   async *run({ signal, open }) {
     for (const { line, world } of profiles) yield await watch(await open(world), line, signal);

@@ -9,6 +9,7 @@ import { loadAnew } from '../../core/load-anew.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Lsn, Position } from '../../core/position.ts';
 import { parsePosition } from '../../core/position.ts';
+import { quietAfterMs, quietCanaries } from '../../core/quiet-canary.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { Segment, SegmentHeader } from '../../core/segment.ts';
 import { ConfigurationError } from '../sink.ts';
@@ -53,6 +54,8 @@ export type CaptureOptions = {
   readonly dimensionsAt: (position: Position) => Promise<ReadonlyMap<string, DimensionStore>>;
   /** Fences of all lanes that read segments; undefined: not known yet. */
   readonly fences: () => ReadonlyMap<string, Position | undefined>;
+  /** When an event came last, as an earlier capture of this process has told; undefined: not known. */
+  readonly lastEventMs?: number | undefined;
   /** Ends the capture at the next segment boundary. */
   readonly signal: AbortSignal;
   readonly onProgress: (progress: CaptureProgress) => void;
@@ -69,6 +72,8 @@ export type CaptureProgress = {
   readonly spoolBudgetBytes: number;
   /** Commit time of the newest spooled transaction, microseconds since 1970. */
   readonly commitTimeUs: number;
+  /** By a clock that does not jump: when an event was spooled last. */
+  readonly lastEventMs: number;
 };
 
 export type CaptureResult = {
@@ -114,14 +119,16 @@ class Capture {
   #segments = 0;
   #position: Position;
   #commitTimeUs = 0;
+  #lastEventMs: number;
   readonly #endLsns = new Map<number, Lsn>();
 
   constructor(options: CaptureOptions, source: Source) {
     this.#options = options;
     this.#source = source;
     this.#position = options.start;
+    this.#lastEventMs = options.lastEventMs ?? options.clock.steady();
     this.#room = new SpoolRoom(options.log, options.pipeline.settings);
-    this.#linger = new Linger(options.clock, options.pipeline.settings.lingerMs, { rows: () => this.#assembler.rows, cut: () => this.#cutAtTransactionEnd() });
+    this.#linger = new Linger(options.clock, options.pipeline.settings.lingerMs, { rows: () => this.#assembler.rows, cut: (delayMs) => this.#cutAtTransactionEnd(delayMs) });
     this.#pace = new LanePace((fence) => options.log.bytesAfter(fence));
     this.#writer = new SegmentWriter(options.log, {
       onAppended: (segments) => this.#appended(segments),
@@ -156,7 +163,7 @@ class Capture {
       dimensions,
       tailEventLsn: lastEvents?.to === tail.to ? lastEvents.lastEventLsn : undefined,
     });
-    this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: catalog.typeOf, emit: (segment) => this.#emit(segment) });
+    this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: catalog.typeOf, emit: (segment) => this.#emit(segment, this.#linger.delayMs(this.#assembler.commitTime)) });
     const streamEnd = await readStreamEnd(log, tail.to);
     const confirmed = await check.takeOver(streamEnd);
     this.#confirmation = new Confirmation({ pipeline, fences: this.#options.fences, record: this.#options.recordConfirmed, timeline, confirmed, keepBytes: catalog.keepBytes });
@@ -202,9 +209,9 @@ class Capture {
     if (!this.#linger.running && this.#assembler.ready) this.#linger.begin(this.#assembler.commitTime);
   }
 
-  #cutAtTransactionEnd(): void {
+  #cutAtTransactionEnd(delayMs: number | undefined): void {
     try {
-      if (this.#assembler.ready) this.#emit(this.#assembler.cut());
+      if (this.#assembler.ready) this.#emit(this.#assembler.cut(), delayMs);
       // a transaction is coming in: its end arms the timer again
     } catch (error) {
       // thrown out of a timer it would end the whole worker
@@ -212,8 +219,10 @@ class Capture {
     }
   }
 
-  #emit(assembled: AssembledSegment): void {
-    const segment = openSegment(encodeSegment(assembled, (size) => this.#options.log.allocate(size)), { verify: false });
+  /** `delayMs`: see SegmentHeader. */
+  #emit(assembled: AssembledSegment, delayMs: number | undefined): void {
+    const content = delayMs === undefined ? assembled : { ...assembled, header: { ...assembled.header, delayMs } };
+    const segment = openSegment(encodeSegment(content, (size) => this.#options.log.allocate(size)), { verify: false });
     this.#assembler.release();
     this.#decoder.cutDone();
     this.#linger.end();
@@ -223,7 +232,8 @@ class Capture {
   }
 
   #appended(segments: readonly Segment[]): void {
-    for (const { header, batches, transactions, bytes } of segments) {
+    for (const { header, batches, truncates, transactions, bytes } of segments) {
+      if (batches.length + truncates.length > 0) this.#lastEventMs = this.#options.clock.steady();
       this.#segments++;
       this.#room.appended(bytes.length);
       for (const batch of batches) this.#events += batch.image === 'after' ? batch.rows : batch.operations.reduce((count, operation) => count + (operation === 3 ? 1 : 0), 0);
@@ -248,7 +258,12 @@ class Capture {
   #startTimers(check: StreamCheck): (() => void)[] {
     const { pipeline, clock, fences } = this.#options;
     const fail = (error: unknown) => this.#outcome.reject(error);
-    const canary = () => void this.#source.emitCanary().catch(fail);
+    let canaries = 0;
+    const canary = () => {
+      const isQuiet = clock.steady() - this.#lastEventMs > quietAfterMs(pipeline.settings);
+      if (isQuiet && canaries++ % quietCanaries > 0) return;
+      void this.#source.emitCanary().catch(fail);
+    };
     canary();
     const acknowledge = async () => {
       this.#report();
@@ -266,7 +281,7 @@ class Capture {
 
   async #finish(): Promise<void> {
     this.#pressure?.end();
-    if (this.#assembler.ready) this.#emit(this.#assembler.cut());
+    if (this.#assembler.ready) this.#emit(this.#assembler.cut(), undefined);
     await this.#writer.drained();
     await this.#confirmation.confirm(this.#stream);
   }
@@ -280,6 +295,7 @@ class Capture {
       spoolBytes: this.#room.bytes,
       spoolBudgetBytes: this.#room.budgetBytes,
       commitTimeUs: this.#commitTimeUs,
+      lastEventMs: this.#lastEventMs,
     });
   }
 

@@ -7,6 +7,7 @@ describe('when a segment is cut', () => {
   let timers: { atMs: number; ring: () => void }[];
   let rows: number;
   let cuts: number[];
+  let delays: (number | undefined)[];
   const clock = {
     steady: () => nowMs,
     after(ms: number, ring: () => void) {
@@ -21,6 +22,7 @@ describe('when a segment is cut', () => {
     timers = [];
     rows = 1;
     cuts = [];
+    delays = [];
   });
 
   /** With so many rows a millisecond. */
@@ -34,7 +36,7 @@ describe('when a segment is cut', () => {
     }
   }
 
-  const linger = () => new Linger(clock, 50, { rows: () => rows, cut: () => cuts.push(nowMs) });
+  const linger = () => new Linger(clock, 50, { rows: () => rows, cut: (delayMs) => void (cuts.push(nowMs), delays.push(delayMs)) });
 
   const year2000Us = Date.UTC(2000, 0) * 1000;
   /** On 1 January 2026. */
@@ -46,16 +48,17 @@ describe('when a segment is cut', () => {
   }
 
   test.each([
-    { behindMs: -20, cutMs: 50 },
-    { behindMs: 0, cutMs: 50 },
-    { behindMs: 200, cutMs: 50 },
-    { behindMs: 500, cutMs: 100 },
-    { behindMs: 1_400, cutMs: 300 },
-    { behindMs: 3_600_000, cutMs: 500 },
-  ])('$behindMs ms behind: after $cutMs ms', ({ behindMs, cutMs }) => {
+    { behindMs: -20, cutMs: 50, delayMs: undefined },
+    { behindMs: 0, cutMs: 50, delayMs: undefined },
+    { behindMs: 200, cutMs: 50, delayMs: undefined },
+    { behindMs: 500, cutMs: 100, delayMs: 500 },
+    { behindMs: 1_400, cutMs: 300, delayMs: 1_400 },
+    { behindMs: 3_600_000, cutMs: 500, delayMs: 3_600_000 },
+  ])('$behindMs ms behind: after $cutMs ms, and lanes are told $delayMs', ({ behindMs, cutMs, delayMs }) => {
     begin(linger(), behindMs);
     pass(1_000, 100);
     expect(cuts).toEqual([cutMs]);
+    expect(delays).toEqual([delayMs]);
   });
 
   test('what is behind and gets nothing more is cut at once', () => {
@@ -64,6 +67,7 @@ describe('when a segment is cut', () => {
     expect(cuts).toEqual([]);
     pass(1_000, 0);
     expect(cuts).toEqual([200]);
+    expect(delays).toEqual([undefined]);
   });
 
   test('a segment that was full earlier is not cut again, and the next one has its own time', () => {

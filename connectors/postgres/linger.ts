@@ -3,21 +3,21 @@ import type { Clock } from '../../core/clock.ts';
 /**
  * When the running segment is cut. While the stream is live, `lingerMs` after its first transaction. But every segment
  * costs a sync, and every lane a call; who is seconds behind gains nothing by tenths. So, as long as rows keep coming, a
- * fifth of the delay, and half a second at most.
+ * fifth of the delay, and half a second at most. Lanes do the same, by what segments say of the delay.
  */
 export class Linger {
   readonly #clock: Clock;
   readonly #lingerMs: number;
   readonly #rows: () => number;
-  readonly #cut: () => void;
+  readonly #cut: (delayMs: number | undefined) => void;
   #cancel: (() => void) | undefined;
   #seenRows = 0;
   #endsAt = 0;
   #serverTimeHigh = 0;
   #serverTimeLow = 0;
 
-  /** `rows`: how many the running segment has. */
-  constructor(clock: Clock, lingerMs: number, { rows, cut }: { readonly rows: () => number; readonly cut: () => void }) {
+  /** `rows`: how many the running segment has. `cut` is told how late the stream is, if more is on its way. */
+  constructor(clock: Clock, lingerMs: number, { rows, cut }: { readonly rows: () => number; readonly cut: (delayMs: number | undefined) => void }) {
     this.#clock = clock;
     this.#lingerMs = lingerMs;
     this.#rows = rows;
@@ -37,9 +37,15 @@ export class Linger {
   /** A transaction has ended that was committed at this time, microseconds since 1970, by the same clock. */
   begin(commitTimeUs: number): void {
     if (this.#cancel) return;
-    const behindMs = (this.#serverTimeHigh * 4294967296 + this.#serverTimeLow + year2000Us - commitTimeUs) / 1000;
-    this.#endsAt = this.#clock.steady() + Math.min(behindMs / 5, longestMs);
-    this.#wait();
+    const delayMs = this.delayMs(commitTimeUs);
+    this.#endsAt = this.#clock.steady() + Math.min((delayMs ?? 0) / 5, longestMs);
+    this.#wait(delayMs);
+  }
+
+  /** Of a transaction that comes in now; undefined: so little that the stream is live. */
+  delayMs(commitTimeUs: number): number | undefined {
+    const delayMs = Math.round((this.#serverTimeHigh * 4294967296 + this.#serverTimeLow + year2000Us - commitTimeUs) / 1000);
+    return delayMs / 5 > this.#lingerMs ? delayMs : undefined;
   }
 
   /** The segment was cut. */
@@ -48,12 +54,13 @@ export class Linger {
     this.#cancel = undefined;
   }
 
-  #wait(): void {
+  #wait(delayMs: number | undefined): void {
     this.#seenRows = this.#rows();
     this.#cancel = this.#clock.after(this.#lingerMs, () => {
-      if (this.#clock.steady() < this.#endsAt && this.#rows() > this.#seenRows) return this.#wait();
+      const comesMore = this.#rows() > this.#seenRows;
+      if (comesMore && this.#clock.steady() < this.#endsAt) return this.#wait(delayMs);
       this.#cancel = undefined;
-      this.#cut();
+      this.#cut(comesMore ? delayMs : undefined);
     });
   }
 }

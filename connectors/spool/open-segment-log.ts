@@ -30,7 +30,8 @@ export async function openSegmentLog({ directory, shard, cacheBytes = 48 << 20, 
 /** How often a log looks for what another process appended: rarely while the capture is in this one. */
 const lookMs = 100;
 const rareLookMs = 2_000;
-const recentMs = 10_000;
+/** Longer than between two canaries of a quiet stream. */
+const recentMs = 15_000;
 
 class Log implements SegmentLog, Appender {
   readonly shard: string;

@@ -5,6 +5,7 @@ import type { ColumnType } from '../../core/columns/vector.ts';
 import { lastTimeText } from '../../core/columns/wide-columns.ts';
 import type { Pipeline, Table } from '../../core/pipeline.ts';
 import type { Lsn } from '../../core/position.ts';
+import { emitCanary } from '../postgres/canary.ts';
 import { textSettings } from '../postgres/replication-stream.ts';
 import type { SnapshotSlot } from '../postgres/snapshot-slot.ts';
 import { createSnapshotSlot } from '../postgres/snapshot-slot.ts';
@@ -33,6 +34,8 @@ export class SourceSnapshot {
       const files = new Map<string, string>();
       for (const { relation } of tablesOf(pipeline)) files.set(relation, await fileNodes(source, relation));
       const slot = await takeSlot(source, url, pipeline.name, waitMs);
+      // lanes come to that place with what follows it, which on a quiet source may take long
+      await emitCanary(source, pipeline.name);
       return new SourceSnapshot(source, slot, files);
     } catch (error) {
       await source.end().catch(() => {});

@@ -26,6 +26,9 @@ export class CapturedSource implements AsyncDisposable {
   shard: CaptureOptions['shard'] & { confirmed: Confirmed | undefined };
   fence: Position;
   progress: CaptureProgress | undefined;
+  /** As an earlier capture would have told. */
+  lastEventMs: number | undefined;
+  canaries = 0;
   readonly #url: string;
   readonly #directory: string;
   readonly #tables: TableIds;
@@ -70,7 +73,10 @@ export class CapturedSource implements AsyncDisposable {
     const running = capture({
       pipeline: this.pipeline,
       log: this.log,
-      connect: () => connectSource(this.#url, this.pipeline, this.#tables),
+      connect: async () => {
+        const source = await connectSource(this.#url, this.pipeline, this.#tables);
+        return { ...source, emitCanary: () => (this.canaries++, source.emitCanary()) };
+      },
       clock: systemClock,
       captureId: crypto.randomUUID(),
       shard: this.shard,
@@ -81,6 +87,7 @@ export class CapturedSource implements AsyncDisposable {
       reached: start,
       dimensionsAt: async () => new Map(Object.entries(this.pipeline.source.dimensions).map(([name, table]) => [name, new DimensionStore(table)])),
       fences: () => new Map([['stands still', this.fence]]),
+      lastEventMs: this.lastEventMs,
       signal: end.signal,
       onProgress: (progress) => (this.progress = progress),
     });
