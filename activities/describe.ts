@@ -1,6 +1,6 @@
 import { readShard } from '../connectors/postgres/shard-state.ts';
 import { lanesOf } from '../core/define/lanes.ts';
-import { heartbeatMsOf, isToldToStop } from '../core/heartbeat.ts';
+import { heartbeatMsOf, isToldToStop, stepMsOf } from '../core/heartbeat.ts';
 import { failureOf } from './failures.ts';
 import type { Runtime } from './runtime.ts';
 import type { Description } from './steps.ts';
@@ -9,10 +9,9 @@ import type { Description } from './steps.ts';
 export async function describe(runtime: Runtime, { pipeline: name }: { readonly pipeline: string }): Promise<Description> {
   try {
     const { pipeline, hash } = runtime.definition(name);
-    const { stepMs } = pipeline.settings;
     const heartbeatMs = heartbeatMsOf(pipeline.settings, runtime.config.heartbeat);
     const shard = await readShard(runtime.state, name);
-    return { lanes: lanesOf(pipeline), definitionHash: hash, stepMs, heartbeatMs, ...(isToldToStop(heartbeatMs) ? { tellsSteps: true } : {}), loaded: shard?.state === 'streaming' };
+    return { lanes: lanesOf(pipeline), definitionHash: hash, stepMs: stepMsOf(pipeline.settings, heartbeatMs), heartbeatMs, ...(isToldToStop(heartbeatMs) ? { tellsSteps: true } : {}), loaded: shard?.state === 'streaming' };
   } catch (error) {
     throw failureOf(error);
   }

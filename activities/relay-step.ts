@@ -4,8 +4,10 @@ import type { Runtime } from './runtime.ts';
 import { runStep } from './step.ts';
 import type { LaneStepInput, StepResult } from './steps.ts';
 
-/** The bell may have missed a message while it reconnected. */
-const pollMs = 1_000;
+/** The bell rings for what it may have missed when it has reconnected; until it does, a message may wait so long. */
+const pollMs = 5_000;
+/** Of a hold, whose end is no message. */
+const pollHeldMs = 100;
 
 /** One step of a lane that publishes the outbox. */
 export function relayStep(runtime: Runtime, input: LaneStepInput): Promise<StepResult> {
@@ -24,7 +26,7 @@ export function relayStep(runtime: Runtime, input: LaneStepInput): Promise<StepR
           if (aggregate === undefined || aggregate < until) return undefined;
           return aggregate === until ? 'held' : 'past';
         },
-        wait: (waitSignal) => bell.wait(pipeline.name, until === undefined ? pollMs : pollMs / 10, waitSignal),
+        wait: (waitSignal) => bell.wait(pipeline.name, until === undefined ? pollMs : pollHeldMs, waitSignal),
         signal,
         onPublished: (messages, fence) => {
           progress.moved(String(fence), messages.length, undefined);

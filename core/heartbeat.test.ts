@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { heartbeatMsOf, isToldToStop } from './heartbeat.ts';
+import { heartbeatMsOf, isToldToStop, stepMsOf } from './heartbeat.ts';
 
 describe('E26: the heartbeat', () => {
   test.each([
@@ -14,5 +14,13 @@ describe('E26: the heartbeat', () => {
   test('is soon enough by itself at a second, and not at ten', () => {
     expect(isToldToStop(1_000)).toBe(false);
     expect(isToldToStop(10_000)).toBe(true);
+  });
+
+  test.each([
+    [10_000, 1_000, 10_000],
+    [10_000, 10_000, 60_000],
+    [300_000, 10_000, 300_000],
+  ])('a step of %i ms, with a beat each %i ms, lasts %i ms', (stepMs, heartbeatMs, lasts) => {
+    expect(stepMsOf({ stepMs }, heartbeatMs)).toBe(lasts);
   });
 });
