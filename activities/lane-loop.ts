@@ -3,7 +3,7 @@ import type { ApplyLimit } from './apply-limit.ts';
 import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
 import { SpoolTooShort, type SegmentLog } from '../connectors/spool/segment-log.ts';
 import { pause, type Clock } from '../core/clock.ts';
-import { eventPositions } from '../core/event-positions.ts';
+import { eventPosition } from '../core/event-positions.ts';
 import { killPoint } from '../core/kill-point.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import { parsePosition, type Position } from '../core/position.ts';
@@ -77,7 +77,7 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
 /** Where an apply ends. */
 function limited(limit: LaneLoop['limit'], segments: readonly Segment[], from: Position, to: Position): Position {
   if (!limit || rowsOf(segments) <= limit.events) return to;
-  return eventPositions(segments, from, to)[limit.events - 1] ?? to;
+  return eventPosition(segments, from, to, limit.events) ?? to;
 }
 
 function rowsOf(segments: readonly Segment[]): number {

@@ -5,7 +5,7 @@ import { fill } from './fill.ts';
 import { catchUpLine } from './lines.ts';
 import type { World } from './world.ts';
 
-/** The same changes, received alone while a pipeline is paused, and then caught up through all of its sinks. */
+/** The same changes, received alone while a pipeline is paused, and then caught up through all of its sinks: both begin where the changes do. */
 export async function measureRound(world: World, pipeline: string, name: string, write: Writing): Promise<Line> {
   await world.pause([pipeline]);
   const backlog = await writeBacklog(world, pipeline, write);

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { type Lsn, parseLsn } from '../core/position.ts';
 
@@ -20,3 +21,19 @@ export async function writeMarker(client: Client, marker: string): Promise<Lsn> 
   const { rows } = await client.query<{ lsn: string }>('select pg_current_wal_lsn()::text as lsn');
   return parseLsn(rows[0]!.lsn);
 }
+
+/**
+ * Waits until what a slot would have to decode again is little. A reader that stops just after it has caught up begins
+ * hundreds of megabytes before that place: a slot follows what is confirmed to it only from time to time.
+ */
+export async function slotFollowed(client: Client, slot: string, signal: AbortSignal): Promise<void> {
+  for (const startedAt = performance.now(); performance.now() - startedAt < mostFollowMs; ) {
+    const { rows } = await client.query<{ bytes: string }>('select (confirmed_flush_lsn - restart_lsn)::text as bytes from pg_replication_slots where slot_name = $1', [slot]);
+    if (Number(rows[0]?.bytes ?? 0) < littleBytes) return;
+    await wait(200, undefined, { signal });
+  }
+}
+
+const littleBytes = 32 << 20;
+/** Of itself, a server lets slots follow every 15 seconds. */
+const mostFollowMs = 40_000;

@@ -2,12 +2,14 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { ensurePipelines, pausePipeline, pipelines, pipelineStatuses, resumePipeline } from '../client/pipelines.ts';
+import { sourceNames } from '../connectors/postgres/source-catalog.ts';
 import type { Config, Environment } from '../core/config.ts';
 import { startMs, waitUntil } from '../infra/supervisor/wait.ts';
 import { Fences } from './fences.ts';
 import { type BenchInstance, type InstanceOptions, startProduct } from './instance.ts';
 import { EngagementWorkload } from './load/engagement.ts';
 import { writerName } from './meter.ts';
+import { slotFollowed } from './slots.ts';
 import './pipelines/index.ts';
 
 export type WorldOptions = {
@@ -70,7 +72,9 @@ export class World {
     await waitUntil(running, { what: names.join(', '), timeoutMs: startMs, everyMs: 200, report: this.say, signal: this.signal, logFile });
   }
 
+  /** Their slots have followed: they begin where the next changes do, and not in what was measured before. */
   async pause(names: readonly string[]): Promise<void> {
+    for (const name of names) await slotFollowed(this.client, sourceNames(name).slot, this.signal);
     await Promise.all(names.map((name) => pausePipeline(this.config, name)));
   }
 

@@ -63,6 +63,15 @@ function isAbove(words: Uint32Array, row: number, bound: readonly [number, numbe
   return false;
 }
 
+/** Below 0: the position at `row` is before that at `otherRow` of other words. */
+export function comparePositions(words: Uint32Array, row: number, others: Uint32Array, otherRow: number): number {
+  for (let word = 3; word >= 0; word--) {
+    const difference = words[row * 4 + word]! - others[otherRow * 4 + word]!;
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
 /** Postgres' own notation, `16/B374D848`. */
 export function lsnText(lsn: Lsn): string {
   return `${(lsn >> 32n).toString(16)}/${(lsn & 0xffffffffn).toString(16)}`.toUpperCase();

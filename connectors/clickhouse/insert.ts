@@ -27,9 +27,13 @@ export function connect(url: string): ClickHouseClient {
 export async function insertPieces(client: ClickHouseClient, table: SinkTable, pieces: readonly Piece[]): Promise<void> {
   const names = new Set(pieces.flatMap(({ columns }) => [...columns.keys()]));
   const out = new Chunks();
-  for (const piece of pieces) writeBlock(out, columnsOf(piece, table), piece.start, piece.end);
+  writePieces(out, table, pieces);
   const list = [...names, '_position', '_deleted'].map(quoted).join(', ');
   await insertNative(client, `INSERT INTO ${tableName(table)} (${list}) FORMAT Native`, out.end());
+}
+
+export function writePieces(out: Chunks, table: SinkTable, pieces: readonly Piece[]): void {
+  for (const piece of pieces) writeBlock(out, columnsOf(piece, table), piece.start, piece.end);
 }
 
 /** Columns that a block leaves out, as tombstones do, take their default. */

@@ -2,7 +2,7 @@ import { eventsTable } from '../../core/capture/assembler.ts';
 import type { Vector } from '../../core/columns/vector.ts';
 import { State, valueAt } from '../../core/columns/vector.ts';
 import type { Position } from '../../core/position.ts';
-import { positionAt } from '../../core/position.ts';
+import { comparePositions, positionAt } from '../../core/position.ts';
 import type { Batch, Segment } from '../../core/segment.ts';
 import { Operation, batchOf } from '../../core/segment.ts';
 import { rowsWithin } from '../events-within.ts';
@@ -51,7 +51,7 @@ function tombstones(before: Batch, after: Batch | undefined, { orderBy, name }: 
   const gone: number[] = [];
   for (let row = start, partner = 0; row < end; row++) {
     if (before.operations[row] !== Operation.delete && after && newKeys) {
-      while (partner < after.rows && isBefore(after.positions, partner, before.positions, row)) partner++;
+      while (partner < after.rows && comparePositions(after.positions, partner, before.positions, row) < 0) partner++;
       const isUnmoved = orderBy.every((column) => isSameValue(keys.get(column)!, row, newKeys.get(column)!, partner));
       if (isUnmoved) continue;
     }
@@ -78,14 +78,6 @@ function storedColumns(batch: Batch, names: readonly string[], start: number, en
 
 function withoutOldRow(table: string, column: string, position: Position): ConfigurationError {
   return new ConfigurationError(`${table}: the source did not send column ${column} of the event at ${position}, so the row cannot be written. Type in the source database: ALTER TABLE ... REPLICA IDENTITY FULL`);
-}
-
-function isBefore(left: Uint32Array, leftRow: number, right: Uint32Array, rightRow: number): boolean {
-  for (let word = 3; word >= 0; word--) {
-    const difference = left[leftRow * 4 + word]! - right[rightRow * 4 + word]!;
-    if (difference !== 0) return difference < 0;
-  }
-  return false;
 }
 
 /** The days of a piece's rows, as the partitions they fall into; one entry a row. */

@@ -1,6 +1,6 @@
 import { eventsTable } from '../../core/capture/assembler.ts';
 import type { Position } from '../../core/position.ts';
-import { positionWords } from '../../core/position.ts';
+import { comparePositions, positionWords } from '../../core/position.ts';
 import type { Batch, Segment } from '../../core/segment.ts';
 import { Operation, batchOf } from '../../core/segment.ts';
 import { rowsWithin, truncatesWithin } from '../events-within.ts';
@@ -19,7 +19,7 @@ export class EventOrder {
   *runs(segment: Segment, from: Position, to: Position): Generator<Run> {
     const open = this.#sources(segment, from, to);
     while (open.length > 1) {
-      const least = open.reduce((best, source) => (isBefore(source, best) ? source : best));
+      const least = open.reduce((best, source) => (comparePositions(source.positions, source.row, best.positions, best.row) < 0 ? source : best));
       yield { ...least, end: least.row + 1 };
       if (++least.row === least.end) open.splice(open.indexOf(least), 1);
     }
@@ -54,12 +54,4 @@ export class EventOrder {
     this.#deletes.set(batch, deletes);
     return deletes;
   }
-}
-
-function isBefore(left: Source, right: Source): boolean {
-  for (let word = 3; word >= 0; word--) {
-    const difference = left.positions[left.row * 4 + word]! - right.positions[right.row * 4 + word]!;
-    if (difference !== 0) return difference < 0;
-  }
-  return false;
 }

@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { canaryPrefix } from './pgoutput/decoder.ts';
+import { sourceNames } from './source-catalog.ts';
 
 /**
  * Writes a message into the stream: it lets the slot advance over a quiet table, and carries the idle clock, which no
@@ -16,3 +17,19 @@ export async function emitCanary(client: Client, pipeline: string): Promise<void
     [canaryPrefix(pipeline)],
   );
 }
+
+/**
+ * A slot keeps, and its next reader decodes again, all WAL from a place on where the server has written down which
+ * transactions run: of its own accord every 15 seconds, which may be hundreds of megabytes. So this has it written down
+ * when the slot's is far behind. From PostgreSQL 16 on, for a role that may (it can be granted); else nothing happens.
+ */
+export async function letSlotFollow(client: Client, pipeline: string): Promise<void> {
+  const { rows } = await client.query<{ behind: boolean }>(
+    `select confirmed_flush_lsn - restart_lsn > $2 as behind from pg_replication_slots
+      where slot_name = $1 and exists (select from pg_proc where proname = 'pg_log_standby_snapshot' and pronamespace = 'pg_catalog'::regnamespace and has_function_privilege(oid, 'execute'))`,
+    [sourceNames(pipeline).slot, farBehindBytes],
+  );
+  if (rows[0]?.behind) await client.query('select pg_log_standby_snapshot()');
+}
+
+const farBehindBytes = 16 << 20;

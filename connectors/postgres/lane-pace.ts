@@ -28,6 +28,6 @@ export class LanePace {
   }
 }
 
-const waitBytes = 32 << 20;
-const goOnBytes = 20 << 20;
+const waitBytes = 20 << 20;
+const goOnBytes = 12 << 20;
 const standsStillMs = 2_000;

@@ -3,7 +3,7 @@ import { Client } from 'pg';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Lsn } from '../../core/position.ts';
 import { parseLsn } from '../../core/position.ts';
-import { emitCanary } from './canary.ts';
+import { emitCanary, letSlotFollow } from './canary.ts';
 import type { ReplicationTarget } from './replication-stream.ts';
 import { ReplicationStream, captureApplicationName } from './replication-stream.ts';
 import type { TableIds } from './shard-state.ts';
@@ -33,6 +33,7 @@ export async function connectSource(url: string, pipeline: Pipeline, loaded: Tab
       await client.query('select pg_terminate_backend($1, 5000)', [pid]);
     },
     emitCanary: () => emitCanary(client, pipeline.name),
+    letSlotFollow: () => letSlotFollow(client, pipeline.name),
     stream: (from: Lsn, binary: boolean, target: ReplicationTarget) => ReplicationStream.start({ url, applicationName: captureApplicationName(pipeline.name), slot, publication, from, binary, target }),
     async close() {
       client.removeAllListeners('end');

@@ -23,6 +23,8 @@ export interface Source {
   disconnect(pid: number): Promise<void>;
   /** Writes a message into the stream: the idle clock, and what lets the slot advance on a quiet table (E13). */
   emitCanary(): Promise<void>;
+  /** Keeps small what the slot keeps of WAL that was confirmed, and its next reader has to read again. */
+  letSlotFollow(): Promise<void>;
   /** Transactions that commit at or above `from` are sent, and those that the slot has confirmed are not. */
   stream(from: Lsn, binary: boolean, target: ReplicationTarget): Promise<SourceStream>;
   close(): Promise<void>;

@@ -96,16 +96,12 @@ export function keyFromText(type: DimensionTable['columns'][string]['type'], tex
 }
 
 function gather(source: Vector, slots: Uint32Array, rows: number): Vector {
-  const states = new Uint8Array(rows);
-  let complete = true;
+  let states: Uint8Array | undefined;
   for (let row = 0; row < rows; row++) {
     const state = source.states?.[slots[row]!] ?? State.value;
-    if (state !== State.value) {
-      states[row] = state;
-      complete = false;
-    }
+    if (state !== State.value) (states ??= new Uint8Array(rows))[row] = state;
   }
-  const common = { type: source.type, length: rows, states: complete ? undefined : states };
+  const common = { type: source.type, length: rows, states };
   const pick = <A extends NumberArray>(from: A, width: number): A => {
     const to = new (from.constructor as new (length: number) => A)(rows * width);
     for (let row = 0; row < rows; row++) for (let i = 0; i < width; i++) to[row * width + i] = from[slots[row]! * width + i]!;

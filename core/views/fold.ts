@@ -43,6 +43,8 @@ export class Folder {
   #aside = new Map<string, { reason: AsideReason; position: Position; rows: number; table: PaneTable }>();
   #prepared = new Map<Batch, Prepared>();
   #segment: Segment | undefined;
+  /** Used again from segment to segment. */
+  readonly #slots: Record<Batch['image'], Int32Array> = { after: new Int32Array(0), before: new Int32Array(0) };
 
   constructor(events: EventTable, set: PaneSet, maxFutureMs: number) {
     this.#eventTime = events.eventTime;
@@ -185,7 +187,7 @@ export class Folder {
     if (time.layout !== 'int64') throw new TypeError(`the event time ${this.#eventTime} is not a timestamp`);
     return {
       time,
-      slots: this.#keys.slotsOf(column(key)),
+      slots: (this.#slots[batch.image] = this.#keys.slotsOf(column(key), this.#slots[batch.image])),
       passes: where && conditionOf(evaluate(where, rows)),
       values: accumulators.map((accumulator) => {
         if (accumulator.kind === 'sum') return evaluateScaled(accumulator.of, accumulator.scale, rows).values;

@@ -10,15 +10,17 @@ import { State, valueStart } from '../columns/vector.ts';
 export class KeySlots {
   readonly texts: string[] = [];
   readonly #byText = new Map<string, number>();
-  // made when keys come that need them: dictionaries do not
+  // made when keys come that need them
   #words: WordTable | undefined;
   #bytes: BytesTable | undefined;
+  #dictionary = new Int32Array(0);
 
-  /** A slot for each row; -1 where there is no key. */
-  slotsOf(vector: Vector): Int32Array {
-    const slots = this.#slots(vector);
+  /** A slot for each row; -1 where there is no key. In `memory`, if it is large enough. */
+  slotsOf(vector: Vector, memory: Int32Array): Int32Array {
+    const slots = grown(memory, vector.length);
+    this.#fill(slots, vector);
     const { states } = vector;
-    if (states) for (let row = 0; row < slots.length; row++) if (states[row] !== State.value) slots[row] = -1;
+    if (states) for (let row = 0; row < vector.length; row++) if (states[row] !== State.value) slots[row] = -1;
     return slots;
   }
 
@@ -29,43 +31,32 @@ export class KeySlots {
     this.#bytes = undefined;
   }
 
-  #slots(vector: Vector): Int32Array {
+  #fill(slots: Int32Array, vector: Vector): void {
     switch (vector.layout) {
       case 'interned':
-        return this.#interned(vector);
+        return this.#interned(slots, vector);
       case 'int64':
-        return this.#worded(vector, new Uint32Array(vector.words.buffer, vector.words.byteOffset, vector.words.length), 2);
+        return this.#worded(slots, vector, new Uint32Array(vector.words.buffer, vector.words.byteOffset, vector.words.length), 2);
       case 'words4':
-        return this.#worded(vector, vector.words, 4);
+        return this.#worded(slots, vector, vector.words, 4);
       case 'number':
-        return this.#worded(vector, integerWords(vector), 1);
+        return this.#worded(slots, vector, integerWords(vector), 1);
       case 'bytes':
-        return this.#texted(vector);
+        return this.#texted(slots, vector);
     }
   }
 
-  #interned(vector: InternedVector): Int32Array {
-    const { ids, states } = vector;
-    const slotOfId = new Int32Array(vector.dictionary.length).fill(-1);
-    const slots = new Int32Array(vector.length);
-    for (let row = 0; row < slots.length; row++) {
-      if (states !== undefined && states[row] !== State.value) continue;
-      const id = ids[row]!;
-      let slot = slotOfId[id]!;
-      if (slot < 0) {
-        slot = this.#slotOf(postgresText(vector.dictionary, id)!);
-        slotOfId[id] = slot;
-      }
-      slots[row] = slot;
-    }
-    return slots;
+  /** What keys a dictionary has is looked up once for each, as if they came plain. */
+  #interned(slots: Int32Array, { ids, dictionary, length }: InternedVector): void {
+    const slotOfId = (this.#dictionary = grown(this.#dictionary, dictionary.length));
+    this.#fill(slotOfId, dictionary);
+    for (let row = 0; row < length; row++) slots[row] = slotOfId[ids[row]!]!;
   }
 
-  #worded(vector: Vector, words: Uint32Array, width: number): Int32Array {
+  #worded(slots: Int32Array, vector: Vector, words: Uint32Array, width: number): void {
     const table = (this.#words ??= new WordTable());
-    const slots = new Int32Array(vector.length);
     const { states } = vector;
-    for (let row = 0; row < slots.length; row++) {
+    for (let row = 0; row < vector.length; row++) {
       if (states !== undefined && states[row] !== State.value) continue;
       const at = row * width;
       const low = words[at]!;
@@ -79,14 +70,12 @@ export class KeySlots {
       }
       slots[row] = slot;
     }
-    return slots;
   }
 
-  #texted(vector: BytesVector): Int32Array {
+  #texted(slots: Int32Array, vector: BytesVector): void {
     const table = (this.#bytes ??= new BytesTable());
-    const slots = new Int32Array(vector.length);
     const { states, bytes, ends } = vector;
-    for (let row = 0; row < slots.length; row++) {
+    for (let row = 0; row < vector.length; row++) {
       if (states !== undefined && states[row] !== State.value) continue;
       const start = valueStart(vector, row);
       let slot = table.find(bytes, start, ends[row]!);
@@ -96,7 +85,6 @@ export class KeySlots {
       }
       slots[row] = slot;
     }
-    return slots;
   }
 
   #slotOf(text: string): number {

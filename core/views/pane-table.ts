@@ -39,15 +39,25 @@ export class PaneTable {
 
   /** What was gathered, without pairs whose sums are all 0. Throws SumTooLarge for a sum that is no longer exact. */
   deltas(paneMs: number, keys: readonly string[]): PaneDeltas {
-    const kept: number[] = [];
-    for (let entry = 0; entry < this.#size; entry++) if (this.sums.some((sums) => sums[entry] !== 0)) kept.push(entry);
-    const values = this.sums.map((sums) => Float64Array.from(kept, (entry) => exact(sums[entry]!)));
-    return {
-      count: kept.length,
-      panes: Float64Array.from(kept, (entry) => this.#panes[this.#ordinals[entry]!]! * paneMs),
-      keys: kept.map((entry) => keys[this.#slots[entry]!]!),
-      values,
-    };
+    const kept = new Int32Array(this.#size);
+    let count = 0;
+    for (let entry = 0; entry < this.#size; entry++) if (this.#isTouched(entry)) kept[count++] = entry;
+    const [panes, keyTexts] = [new Float64Array(count), new Array<string>(count)];
+    for (let index = 0; index < count; index++) {
+      panes[index] = this.#panes[this.#ordinals[kept[index]!]!]! * paneMs;
+      keyTexts[index] = keys[this.#slots[kept[index]!]!]!;
+    }
+    const values = this.sums.map((sums) => {
+      const chosen = new Float64Array(count);
+      for (let index = 0; index < count; index++) chosen[index] = exact(sums[kept[index]!]!);
+      return chosen;
+    });
+    return { count, panes, keys: keyTexts, values };
+  }
+
+  #isTouched(entry: number): boolean {
+    for (const sums of this.sums) if (sums[entry] !== 0) return true;
+    return false;
   }
 
   #ordinal(pane: number): number {

@@ -29,6 +29,7 @@ export class Connection implements Source {
   walEnd = () => this.#ask(() => this.#server.walEnd);
   disconnect = (pid: number) => this.#ask(() => this.#server.disconnect(pid));
   emitCanary = () => this.#ask(() => this.#server.emitCanary());
+  letSlotFollow = async () => {};
   stream = (from: Lsn, _binary: boolean, target: ReplicationTarget): Promise<SourceStream> => this.#ask(() => this.#server.openStream(this.process, from, target));
 
   async close(): Promise<void> {
