@@ -190,7 +190,7 @@ describe('a lane', () => {
     const [segment] = builder.segments;
     let look = -1;
     const held: unknown[] = [];
-    const log: LaneLoop['log'] = {
+    const slow: LaneLoop['log'] = {
       async read() {
         const delay = delayMs[Math.max(0, Math.min(look++, delayMs.length - 1))];
         const { delayMs: _, ...header } = segment!.header;
@@ -201,7 +201,7 @@ describe('a lane', () => {
       release: (segments) => void held.splice(held.indexOf(segments), 1),
     };
     const applied: number[] = [];
-    await run({ log, gatherMs, clock, maxRows: 100_000, onApplied: () => void (applied.push(clock.steady()), applied.length === 2 && stop.abort()) });
+    await run({ log: slow, gatherMs, clock, maxRows: 100_000, onApplied: () => void (applied.push(clock.steady()), applied.length === 2 && stop.abort()) });
     expect(applied).toEqual([0, appliedMs]);
     expect(held).toEqual([]);
   });

@@ -34,5 +34,3 @@ function plain(): number {
   for (let at = 0; at < bytes.length; at++) hash = Math.imul(hash ^ bytes[at]!, 0x01000193);
   return hash;
 }
-
-

@@ -25,7 +25,7 @@ export class JsonBuffer {
 
   #grow(used: number, size: number): void {
     const smaller = this.buffer;
-    this.buffer = Buffer.allocUnsafeSlow(Math.max(size, smaller.length * 2));
+    this.buffer = Buffer.allocUnsafeSlow(Math.max(size, Math.ceil(smaller.length * 1.25)));
     this.data = new DataView(this.buffer.buffer);
     smaller.copy(this.buffer, 0, 0, used);
   }

@@ -10,11 +10,11 @@ describe('pacing a capture by its foremost lane', () => {
     let behind = 40 * mebibyte;
     const pace = new LanePace(() => behind);
     expect(pace.isAhead(at(1n), 0)).toBe(true);
-    behind = 25 * mebibyte;
+    behind = 15 * mebibyte;
     expect(pace.isAhead(at(2n), 100)).toBe(true);
     behind = 10 * mebibyte;
     expect(pace.isAhead(at(3n), 200)).toBe(false);
-    behind = 25 * mebibyte;
+    behind = 15 * mebibyte;
     expect(pace.isAhead(at(4n), 300)).toBe(false);
   });
 

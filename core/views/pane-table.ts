@@ -42,7 +42,7 @@ export class PaneTable {
     const kept = new Int32Array(this.#size);
     let count = 0;
     for (let entry = 0; entry < this.#size; entry++) if (this.#isTouched(entry)) kept[count++] = entry;
-    const [panes, keyTexts] = [new Float64Array(count), new Array<string>(count)];
+    const [panes, keyTexts] = [new Float64Array(count), Array.from<string>({ length: count })];
     for (let index = 0; index < count; index++) {
       panes[index] = this.#panes[this.#ordinals[kept[index]!]!]! * paneMs;
       keyTexts[index] = keys[this.#slots[kept[index]!]!]!;
