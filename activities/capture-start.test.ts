@@ -76,6 +76,16 @@ describe('where a capture goes on', () => {
     expect(await start({ empty: true, readFence: (lane) => (lane === 'live' ? Promise.reject(new Error('away')) : Promise.resolve(at(104))) })).toMatchObject({ start: at(104), reached: at(104) });
   });
 
+  test('E1: so it is if the spool is an old one, that others are beyond; nothing is known then of what was told of it', async () => {
+    const log = await openSegmentLog({ directory, shard: pipeline.name });
+    const readFence = (beyond: number) => (lane: string) => (lane === 'live' ? Promise.reject(new Error('away')) : Promise.resolve(at(beyond)));
+    await start({ readFence: readFence(103) });
+    expect(noted).toEqual([]);
+    const { fences } = await captureStart({ pipeline, clock, log, epoch: 1, loadedAt: undefined, confirmedTo: at(110), readFence: readFence(104), noteRebuilds });
+    expect(noted).toEqual([['live']]);
+    expect(Object.fromEntries(fences)).toEqual({ aggregate: at(104), external: at(104), enriched: at(104), live: undefined });
+  });
+
   test.each([
     ['is away', () => Promise.reject(new Error('away'))],
     ['does not answer', () => new Promise<never>(() => {})],
@@ -84,7 +94,7 @@ describe('where a capture goes on', () => {
     await start({ empty: true, readFence });
     expect(noted).toEqual([['live']]);
     await start({ empty: true, readFence: async () => at(104) });
-    await start({ readFence });
+    await start({ readFence: (lane) => (lane === 'live' ? ofLive() : Promise.resolve(at(103))) });
     expect(noted).toHaveLength(1);
     // given up for a sink below it
     await rm(join(directory, pipeline.name), { recursive: true });

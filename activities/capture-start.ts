@@ -32,19 +32,22 @@ export type CaptureStart = {
  * of a later load than the state database knows of.
  *
  * A sink that does not answer holds up nothing as long as there is a spool: then its fence is merely not known. A live
- * structure that does not holds up nothing without one either; but nothing is left then to say what it was made of (changes
- * that a promotion has undone, perhaps), so it is made anew when it comes back (E1).
+ * structure that does not holds up nothing without one either, or with an old one that others are beyond; but nothing is
+ * left then to say what it was made of (changes that a promotion has undone, perhaps), so it is made anew when it comes
+ * back (E1).
  */
 export async function captureStart(options: CaptureStart): Promise<Start> {
   const start = await startOf(options);
   assertKnownLoad(options, start.reached);
-  const silent = [...start.fences].flatMap(([lane, fence]) => (fence === undefined && isLive(options.pipeline, lane) ? [lane] : []));
+  const fences = new Map([...start.fences].filter(([lane, fence]) => fence !== undefined || isLive(options.pipeline, lane)));
+  const silent = [...fences].flatMap(([lane, fence]) => (fence === undefined ? [lane] : []));
   // before the first segment is appended, or the next capture would find a spool
-  if (start.after === undefined && silent.length > 0) await options.noteRebuilds(silent);
-  return start;
+  const saysNothing = start.after === undefined || start.reached > start.after.to;
+  if (saysNothing && silent.length > 0) await options.noteRebuilds(silent);
+  return { ...start, fences };
 }
 
-/** `fences`: what the sinks that were asked have said; undefined for one that was silent or has none. */
+/** `fences`: what the sinks that were asked have said; undefined for a live structure that has said nothing, or that must be made anew. */
 type Start = Pick<CaptureOptions, 'start' | 'after' | 'reached' | 'startsOver'> & { readonly fences: Fences };
 
 async function startOf(options: CaptureStart): Promise<Start> {

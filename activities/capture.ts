@@ -22,7 +22,7 @@ export function captureStep(runtime: Runtime, input: StepInput): Promise<StepRes
     const log = await runtime.log(pipeline.name);
     const lanes = segmentLanes(pipeline);
     const { fences: asked, ...begin } = await captureStart({ pipeline, clock: systemClock, log, epoch: shard.epoch, loadedAt: shard.loadedAt, confirmedTo: shard.confirmed?.to, readFence: (lane) => runtime.destinations.readFence(pipeline, lane), noteRebuilds: (silent) => noteRebuilds(state, pipeline, silent) });
-    runtime.progress.asked(pipeline.name, asked);
+    await runtime.progress.asked(pipeline.name, asked);
     let before = { events: 0, segments: 0 };
     const result = await capture({
       pipeline,

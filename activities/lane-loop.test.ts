@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ConfigurationError, FenceMoved, type Applied, type Sink } from '../connectors/sink.ts';
 import { appendClaim } from '../connectors/postgres/claim.ts';
+import { goOnBytes } from '../connectors/postgres/lane-pace.ts';
 import { openSegmentLog } from '../connectors/spool/open-segment-log.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import type { Clock } from '../core/clock.ts';
@@ -13,7 +14,7 @@ import { origin, position, type Position } from '../core/position.ts';
 import { SegmentBuilder } from '../core/segment-builder.ts';
 import type { Segment } from '../core/segment.ts';
 import definition from '../pipelines/trending.ts';
-import { runLane, type LaneLoop } from './lane-loop.ts';
+import { enoughBytes, runLane, type LaneLoop } from './lane-loop.ts';
 
 const pipeline = resolve(definition, {});
 const start = position(1, 100n, 0);
@@ -206,6 +207,38 @@ describe('a lane', () => {
     expect(held).toEqual([]);
   });
 
+  test('what a capture may be ahead of a lane is enough for the lane, however late the stream is', async () => {
+    await append(1);
+    const [segment] = builder.segments;
+    const clock = hurried();
+    const bytes = new Uint8Array(2 << 20);
+    let count = 1;
+    const late: LaneLoop['log'] = {
+      read: async () => Array.from({ length: count }, () => ({ ...segment!, bytes, header: { ...segment!.header, delayMs: 3_600_000 } })),
+      release: () => void (count++),
+    };
+    const applied: number[] = [];
+    await run({ log: late, clock, onApplied: (segments) => void (applied.push(segments.length), applied.length === 2 && stop.abort()) });
+    expect(applied).toEqual([1, enoughBytes / bytes.length]);
+    expect(enoughBytes).toBeLessThan(goOnBytes);
+  });
+
+  test('E1: a live lane asks its destination again before it takes what another capture has read', async () => {
+    await append(2);
+    const asked: string[] = [];
+    let capture = 'first';
+    const oneByOne: LaneLoop['log'] = {
+      read: async (after, limits, signal) => (await log.read(after, limits, signal)).slice(0, 1).map((segment) => ({ ...segment, header: { ...segment.header, captureId: capture } })),
+      release: () => {},
+    };
+    const rebuild = async () => (asked.push('rebuilt'), (sink.fence = builder.segments[0]!.header.to));
+    sink.readFence = async () => (asked.push('asked'), capture === 'second' && !asked.includes('rebuilt') ? undefined : sink.fence);
+    const applied: (readonly [string, Position])[] = [];
+    await run({ log: oneByOne, rebuild, onApplied: (segments, fence) => void (applied.push([segments[0]!.header.captureId, fence]), (capture = 'second'), applied.length === 2 && stop.abort()) });
+    expect(asked).toEqual(['asked', 'asked', 'asked', 'rebuilt']);
+    expect(applied.map(([id]) => id)).toEqual(['first', 'second']);
+  });
+
   test('ends an apply in the middle of what it has if its destination would do nothing else for too long', async () => {
     await append(5);
     const positions = eventPositions(builder.segments, start, builder.segments[4]!.header.to);
@@ -234,6 +267,16 @@ describe('a lane', () => {
     const rebuild = async () => (sink.fence = builder.segments[0]!.header.to);
     await run({ rebuild, onApplied: () => stop.abort() });
     expect(sink.applied.map(({ seqs }) => seqs)).toEqual([[2]]);
+  });
+
+  test('E5: it is not if another worker has gone on from there meanwhile, and the spool begins where that one is', async () => {
+    await append(3);
+    await log.trim(builder.segments[1]!.header.to, -1);
+    const fences = [start, builder.segments[1]!.header.to];
+    sink.fence = fences[1];
+    sink.readFence = async () => fences.shift();
+    await run({ onApplied: () => stop.abort() });
+    expect(sink.applied.map(({ seqs }) => seqs)).toEqual([[3]]);
   });
 
   test.each([true, false])('I4: so it is when the spool is trimmed while a live lane gathers (rebuilt: %s)', async (isRebuilt) => {

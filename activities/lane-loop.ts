@@ -44,16 +44,26 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
   let fence = await readFence(loop);
   let moves = 0;
   let begunMs = Number.NEGATIVE_INFINITY;
+  let captureId: string | undefined;
   for (;;) {
     loop.onFence(fence);
     if (until !== undefined && fence >= until) return fence === until ? 'held' : 'past';
     const segments = signal.aborted ? [] : await nextSegments(loop, fence, begunMs);
     if (segments instanceof ConfigurationError) {
-      fence = await rebuilt(loop, fence, segments);
+      // another worker may have gone on from there, and the spool have been lost and begun anew above it
+      const found = await readFence(loop);
+      fence = found === fence ? await rebuilt(loop, fence, segments) : found;
       continue;
     }
     if (segments.length === 0) return 'asked';
-    const last = segments.at(-1)!.header.to;
+    const { to: last, captureId: newest } = segments.at(-1)!.header;
+    // what another capture has found out when it began is on record before its first segment is there
+    if (loop.rebuild && newest !== captureId) {
+      captureId = newest;
+      loop.log.release(segments);
+      fence = await readFence(loop);
+      continue;
+    }
     const to = limited(loop.limit, segments, fence, until !== undefined && until < last ? until : last);
     begunMs = loop.clock.steady();
     killPoint('lane/handed-over');
@@ -86,7 +96,7 @@ function rowsOf(segments: readonly Segment[]): number {
 
 /** Empty when the signal aborts first; an error if what follows the fence is not to be had from the spool (I4). */
 async function nextSegments(loop: LaneLoop, fence: Position, begunMs: number): Promise<readonly Segment[] | ConfigurationError> {
-  const { log, until, gatherMs, maxRows, clock, signal } = loop;
+  const { log, until, gatherMs, clock, signal } = loop;
   for (;;) {
     const segments = await segmentsAfter(loop, fence);
     if (segments instanceof ConfigurationError || segments.length === 0) return segments;
@@ -95,13 +105,20 @@ async function nextSegments(loop: LaneLoop, fence: Position, begunMs: number): P
     const nowMs = clock.steady();
     const restMs = begunMs + gatherMs - nowMs;
     const lateMs = begunMs + Math.min(delayMs / 5, longestMs) - nowMs;
-    if (Math.max(restMs, lateMs) <= 0 || rowsOf(segments) >= maxRows / 2) return segments;
+    if (Math.max(restMs, lateMs) <= 0 || isEnough(loop, segments)) return segments;
     log.release(segments);
     await pause(clock, restMs > 0 ? restMs : Math.min(lateMs, lookMs), signal);
     if (signal.aborted) return [];
   }
 }
 
+/** Also what a capture is ahead of its foremost lane while it waits for that (LanePace): or both would wait. */
+function isEnough({ maxRows, limit }: LaneLoop, segments: readonly Segment[]): boolean {
+  const rows = rowsOf(segments);
+  return rows >= maxRows / 2 || rows > (limit?.events ?? Number.POSITIVE_INFINITY) || segments.reduce((sum, { bytes }) => sum + bytes.length, 0) >= enoughBytes;
+}
+
+export const enoughBytes = 10 << 20;
 const longestMs = 1_000;
 /** How soon it is seen that no more is on its way. */
 const lookMs = 50;

@@ -53,7 +53,7 @@ export class PipelineHold implements Hold {
     const report = await this.#ask<HoldReport>('holdAt', { position, timeoutMs: longestMs });
     this.#held = report.held;
     const notHeld = Object.entries(report.notHeld).map(([lane, why]) => `${lane}: ${why}`);
-    if (notHeld.length > 0) throw new NotComparable(`Not every lane of ${this.#pipeline} could be held at ${position} within ${reachMs / 1000} s (${notHeld.join('; ')}). See ./sluice status, and run verify again.`);
+    if (notHeld.length > 0) throw new NotComparable(`Not every lane of ${this.#pipeline} could be held at ${position} within ${reachMs / 1000} s, or at all (${notHeld.join('; ')}). See ./sluice status, and run verify again.`);
   }
 
   #ask<T>(name: 'stopCapture' | 'holdAt', request: object): Promise<T> {
@@ -121,7 +121,7 @@ export class PipelineHold implements Hold {
       return await ask();
     } catch (error) {
       if (!(error instanceof WorkflowUpdateFailedError)) throw error;
-      throw new NotComparable(`Pipeline ${this.#pipeline} refused to be held: ${error.cause?.message ?? error.message}. See ./sluice status, and run verify again later.`, { cause: error });
+      throw new NotComparable(`Pipeline ${this.#pipeline} refused to be held: ${error.cause?.message ?? error.message}. See ./sluice status.`, { cause: error });
     }
   }
 }

@@ -7,7 +7,8 @@ test('I1: where a sink says it is counts until its lane says something else', as
   const at = (lsn: number) => position(1, BigInt(lsn), 0);
   const table = new Map<string, string>();
   const state = {
-    query: async ({ values: [pipelines, parts, details] }: { values: [string[], string[], string[]] }) => {
+    query: async (written: { values: [string[], string[], string[]] } | string) => {
+      const [pipelines, parts, details] = typeof written === 'string' ? [[], [], []] : written.values;
       for (const [index, part] of parts.entries()) table.set(`${pipelines[index]}/${part}`, (JSON.parse(details[index]!) as { fence: string }).fence);
       return { rows: [...table].map(([key, fence]) => ({ pipeline: key.split('/')[0], part: key.split('/')[1], fence })) };
     },
@@ -23,12 +24,28 @@ test('I1: where a sink says it is counts until its lane says something else', as
     Object.assign(lane, { active: false });
     expect(fence()).toBe(at(500));
     // its destination was set back while it stood
-    progress.asked('p', new Map([['lane', at(350)]]));
+    await progress.asked('p', new Map([['lane', at(350)]]));
     expect(fence()).toBe(at(350));
     await progress.write();
     expect(fence()).toBe(at(350));
-    progress.asked('p', new Map([['lane', undefined]]));
-    expect(fence()).toBe(at(350));
+    // a process that has just begun has not read yet what was told
+    const other = new Progress(state);
+    try {
+      const seenThere = () => other.fences('p', ['lane', 'live']);
+      other.part('p', 'capture').active = true;
+      await other.asked('p', new Map([['lane', at(350)], ['live', undefined]]));
+      table.set('p/live', at(700));
+      await other.asked('p', new Map([['live', undefined]]));
+      await other.write();
+      expect([...seenThere().values()]).toEqual([at(350), undefined]);
+      table.set('p/live', at(340));
+      other.part('p', 'capture').moved(at(800), 1, undefined);
+      await other.write();
+      expect([...seenThere().values()]).toEqual([at(350), at(340)]);
+    } finally {
+      table.delete('p/live');
+      await other.close();
+    }
     Object.assign(lane, { active: true });
     lane.moved(at(360), 1, undefined);
     expect(fence()).toBe(at(360));

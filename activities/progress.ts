@@ -1,7 +1,9 @@
+import { classified } from '../connectors/postgres/errors.ts';
 import type { State } from '../connectors/postgres/state/state.ts';
 import { Tally } from '../core/dead-letters/tally.ts';
 import type { Position } from '../core/position.ts';
 import type { SlotForecast } from '../core/slot-forecast.ts';
+import { AskedFences } from './asked-fences.ts';
 
 /** What a part of a pipeline is doing now, as others read it in sluice.progress. Times in milliseconds since 1970. */
 export type PartDetail = {
@@ -31,8 +33,7 @@ export class Progress {
   readonly #parts = new Map<string, PartProgress>();
   /** Fences of lanes that run in other processes. */
   readonly #elsewhere = new Map<string, string>();
-  /** What a sink itself has said, and what was told of its lane then: that holds until the lane says something else. */
-  readonly #asked = new Map<string, { readonly fence: string; readonly instead: string | undefined }>();
+  readonly #asked = new AskedFences();
   readonly #timer: NodeJS.Timeout;
   #writing: Promise<void> | undefined;
   #askedAt = Number.NEGATIVE_INFINITY;
@@ -56,15 +57,16 @@ export class Progress {
 
   /** What the capture may acknowledge by; undefined: nobody has said. */
   fences(pipeline: string, lanes: readonly string[]): ReadonlyMap<string, Position | undefined> {
-    return new Map(lanes.map((lane) => [lane, this.#fence(keyOf(pipeline, lane)) as Position | undefined]));
+    const fence = (key: string) => this.#asked.fence(key, this.#told(key));
+    return new Map(lanes.map((lane) => [lane, fence(keyOf(pipeline, lane))]));
   }
 
-  /** A sink that was set back while its lane stands still is not where the lane was last seen. */
-  asked(pipeline: string, fences: ReadonlyMap<string, Position | undefined>): void {
-    for (const [lane, fence] of fences) {
-      const key = keyOf(pipeline, lane);
-      if (fence !== undefined) this.#asked.set(key, { fence, instead: this.#told(key) });
-    }
+  /** What the sinks have said, see AskedFences: instead of what is told in the state database now, which is not known here yet if this process has just begun. */
+  async asked(pipeline: string, fences: ReadonlyMap<string, Position | undefined>): Promise<void> {
+    await this.#writing;
+    const { rows } = await classified('state database', () => this.#state.query<Told>("select pipeline, part, detail->>'fence' as fence from sluice.progress where pipeline = $1", [pipeline]));
+    this.#tell(rows);
+    for (const [lane, fence] of fences) this.#asked.asked(keyOf(pipeline, lane), fence, this.#told(keyOf(pipeline, lane)));
   }
 
   async close(): Promise<void> {
@@ -87,7 +89,7 @@ export class Progress {
     // what lanes elsewhere have of a stream of which nothing is new here can wait
     if (due.length === 0 && !(captures && now - this.#askedAt >= idleMs)) return;
     this.#askedAt = now;
-    const { rows } = await this.#state.query<{ pipeline: string; part: string; fence: string | null }>({
+    const { rows } = await this.#state.query<Told>({
       name: 'sluice progress',
       text: `with written as (
                insert into sluice.progress (pipeline, part, detail) select * from unnest($1::text[], $2::text[], $3::jsonb[])
@@ -95,20 +97,20 @@ export class Progress {
              select pipeline, part, detail->>'fence' as fence from sluice.progress`,
       values: [due.map(({ pipeline }) => pipeline), due.map(({ name }) => name), due.map((part) => JSON.stringify(part.written(now)))],
     });
+    this.#tell(rows);
+  }
+
+  #tell(rows: readonly Told[]): void {
     for (const { pipeline, part, fence } of rows) if (fence !== null) this.#elsewhere.set(keyOf(pipeline, part), fence);
   }
 
-  #fence(key: string): string | undefined {
-    const told = this.#told(key);
-    const asked = this.#asked.get(key);
-    return asked && asked.instead === told ? asked.fence : told;
-  }
-
-  #told(key: string): string | undefined {
+  #told(key: string): Position | undefined {
     const here = this.#parts.get(key);
-    return here?.active && here.fence !== undefined ? here.fence : (this.#elsewhere.get(key) ?? here?.fence);
+    return (here?.active && here.fence !== undefined ? here.fence : (this.#elsewhere.get(key) ?? here?.fence)) as Position | undefined;
   }
 }
+
+type Told = { pipeline: string; part: string; fence: string | null };
 
 function keyOf(pipeline: string, part: string): string {
   return `${pipeline}/${part}`;

@@ -59,7 +59,7 @@ async function startFresh(options: InstanceOptions, { sourceOnly }: { sourceOnly
     const place = { dataDir, ports, secrets: secretsOf(dataDir) };
     const whole = planInstance(options.environment ?? {}, place);
     const plan = sourceOnly ? { ...whole, embedded: [postgres] } : whole;
-    await checkPorts(ports, [...plan.embedded.flatMap(({ name }) => portsOf[name]), ...(sourceOnly ? [] : productPorts)]);
+    await checkPorts(ports, [...plan.embedded.flatMap(({ name }) => portsOf[name]), ...(sourceOnly ? [] : productPorts)], `./sluice bench --port-base ${options.portBase + 1000}`);
     const { programs } = await fetchPrograms(plan, { report, signal });
     roster = new Roster(plan, report);
     const start: Start = { plan, place, roster, report, signal };

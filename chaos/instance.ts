@@ -78,7 +78,7 @@ export async function startChaosInstance({ dataDir, portBase, pipeline, report, 
     // services of the user's own are not used: they would be killed
     const whole = planInstance({}, place);
     const plan = { ...whole, embedded: whole.embedded.map((service) => withMoreArguments(service, postgresArguments)) };
-    await checkPorts(ports, [...plan.embedded.flatMap(({ name }) => portsOf[name]), ...productPorts]);
+    await checkPorts(ports, [...plan.embedded.flatMap(({ name }) => portsOf[name]), ...productPorts], `./sluice chaos --port-base ${portBase + 1000}`);
     const { programs } = await fetchPrograms(plan, { report, signal });
     roster = new Roster(plan, report);
     const spoolDisk = ownSpoolDisk ? await mountSpoolDisk(dataDir) : undefined;

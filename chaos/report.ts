@@ -62,7 +62,7 @@ export function reportText(report: ChaosReport): string {
     '',
     report.verification ? verificationText(report.verification) : `${report.pipeline} was not compared.`,
     '',
-    `${report.faults.length} faults, ${report.faults.length - failed.length} as expected; every fence moved again after ${seconds(report.medianRecoverySeconds)} (median), ${seconds(report.worstRecoverySeconds)} (worst)`,
+    `${report.faults.length} ${report.faults.length === 1 ? 'fault' : 'faults'}, ${report.faults.length - failed.length} as expected; every fence moved again after ${seconds(report.medianRecoverySeconds)} (median), ${seconds(report.worstRecoverySeconds)} (worst)`,
     `worker at most ${Math.round(report.workerPeakMiB)} MiB in ${report.workers} processes; all lanes at the end of the WAL ${seconds(report.quietSeconds)} after the load`,
     ...failed.map(({ name, error, repeat }) => `FAILED ${name}: ${error}\n  by itself: ${repeat}`),
     ...(report.error === null ? [] : [`FAILED: ${report.error}`]),

@@ -13,8 +13,10 @@ export default defineCommand({
   },
   async run({ args }) {
     const name = pipelineName('verify', args.name);
+    const stopped = new AbortController();
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopped.abort());
     try {
-      const verification = await verifyPipeline(instanceConfig(args), name, { onStarted: (workflowId, url) => console.error(`comparing; see ${url ?? workflowId}`) });
+      const verification = await verifyPipeline(instanceConfig(args), name, { signal: stopped.signal, onStarted: (workflowId, url) => console.error(`comparing; see ${url ?? workflowId}`) });
       console.log(args.json ? JSON.stringify(verification, undefined, 2) : verificationText(verification));
       process.exitCode = verification.equal ? 0 : 1;
     } catch (error) {

@@ -1,4 +1,4 @@
-import { WorkflowFailedError } from '@temporalio/client';
+import { CancelledFailure, WorkflowFailedError } from '@temporalio/client';
 import type { Config } from '../core/config.ts';
 import type { Verification } from '../core/verification.ts';
 import { taskQueue } from '../core/workflow-names.ts';
@@ -16,10 +16,12 @@ export class CouldNotVerify extends Error {
 export type VerifyOptions = {
   /** Told as soon as the workflow runs; `url` is its page in the Web UI. */
   readonly onStarted?: (workflowId: string, url: string | null) => void;
+  /** Ends it: lanes that are held go on, and it throws CouldNotVerify. */
+  readonly signal?: AbortSignal;
 };
 
 /** Runs the verify workflow to its end. Throws UnknownName, or CouldNotVerify. */
-export async function verifyPipeline(config: Config, name: string, { onStarted }: VerifyOptions = {}): Promise<Verification> {
+export async function verifyPipeline(config: Config, name: string, { onStarted, signal }: VerifyOptions = {}): Promise<Verification> {
   assertPipeline(name);
   return withTemporal(config, async (client) => {
     const workflowId = `verify/${name}/${new Date().toISOString().replace('Z', '')}`;
@@ -33,11 +35,17 @@ export async function verifyPipeline(config: Config, name: string, { onStarted }
       workflowExecutionTimeout: longestMs,
     });
     onStarted?.(workflowId, webUiUrl(config, workflowId));
+    const cancel = () => void handle.cancel().catch(() => {});
+    signal?.addEventListener('abort', cancel, { once: true });
+    if (signal?.aborted) cancel();
     try {
       return (await handle.result()) as Verification;
     } catch (error) {
+      if (error instanceof WorkflowFailedError && error.cause instanceof CancelledFailure) throw new CouldNotVerify(`The comparison of ${name} was stopped before its end; the pipeline goes on.`, { cause: error });
       if (error instanceof WorkflowFailedError) throw new CouldNotVerify(error.cause?.message ?? error.message, { cause: error });
       throw error;
+    } finally {
+      signal?.removeEventListener('abort', cancel);
     }
   });
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { heartbeatMsOf, isToldToStop, stepMsOf } from './heartbeat.ts';
+import { captureStepMsOf, heartbeatMsOf, isToldToStop, stepMsOf } from './heartbeat.ts';
 
 describe('E26: the heartbeat', () => {
   test.each([
@@ -22,5 +22,14 @@ describe('E26: the heartbeat', () => {
     [300_000, 10_000, 300_000],
   ])('a step of %i ms, with a beat each %i ms, lasts %i ms', (stepMs, heartbeatMs, lasts) => {
     expect(stepMsOf({ stepMs }, heartbeatMs)).toBe(lasts);
+  });
+
+  test.each([
+    [1_000, 30_000],
+    [10_000, 300_000],
+    [60_000, 300_000],
+    [600_000, 600_000],
+  ])('where a lane has steps of %i ms, a capture has steps of %i ms', (stepMs, lasts) => {
+    expect(captureStepMsOf(stepMs)).toBe(lasts);
   });
 });

@@ -21,3 +21,11 @@ export function isToldToStop(heartbeatMs: number): boolean {
 export function stepMsOf({ stepMs }: Pick<Settings, 'stepMs'>, heartbeatMs: number): number {
   return isToldToStop(heartbeatMs) ? Math.max(stepMs, 6 * heartbeatMs) : stepMs;
 }
+
+/**
+ * To begin a capture costs a connection, a claim and the dimensions, so its steps are longer. Not too long: each asks the sinks
+ * where they are, and what one that was set back meanwhile needs must still be in the spool.
+ */
+export function captureStepMsOf(stepMs: number): number {
+  return Math.max(stepMs, Math.min(30 * stepMs, 300_000));
+}

@@ -185,7 +185,7 @@ function assertCanStop(run: PipelineRun, { id, timeoutMs }: StopRequest): void {
   assertRuns(run, 'held');
   assertMayBegin(run, id);
   assertTime(timeoutMs);
-  if (run.hold) throw invalid(`${run.name} is held already; release that hold first (signal releaseHold)`);
+  if (run.hold) throw invalid(`${run.name} is held already${untilFree(run)}`);
   const { state } = run.part('capture');
   if (state !== 'running') throw invalid(`the capture of ${run.name} is ${state}`);
 }
@@ -206,8 +206,12 @@ function assertCanHold(run: PipelineRun, { id, position, lanes, timeoutMs }: Hol
   assertTime(timeoutMs);
   const unknown = lanes?.filter((name) => !run.lanes.some((lane) => lane.name === name)) ?? [];
   if (unknown.length > 0) throw invalid(`${run.name} has no lane ${unknown.join(', ')}; its lanes are ${run.lanes.map(({ name }) => name).join(', ')}`);
-  if (run.hold?.position !== undefined) throw invalid(`${run.name} is held at ${run.hold.position} already; release that hold first (signal releaseHold)`);
-  if (run.hold && run.hold.id !== id) throw invalid(`the capture of ${run.name} is held already; release that hold first (signal releaseHold)`);
+  if (run.hold?.position !== undefined) throw invalid(`${run.name} is held at ${run.hold.position} already${untilFree(run)}`);
+  if (run.hold && run.hold.id !== id) throw invalid(`the capture of ${run.name} is held already${untilFree(run)}`);
+}
+
+function untilFree({ name }: PipelineRun): string {
+  return `, as by another verify: wait until that has ended, or type ./sluice resume ${name} if there is none`;
 }
 
 function assertRuns(run: PipelineRun, verb: string): void {

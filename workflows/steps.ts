@@ -1,6 +1,7 @@
 import { ActivityCancellationType, CancellationScope, proxyActivities, proxyLocalActivities, type ActivityOptions, type LocalActivityOptions } from '@temporalio/workflow';
 import type { Activities, Description, LaneStepInput, LoadResult, SlotLag, StepResult, StopInput } from '../activities/steps.ts';
 import { bugFailure, configurationFailure } from '../core/failure-types.ts';
+import { captureStepMsOf } from '../core/heartbeat.ts';
 import type { Position } from '../core/position.ts';
 import { stepWindow, windowText } from '../core/step-window.ts';
 import type { Part } from './messages.ts';
@@ -36,13 +37,10 @@ export function slotLag(pipeline: string): Promise<SlotLag> {
   return activities.slotLag.executeWithOptions(once, [{ pipeline }]);
 }
 
-/** To begin a capture costs a connection, a claim and the dimensions: its steps are longer. */
-const stepsOfCapture = 30;
-
 /** One step of a lane or of the capture, to the end of its window on the clock. */
 export function step(pipeline: string, { definitionHash, stepMs, heartbeatMs }: Description, part: Part, until: Position | undefined, number: number | undefined): Promise<StepResult> {
   const now = Date.now();
-  const window = stepWindow(now, part.kind === 'capture' ? stepMs * stepsOfCapture : stepMs);
+  const window = stepWindow(now, part.kind === 'capture' ? captureStepMsOf(stepMs) : stepMs);
   const input = { pipeline, definitionHash, heartbeatMs, durationMs: window.endMs - now, ...numbered(number) };
   const stepOptions: ActivityOptions = {
     ...options,

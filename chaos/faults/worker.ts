@@ -124,7 +124,7 @@ const diskFull: Fault = {
         if (!grown) bytes >>= 1;
       }
       const { bavail } = await statfs(spool);
-      const said = await world.untilFailing('capture', /ENOSPC/, signal);
+      const said = await world.untilFailing('capture', /ENOSPC|the spool is full/, signal);
       await sleep(10_000, undefined, { signal });
       return { evidence: `${bavail} blocks were free, and the capture said: ${said}` };
     } finally {

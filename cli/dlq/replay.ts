@@ -1,5 +1,5 @@
 import { defineCommand } from 'citty';
-import { readLetter } from '../../client/dead-letters.ts';
+import { LetterSettled, readLetter } from '../../client/dead-letters.ts';
 import { replayLetters } from '../../client/replay.ts';
 import { replayText, waitingIn } from '../../core/dead-letters/replay-report.ts';
 import { dataArg, instanceConfig } from '../instance.ts';
@@ -11,7 +11,9 @@ export default defineCommand({
   async run({ args }) {
     const { id, lane, ...choice } = letterChoice(args.which, args.lane);
     const config = instanceConfig(args);
-    const pipeline = choice.pipeline ?? (await readLetter(config, id!)).pipeline;
+    const letter = id === undefined ? undefined : await readLetter(config, id);
+    if (letter && letter.state !== 'waiting') throw new LetterSettled(letter.id, letter.state);
+    const pipeline = choice.pipeline ?? letter!.pipeline;
     const input = { pipeline, ...(lane === undefined ? {} : { lane }), ...(id === undefined ? {} : { id }) };
     const report = await replayLetters(config, input, ({ workflowId, workflowUrl }) => console.error(`replaying; see ${workflowUrl ?? workflowId}`));
     console.log(args.json ? JSON.stringify(report, undefined, 2) : replayText(report));

@@ -1,6 +1,5 @@
 import type { Client } from 'pg';
 import { canaryPrefix } from './pgoutput/decoder.ts';
-import { sourceNames } from './source-catalog.ts';
 
 /**
  * Writes a message into the stream: it lets the slot advance over a quiet table, and carries the idle clock, which no
@@ -23,13 +22,28 @@ export async function emitCanary(client: Client, pipeline: string): Promise<void
  * transactions run: of its own accord every 15 seconds, which may be hundreds of megabytes. So this has it written down
  * when the slot's is far behind. From PostgreSQL 16 on, for a role that may (it can be granted); else nothing happens.
  */
-export async function letSlotFollow(client: Client, pipeline: string): Promise<void> {
-  const { rows } = await client.query<{ behind: boolean }>(
-    `select confirmed_flush_lsn - restart_lsn > $2 as behind from pg_replication_slots
-      where slot_name = $1 and exists (select from pg_proc where proname = 'pg_log_standby_snapshot' and pronamespace = 'pg_catalog'::regnamespace and has_function_privilege(oid, 'execute'))`,
-    [sourceNames(pipeline).slot, farBehindBytes],
-  );
-  if (rows[0]?.behind) await client.query('select pg_log_standby_snapshot()');
+export class SlotFollower {
+  readonly #client: Client;
+  readonly #slot: string;
+  /** What was confirmed when it was last written down: a long transaction keeps the slot where it is, however often it is. */
+  #writtenAt = '0/0';
+
+  constructor(client: Client, slot: string) {
+    this.#client = client;
+    this.#slot = slot;
+  }
+
+  async look(): Promise<void> {
+    const { rows } = await this.#client.query<{ confirmed: string }>(
+      `select confirmed_flush_lsn::text as confirmed from pg_replication_slots
+        where slot_name = $1 and confirmed_flush_lsn - greatest(restart_lsn, $2::pg_lsn) > $3
+          and exists (select from pg_proc where proname = 'pg_log_standby_snapshot' and pronamespace = 'pg_catalog'::regnamespace and has_function_privilege(oid, 'execute'))`,
+      [this.#slot, this.#writtenAt, farBehindBytes],
+    );
+    if (!rows[0]) return;
+    this.#writtenAt = rows[0].confirmed;
+    await this.#client.query('select pg_log_standby_snapshot()');
+  }
 }
 
 const farBehindBytes = 16 << 20;

@@ -262,8 +262,8 @@ class Capture {
     const canary = () => {
       const isQuiet = clock.steady() - this.#lastEventMs > quietAfterMs(pipeline.settings);
       if (isQuiet && canaries++ % quietCanaries > 0) return;
-      // before the canary, so that the slot can follow as soon as that is confirmed
-      void this.#source.letSlotFollow().then(() => this.#source.emitCanary()).catch(fail);
+      // before the canary, so that the slot can follow as soon as that is confirmed; nothing depends on it
+      void this.#source.letSlotFollow().catch(() => {}).then(() => this.#source.emitCanary()).catch(fail);
     };
     canary();
     const acknowledge = async () => {

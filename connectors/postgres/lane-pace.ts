@@ -29,5 +29,6 @@ export class LanePace {
 }
 
 const waitBytes = 20 << 20;
-const goOnBytes = 12 << 20;
+/** More than lanes gather while more is on its way (lane-loop.ts). */
+export const goOnBytes = 12 << 20;
 const standsStillMs = 2_000;

@@ -3,7 +3,7 @@ import { Client } from 'pg';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Lsn } from '../../core/position.ts';
 import { parseLsn } from '../../core/position.ts';
-import { emitCanary, letSlotFollow } from './canary.ts';
+import { emitCanary, SlotFollower } from './canary.ts';
 import type { ReplicationTarget } from './replication-stream.ts';
 import { ReplicationStream, captureApplicationName } from './replication-stream.ts';
 import type { TableIds } from './shard-state.ts';
@@ -21,6 +21,7 @@ export async function connectSource(url: string, pipeline: Pipeline, loaded: Tab
   client.on('end', () => gone.reject(new Error('the source closed the connection')));
   await client.connect();
   const { slot, publication } = sourceNames(pipeline.name);
+  const follower = new SlotFollower(client, slot);
 
   return {
     gone: gone.promise,
@@ -33,7 +34,7 @@ export async function connectSource(url: string, pipeline: Pipeline, loaded: Tab
       await client.query('select pg_terminate_backend($1, 5000)', [pid]);
     },
     emitCanary: () => emitCanary(client, pipeline.name),
-    letSlotFollow: () => letSlotFollow(client, pipeline.name),
+    letSlotFollow: () => follower.look(),
     stream: (from: Lsn, binary: boolean, target: ReplicationTarget) => ReplicationStream.start({ url, applicationName: captureApplicationName(pipeline.name), slot, publication, from, binary, target }),
     async close() {
       client.removeAllListeners('end');

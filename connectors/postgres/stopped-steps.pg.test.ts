@@ -20,11 +20,11 @@ class Bell {
 }
 
 /** A state database that is written directly, and listened to on a way that can be cut. */
-async function open() {
+async function open(askMs?: number) {
   await using stack = new AsyncDisposableStack();
   const { state, url, way } = await stateBehindProxy(stack);
   const bell = new Bell();
-  const listener = new Listener(url, { [stoppedChannel]: () => bell.ring() });
+  const listener = new Listener(url, { [stoppedChannel]: () => bell.ring() }, askMs);
   stack.defer(() => listener.close());
   await bell.rung(1);
   const owned = stack.move();
@@ -71,4 +71,14 @@ test('E26: a connection whose end nobody told is given up when it does not answe
   way.set({ tag: 'pass' });
   await bell.rung(2);
   expect(await readStopped(listener, ['run'])).toEqual([{ run: 'run', part: 'capture', number: 3 }]);
+});
+
+test('so it is if nobody asks: what is said while it was dead rings', async () => {
+  await using place = await open(50);
+  const { state, way, bell } = place;
+  way.set({ tag: 'swallow' });
+  await recordStopped(state, 'run', { capture: 3 });
+  while (way.counts.swallowed === 0) await new Promise((resolve) => void setImmediate(resolve));
+  way.set({ tag: 'pass' });
+  await bell.rung(2);
 });

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Redis, Result } from 'ioredis';
 import type { Position } from '../../core/position.ts';
@@ -33,17 +34,20 @@ export interface LiveStructure {
   readFence(): Promise<Position | undefined>;
   /** In one step with the fence. Throws FenceMoved, StructureLost when the fence is there and its structures are not, or SumNotExact. */
   apply(change: LiveChange, from: Position, to: Position): Promise<void>;
+  /** Another one after each swap. To be read before what the next swap is made of. */
+  generation(): Promise<string>;
   /**
    * Replaces whatever is there, also if that is at a later position (the panes may be behind) but not what a later load has
-   * made: those panes are no more. Throws FenceMoved then, or if it changed meanwhile, or SumNotExact.
+   * made: those panes are no more. Throws FenceMoved then, or if it changed meanwhile, or if it was made anew since
+   * `generation`, perhaps of newer panes, or SumNotExact.
    */
-  swap(deltas: LiveChange['deltas'], endUs: number | undefined, position: Position): Promise<void>;
+  swap(generation: string, deltas: LiveChange['deltas'], endUs: number | undefined, position: Position): Promise<void>;
   close(): void;
 }
 
 /**
  * A rolling window in Redis: the ZSET `key` and, sharing its hash tag, `{key}:fence`, `:generation` (there as long as the
- * structures are), `:end` (microseconds), `:panes` (which there are), `:pane:<start ms>` and `:total` (per member its
+ * structures are, and another one after each swap), `:end` (microseconds), `:panes` (which there are), `:pane:<start ms>` and `:total` (per member its
  * accumulators), and a hash a member. Every change is one call of live.lua (E11).
  */
 export class RedisLiveStructure implements LiveStructure {
@@ -77,13 +81,18 @@ export class RedisLiveStructure implements LiveStructure {
     if (answer === 'lost') throw new StructureLost(this.#key);
   }
 
-  async swap(deltas: LiveChange['deltas'], endUs: number | undefined, position: Position): Promise<void> {
+  async generation(): Promise<string> {
+    return (await this.#redis.get(`${this.#prefix}:generation`)) ?? '';
+  }
+
+  async swap(since: string, deltas: LiveChange['deltas'], endUs: number | undefined, position: Position): Promise<void> {
     const [fence, generation] = await this.#redis.mget(`${this.#prefix}:fence`, `${this.#prefix}:generation`);
     if (fence != null && generation != null && parsePosition(toPosition(fence)).epoch > parsePosition(position).epoch) throw new FenceMoved(this.#key, `one of the load at ${position}`, fence);
     const present = fence ?? '';
     const leftovers = [...(await this.#keys('pane')), ...(await this.#keys(this.#memberWord))];
-    const [answer, found, sum] = await this.#call('swap', present, position, { ...body({ truncated: true, endUs, deltas }), leftovers });
+    const [answer, found, sum] = await this.#call('swap', present, position, { ...body({ truncated: true, endUs, deltas }), leftovers, since, generation: randomUUID() });
     if (answer === 'moved') throw new FenceMoved(this.#key, present as Position, found);
+    if (answer === 'anew') throw new FenceMoved(this.#key, `generation ${since}`, `generation ${found}`);
     if (answer === 'taken') throw this.#taken(found);
     if (answer === 'large') throw new SumNotExact(Number(found) - 1, BigInt(sum!), `${this.#prefix}:generation`);
   }

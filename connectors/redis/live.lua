@@ -4,14 +4,17 @@
 --   ARGV[2]  'apply' or 'swap'; ARGV[3] the fence that must be there, ARGV[4] the fence to set: texts, never numbers
 --   ARGV[5]  JSON: what changes, see LiveChange in live-structure.ts; ARGV[6] JSON: the structure, see LiveShape
 -- Returns 'ok', 'lost' (fence without structures), 'taken' (the key is no ZSET), 'large' and which accumulator's sum would
--- be about what, or 'moved' and the fence that was found.
+-- be about what, 'moved' and the fence that was found, or 'anew' and the generation that was found instead of `since`.
 local zset, prefix = KEYS[1], ARGV[1]
 local mode, expected, target = ARGV[2], ARGV[3], ARGV[4]
 local change, shape = cjson.decode(ARGV[5]), cjson.decode(ARGV[6])
 
 local fence = redis.call('GET', prefix .. ':fence') or ''
 if fence ~= expected then return {'moved', fence} end
-if mode == 'apply' and redis.call('EXISTS', prefix .. ':generation') == 0 then return {'lost'} end
+local generation = redis.call('GET', prefix .. ':generation')
+if mode == 'apply' and not generation then return {'lost'} end
+-- what made it anew meanwhile may have had newer panes, at the same fence
+if mode == 'swap' and (generation or '') ~= change.since then return {'anew', generation or ''} end
 
 local kind = redis.call('TYPE', zset).ok
 if kind ~= 'none' and kind ~= 'zset' then return {'taken', kind} end
@@ -208,7 +211,7 @@ local function write()
   if endText then redis.call('SET', prefix .. ':end', endText) end
   if mode == 'swap' then
     if not endText then redis.call('DEL', prefix .. ':end') end
-    redis.call('SET', prefix .. ':generation', target)
+    redis.call('SET', prefix .. ':generation', change.generation)
   end
   redis.call('SET', prefix .. ':fence', target)
 end

@@ -111,10 +111,11 @@ export class RedisLiveSink implements Sink {
 
   #rebuildFrom(atLeast: Position | undefined): Promise<Position> {
     return this.#classified(async () => {
+      const generation = await this.#structure.generation();
       const due = await this.#rebuilds.due();
       const { fence, clockUs, panes } = await this.#readPanes();
       if (atLeast !== undefined && fence < atLeast) throw new TransientError(`Redis, key ${this.#key}: the aggregate lane is at ${fence}, its load up to ${atLeast} is not finished`);
-      await this.#structure.swap(chosen(panes, this.#plan), clockUs, fence);
+      await this.#structure.swap(generation, chosen(panes, this.#plan), clockUs, fence);
       await this.#rebuilds.done(due);
       return fence;
     });

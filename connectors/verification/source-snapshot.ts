@@ -35,7 +35,10 @@ export class SourceSnapshot {
       for (const { relation } of tablesOf(pipeline)) files.set(relation, await fileNodes(source, relation));
       const slot = await takeSlot(source, url, pipeline.name, waitMs);
       // lanes come to that place with what follows it, which on a quiet source may take long
-      await emitCanary(source, pipeline.name);
+      await Promise.race([emitCanary(source, pipeline.name), slot.lost]).catch(async (error: unknown) => {
+        await slot.close();
+        throw error;
+      });
       return new SourceSnapshot(source, slot, files);
     } catch (error) {
       await source.end().catch(() => {});

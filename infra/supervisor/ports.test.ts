@@ -16,8 +16,8 @@ test('a port that is taken is named, with what to type', async () => {
     server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
   });
   const ports = { ...portsFrom(7400), redis: port };
-  await expect(checkPorts(ports, ['redis'])).rejects.toThrow(PortInUse);
-  await expect(checkPorts(ports, ['redis'])).rejects.toThrow(new RegExp(`${port} +wanted for redis[^]*--port-base`));
+  await expect(checkPorts(ports, ['redis'], './sluice up --port-base 7500')).rejects.toThrow(PortInUse);
+  await expect(checkPorts(ports, ['redis'], './sluice up --port-base 7500')).rejects.toThrow(new RegExp(`${port} +wanted for redis[^]*--port-base`));
   await new Promise((resolve) => server.close(resolve));
-  await checkPorts(ports, ['redis']);
+  await checkPorts(ports, ['redis'], './sluice up --port-base 7500');
 });

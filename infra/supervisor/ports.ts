@@ -23,20 +23,20 @@ export function portsFrom(base: number): Ports {
   return Object.fromEntries(order.map((name, offset) => [name, base + offset])) as Ports;
 }
 
-/** Throws PortInUse if any of them is taken. */
-export async function checkPorts(ports: Ports, names: readonly PortName[]): Promise<void> {
+/** Throws PortInUse if any of them is taken. `instead`: what to type then. */
+export async function checkPorts(ports: Ports, names: readonly PortName[], instead: string): Promise<void> {
   const taken: PortName[] = [];
   for (const name of names) if (!(await isFree(ports[name]))) taken.push(name);
-  if (taken.length > 0) throw new PortInUse(ports, taken);
+  if (taken.length > 0) throw new PortInUse(ports, taken, instead);
 }
 
-export class PortInUse extends Error {
+export class PortInUse extends BadInput {
   override readonly name = 'PortInUse';
-  constructor(ports: Ports, taken: readonly PortName[]) {
+  constructor(ports: Ports, taken: readonly PortName[], instead: string) {
     const list = taken.map((name) => `  ${ports[name]}   wanted for ${name}`).join('\n');
     super(
       `Another program listens on ${taken.length === 1 ? 'a port' : 'ports'} that this instance needs. Nothing was started.\n` +
-        `${list}\nStop that program (see: ss -ltnp), or choose other ports:\n  ./sluice up --port-base 7500`,
+        `${list}\nStop that program (see: ss -ltnp), or choose other ports:\n  ${instead}`,
     );
   }
 }

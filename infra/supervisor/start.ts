@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config, Environment } from '../../core/config.ts';
 import type { Place } from '../embedded/service.ts';
+import { typed } from './checkout.ts';
 import { stopLeftovers } from './instance.ts';
 import { lockDataDir } from './lock.ts';
 import { planInstance, portsOf } from './plan.ts';
@@ -57,7 +58,7 @@ export async function startInstance(options: StartOptions): Promise<RunningInsta
     const place: Place = { dataDir, ports, secrets: secretsOf(dataDir) };
     const plan = planInstance(options.environment, place);
     const needed = plan.embedded.flatMap(({ name }) => portsOf[name]);
-    await checkPorts(ports, options.servicesOnly ? needed : [...needed, ...productPorts]);
+    await checkPorts(ports, options.servicesOnly ? needed : [...needed, ...productPorts], `${typed('up', dataDir)} --port-base 7500`);
 
     const { programs, seconds: downloadSeconds } = await fetchPrograms(plan, { report, signal });
     roster = new Roster(plan, report);

@@ -47,7 +47,7 @@ export class Published implements AsyncDisposable {
     };
     const present = await this.#live.readFence();
     const next = position(1, this.#lsn++, 0);
-    if (present === undefined) await this.#live.swap(deltas, atMs * 1_000, next);
+    if (present === undefined) await this.#live.swap('', deltas, atMs * 1_000, next);
     else await this.#live.apply({ truncated: false, endUs: atMs * 1_000, deltas }, present, next);
   }
 

@@ -1,7 +1,7 @@
 import type { Piece } from '../../connectors/clickhouse/pieces.ts';
 import type { VersionedRows } from '../../connectors/clickhouse/versioned-rows.ts';
 import type { Content, Poster } from '../../connectors/http/post.ts';
-import type { LiveStructure } from '../../connectors/redis/live-structure.ts';
+import type { LiveChange, LiveStructure } from '../../connectors/redis/live-structure.ts';
 import { StructureLost } from '../../connectors/redis/live-structure.ts';
 import { FenceMoved } from '../../connectors/sink.ts';
 import { postgresText } from '../../core/columns/postgres-text.ts';
@@ -81,7 +81,9 @@ function rowsOf({ columns, positions, deleted, start, end }: Piece): (readonly [
 export class LiveStore {
   readonly #trouble: Trouble;
   fence: Position | undefined;
-  #generation = true;
+  /** 0: its keys are lost. */
+  #generation = 1;
+  #swaps = 1;
   endUs: number | undefined;
   #panes = new Map<number, Map<string, number>>();
   /** Told when a structure was made anew. */
@@ -106,7 +108,7 @@ export class LiveStore {
   /** FLUSHALL, or an eviction that leaves the fence. */
   lose(structuresOnly: boolean): void {
     if (!structuresOnly) this.fence = undefined;
-    this.#generation = false;
+    this.#generation = 0;
     this.endUs = undefined;
     this.#panes.clear();
   }
@@ -135,12 +137,14 @@ export class LiveStore {
           this.#add(deltas);
           this.fence = to;
         }),
-      swap: (deltas, endUs, position) =>
+      generation: () => call(() => String(this.#generation)),
+      swap: (generation, deltas, endUs, position) =>
         call(() => {
+          if (generation !== String(this.#generation)) throw new FenceMoved('live', position, this.fence);
           this.#panes.clear();
           this.endUs = endUs;
           this.#add(deltas);
-          this.#generation = true;
+          this.#generation = ++this.#swaps;
           this.fence = position;
           this.onSwap();
         }),
@@ -148,7 +152,7 @@ export class LiveStore {
     };
   }
 
-  #add({ panes, keys, values }: Parameters<LiveStructure['swap']>[0]): void {
+  #add({ panes, keys, values }: LiveChange['deltas']): void {
     const oldest = this.#floor() - rollingMs;
     for (const start of this.#panes.keys()) if (start <= oldest) this.#panes.delete(start);
     panes.forEach((start, entry) => {

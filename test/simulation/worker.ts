@@ -1,3 +1,4 @@
+import { AskedFences } from '../../activities/asked-fences.ts';
 import { runLane } from '../../activities/lane-loop.ts';
 import { captureStart, segmentLanes } from '../../activities/capture-start.ts';
 import { runRelay } from '../../activities/relay-loop.ts';
@@ -32,6 +33,7 @@ export class Worker {
   #log: Promise<SegmentLog & Appender> | undefined;
   /** Fences of the lanes that run here. */
   readonly #fences = new Map<string, Position>();
+  readonly #asked = new AskedFences();
 
   constructor(world: World, process: SimulatedProcess) {
     this.#world = world;
@@ -62,7 +64,9 @@ export class Worker {
     const before = await state.call(this.process, () => state.confirmed);
     const log = await this.#segments();
     const lanes = segmentLanes(this.#pipeline);
-    const begin = await captureStart({ pipeline: this.#pipeline, clock: this.process.clock, log, epoch: 1, loadedAt: this.#world.start, confirmedTo: before?.to, readFence: (lane) => this.#open(lane).sink.readFence(), noteRebuilds: () => state.call(this.process, () => void (state.rebuildsNoted += 1)) });
+    const { fences: asked, ...begin } = await captureStart({ pipeline: this.#pipeline, clock: this.process.clock, log, epoch: 1, loadedAt: this.#world.start, confirmedTo: before?.to, readFence: (lane) => this.#open(lane).sink.readFence(), noteRebuilds: () => state.call(this.process, () => void (state.rebuildsNoted += 1)) });
+    const told = (lane: string) => this.#fences.get(lane) ?? this.#world.reported.get(lane);
+    for (const [lane, fence] of asked) this.#asked.asked(lane, fence, told(lane));
     const { reason } = await capture({
       pipeline: this.#pipeline,
       log,
@@ -78,7 +82,7 @@ export class Worker {
         }),
       ...begin,
       dimensionsAt: (at) => dimensionsAt(state.versionsFor(this.process), log, this.#pipeline, at),
-      fences: () => new Map(lanes.map((lane) => [lane, this.#fences.get(lane) ?? this.#world.reported.get(lane)])),
+      fences: () => new Map(lanes.map((lane) => [lane, this.#asked.fence(lane, told(lane))])),
       signal,
       onProgress: () => {},
     });

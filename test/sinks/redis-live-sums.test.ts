@@ -68,7 +68,7 @@ describe('live sums in Redis', () => {
     let refused = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(fc.oneof(fc.bigInt({ min: -9n, max: 9n }), near, large), { minLength: 2, maxLength: 12 }), async (values) => {
-        await structure.swap(deltas(), start * 1000, at(0));
+        await structure.swap(await structure.generation(), deltas(), start * 1000, at(0));
         let [fence, exact, waiting] = [0, 0n, 0n];
         for (const value of values) {
           // what is beyond that the fold itself refuses
@@ -97,13 +97,13 @@ describe('live sums in Redis', () => {
   test('E11: so it is when panes that wait come into the window, and in a structure that is made anew', async () => {
     await using place = await open();
     const { structure } = place;
-    await structure.swap(deltas([0, most], [1, 1n]), start * 1000, at(0));
+    await structure.swap(await structure.generation(), deltas([0, most], [1, 1n]), start * 1000, at(0));
     expect(await place.points()).toBe(String(most));
     const before = await place.all();
     await expect(structure.apply(change(2, 5n, 1), at(0), at(1))).rejects.toThrow(new SumNotExact(0, 2n ** 53n, '{top}:generation'));
     expect(await place.all()).toEqual(before);
-    await expect(structure.swap(deltas([-1, 2n ** 53n]), start * 1000, at(1))).rejects.toThrow(SumNotExact);
-    await expect(structure.swap(deltas([0, most], [-1, 1n]), start * 1000, at(1))).rejects.toThrow(SumNotExact);
+    await expect(structure.swap(await structure.generation(), deltas([-1, 2n ** 53n]), start * 1000, at(1))).rejects.toThrow(SumNotExact);
+    await expect(structure.swap(await structure.generation(), deltas([0, most], [-1, 1n]), start * 1000, at(1))).rejects.toThrow(SumNotExact);
     expect(await place.all()).toEqual(before);
     // the pane that is over goes in the same step as the other one comes
     await structure.apply(change(2, 5n, 6), at(0), at(1));

@@ -249,6 +249,18 @@ describe('Redis live', () => {
     expect(await zombie.rebuild()).toBe(position(1, 9n, 9));
   });
 
+  test('E11: panes that were read before it was made anew of newer ones do not take its place, though the fence is the same', async () => {
+    await using place = await open();
+    await place.make().finishLoad(zero);
+    const older = place.make(async () => {
+      const panes = await empty();
+      await place.make(empty).rebuild();
+      return panes;
+    });
+    await expect(older.rebuild()).rejects.toThrow(FenceMoved);
+    await expect(place.make().rebuild()).resolves.toBe(zero);
+  });
+
   test('a key that somebody else uses is said in a sentence, and left alone', async () => {
     await using place = await open();
     await place.redis.set('top', 'mine');

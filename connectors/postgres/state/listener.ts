@@ -4,6 +4,8 @@ import type { QueryResult, QueryResultRow } from 'pg';
 const reconnectMs = 1_000;
 /** A connection that says nothing for so long when it is asked is given up: nobody would tell that it is dead. */
 const answerMs = 5_000;
+/** So long a dead one may go unnoticed, and what rings through it is late. */
+const askMs = 10_000;
 
 /** By channel; with the payload, or without one when some may have been missed. */
 export type Rings = Readonly<Record<string, (payload: string | undefined) => void>>;
@@ -17,11 +19,14 @@ export class Listener {
   readonly #rings: Rings;
   #client: Client | undefined;
   #listens = false;
+  readonly #asking: NodeJS.Timeout;
   #closed = false;
 
-  constructor(url: string, rings: Rings) {
+  constructor(url: string, rings: Rings, everyMs = askMs) {
     this.#url = url;
     this.#rings = rings;
+    this.#asking = setInterval(() => void this.query('select 1', []).catch(() => {}), everyMs);
+    this.#asking.unref();
     void this.#listen();
   }
 
@@ -39,6 +44,7 @@ export class Listener {
 
   async close(): Promise<void> {
     this.#closed = true;
+    clearInterval(this.#asking);
     await this.#client?.end().catch(() => {});
   }
 

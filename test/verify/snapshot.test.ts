@@ -1,0 +1,30 @@
+import { readFile } from 'node:fs/promises';
+import { Client } from 'pg';
+import { expect, test } from 'vitest';
+import { SourceSnapshot } from '../../connectors/verification/source-snapshot.ts';
+import { resolve } from '../../core/define/resolve.ts';
+import definition from '../../pipelines/trending.ts';
+import { until } from '../capture/captured-source.ts';
+import { throwAwayDatabase } from '../embedded/services.ts';
+
+test('a snapshot whose connection was lost while it waited leaves no slot in the source', async () => {
+  await using database = await throwAwayDatabase();
+  await using stack = new AsyncDisposableStack();
+  const connect = async () => {
+    const client = stack.adopt(new Client({ connectionString: database.url }), (each) => each.end());
+    await client.connect();
+    return client;
+  };
+  const [source, writer] = [await connect(), await connect()];
+  await source.query(await readFile(new URL('../../infra/demo/source.sql', import.meta.url), 'utf8'));
+  const pipeline = resolve(definition, {});
+  const slots = async () => (await source.query("select from pg_replication_slots where slot_name like 'sluice_verify_%' and database = current_database()")).rowCount;
+  await writer.query('begin; select pg_current_xact_id()');
+  const taking = SourceSnapshot.take(database.url, pipeline, 20_000);
+  taking.catch(() => {});
+  await until(async () => (await slots()) === 1, 'its slot waits for the transaction');
+  await source.query("select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = current_database() and application_name = $1", [`sluice ${pipeline.name} verify`]);
+  await writer.query('commit');
+  await expect(taking).rejects.toThrow(/terminat/);
+  await until(async () => (await slots()) === 0, 'the slot is gone');
+});
