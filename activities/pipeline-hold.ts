@@ -121,7 +121,7 @@ export class PipelineHold implements Hold {
       return await ask();
     } catch (error) {
       if (!(error instanceof WorkflowUpdateFailedError)) throw error;
-      throw new NotComparable(`Pipeline ${this.#pipeline} refused to be held: ${error.cause?.message ?? error.message}. See ./sluice status.`, { cause: error });
+      throw new NotComparable(`Pipeline ${this.#pipeline} refused to be held: ${error.cause?.message ?? error.message}. See ./sluice status, and run verify again later.`, { cause: error });
     }
   }
 }

@@ -75,7 +75,10 @@ export class StreamCheck {
     const slot = await this.#source.slot();
     assertSlot(name, slot, end, this.#catalog.walEnd);
     // read after the slot: a capture that still runs elsewhere writes its record before it moves the slot
-    assertNoGap(name, await this.#options.readConfirmed(), slot.confirmed, end);
+    const recorded = await this.#options.readConfirmed();
+    // it is to start over because the source had still all of it
+    if (this.#options.startsOver && recorded && recorded.to > end.position) throw new TransientError(`another capture of pipeline ${name} has let its source forget more while this one began`);
+    assertNoGap(name, recorded, slot.confirmed, end);
     return slot;
   }
 }
