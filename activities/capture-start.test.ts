@@ -81,6 +81,10 @@ describe('where a capture goes on', () => {
     const readFence = (beyond: number) => (lane: string) => (lane === 'live' ? Promise.reject(new Error('away')) : Promise.resolve(at(beyond)));
     await start({ readFence: readFence(103) });
     expect(noted).toEqual([]);
+    const asked = async (of: (lane: string) => Promise<Position | undefined>) => (await captureStart({ pipeline, clock, log, epoch: 1, loadedAt: undefined, confirmedTo: at(110), readFence: of, noteRebuilds })).fences;
+    // what was told of one that is merely silent counts on; not of one that says it must be made anew
+    expect((await asked(readFence(103))).has('live')).toBe(false);
+    expect([...(await asked(async (lane) => (lane === 'live' ? undefined : at(103))))]).toContainEqual(['live', undefined]);
     const { fences } = await captureStart({ pipeline, clock, log, epoch: 1, loadedAt: undefined, confirmedTo: at(110), readFence: readFence(104), noteRebuilds });
     expect(noted).toEqual([['live']]);
     expect(Object.fromEntries(fences)).toEqual({ aggregate: at(104), external: at(104), enriched: at(104), live: undefined });

@@ -37,20 +37,24 @@ export type CaptureStart = {
  * back (E1).
  */
 export async function captureStart(options: CaptureStart): Promise<Start> {
-  const start = await startOf(options);
+  const silent = new Set<string>();
+  const start = await startOf({ ...options, silent });
   assertKnownLoad(options, start.reached);
-  const fences = new Map([...start.fences].filter(([lane, fence]) => fence !== undefined || isLive(options.pipeline, lane)));
-  const silent = [...fences].flatMap(([lane, fence]) => (fence === undefined ? [lane] : []));
+  const unknown = [...start.fences].flatMap(([lane, fence]) => (fence === undefined && isLive(options.pipeline, lane) ? [lane] : []));
   // before the first segment is appended, or the next capture would find a spool
   const saysNothing = start.after === undefined || start.reached > start.after.to;
-  if (saysNothing && silent.length > 0) await options.noteRebuilds(silent);
-  return { ...start, fences };
+  if (saysNothing && unknown.length > 0) await options.noteRebuilds(unknown);
+  const doubted = unknown.filter((lane) => saysNothing || !silent.has(lane));
+  return { ...start, fences: new Map([...start.fences].filter(([lane, fence]) => fence !== undefined || doubted.includes(lane))) };
 }
 
-/** `fences`: what the sinks that were asked have said; undefined for a live structure that has said nothing, or that must be made anew. */
+/** `fences`: what the sinks that were asked have said; undefined for a live structure that must be made anew. */
 type Start = Pick<CaptureOptions, 'start' | 'after' | 'reached' | 'startsOver'> & { readonly fences: Fences };
 
-async function startOf(options: CaptureStart): Promise<Start> {
+/** `silent`: gets those that did not answer. */
+type Asking = CaptureStart & { readonly silent: Set<string> };
+
+async function startOf(options: Asking): Promise<Start> {
   const { pipeline, log, loadedAt, confirmedTo } = options;
   const [after, oldest] = [await log.tail(), await log.oldest()];
   if (!after || !oldest) return beginning(pipeline, await fencesOf({ ...options, readFence: (lane) => (isLive(pipeline, lane) ? ifItAnswers(options, lane) : options.readFence(lane)) }));
@@ -95,12 +99,15 @@ function isLive(pipeline: Pipeline, lane: string): boolean {
   return pipeline.sinks[lane]?.kind === 'redis-live';
 }
 
-async function ifItAnswers({ clock, readFence }: CaptureStart, lane: string): Promise<Position | undefined> {
+async function ifItAnswers({ clock, readFence, silent }: Asking, lane: string): Promise<Position | undefined> {
   const answered = new AbortController();
-  const answer = readFence(lane).catch(() => undefined);
-  const fence = await Promise.race([answer, pause(clock, patienceMs, answered.signal).then(() => undefined)]);
+  const isSilent = (): typeof silence => silence;
+  const fence = await Promise.race([readFence(lane).catch(isSilent), pause(clock, patienceMs, answered.signal).then(isSilent)]);
   answered.abort();
-  return fence;
+  if (fence !== silence) return fence;
+  silent.add(lane);
+  return undefined;
 }
 
+const silence: unique symbol = Symbol('no answer');
 const patienceMs = 2_000;

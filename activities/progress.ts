@@ -63,7 +63,7 @@ export class Progress {
 
   /** What the sinks have said, see AskedFences: instead of what is told in the state database now, which is not known here yet if this process has just begun. */
   async asked(pipeline: string, fences: ReadonlyMap<string, Position | undefined>): Promise<void> {
-    await this.#writing;
+    await this.write();
     const { rows } = await classified('state database', () => this.#state.query<Told>("select pipeline, part, detail->>'fence' as fence from sluice.progress where pipeline = $1", [pipeline]));
     this.#tell(rows);
     for (const [lane, fence] of fences) this.#asked.asked(keyOf(pipeline, lane), fence, this.#told(keyOf(pipeline, lane)));

@@ -27,8 +27,6 @@ export type VerifyInput = {
 export async function verify(runtime: Pick<Runtime, 'config' | 'definition'>, { pipeline, reachMs, longestMs }: VerifyInput, client = Context.current().client): Promise<Verification> {
   const context = Context.current();
   const end = new AbortController();
-  const stop = () => end.abort(new CancelledFailure('verify was asked to stop'));
-  context.cancellationSignal.addEventListener('abort', stop, { once: true });
   let phase = 'beginning';
   // an attempt whose worker was killed, or that could not reach Temporal, has undone nothing
   const { attempt, workflowExecution, heartbeatDetails } = context.info;
@@ -36,6 +34,12 @@ export async function verify(runtime: Pick<Runtime, 'config' | 'definition'>, { 
   const tell = () => context.heartbeat({ phase, hold: ids.at(-1) } satisfies Told);
   const beat = setInterval(tell, 500);
   const hold = new PipelineHold(client, { pipeline, times: { reachMs, longestMs }, ids, signal: end.signal });
+  const stop = () => {
+    end.abort(new CancelledFailure('verify was asked to stop'));
+    // a statement that runs now may take minutes; if this fails, it is tried again at the end
+    hold.release().catch(() => {});
+  };
+  context.cancellationSignal.addEventListener('abort', stop, { once: true });
   try {
     await letGoOfEarlierRelease(client, pipeline, heartbeatDetails as Told | undefined);
     await hold.release();

@@ -14,7 +14,7 @@ export default defineCommand({
   async run({ args }) {
     const name = pipelineName('verify', args.name);
     const stopped = new AbortController();
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopped.abort());
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => (console.error('stopping the comparison…'), stopped.abort()));
     try {
       const verification = await verifyPipeline(instanceConfig(args), name, { signal: stopped.signal, onStarted: (workflowId, url) => console.error(`comparing; see ${url ?? workflowId}`) });
       console.log(args.json ? JSON.stringify(verification, undefined, 2) : verificationText(verification));

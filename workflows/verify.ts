@@ -1,4 +1,4 @@
-import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/common';
+import { ActivityFailure, ApplicationFailure, CancelledFailure, TimeoutFailure } from '@temporalio/common';
 import { ActivityCancellationType, CancellationScope, getExternalWorkflowHandle, patched, proxyActivities, setCurrentDetails, workflowInfo } from '@temporalio/workflow';
 import type { VerifyActivities } from '../activities/verify.ts';
 import { holdIds, notComparable, notLetGo, verificationText, type Verification } from '../core/verification.ts';
@@ -32,7 +32,9 @@ export async function verify({ name, reachMs = 30_000 }: VerifyWorkflowInput): P
     return verification;
   } catch (error) {
     const cause = error instanceof ActivityFailure ? error.cause : undefined;
-    if (cause instanceof TimeoutFailure || (cause instanceof ApplicationFailure && cause.type === notLetGo)) await CancellationScope.nonCancellable(() => letGo(name, named));
+    // cancelled between two attempts, nobody has undone what the first one did
+    const isCancelled = cause instanceof CancelledFailure && patched('a cancelled comparison lets go');
+    if (isCancelled || cause instanceof TimeoutFailure || (cause instanceof ApplicationFailure && cause.type === notLetGo)) await CancellationScope.nonCancellable(() => letGo(name, named));
     const sentence = cause?.message ?? String(error);
     setCurrentDetails(`# ${name}: could not be compared\n\`\`\`\n${sentence}\n\`\`\``);
     throw cause instanceof ApplicationFailure ? cause : error;

@@ -61,8 +61,9 @@ export class RedisLiveSink implements Sink {
 
   /** Undefined also when the structures were lost under their fence, or must be made anew: `rebuild` then. */
   async readFence(): Promise<Position | undefined> {
-    const fence = await this.#classified(() => this.#structure.readFence());
-    return (await this.#rebuilds.due()).length > 0 ? undefined : fence;
+    // first: a silent server is not asked what does not count anyway
+    if ((await this.#rebuilds.due()).length > 0) return undefined;
+    return this.#classified(() => this.#structure.readFence());
   }
 
   apply(segments: readonly Segment[], from: Position, to: Position): Promise<Applied> {

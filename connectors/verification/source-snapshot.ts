@@ -116,6 +116,8 @@ async function takeSlot(source: Client, url: string, pipeline: string, waitMs: n
     await creation.then((late) => late.close(), () => {});
     throw new NotComparable(`The source has write transactions that did not end within ${waitMs / 1000} s, and a snapshot must wait for them: ${rows.map(({ who }) => who).join(', ') || 'prepared ones, see pg_prepared_xacts'}. Let them end, then run verify again.`);
   } catch (error) {
+    // it may still come
+    void creation.then((late) => late.close(), () => {});
     if ((error as { code?: string }).code === '53400') {
       throw new NotComparable(`The source has no spare replication slot, and verify needs one for a moment: ${(error as Error).message}. Type in the source: ALTER SYSTEM SET max_replication_slots = 20; then restart that server.`, { cause: error });
     }

@@ -68,10 +68,13 @@ export async function verifyPipeline(options: VerifyOptions): Promise<Verificati
     await hold.kept();
     return { pipeline: pipeline.name, position: at, equal: checks.every(({ equal }) => equal), checks };
   } finally {
-    // first, as lanes are waiting
-    await hold.release();
-    await snapshot?.close();
-    await database.end().catch(() => {});
+    try {
+      // first, as lanes are waiting
+      await hold.release();
+    } finally {
+      await snapshot?.close();
+      await database.end().catch(() => {});
+    }
   }
 }
 
