@@ -58,7 +58,7 @@ export async function startInstance(options: StartOptions): Promise<RunningInsta
     const place: Place = { dataDir, ports, secrets: secretsOf(dataDir) };
     const plan = planInstance(options.environment, place);
     const needed = plan.embedded.flatMap(({ name }) => portsOf[name]);
-    await checkPorts(ports, options.servicesOnly ? needed : [...needed, ...productPorts], `${typed('up', dataDir)} --port-base 7500`);
+    await checkPorts(ports, options.servicesOnly ? needed : [...needed, ...productPorts], `${typed('up', dataDir)} --port-base ${options.portBase + 100}`);
 
     const { programs, seconds: downloadSeconds } = await fetchPrograms(plan, { report, signal });
     roster = new Roster(plan, report);

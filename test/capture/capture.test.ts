@@ -286,7 +286,10 @@ describe('capture', () => {
     await source.query("select pg_replication_slot_advance('sluice_engagement', pg_current_wal_lsn())");
     await expect(attempt()).rejects.toThrow(/advanced it or made it again/);
     // nor is a spool given up for what the source does not have
-    await expect(attempt({}, database.url, { startsOver: true, start, after: undefined })).rejects.toThrow(/advanced it or made it again/);
+    const startsOver = { startsOver: true, start, after: undefined };
+    await expect(attempt({ confirmed: { ...shard.confirmed!, to: start } }, database.url, startsOver)).rejects.toThrow(/advanced it or made it again/);
+    // what the source had still when it was decided, another capture may have let it forget meanwhile
+    await expect(attempt({}, database.url, startsOver)).rejects.toThrow(/another capture .* has let its source forget more/);
     expect(await log.tail()).toBeDefined();
     await expect(attempt({ confirmed: { lsn: 1n << 60n, to: 'f'.repeat(32) as Position, timeline: undefined } })).rejects.toThrow(/the spool was lost/);
     // what the publication leaves out never comes
