@@ -55,6 +55,11 @@ export class CapturedSource implements AsyncDisposable {
     this.fence = this.#loadedAt = position;
   }
 
+  /** All lanes have what the capture has told. */
+  lanesFollow(): void {
+    this.fence = this.progress?.position ?? this.fence;
+  }
+
   /** A later load, though the spool stays; also when the server has stopped meanwhile. */
   async loadAnew(): Promise<void> {
     await this.source.end().catch(() => {});

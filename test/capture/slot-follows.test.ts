@@ -18,9 +18,8 @@ test('what a slot keeps of WAL that was confirmed is soon little, and not only w
       await stream.writeWal(40);
       await stream.insert(1);
       await stream.untilSpooled();
-      const lanesFollow = () => (stream.fence = stream.progress!.position);
-      await until(async () => (lanesFollow(), BigInt((await kept()).confirmed) - BigInt(confirmed) > 40 << 20), 'it is confirmed');
-      await until(async () => (lanesFollow(), Number((await kept()).kept) < 20 << 20), 'the slot has followed', 6_000);
+      await until(async () => (stream.lanesFollow(), BigInt((await kept()).confirmed) - BigInt(confirmed) > 40 << 20), 'it is confirmed');
+      await until(async () => (stream.lanesFollow(), Number((await kept()).kept) < 20 << 20), 'the slot has followed', 6_000);
     }
     expect(Number((await kept()).kept)).toBeLessThan(20 << 20);
   });
@@ -39,7 +38,7 @@ test('while a transaction keeps the slot where it is, it is asked to follow once
     await stream.writeWal(40);
     await stream.insert(1);
     await stream.untilSpooled();
-    await until(async () => ((stream.fence = stream.progress!.position), (await behind()) > 32 << 20), 'it is confirmed, and the slot is kept');
+    await until(async () => (stream.lanesFollow(), (await behind()) > 32 << 20), 'it is confirmed, and the slot is kept');
   });
   const query = vi.spyOn(client!, 'query');
   const follower = new SlotFollower(client!, slot);
