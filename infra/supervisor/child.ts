@@ -5,8 +5,8 @@ import { type Identity, identify, stopProcess } from './identity.ts';
 
 const firstDelayMs = 100;
 const longestDelayMs = 10_000;
-/** A process that lived this long starts over with the first delay. */
-const settledMs = 20_000;
+/** A process that lived this long has started, and done something: it starts over with the first delay. */
+const settledMs = 8_000;
 const logLimitBytes = 64 * 1024 * 1024;
 
 /**
