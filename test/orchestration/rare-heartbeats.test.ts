@@ -190,7 +190,7 @@ describe('E26: who is told to stop, and when', () => {
     const { pipeline, stage } = place;
     const framed = stage.step;
     const attempts: number[] = [];
-    const second = Promise.withResolvers<void>();
+    let second = Promise.withResolvers<void>();
     const tell = stage.stopSteps;
     await laneIn(pipeline, 'pauseLane', 'enriched');
     // the task in which the step is cancelled is not answered before the local activity in it has ended
@@ -206,8 +206,13 @@ describe('E26: who is told to stop, and when', () => {
       second.resolve();
       return result;
     };
-    await laneIn(pipeline, 'resumeLane', 'enriched');
-    expect(await laneIn(pipeline, 'pauseLane', 'enriched')).toBeLessThan(soonMs);
+    // the local activity has a second: on a busy machine the next attempt may not begin in it, and then never does
+    for (let round = 0; round < 5 && attempts.length < 2; round++) {
+      attempts.length = 0;
+      second = Promise.withResolvers();
+      await laneIn(pipeline, 'resumeLane', 'enriched');
+      expect(await laneIn(pipeline, 'pauseLane', 'enriched')).toBeLessThan(soonMs);
+    }
     expect(attempts).toEqual([1, 2]);
     expect((await pipeline.status()).lanes.find(({ name }) => name === 'enriched')?.last?.ended).toBe('asked');
   });
