@@ -1,6 +1,7 @@
 import type { CaseResult, Line } from './case.ts';
 import { axes } from './cases/growth.ts';
 import { medianName } from './cases/plain.ts';
+import { toolCostFigure } from './lines.ts';
 import { table } from './markdown.ts';
 import { apart, type ByProcess } from './meter.ts';
 import { exactText, lineCells, lineColumns, makeRun, metText, type Run } from './report.ts';
@@ -92,8 +93,9 @@ function plot(axis: string, points: readonly Line[]): string[] {
   ];
 }
 
-function costSection({ cpu, written, spooled }: Line): string[] {
+function costSection({ cpu, written, spooled, figures }: Line): string[] {
   if (cpu === null || written === null) return [];
+  const toolCost = figures?.[toolCostFigure];
   const cell = (values: ByProcess, name: string, digits: number) => (name in values ? values[name]!.toFixed(digits) : '-');
   const total = Object.values(written).reduce((sum, bytes) => sum + bytes, 0);
   return [
@@ -105,6 +107,7 @@ function costSection({ cpu, written, spooled }: Line): string[] {
     ...table(['process', 'CPU s per 1M', 'bytes written an event'], Object.keys(cpu).map((name) => [apart.has(name) ? `${name} (not in the sum)` : name, cell(cpu, name, 2), cell(written, name, 0)])),
     '',
     `All together ${total.toFixed(0)} bytes an event${spooled === null ? '' : `, of which the spool is ${spooled.toFixed(0)}`}.`,
+    ...(toolCost === undefined ? [] : ['', `Of the CPU seconds, PostgreSQL and pg_recvlogical to /dev/null take ${toolCost.toFixed(1)} alone, in the same rounds: below that no pipeline comes on this machine.`]),
   ];
 }
 

@@ -7,8 +7,8 @@ import { apart, type ByProcess, costOf } from './meter.ts';
  * What a catch-up was, per event. `delivered`: events that the pipelines had to deliver, if they are not those of the
  * backlog alone.
  */
-export function catchUpLine(name: string, { events, bare, tool }: Backlog, { seconds, cpu, written, spooled, actions, peakMiB }: CaughtUp, delivered = events): Line {
-  const figures = { [actionsFigure]: Math.round((actions * 1e6) / delivered) };
+export function catchUpLine(name: string, { events, bare, tool, toolCost }: Backlog, { seconds, cpu, written, spooled, actions, peakMiB }: CaughtUp, delivered = events): Line {
+  const figures = { [actionsFigure]: Math.round((actions * 1e6) / delivered), ...(toolCost !== null && { [toolCostFigure]: toolCost }) };
   return { name, rate: delivered / seconds, bare, tool, cpu: perMillion(cpu, delivered), written: mapped(written, (bytes) => bytes / delivered), spooled: spooled / delivered, peakMiB, figures };
 }
 
@@ -30,7 +30,7 @@ export function medianLine(name: string, lines: readonly Line[]): Line {
     spooled: of(({ spooled }) => spooled),
     peakMiB: lines.reduce<number | null>((most, { peakMiB }) => (peakMiB === null ? most : Math.max(most ?? 0, peakMiB)), null),
     // the ratio of medians of different rounds would be none
-    figures: { ...ratios(of), ...actionsOfLines(lines), rounds: lines.length },
+    figures: { ...ratios(of), ...medianFigures(lines, [actionsFigure, toolCostFigure]), rounds: lines.length },
   };
 }
 
@@ -40,12 +40,18 @@ function ratios(of: (read: (line: Line) => number | null) => number | null): Rec
   return { ...(ratio !== null && { [ratioFigure]: ratio }), ...(toolRatio !== null && { [toolRatioFigure]: toolRatio }) };
 }
 
-function actionsOfLines(lines: readonly Line[]): Record<string, number> {
-  const actions = medianOf(lines.flatMap(({ figures }) => figures?.[actionsFigure] ?? []));
-  return actions === null ? {} : { [actionsFigure]: actions };
+function medianFigures(lines: readonly Line[], names: readonly string[]): Record<string, number> {
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const median = medianOf(lines.flatMap(({ figures }) => figures?.[name] ?? []));
+      return median === null ? [] : [[name, median]];
+    }),
+  );
 }
 
 export const actionsFigure = 'Temporal actions per 1M events';
+/** What no pipeline can go below: PostgreSQL decodes, somebody receives. */
+export const toolCostFigure = 'CPU s per 1M of pg_recvlogical and PostgreSQL alone';
 export const ratioFigure = 'median of the ratios';
 export const toolRatioFigure = 'bare / pg_recvlogical';
 
