@@ -5,52 +5,56 @@ import { keptVersions } from '../connectors/postgres/aggregate/dimension-version
 import { dimensionsAt } from '../connectors/postgres/dimensions-at.ts';
 import { noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
 import { readShard, recordConfirmed } from '../connectors/postgres/shard-state.ts';
+import type { Between } from '../connectors/postgres/standing.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import { captureStart, segmentLanes } from './capture-start.ts';
 import type { Runtime } from './runtime.ts';
-import { runStep } from './step.ts';
-import type { StepInput, StepResult } from './steps.ts';
+import { runStep, type Step } from './step.ts';
+import type { StepEnd, StepInput, StepResult } from './steps.ts';
 
 /** One step of the capture: the source's changes into the spool. */
 export function captureStep(runtime: Runtime, input: StepInput): Promise<StepResult> {
-  return runStep(runtime, 'capture', input, async ({ definition: { pipeline }, signal, progress, count }) => {
-    const { state, config } = runtime;
-    const shard = await readShard(state, pipeline.name);
-    if (shard?.state !== 'streaming') throw new ConfigurationError(`Pipeline ${pipeline.name} is not loaded, though it was: is the state database another one? ${loadAnew(pipeline.name)}`);
-    const log = await runtime.log(pipeline.name);
-    const lanes = segmentLanes(pipeline);
-    const { fences: asked, ...begin } = await captureStart({ pipeline, clock: systemClock, log, epoch: shard.epoch, loadedAt: shard.loadedAt, confirmedTo: shard.confirmed?.to, readFence: (lane) => runtime.destinations.readFence(pipeline, lane), noteRebuilds: (silent) => noteRebuilds(state, pipeline, silent) });
-    await runtime.progress.asked(pipeline.name, asked);
-    let before = { events: 0, segments: 0 };
-    const result = await capture({
-      pipeline,
-      log,
-      connect: () => connectSource(config.sourceUrl, pipeline, shard.tables),
-      clock: systemClock,
-      captureId: randomUUID(),
-      shard,
-      readConfirmed: async () => (await readShard(state, pipeline.name))?.confirmed,
-      recordConfirmed: (confirmed) => recordConfirmed(state, pipeline.name, shard.epoch, confirmed),
-      ...begin,
-      dimensionsAt: (at) => dimensionsAt(keptVersions(state, pipeline.name), log, pipeline, at),
-      fences: () => runtime.progress.fences(pipeline.name, lanes),
-      lastEventMs: progress.lastEventMs,
-      signal,
-      onProgress: ({ events, segments, position, slotLagBytes, spoolBytes, spoolBudgetBytes, commitTimeUs, lastEventMs }) => {
-        const moved = position !== progress.fence;
-        progress.moved(position, events - before.events, moved && commitTimeUs > 0 ? commitTimeUs : undefined);
-        progress.lastEventMs = lastEventMs;
-        progress.slotLagBytes = slotLagBytes;
-        progress.spoolBytes = spoolBytes;
-        progress.error = spoolBytes >= spoolBudgetBytes ? `the spool is full (${spoolBytes} bytes; spoolBudget and its disk allow ${spoolBudgetBytes}): nothing is read until lanes have taken what is in it, and the source keeps the rest` : undefined;
-        count({ events: events - before.events, segments: segments - before.segments });
-        before = { events, segments };
-      },
-    });
-    progress.moved(result.position, result.events - before.events, undefined);
-    count({ events: result.events - before.events, segments: result.segments - before.segments });
-    return result.reason === 'superseded' ? 'superseded' : 'asked';
+  return runStep(runtime, 'capture', input, (step) => runtime.standing(input.pipeline).step((between) => captureTo(runtime, step, between)));
+}
+
+async function captureTo(runtime: Runtime, { definition: { pipeline }, signal, progress, count }: Step, between: Between): Promise<StepEnd> {
+  const { state, config } = runtime;
+  const shard = await readShard(state, pipeline.name);
+  if (shard?.state !== 'streaming') throw new ConfigurationError(`Pipeline ${pipeline.name} is not loaded, though it was: is the state database another one? ${loadAnew(pipeline.name)}`);
+  const log = await runtime.log(pipeline.name);
+  const lanes = segmentLanes(pipeline);
+  const { fences: asked, ...begin } = await captureStart({ pipeline, clock: systemClock, log, epoch: shard.epoch, loadedAt: shard.loadedAt, confirmedTo: shard.confirmed?.to, readFence: (lane) => runtime.destinations.readFence(pipeline, lane), noteRebuilds: (silent) => noteRebuilds(state, pipeline, silent) });
+  await runtime.progress.asked(pipeline.name, asked);
+  let before = { events: 0, segments: 0 };
+  const result = await capture({
+    ...between,
+    pipeline,
+    log,
+    connect: () => connectSource(config.sourceUrl, pipeline, shard.tables),
+    clock: systemClock,
+    captureId: randomUUID(),
+    shard,
+    readConfirmed: async () => (await readShard(state, pipeline.name))?.confirmed,
+    recordConfirmed: (confirmed) => recordConfirmed(state, pipeline.name, shard.epoch, confirmed),
+    ...begin,
+    dimensionsAt: (at) => dimensionsAt(keptVersions(state, pipeline.name), log, pipeline, at),
+    fences: () => runtime.progress.fences(pipeline.name, lanes),
+    lastEventMs: progress.lastEventMs,
+    signal,
+    onProgress: ({ events, segments, position, slotLagBytes, spoolBytes, spoolBudgetBytes, commitTimeUs, lastEventMs }) => {
+      const moved = position !== progress.fence;
+      progress.moved(position, events - before.events, moved && commitTimeUs > 0 ? commitTimeUs : undefined);
+      progress.lastEventMs = lastEventMs;
+      progress.slotLagBytes = slotLagBytes;
+      progress.spoolBytes = spoolBytes;
+      progress.error = spoolBytes >= spoolBudgetBytes ? `the spool is full (${spoolBytes} bytes; spoolBudget and its disk allow ${spoolBudgetBytes}): nothing is read until lanes have taken what is in it, and the source keeps the rest` : undefined;
+      count({ events: events - before.events, segments: segments - before.segments });
+      before = { events, segments };
+    },
   });
+  progress.moved(result.position, result.events - before.events, undefined);
+  count({ events: result.events - before.events, segments: result.segments - before.segments });
+  return result.reason === 'superseded' ? 'superseded' : 'asked';
 }

@@ -4,7 +4,9 @@ import { type Appender, type SegmentLog } from '../connectors/spool/segment-log.
 import { openSegmentLog } from '../connectors/spool/open-segment-log.ts';
 import { Listener } from '../connectors/postgres/state/listener.ts';
 import { openState, outboxChannel, type State } from '../connectors/postgres/state/state.ts';
+import { Standing } from '../connectors/postgres/standing.ts';
 import { readStopped, stoppedChannel } from '../connectors/postgres/stopped-steps.ts';
+import { systemClock } from '../connectors/system-clock.ts';
 import type { Config, Environment } from '../core/config.ts';
 import { definitionHash } from '../core/define/definition-hash.ts';
 import { resolve } from '../core/define/resolve.ts';
@@ -33,6 +35,7 @@ export class Runtime {
   readonly #environment: Environment;
   readonly #definitions = new Map<string, Definition>();
   readonly #logs = new Map<string, Promise<SegmentLog & Appender>>();
+  readonly #standing = new Map<string, Standing>();
 
   constructor(config: Config, environment: Environment, reachability: Reachability) {
     this.config = config;
@@ -71,9 +74,16 @@ export class Runtime {
     return log;
   }
 
+  /** What stands of a pipeline's capture between two of its steps. */
+  standing(pipeline: string): Standing {
+    let standing = this.#standing.get(pipeline);
+    if (!standing) this.#standing.set(pipeline, (standing = new Standing(systemClock)));
+    return standing;
+  }
+
   async close(): Promise<void> {
     this.reachability.stop();
-    await Promise.allSettled([this.progress.close(), this.#listener.close(), this.destinations.close()]);
+    await Promise.allSettled([...[...this.#standing.values()].map((each) => each.end()), this.progress.close(), this.#listener.close(), this.destinations.close()]);
     await this.state.end().catch(() => {});
   }
 }

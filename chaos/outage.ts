@@ -156,10 +156,11 @@ function text(report: OutageReport): string {
     '',
     verificationText(report.verification),
     '',
-    `${report.sink} away for ${report.minutes} minutes at ${report.rate} events/s; the others behind by (p50, p99, ms):`,
-    ...Object.entries(report.before).map(([lane, { p50, p99 }]) => {
-      const { p50: p50During, p99: p99During } = report.during[lane]!;
-      return `  ${lane.padEnd(12)} before ${whole(p50)}, ${whole(p99)}   meanwhile ${whole(p50During)}, ${whole(p99During)}   ratio of p99 ${(p99During / p99).toFixed(2)}`;
+    `${report.sink} away for ${report.minutes} minutes at ${report.rate} events/s; the others behind by (p50, p99, most, in ms):`,
+    ...Object.entries(report.before).map(([lane, before]) => {
+      const during = report.during[lane]!;
+      const figures = ({ p50, p99, most }: Lag) => [p50, p99, most].map(whole).join(', ');
+      return `  ${lane.padEnd(12)} before ${figures(before)}   meanwhile ${figures(during)}   ratio of p99 ${(during.p99 / before.p99).toFixed(2)}`;
     }),
     `lane ${report.sick} moved ${report.movedSeconds.toFixed(1)} s after the first answer and had the ${whole(report.missed)} events after ${report.caughtUpSeconds.toFixed(1)} s: ${whole(report.catchUpSpeed)} events/s, ${(report.catchUpSpeed / report.fullSpeed).toFixed(2)} of its full speed (${whole(report.fullSpeed)})`,
     `worker at most ${whole(report.workerPeakMiB)} MiB; in the end the spool had ${whole(report.spoolMiB)} MiB, and the source kept ${whole(report.slotLagMiB)} MiB`,

@@ -59,7 +59,14 @@ export type CaptureOptions = {
   /** Ends the capture at the next segment boundary. */
   readonly signal: AbortSignal;
   readonly onProgress: (progress: CaptureProgress) => void;
+  /** What stands since this process's last step: this one goes on with it if nothing has come between them, and ends it if not. */
+  readonly standing?: Capture | undefined;
+  /** Gets the capture, which stands, when it was asked to end; else it is ended. */
+  readonly leave?: ((capture: Capture) => void) | undefined;
 };
+
+/** `close`: may be called twice. */
+export type { Capture as StandingCapture };
 
 export type CaptureProgress = {
   readonly events: number;
@@ -92,7 +99,13 @@ export async function capture(options: CaptureOptions): Promise<CaptureResult> {
   try {
     const source = await options.connect();
     try {
-      return await new Capture(options, source).run();
+      const catalog = await source.catalog();
+      const check = new StreamCheck(options, source, catalog);
+      const step: Step = { options, source, catalog, check, timeline: await check.begin() };
+      const { standing } = options;
+      if (await standing?.goesOnWith(step)) return await run(standing!, step);
+      await standing?.close();
+      return await run(new Capture(options), step, { begins: true });
     } finally {
       await source.close();
     }
@@ -101,17 +114,34 @@ export async function capture(options: CaptureOptions): Promise<CaptureResult> {
   }
 }
 
+async function run(each: Capture, step: Step, { begins = false } = {}): Promise<CaptureResult> {
+  const { leave } = step.options;
+  let result: CaptureResult | undefined;
+  try {
+    if (begins && !(await each.begin(step))) return each.result('superseded');
+    return (result = await each.step(step));
+  } finally {
+    if (leave && result?.reason === 'stopped') leave(each);
+    else await each.close();
+  }
+}
+
+/** What is looked at anew in each step, by a connection that it opens. */
+type Step = { readonly options: CaptureOptions; readonly source: Source; readonly catalog: SourceCatalog; readonly check: StreamCheck; readonly timeline: number };
+
 class Capture {
-  readonly #options: CaptureOptions;
-  readonly #source: Source;
-  readonly #outcome = Promise.withResolvers<CaptureResult['reason']>();
+  /** Of the step that runs, or ran last. */
+  #options: CaptureOptions;
+  readonly #captureId: string;
+  #outcome = newOutcome();
   readonly #pace: LanePace;
   readonly #writer: SegmentWriter;
   readonly #room: SpoolRoom;
   #confirmation!: Confirmation;
   #assembler!: SegmentAssembler;
   #decoder!: PgoutputDecoder;
-  #stream!: SourceStream;
+  #stream: SourceStream | undefined;
+  #began: Pick<Step, 'catalog' | 'timeline'> | undefined;
   /** Not yet when the first messages come. */
   #pressure: BackPressure | undefined;
   readonly #linger: Linger;
@@ -122,9 +152,9 @@ class Capture {
   #lastEventMs: number;
   readonly #endLsns = new Map<number, Lsn>();
 
-  constructor(options: CaptureOptions, source: Source) {
+  constructor(options: CaptureOptions) {
     this.#options = options;
-    this.#source = source;
+    this.#captureId = options.captureId;
     this.#position = options.start;
     this.#lastEventMs = options.lastEventMs ?? options.clock.steady();
     this.#room = new SpoolRoom(options.log, options.pipeline.settings);
@@ -135,28 +165,25 @@ class Capture {
       onLost: () => this.#outcome.resolve('superseded'),
       onError: (error) => this.#outcome.reject(error),
     });
-    this.#outcome.promise.catch(() => {});
   }
 
-  async run(): Promise<CaptureResult> {
-    const { pipeline, log, signal } = this.#options;
-    const catalog = await this.#source.catalog();
-    const check = new StreamCheck(this.#options, this.#source, catalog);
-    const timeline = await check.begin();
-    if (this.#options.startsOver) await check.startOver();
+  /** Takes the shard and opens the stream. False: another was first. */
+  async begin({ options, source, catalog, check, timeline }: Step): Promise<boolean> {
+    const { pipeline, log } = options;
+    if (options.startsOver) await check.startOver();
     // before the first append: a spool that has filled its disk must not wait for a capture that can append
-    await this.#room.make(smallestOf(this.#options.fences()));
+    await this.#room.make(smallestOf(options.fences()));
     const tail = await this.#claim(catalog, timeline);
-    if (!tail) return this.#result('superseded');
+    if (!tail) return false;
     this.#position = tail.to;
     const lastEvents = await log.lastEvents();
-    const dimensions = await this.#options.dimensionsAt(tail.to);
+    const dimensions = await options.dimensionsAt(tail.to);
 
     this.#assembler = new SegmentAssembler({
       pipeline,
       shard: log.shard,
-      captureId: this.#options.captureId,
-      epoch: this.#options.shard.epoch,
+      captureId: this.#captureId,
+      epoch: options.shard.epoch,
       from: tail.to,
       seq: tail.seq + 1,
       beforeColumns: beforeColumns(pipeline),
@@ -166,46 +193,80 @@ class Capture {
     this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: catalog.typeOf, emit: (segment) => this.#emit(segment, this.#linger.delayMs(this.#assembler.commitTime)) });
     const streamEnd = await readStreamEnd(log, tail.to);
     const confirmed = await check.takeOver(streamEnd);
-    this.#confirmation = new Confirmation({ pipeline, fences: this.#options.fences, record: this.#options.recordConfirmed, timeline, confirmed, keepBytes: catalog.keepBytes });
+    this.#confirmation = new Confirmation({ pipeline, fences: () => this.#options.fences(), record: (each) => this.#options.recordConfirmed(each), timeline, confirmed, keepBytes: catalog.keepBytes });
     this.#confirmation.spooled(streamEnd.position, streamEnd.endLsn);
-    this.#stream = await this.#source.stream(parsePosition(tail.to).lsn, catalog.binary, {
+    this.#stream = await source.stream(parsePosition(tail.to).lsn, catalog.binary, {
       message: (bytes, start, end, walHigh, walLow) => this.#message(bytes, start, end, walHigh, walLow),
       server: (endHigh, endLow, timeHigh, timeLow) => {
         this.#confirmation.serverEnd(endHigh, endLow);
         this.#linger.serverTime(timeHigh, timeLow);
       },
     });
+    this.#began = { catalog, timeline };
+    return true;
+  }
 
-    this.#pressure = new BackPressure(this.#options.clock, this.#stream, () => this.#isTooMuch());
+  /** Whether this step is the one that would begin where it stands: of its spool, its load and its source, by the stream that it has. */
+  async goesOnWith({ options: { pipeline, log, shard, start, after, startsOver, reached }, source, catalog, timeline }: Step): Promise<boolean> {
+    const [own, began, stream] = [this.#options, this.#began, this.#stream];
+    if (!began || stream?.pid === undefined) return false;
+    const sameSpool = log === own.log && !startsOver && after?.captureId === this.#captureId && [after.to, start, reached].every((position) => position === this.#position);
+    const sameSource = pipeline === own.pipeline && shard.epoch === own.shard.epoch && timeline === began.timeline && catalog.binary === began.catalog.binary && catalog.keepBytes === began.catalog.keepBytes;
+    if (!sameSpool || !sameSource) return false;
+    // by a connection of its own: where the source's address leads to now
+    return (await source.slot())?.activePid === stream.pid;
+  }
+
+  async step({ options, source, check }: Step): Promise<CaptureResult> {
+    const { clock, signal } = options;
+    const stream = this.#stream!;
+    this.#options = options;
+    [this.#events, this.#segments] = [0, 0];
     const stop = () => this.#outcome.resolve('stopped');
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
-    const timers = this.#startTimers(check);
+    stream.release();
+    this.#pressure = new BackPressure(clock, stream, () => this.#isTooMuch());
+    this.#pressure.balance();
+    this.#lingerIfReady();
+    const timers = this.#startTimers(source, check);
     try {
-      const reason = await Promise.race([this.#outcome.promise, this.#source.gone, this.#stream.ended.then((): never => { throw new Error('the replication stream ended'); })]);
-      if (reason === 'stopped') await this.#finish();
-      return this.#result(reason);
+      const reason = await Promise.race([this.#outcome.promise, source.gone, stream.ended.then((): never => { throw new Error('the replication stream ended'); })]);
+      if (reason === 'stopped') {
+        // what happens while it stands, the next step hears of
+        this.#outcome = newOutcome();
+        await this.#finish(stream);
+      }
+      return this.result(reason);
     } finally {
       for (const end of timers) end();
       this.#linger.end();
-      this.#pressure?.end();
+      this.#pressure.end();
       signal.removeEventListener('abort', stop);
-      this.#stream.close();
-      await this.#writer.drained();
     }
+  }
+
+  async close(): Promise<void> {
+    this.#linger.end();
+    this.#stream?.close();
+    await this.#writer.drained();
   }
 
   /** E3: whoever appends the claim owns the shard; what it reads with is on record. Undefined: another was first. */
   #claim({ systemIdentifier, binary, walEnd }: SourceCatalog, timeline: number): Promise<SegmentHeader | undefined> {
-    const { log, captureId, shard: { epoch }, pipeline, start, after } = this.#options;
+    const { log, shard: { epoch }, pipeline, start, after } = this.#options;
     const claim = { definitionHash: definitionHash(pipeline), systemIdentifier, timeline, epoch, slot: sourceNames(pipeline.name).slot, binary };
     // each segment has WAL of its own, so the WAL's end is above the numbers of all segments before
-    return appendClaim(log, { captureId, claim, start, after, firstSeq: Number(walEnd) });
+    return appendClaim(log, { captureId: this.#captureId, claim, start, after, firstSeq: Number(walEnd) });
   }
 
   #message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {
     this.#decoder.message(bytes, start, end, walHigh, walLow);
     killPoint('capture/received');
+    this.#lingerIfReady();
+  }
+
+  #lingerIfReady(): void {
     if (!this.#linger.running && this.#assembler.ready) this.#linger.begin(this.#assembler.commitTime);
   }
 
@@ -255,7 +316,7 @@ class Capture {
   }
 
   /** Returns what ends them. */
-  #startTimers(check: StreamCheck): (() => void)[] {
+  #startTimers(source: Source, check: StreamCheck): (() => void)[] {
     const { pipeline, clock, fences } = this.#options;
     const fail = (error: unknown) => this.#outcome.reject(error);
     let canaries = 0;
@@ -263,28 +324,28 @@ class Capture {
       const isQuiet = clock.steady() - this.#lastEventMs > quietAfterMs(pipeline.settings);
       if (isQuiet && canaries++ % quietCanaries > 0) return;
       // before the canary, so that the slot can follow as soon as that is confirmed; nothing depends on it
-      void this.#source.letSlotFollow().catch(() => {}).then(() => this.#source.emitCanary()).catch(fail);
+      void source.letSlotFollow().catch(() => {}).then(() => source.emitCanary()).catch(fail);
     };
     canary();
     const acknowledge = async () => {
       this.#report();
       await check.assertNoneAhead(this.#confirmation.knownWalEnd);
-      await this.#confirmation.confirm(this.#stream);
+      await this.#confirmation.confirm(this.#stream!);
     };
     const tidy = async () => {
-      await this.#source.assertPublication();
+      await source.assertPublication();
       await this.#room.make(smallestOf(fences()));
-      this.#confirmation.walEnd(await this.#source.walEnd());
+      this.#confirmation.walEnd(await source.walEnd());
       this.#pressure?.balance();
     };
     return [clock.every(pipeline.settings.canaryMs, canary), clock.every(1_000, () => void acknowledge().catch(fail)), clock.every(10_000, () => void tidy().catch(fail))];
   }
 
-  async #finish(): Promise<void> {
+  async #finish(stream: SourceStream): Promise<void> {
     this.#pressure?.end();
     if (this.#assembler.ready) this.#emit(this.#assembler.cut(), undefined);
     await this.#writer.drained();
-    await this.#confirmation.confirm(this.#stream);
+    await this.#confirmation.confirm(stream);
   }
 
   #report(): void {
@@ -300,9 +361,16 @@ class Capture {
     });
   }
 
-  #result(reason: CaptureResult['reason']): CaptureResult {
+  result(reason: CaptureResult['reason']): CaptureResult {
     return { events: this.#events, segments: this.#segments, position: this.#position, reason };
   }
+}
+
+/** Whoever hears of it may come later. */
+function newOutcome(): PromiseWithResolvers<CaptureResult['reason']> {
+  const outcome = Promise.withResolvers<CaptureResult['reason']>();
+  outcome.promise.catch(() => {});
+  return outcome;
 }
 
 const maxQueuedBytes = 32 << 20;

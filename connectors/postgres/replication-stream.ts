@@ -114,6 +114,11 @@ export class ReplicationStream {
     this.#query(startCommand(options));
   }
 
+  /** Of the walsender. */
+  get pid(): number | undefined {
+    return (this.#client as Client & { processID: number | null }).processID ?? undefined;
+  }
+
   /** Everything below is durable elsewhere. Never moves back. */
   confirm(lsn: Lsn): void {
     if (lsn <= this.#confirmed) return;

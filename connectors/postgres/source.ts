@@ -3,8 +3,8 @@ import type { ReplicationTarget } from './replication-stream.ts';
 import type { SourceCatalog } from './source-catalog.ts';
 
 /**
- * A pipeline's source as its capture needs it: an ordinary connection, and the replication connection that `stream`
- * opens. One for each attempt, never used again (E6).
+ * A pipeline's source as its capture needs it: an ordinary connection, of which each attempt opens one and never uses it
+ * again (E6), and the replication connection that `stream` opens, which a step may leave to the next.
  */
 export interface Source {
   /** Rejects when the server lets the ordinary connection go. */
@@ -31,6 +31,8 @@ export interface Source {
 }
 
 export interface SourceStream {
+  /** Of the process that serves it at the source; undefined: not known. */
+  readonly pid: number | undefined;
   /** Settles when the connection ends: rejects with the reason unless `close` was called. */
   readonly ended: Promise<void>;
   /** Stops reading; what is under way may still come. */

@@ -10,7 +10,9 @@ import { parsePosition, type Position } from '../../core/position.ts';
 import { capture, type CaptureOptions, type CaptureProgress, type CaptureResult } from '../../connectors/postgres/capture.ts';
 import { firstLoad } from '../../connectors/postgres/first-load.ts';
 import { connectSource } from '../../connectors/postgres/postgres-source.ts';
+import type { SourceCatalog } from '../../connectors/postgres/source-catalog.ts';
 import type { Confirmed, TableIds } from '../../connectors/postgres/shard-state.ts';
+import { type Between, Standing } from '../../connectors/postgres/standing.ts';
 import type { Sink } from '../../connectors/sink.ts';
 import { systemFiles, type Files } from '../../connectors/spool/files.ts';
 import { type Appender, type SegmentLog } from '../../connectors/spool/segment-log.ts';
@@ -28,7 +30,12 @@ export class CapturedSource implements AsyncDisposable {
   progress: CaptureProgress | undefined;
   /** As an earlier capture would have told. */
   lastEventMs: number | undefined;
+  /** What the source's catalogue says otherwise than it does. */
+  catalog: Partial<SourceCatalog> = {};
   canaries = 0;
+  /** Captures stand between two calls of `capture`, as between two steps. */
+  stands = false;
+  readonly #standing = new Standing(systemClock);
   readonly #url: string;
   readonly #directory: string;
   readonly #tables: TableIds;
@@ -72,6 +79,10 @@ export class CapturedSource implements AsyncDisposable {
 
   /** Runs the capture until `during` has ended; its outcome is the capture's, whichever ends first. */
   async capture(during: () => Promise<void> = () => new Promise(() => {})): Promise<CaptureResult> {
+    return this.#standing.step((between) => this.#capture(during, this.stands ? between : {}));
+  }
+
+  async #capture(during: () => Promise<void>, between: Between): Promise<CaptureResult> {
     const end = new AbortController();
     const tail = await this.log.tail();
     const start = !tail ? this.fence : tail.to > this.#loadedAt ? tail.to : this.#loadedAt;
@@ -80,7 +91,7 @@ export class CapturedSource implements AsyncDisposable {
       log: this.log,
       connect: async () => {
         const source = await connectSource(this.#url, this.pipeline, this.#tables);
-        return { ...source, emitCanary: () => (this.canaries++, source.emitCanary()) };
+        return { ...source, catalog: async () => ({ ...(await source.catalog()), ...this.catalog }), emitCanary: () => (this.canaries++, source.emitCanary()) };
       },
       clock: systemClock,
       captureId: crypto.randomUUID(),
@@ -95,6 +106,7 @@ export class CapturedSource implements AsyncDisposable {
       lastEventMs: this.lastEventMs,
       signal: end.signal,
       onProgress: (progress) => (this.progress = progress),
+      ...between,
     });
     await Promise.race([running, during()]).finally(() => end.abort());
     return running;
@@ -116,6 +128,7 @@ export class CapturedSource implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#standing.end();
     await this.source.end().catch(() => {});
     await rm(this.#directory, { recursive: true, force: true, maxRetries: 3 });
   }

@@ -8,6 +8,7 @@ import { ClickHouseSink, sinkTable } from '../../connectors/clickhouse/clickhous
 import { HttpSink } from '../../connectors/http/http-sink.ts';
 import { capture } from '../../connectors/postgres/capture.ts';
 import { dimensionsAt } from '../../connectors/postgres/dimensions-at.ts';
+import { type Between, Standing } from '../../connectors/postgres/standing.ts';
 import { RedisLiveSink } from '../../connectors/redis/live.ts';
 import type { Sink } from '../../connectors/sink.ts';
 import type { Appender, SegmentLog } from '../../connectors/spool/segment-log.ts';
@@ -29,6 +30,7 @@ export class Worker {
   readonly #world: World;
   readonly #pipeline: Pipeline;
   readonly #seats = new Seats();
+  readonly #standing: Standing;
   readonly #sinks = new Map<string, OpenSink>();
   #log: Promise<SegmentLog & Appender> | undefined;
   /** Fences of the lanes that run here. */
@@ -39,6 +41,7 @@ export class Worker {
     this.#world = world;
     this.#pipeline = world.pipeline;
     this.process = process;
+    this.#standing = new Standing(process.clock);
   }
 
   /** One step of a part, as its activity runs it. */
@@ -49,7 +52,7 @@ export class Worker {
     const leave = await this.#seats.take(part, () => end.abort());
     const stop = this.process.clock.after(this.#pipeline.settings.stepMs, () => end.abort());
     try {
-      if (part === 'capture') return await this.#capture(end.signal);
+      if (part === 'capture') return await this.#standing.step((between) => this.#capture(end.signal, between));
       if (part === 'out') return await this.#relay(end.signal);
       return await this.#lane(part, end.signal);
     } finally {
@@ -59,7 +62,7 @@ export class Worker {
     }
   }
 
-  async #capture(signal: AbortSignal): Promise<string> {
+  async #capture(signal: AbortSignal, between: Between): Promise<string> {
     const { state, source } = this.#world;
     const before = await state.call(this.process, () => state.confirmed);
     const log = await this.#segments();
@@ -85,6 +88,7 @@ export class Worker {
       fences: () => new Map(lanes.map((lane) => [lane, this.#asked.fence(lane, told(lane))])),
       signal,
       onProgress: () => {},
+      ...between,
     });
     return reason;
   }

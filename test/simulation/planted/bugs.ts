@@ -60,7 +60,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'the timeline is the epoch',
     rule: 'E1',
-    edits: [{ file: capture, find: '      epoch: this.#options.shard.epoch,\n      from: tail.to,', replace: '      epoch: timeline,\n      from: tail.to,' }],
+    edits: [{ file: capture, find: '      epoch: options.shard.epoch,\n      from: tail.to,', replace: '      epoch: timeline,\n      from: tail.to,' }],
     only: [{ kind: 'promotion' }],
   },
   {
