@@ -59,8 +59,8 @@ export type CaptureOptions = {
   /** Ends the capture at the next segment boundary. */
   readonly signal: AbortSignal;
   readonly onProgress: (progress: CaptureProgress) => void;
-  /** What stands since this process's last step: this one goes on with it if nothing has come between them, and ends it if not. */
-  readonly standing?: Capture | undefined;
+  /** Takes what stands since this process's last step: this one goes on with it if nothing has come between them, and ends it if not. */
+  readonly take?: (() => Capture | undefined) | undefined;
   /** Gets the capture, which stands, when it was asked to end; else it is ended. */
   readonly leave?: ((capture: Capture) => void) | undefined;
 };
@@ -102,10 +102,13 @@ export async function capture(options: CaptureOptions): Promise<CaptureResult> {
       const catalog = await source.catalog();
       const check = new StreamCheck(options, source, catalog);
       const step: Step = { options, source, catalog, check, timeline: await check.begin() };
-      const { standing } = options;
-      if (await standing?.goesOnWith(step)) return await run(standing!, step);
-      await standing?.close();
-      return await run(new Capture(options), step, { begins: true });
+      const standing = options.take?.();
+      if (standing) {
+        const result = await run(standing, step, () => standing.goOn(step));
+        if (result) return result;
+      }
+      const fresh = new Capture(options);
+      return (await run(fresh, step, () => fresh.begin(step))) ?? fresh.result('superseded');
     } finally {
       await source.close();
     }
@@ -114,12 +117,12 @@ export async function capture(options: CaptureOptions): Promise<CaptureResult> {
   }
 }
 
-async function run(each: Capture, step: Step, { begins = false } = {}): Promise<CaptureResult> {
+/** Undefined: it could not begin. */
+async function run(each: Capture, step: Step, begin: () => Promise<boolean>): Promise<CaptureResult | undefined> {
   const { leave } = step.options;
   let result: CaptureResult | undefined;
   try {
-    if (begins && !(await each.begin(step))) return each.result('superseded');
-    return (result = await each.step(step));
+    return (result = (await begin()) ? await each.step(step) : undefined);
   } finally {
     if (leave && result?.reason === 'stopped') leave(each);
     else await each.close();
@@ -190,7 +193,8 @@ class Capture {
       dimensions,
       tailEventLsn: lastEvents?.to === tail.to ? lastEvents.lastEventLsn : undefined,
     });
-    this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: catalog.typeOf, emit: (segment) => this.#emit(segment, this.#linger.delayMs(this.#assembler.commitTime)) });
+    this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: (oid) => this.#began!.catalog.typeOf(oid), emit: (segment) => this.#emit(segment, this.#linger.delayMs(this.#assembler.commitTime)) });
+    this.#began = { catalog, timeline };
     const streamEnd = await readStreamEnd(log, tail.to);
     const confirmed = await check.takeOver(streamEnd);
     this.#confirmation = new Confirmation({ pipeline, fences: () => this.#options.fences(), record: (each) => this.#options.recordConfirmed(each), timeline, confirmed, keepBytes: catalog.keepBytes });
@@ -202,19 +206,22 @@ class Capture {
         this.#linger.serverTime(timeHigh, timeLow);
       },
     });
-    this.#began = { catalog, timeline };
     return true;
   }
 
-  /** Whether this step is the one that would begin where it stands: of its spool, its load and its source, by the stream that it has. */
-  async goesOnWith({ options: { pipeline, log, shard, start, after, startsOver, reached }, source, catalog, timeline }: Step): Promise<boolean> {
+  /** Goes on where it stands, if this step is the one that would begin there: of its spool, its load and its source, by the stream that it has. */
+  async goOn({ options: { pipeline, log, shard, start, after, startsOver, reached, fences }, source, catalog, timeline }: Step): Promise<boolean> {
     const [own, began, stream] = [this.#options, this.#began, this.#stream];
-    if (!began || stream?.pid === undefined) return false;
+    if (!began || stream?.pid === undefined || this.#writer.stopped) return false;
     const sameSpool = log === own.log && !startsOver && after?.captureId === this.#captureId && [after.to, start, reached].every((position) => position === this.#position);
     const sameSource = pipeline === own.pipeline && shard.epoch === own.shard.epoch && timeline === began.timeline && catalog.binary === began.catalog.binary && catalog.keepBytes === began.catalog.keepBytes;
     if (!sameSpool || !sameSource) return false;
     // by a connection of its own: where the source's address leads to now
-    return (await source.slot())?.activePid === stream.pid;
+    if ((await source.slot())?.activePid !== stream.pid) return false;
+    await this.#room.make(smallestOf(fences()));
+    this.#began = { catalog, timeline };
+    stream.release();
+    return true;
   }
 
   async step({ options, source, check }: Step): Promise<CaptureResult> {
@@ -225,10 +232,8 @@ class Capture {
     const stop = () => this.#outcome.resolve('stopped');
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
-    stream.release();
     this.#pressure = new BackPressure(clock, stream, () => this.#isTooMuch());
     this.#pressure.balance();
-    this.#lingerIfReady();
     const timers = this.#startTimers(source, check);
     try {
       const reason = await Promise.race([this.#outcome.promise, source.gone, stream.ended.then((): never => { throw new Error('the replication stream ended'); })]);
@@ -263,10 +268,6 @@ class Capture {
   #message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {
     this.#decoder.message(bytes, start, end, walHigh, walLow);
     killPoint('capture/received');
-    this.#lingerIfReady();
-  }
-
-  #lingerIfReady(): void {
     if (!this.#linger.running && this.#assembler.ready) this.#linger.begin(this.#assembler.commitTime);
   }
 
@@ -318,7 +319,9 @@ class Capture {
   /** Returns what ends them. */
   #startTimers(source: Source, check: StreamCheck): (() => void)[] {
     const { pipeline, clock, fences } = this.#options;
-    const fail = (error: unknown) => this.#outcome.reject(error);
+    // of this step: what it asks for may fail when its connection is closed, and is no trouble of the next one
+    const outcome = this.#outcome;
+    const fail = (error: unknown) => outcome.reject(error);
     let canaries = 0;
     const canary = () => {
       const isQuiet = clock.steady() - this.#lastEventMs > quietAfterMs(pipeline.settings);

@@ -28,6 +28,10 @@ export class ReusedBufferSocket extends Socket {
     } as ConstructorParameters<typeof Socket>[0]);
   }
 
+  pauseReading(): void {
+    if (this.#handleOwner && !this.destroyed) this.pause();
+  }
+
   resumeReading(): void {
     if (this.#handleOwner && !this.destroyed) this.resume();
   }
@@ -61,10 +65,11 @@ export class FrameReader {
     return this.#held;
   }
 
-  /** Stops reading: the server's own buffers fill, and the slot keeps the rest. */
+  /** Stops reading: the server's own buffers fill, and the slot keeps the rest. Of what is being split just now, the rest still comes. */
   hold(): void {
     this.#held = true;
-    if (!(this.#socket instanceof ReusedBufferSocket)) this.#socket.pause();
+    if (this.#socket instanceof ReusedBufferSocket) this.#socket.pauseReading();
+    else this.#socket.pause();
   }
 
   release(): void {

@@ -19,6 +19,11 @@ export class SegmentWriter {
     this.#options = options;
   }
 
+  /** It takes nothing any more. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
   get queuedBytes(): number {
     return this.#queuedBytes;
   }

@@ -35,7 +35,7 @@ export interface SourceStream {
   readonly pid: number | undefined;
   /** Settles when the connection ends: rejects with the reason unless `close` was called. */
   readonly ended: Promise<void>;
-  /** Stops reading; what is under way may still come. */
+  /** Stops reading: nothing comes until `release`, but the rest of what is being taken just now. */
   hold(): void;
   release(): void;
   /** Everything below may be forgotten by the source. */

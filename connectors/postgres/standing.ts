@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import type { CaptureOptions, StandingCapture } from './capture.ts';
 
-export type Between = Pick<CaptureOptions, 'standing' | 'leave'>;
+export type Between = Pick<CaptureOptions, 'take' | 'leave'>;
 
 /**
  * Between two steps of one process a pipeline's capture stands: it reads nothing, and its replication connection stays.
@@ -10,35 +10,44 @@ export type Between = Pick<CaptureOptions, 'standing' | 'leave'>;
  */
 export class Standing {
   readonly #clock: Clock;
-  #left: { readonly capture: StandingCapture; readonly keep: () => void } | undefined;
+  #left: { readonly capture: StandingCapture; readonly forget: () => void } | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** One step, of which there is one at a time: `work` gets what stands, and may leave what is to stand after it. What it does not leave is ended. */
+  /** One step, of which there is one at a time: `work` may take what stands, and leave what is to stand after it. What it does not leave is ended. */
   async step<T>(work: (between: Between) => Promise<T>): Promise<T> {
-    const found = this.#take();
+    // a step that does not get so far must not keep its source from stopping (E7)
+    this.#keep(this.#taken(), beginsWithinMs);
+    let found: StandingCapture | undefined;
     let left: StandingCapture | undefined;
     try {
-      return await work({ standing: found, leave: (capture) => (left = capture) });
+      return await work({ take: () => (found = this.#taken()), leave: (capture) => (left = capture) });
     } finally {
+      await this.end();
       if (found !== left) await found?.close();
-      if (left) this.#left = { capture: left, keep: this.#clock.after(standsMs, () => void this.end()) };
+      this.#keep(left, standsMs);
     }
   }
 
   async end(): Promise<void> {
-    await this.#take()?.close();
+    await this.#taken()?.close();
   }
 
-  #take(): StandingCapture | undefined {
+  #keep(capture: StandingCapture | undefined, forMs: number): void {
+    if (capture) this.#left = { capture, forget: this.#clock.after(forMs, () => void this.end()) };
+  }
+
+  #taken(): StandingCapture | undefined {
     const left = this.#left;
     this.#left = undefined;
-    left?.keep();
+    left?.forget();
     return left?.capture;
   }
 }
 
-/** One step follows the other in some 50 ms. Who pauses in order to drop the slot, or stops the source, does not wait long. */
-const standsMs = 1_000;
+/** One step follows the other in some 50 ms, on a busy machine later. Who pauses in order to drop the slot, or stops the source, does not wait long. */
+const standsMs = 2_000;
+/** More than a sink that does not answer is waited for. */
+const beginsWithinMs = 5_000;

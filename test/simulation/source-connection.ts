@@ -99,7 +99,7 @@ export class Stream implements SourceStream {
   async #deliverSome(): Promise<void> {
     await this.process.io(() => {});
     this.#sending = false;
-    if (this.#over) return;
+    if (this.#over || this.#held) return;
     const { random, target, server } = this.#options;
     target.server(...wordsOf(server.walEnd), ...wordsOf(since2000(server.nowUs)));
     try {
