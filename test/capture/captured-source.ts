@@ -33,6 +33,8 @@ export class CapturedSource implements AsyncDisposable {
   /** What the source's catalogue says otherwise than it does. */
   catalog: Partial<SourceCatalog> = {};
   canaries = 0;
+  /** What becomes of one, if not what should. */
+  canary: (() => Promise<void>) | undefined;
   /** Captures stand between two calls of `capture`, as between two steps. */
   stands = false;
   readonly #standing = new Standing(systemClock);
@@ -91,7 +93,7 @@ export class CapturedSource implements AsyncDisposable {
       log: this.log,
       connect: async () => {
         const source = await connectSource(this.#url, this.pipeline, this.#tables);
-        return { ...source, catalog: async () => ({ ...(await source.catalog()), ...this.catalog }), emitCanary: () => (this.canaries++, source.emitCanary()) };
+        return { ...source, catalog: async () => ({ ...(await source.catalog()), ...this.catalog }), emitCanary: () => (this.canaries++, this.canary?.() ?? source.emitCanary()) };
       },
       clock: systemClock,
       captureId: crypto.randomUUID(),

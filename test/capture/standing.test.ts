@@ -81,6 +81,27 @@ describe('between two steps a capture stands', () => {
     expect(await rowsSpooled(stream)).toBe(10);
   });
 
+  test('what a step has asked for and its end leaves unanswered is no trouble of the next one', async () => {
+    await using database = await throwAwayDatabase();
+    await using stream = await CapturedSource.load(database.url);
+    stream.stands = true;
+    const unanswered = Promise.withResolvers<void>();
+    stream.canary = () => unanswered.promise;
+    await stream.capture(async () => {
+      await stream.insert(5);
+      await until(() => stream.progress?.events === 5, 'they are spooled');
+    });
+    const first = await claimant(stream);
+    stream.canary = undefined;
+    const second = await stream.capture(async () => {
+      unanswered.reject(new Error('Connection terminated'));
+      await stream.insert(10);
+      await stream.untilSpooled();
+    });
+    expect(second).toMatchObject({ reason: 'stopped', events: 10 });
+    expect(await claimant(stream)).toBe(first);
+  });
+
   test('of a source that was set otherwise, or of a later load, it begins anew', async () => {
     await using database = await throwAwayDatabase();
     await using stream = await CapturedSource.load(database.url);
