@@ -215,10 +215,12 @@ class Capture {
     if (!began || stream?.pid === undefined || this.#writer.stopped) return false;
     const sameSpool = log === own.log && !startsOver && after?.captureId === this.#captureId && [after.to, start, reached].every((position) => position === this.#position);
     const sameSource = pipeline === own.pipeline && shard.epoch === own.shard.epoch && timeline === began.timeline && catalog.binary === began.catalog.binary && catalog.keepBytes === began.catalog.keepBytes;
-    if (!sameSpool || !sameSource) return false;
+    // while its claim is there, the spool says which timeline it is of, whatever becomes of the state database (E1)
+    if (!sameSpool || !sameSource || (await log.lastClaim())?.captureId !== this.#captureId) return false;
     // by a connection of its own: where the source's address leads to now
     if ((await source.slot())?.activePid !== stream.pid) return false;
-    await this.#room.make(smallestOf(fences()));
+    // it may count for a second, and nothing is read yet
+    void this.#room.make(smallestOf(fences())).catch((error: unknown) => this.#outcome.reject(error));
     this.#began = { catalog, timeline };
     stream.release();
     return true;
@@ -240,7 +242,8 @@ class Capture {
       if (reason === 'stopped') {
         // what happens while it stands, the next step hears of
         this.#outcome = newOutcome();
-        await this.#finish(stream);
+        // E7: what it waits for may be away as well
+        await Promise.race([this.#finish(stream), source.gone]);
       }
       return this.result(reason);
     } finally {

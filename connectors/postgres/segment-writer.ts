@@ -29,6 +29,7 @@ export class SegmentWriter {
   }
 
   push(segment: Segment): void {
+    if (this.#stopped) return;
     this.#queue.push(segment);
     this.#queuedBytes += segment.bytes.length;
     this.#running ??= this.#run();

@@ -23,11 +23,16 @@ export class Standing {
     let found: StandingCapture | undefined;
     let left: StandingCapture | undefined;
     try {
-      return await work({ take: () => (found = this.#taken()), leave: (capture) => (left = capture) });
+      return await work({
+        take: () => (found = this.#taken()),
+        leave: (capture) => {
+          left = capture;
+          this.#keep(capture, standsMs);
+        },
+      });
     } finally {
-      await this.end();
+      if (!left) await this.end();
       if (found !== left) await found?.close();
-      this.#keep(left, standsMs);
     }
   }
 

@@ -81,6 +81,22 @@ describe('between two steps a capture stands', () => {
     expect(await rowsSpooled(stream)).toBe(10);
   });
 
+  test('when its claim has left the spool, it claims anew: the spool says which timeline it is of (E1)', async () => {
+    await using database = await throwAwayDatabase();
+    await using stream = await CapturedSource.load(database.url);
+    stream.stands = true;
+    await stream.capture(async () => {
+      await stream.insert(10);
+      await stream.untilSpooled();
+    });
+    const first = await claimant(stream);
+    await stream.log.trim((await stream.log.tail())!.to, 0);
+    expect(await stream.log.lastClaim()).toBeUndefined();
+    await stream.insert(10);
+    expect(await stream.capture(() => stream.untilSpooled())).toMatchObject({ reason: 'stopped', events: 10 });
+    expect(await claimant(stream)).not.toBe(first);
+  });
+
   test('what a step has asked for and its end leaves unanswered is no trouble of the next one', async () => {
     await using database = await throwAwayDatabase();
     await using stream = await CapturedSource.load(database.url);
