@@ -5,10 +5,11 @@ import { makeSample } from './sample.ts';
 /**
  * What the worker's hot loops cost, as multiples of a plain loop over the same bytes on the wire, which is as fast or slow
  * as the machine is just now:
- *   node bench/hot-loops/main.ts [--rows 20000] [--passes 30] [--json]
- * All loops take turns, and of each the best pass counts: what else the machine does makes passes slower, never faster.
+ *   node bench/hot-loops/main.ts [--rows 4000] [--passes 150] [--json]
+ * All loops take turns, and of each the best pass counts: what else the machine does makes passes slower, never faster, and a
+ * pass is so short that some have a processor to themselves from end to end on a busy machine too.
  */
-const { values } = parseArgs({ options: { rows: { type: 'string', default: '20000' }, passes: { type: 'string', default: '30' }, json: { type: 'boolean', default: false } } });
+const { values } = parseArgs({ options: { rows: { type: 'string', default: '4000' }, passes: { type: 'string', default: '150' }, json: { type: 'boolean', default: false } } });
 const warmPasses = 5;
 const sample = makeSample(Number(values.rows));
 const { bytes } = sample;
