@@ -1,7 +1,7 @@
 import type { CaseResult, Line } from './case.ts';
 import { axes } from './cases/growth.ts';
 import { medianName } from './cases/plain.ts';
-import { toolCostFigure } from './lines.ts';
+import { coresBusy, mainThreadFigure, toolCostFigure } from './lines.ts';
 import { table } from './markdown.ts';
 import { apart, type ByProcess } from './meter.ts';
 import { exactText, lineCells, lineColumns, makeRun, metText, type Run } from './report.ts';
@@ -49,6 +49,7 @@ export function performancePage(run: Run): string {
     ...run.cases.flatMap(caseSection),
     ...growthSection(run.cases.flatMap(({ lines }) => lines)),
     ...(plain ? costSection(plain) : []),
+    ...boundsSection(run.cases),
     ...timeSection(run.cases),
     '',
   ].join('\n');
@@ -109,6 +110,30 @@ function costSection({ cpu, written, spooled, figures }: Line): string[] {
     `All together ${total.toFixed(0)} bytes an event${spooled === null ? '' : `, of which the spool is ${spooled.toFixed(0)}`}.`,
     ...(toolCost === undefined ? [] : ['', `Of the CPU seconds, PostgreSQL and pg_recvlogical to /dev/null take ${toolCost.toFixed(1)} alone, in the same rounds: below that no pipeline comes on this machine.`]),
   ];
+}
+
+/** What has the machine to itself is bounded by its processors or by the worker's one thread of JavaScript, and else waits. */
+function boundsSection(cases: readonly CaseResult[]): string[] {
+  const rows = cases.flatMap(({ name, lines }) =>
+    lines.flatMap((line) => {
+      const [cores, thread] = [coresBusy(line), line.figures?.[mainThreadFigure]];
+      return cores === null || thread === undefined ? [] : [[`${name}: ${line.name}`, cores.toFixed(2), `${thread.toFixed(0)} %`, greatest(line.cpu!)]];
+    }),
+  );
+  if (rows.length === 0) return [];
+  return [
+    '',
+    '## What bounds it',
+    '',
+    'Processors busy with all of it, PostgreSQL, the destinations and Temporal included; how busy the worker\'s main thread was, where all JavaScript runs; and who took most. Where all processors are busy, a thread of its own for decoding would move work and save none.',
+    '',
+    ...table(['', 'processors busy', 'main thread', 'who took most, CPU s per 1M'], rows),
+  ];
+}
+
+function greatest(cpu: ByProcess): string {
+  const sorted = Object.entries(cpu).sort(([, a], [, b]) => b - a);
+  return sorted.slice(0, 3).map(([name, seconds]) => `${name} ${seconds.toFixed(1)}`).join(', ');
 }
 
 function timeSection(cases: readonly CaseResult[]): string[] {

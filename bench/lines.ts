@@ -7,9 +7,14 @@ import { apart, type ByProcess, costOf } from './meter.ts';
  * What a catch-up was, per event. `delivered`: events that the pipelines had to deliver, if they are not those of the
  * backlog alone.
  */
-export function catchUpLine(name: string, { events, bare, tool, toolCost }: Backlog, { seconds, cpu, written, spooled, actions, peakMiB }: CaughtUp, delivered = events): Line {
-  const figures = { [actionsFigure]: Math.round((actions * 1e6) / delivered), ...(toolCost !== null && { [toolCostFigure]: toolCost }) };
+export function catchUpLine(name: string, { events, bare, tool, toolCost }: Backlog, { seconds, cpu, written, spooled, actions, peakMiB, mainThread }: CaughtUp, delivered = events): Line {
+  const figures = { [actionsFigure]: Math.round((actions * 1e6) / delivered), [mainThreadFigure]: (mainThread / seconds) * 100, ...(toolCost !== null && { [toolCostFigure]: toolCost }) };
   return { name, rate: delivered / seconds, bare, tool, cpu: perMillion(cpu, delivered), written: mapped(written, (bytes) => bytes / delivered), spooled: spooled / delivered, peakMiB, figures };
+}
+
+/** All processes together, Temporal and the load included. */
+export function coresBusy({ rate, cpu }: Line): number | null {
+  return rate === null || cpu === null ? null : (Object.values(cpu).reduce((sum, seconds) => sum + seconds, 0) * rate) / 1e6;
 }
 
 export function perMillion(cpu: ByProcess, events: number): ByProcess {
@@ -30,7 +35,7 @@ export function medianLine(name: string, lines: readonly Line[]): Line {
     spooled: of(({ spooled }) => spooled),
     peakMiB: lines.reduce<number | null>((most, { peakMiB }) => (peakMiB === null ? most : Math.max(most ?? 0, peakMiB)), null),
     // the ratio of medians of different rounds would be none
-    figures: { ...ratios(of), ...medianFigures(lines, [actionsFigure, toolCostFigure]), rounds: lines.length },
+    figures: { ...ratios(of), ...medianFigures(lines, [actionsFigure, mainThreadFigure, toolCostFigure]), rounds: lines.length },
   };
 }
 
@@ -50,6 +55,7 @@ function medianFigures(lines: readonly Line[], names: readonly string[]): Record
 }
 
 export const actionsFigure = 'Temporal actions per 1M events';
+export const mainThreadFigure = 'main thread of the worker busy, %';
 /** What no pipeline can go below: PostgreSQL decodes, somebody receives. */
 export const toolCostFigure = 'CPU s per 1M of pg_recvlogical and PostgreSQL alone';
 export const ratioFigure = 'median of the ratios';

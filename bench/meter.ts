@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import type { BenchInstance } from './instance.ts';
-import { cpuSeconds, cpuSecondsOfTree, writtenBytesOfTree } from './processes.ts';
+import { cpuSeconds, cpuSecondsOfMainThread, cpuSecondsOfTree, writtenBytesOfTree } from './processes.ts';
 
 /** By process, in the order in which they are shown. */
 export type ByProcess = Readonly<Record<string, number>>;
@@ -10,6 +10,8 @@ export type Used = {
   readonly cpu: ByProcess;
   /** Bytes handed to the file system. */
   readonly written: ByProcess;
+  /** Seconds, of the worker's main thread. */
+  readonly mainThread: number;
 };
 
 /** Backends of this name write events. */
@@ -75,7 +77,13 @@ export class Meter {
     return {
       cpu: { walsender, ...cpu, postgres: cpu['postgres']! - walsender - writing, load: now.load - this.#before.load + writing },
       written: differences(now.written, this.#before.written),
+      mainThread: now.mainThread - this.#before.mainThread,
     };
+  }
+
+  #mainThread(): number {
+    const pid = this.#instance.pidOf('worker');
+    return pid === undefined ? 0 : cpuSecondsOfMainThread(pid);
   }
 
   #read(): Reading {
@@ -89,13 +97,14 @@ export class Meter {
     return {
       cpu: each(cpuSecondsOfTree),
       written: each(writtenBytesOfTree),
+      mainThread: this.#mainThread(),
       writers: this.#writers.reduce((sum, pid) => sum + cpuSeconds(pid), 0),
       load: this.#loadPid === undefined ? 0 : cpuSecondsOfTree(this.#loadPid),
     };
   }
 }
 
-type Reading = { readonly cpu: ByProcess; readonly written: ByProcess; readonly writers: number; readonly load: number };
+type Reading = { readonly cpu: ByProcess; readonly written: ByProcess; readonly mainThread: number; readonly writers: number; readonly load: number };
 
 function differences(now: ByProcess, before: ByProcess): Record<string, number> {
   return Object.fromEntries(Object.entries(now).map(([name, value]) => [name, value - before[name]!]));

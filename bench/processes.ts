@@ -13,6 +13,12 @@ export function cpuSecondsOfTree(pid: number): number {
   return (user! + system! + endedUser! + endedSystem!) / ticksPerSecond + living;
 }
 
+/** Of the process's main thread alone: in Node, where JavaScript runs. See proc(5), `task`. */
+export function cpuSecondsOfMainThread(pid: number): number {
+  const [user, system] = times(pid, `task/${pid}/stat`);
+  return (user! + system!) / ticksPerSecond;
+}
+
 /** Of children that have ended and been waited for, alone. */
 export function cpuSecondsOfEnded(pid: number): number {
   const [, , user, system] = times(pid);
@@ -48,13 +54,13 @@ export function residentMiB(pid: number): number {
   return Number(kilobytes) / 1024;
 }
 
-function times(pid: number): number[] {
-  const stat = procFile(pid, 'stat');
+function times(pid: number, file = 'stat'): number[] {
+  const stat = procFile(pid, file);
   return stat === '' ? [0, 0, 0, 0] : stat.slice(stat.lastIndexOf(')') + 2).split(' ').slice(11, 15).map(Number);
 }
 
 /** Empty if the process has ended: its parent has what it used. */
-function procFile(pid: number, name: 'stat' | 'io'): string {
+function procFile(pid: number, name: string): string {
   try {
     return readFileSync(`/proc/${pid}/${name}`, 'latin1');
   } catch (error) {

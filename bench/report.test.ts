@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { type CaseResult, type Line, noFigures } from './case.ts';
-import { catchUpLine, medianLine, ratioOf, toolCostFigure, toolRatioFigure } from './lines.ts';
+import { catchUpLine, coresBusy, mainThreadFigure, medianLine, ratioOf, toolCostFigure, toolRatioFigure } from './lines.ts';
 import { isWhole, lineCells, makeRun, runText } from './report.ts';
 
 function round(bare: number, rate: number, worker: number): Line {
@@ -30,13 +30,18 @@ test('without pg_recvlogical there is no ratio to it', () => {
 
 test('a catch-up is counted by event, of those that were delivered', () => {
   const backlog = { events: 1_000, last: 0n, bare: 4_000, tool: null, toolCost: null };
-  const caughtUp = { seconds: 2, cpu: { worker: 0.01 }, written: { worker: 50_000 }, spooled: 100_000, actions: 3, peakMiB: 1 };
-  expect(catchUpLine('one', backlog, caughtUp)).toMatchObject({ rate: 500, bare: 4_000, cpu: { worker: 10 }, written: { worker: 50 }, spooled: 100, figures: { 'Temporal actions per 1M events': 3_000 } });
+  const caughtUp = { seconds: 2, cpu: { worker: 0.01 }, written: { worker: 50_000 }, spooled: 100_000, actions: 3, peakMiB: 1, mainThread: 0.5 };
+  expect(catchUpLine('one', backlog, caughtUp)).toMatchObject({ rate: 500, bare: 4_000, cpu: { worker: 10 }, written: { worker: 50 }, spooled: 100, figures: { 'Temporal actions per 1M events': 3_000, [mainThreadFigure]: 25 } });
   expect(catchUpLine('five', backlog, caughtUp, 5_000)).toMatchObject({ rate: 2_500, cpu: { worker: 2 }, spooled: 20 });
 });
 
+test('processors busy are those of all processes, what is left out of the cost included', () => {
+  expect(coresBusy(round(200_000, 100_000, 3))).toBeCloseTo(((1 + 3 + 9 + 5) * 100_000) / 1e6);
+  expect(coresBusy({ ...noFigures, name: 'no rate' })).toBeNull();
+});
+
 test('what pg_recvlogical costs alone is shown, and its median', () => {
-  const lines = [9, 7, 8].map((toolCost) => catchUpLine('one', { events: 1_000, last: 0n, bare: 4_000, tool: 5_000, toolCost }, { seconds: 2, cpu: {}, written: {}, spooled: 0, actions: 3, peakMiB: 1 }));
+  const lines = [9, 7, 8].map((toolCost) => catchUpLine('one', { events: 1_000, last: 0n, bare: 4_000, tool: 5_000, toolCost }, { seconds: 2, cpu: {}, written: {}, spooled: 0, actions: 3, peakMiB: 1, mainThread: 0 }));
   expect(lines[0]!.figures).toMatchObject({ [toolCostFigure]: 9 });
   expect(medianLine('median', lines).figures).toMatchObject({ [toolCostFigure]: 8 });
 });
