@@ -13,13 +13,15 @@ const deadlock: Fault = {
       const log = world.log('postgres');
       // it must not be us who gives in
       await client.query("set deadlock_timeout = '1min'");
-      await client.query('begin');
-      await client.query('select 1 from sluice.aggregate where pipeline = $1 for update', [world.name]);
-      await untilBlocked(world, client, signal);
-      // the lane holds its fence and waits for us; now we wait for the fence
-      await client.query("select 1 from sluice.fence where pipeline = $1 and lane = 'aggregate' for update", [world.name]);
-      await client.query('rollback');
-      const line = await log.line(/deadlock detected/, signal);
+      const strike = async () => {
+        await client.query('begin');
+        await client.query('select 1 from sluice.aggregate where pipeline = $1 for update', [world.name]);
+        await untilBlocked(world, client, signal);
+        // the lane holds its fence and waits for us; now we wait for the fence. Beside another fault it may be a load that waits, which does not
+        await client.query("select 1 from sluice.fence where pipeline = $1 and lane = 'aggregate' for update", [world.name]);
+        await client.query('rollback');
+      };
+      const line = await untilSaid(strike, () => log.line(/deadlock detected/, signal, 2_000), 'The server never ended a transaction for a deadlock.');
       return { evidence: `the server's log says: ${line}` };
     });
   },
@@ -38,15 +40,13 @@ const serialization: Fault = {
         await client.query(`alter database ${database} set default_transaction_isolation = 'serializable'`);
         // only new connections take it over
         await client.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'sluice state'");
-        let line: string | undefined;
-        for (let attempt = 1; line === undefined; attempt++) {
+        const strike = async () => {
           await client.query('begin isolation level read committed');
           await client.query('update sluice.fence set moved_at = now() where pipeline = $1 and lane = $2', [world.name, 'aggregate']);
           await untilBlocked(world, client, signal);
           await client.query('commit');
-          line = await log.line(/could not serialize access/, signal, 2_000).catch(() => undefined);
-          if (attempt === 5 && line === undefined) throw new DidNotStrike('The server never refused a transaction for its isolation.');
-        }
+        };
+        const line = await untilSaid(strike, () => log.line(/could not serialize access/, signal, 2_000), 'The server never refused a transaction for its isolation.');
         return { evidence: `the server's log says: ${line}` };
       } finally {
         // on another connection: this one may be gone
@@ -56,6 +56,18 @@ const serialization: Fault = {
     });
   },
 };
+
+/** Strikes again if the server does not say it: whoever waited for our lock need not be the lane. */
+async function untilSaid(strike: () => Promise<void>, said: () => Promise<string>, never: string): Promise<string> {
+  for (let attempt = 1; attempt <= attempts; attempt++) {
+    await strike();
+    const line = await said().catch(() => undefined);
+    if (line !== undefined) return line;
+  }
+  throw new DidNotStrike(never);
+}
+
+const attempts = 5;
 
 /** Until somebody waits for a lock that this session holds. */
 async function untilBlocked(world: World, client: PoolClient, signal: AbortSignal): Promise<void> {
