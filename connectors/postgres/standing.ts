@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
-import type { CaptureOptions, StandingCapture } from './capture.ts';
+import type { CaptureOptions } from './capture.ts';
+import type { RunningCapture } from './running-capture.ts';
 
 export type Between = Pick<CaptureOptions, 'take' | 'leave'>;
 
@@ -10,7 +11,7 @@ export type Between = Pick<CaptureOptions, 'take' | 'leave'>;
  */
 export class Standing {
   readonly #clock: Clock;
-  #left: { readonly capture: StandingCapture; readonly forget: () => void } | undefined;
+  #left: { readonly capture: RunningCapture; readonly forget: () => void } | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -20,8 +21,8 @@ export class Standing {
   async step<T>(work: (between: Between) => Promise<T>): Promise<T> {
     // a step that does not get so far must not keep its source from stopping (E7)
     this.#keep(this.#taken(), beginsWithinMs);
-    let found: StandingCapture | undefined;
-    let left: StandingCapture | undefined;
+    let found: RunningCapture | undefined;
+    let left: RunningCapture | undefined;
     try {
       return await work({
         take: () => (found = this.#taken()),
@@ -40,11 +41,11 @@ export class Standing {
     await this.#taken()?.close();
   }
 
-  #keep(capture: StandingCapture | undefined, forMs: number): void {
+  #keep(capture: RunningCapture | undefined, forMs: number): void {
     if (capture) this.#left = { capture, forget: this.#clock.after(forMs, () => void this.end()) };
   }
 
-  #taken(): StandingCapture | undefined {
+  #taken(): RunningCapture | undefined {
     const left = this.#left;
     this.#left = undefined;
     left?.forget();

@@ -11,7 +11,7 @@ export type PlantedBug = {
   readonly knobs?: Partial<Knobs>;
 };
 
-const capture = 'connectors/postgres/capture.ts';
+const capture = 'connectors/postgres/running-capture.ts';
 const assembler = 'core/capture/assembler.ts';
 const log = 'connectors/spool/open-segment-log.ts';
 const clickhouse = 'connectors/clickhouse/clickhouse-sink.ts';

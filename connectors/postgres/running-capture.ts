@@ -1,0 +1,279 @@
+import type { AssembledSegment } from '../../core/capture/assembler.ts';
+import { SegmentAssembler } from '../../core/capture/assembler.ts';
+import { beforeColumns } from '../../core/define/before-columns.ts';
+import { definitionHash } from '../../core/define/definition-hash.ts';
+import { killPoint } from '../../core/kill-point.ts';
+import type { Lsn, Position } from '../../core/position.ts';
+import { parsePosition } from '../../core/position.ts';
+import { quietAfterMs, quietCanaries } from '../../core/quiet-canary.ts';
+import { encodeSegment, openSegment } from '../../core/segment-file.ts';
+import type { Segment, SegmentHeader } from '../../core/segment.ts';
+import { LanePace } from './lane-pace.ts';
+import { Linger } from './linger.ts';
+import { PgoutputDecoder } from './pgoutput/decoder.ts';
+import { SegmentWriter } from './segment-writer.ts';
+import { BackPressure } from './back-pressure.ts';
+import type { CaptureOptions, CaptureResult } from './capture.ts';
+import { appendClaim } from './claim.ts';
+import { Confirmation } from './confirmation.ts';
+import { greatestOf, smallestOf } from './fences.ts';
+import type { Source, SourceStream } from './source.ts';
+import type { SourceCatalog } from './source-catalog.ts';
+import { sourceNames } from './source-catalog.ts';
+import { SpoolRoom } from './spool-room.ts';
+import type { StreamCheck } from './stream-check.ts';
+import { readStreamEnd } from './stream-gap.ts';
+
+/** What is looked at anew in each step, by a connection that it opens. */
+export type Step = { readonly options: CaptureOptions; readonly source: Source; readonly catalog: SourceCatalog; readonly check: StreamCheck; readonly timeline: number };
+
+/** A capture from its claim on: through one step, and while it stands between two. */
+export class RunningCapture {
+  /** Of the step that runs, or ran last. */
+  #options: CaptureOptions;
+  readonly #captureId: string;
+  #outcome = newOutcome();
+  readonly #pace: LanePace;
+  readonly #writer: SegmentWriter;
+  readonly #room: SpoolRoom;
+  #confirmation!: Confirmation;
+  #assembler!: SegmentAssembler;
+  #decoder!: PgoutputDecoder;
+  #stream: SourceStream | undefined;
+  #began: Pick<Step, 'catalog' | 'timeline'> | undefined;
+  /** Not yet when the first messages come. */
+  #pressure: BackPressure | undefined;
+  readonly #linger: Linger;
+  #events = 0;
+  #segments = 0;
+  #position: Position;
+  #commitTimeUs = 0;
+  #lastEventMs: number;
+  readonly #endLsns = new Map<number, Lsn>();
+
+  constructor(options: CaptureOptions) {
+    this.#options = options;
+    this.#captureId = options.captureId;
+    this.#position = options.start;
+    this.#lastEventMs = options.lastEventMs ?? options.clock.steady();
+    this.#room = new SpoolRoom(options.log, options.pipeline.settings);
+    this.#linger = new Linger(options.clock, options.pipeline.settings.lingerMs, { rows: () => this.#assembler.rows, cut: (delayMs) => this.#cutAtTransactionEnd(delayMs) });
+    this.#pace = new LanePace((fence) => options.log.bytesAfter(fence));
+    this.#writer = new SegmentWriter(options.log, {
+      onAppended: (segments) => this.#appended(segments),
+      onLost: () => this.#outcome.resolve('superseded'),
+      onError: (error) => this.#outcome.reject(error),
+    });
+  }
+
+  /** Takes the shard and opens the stream. False: another was first. */
+  async begin({ options, source, catalog, check, timeline }: Step): Promise<boolean> {
+    const { pipeline, log } = options;
+    if (options.startsOver) await check.startOver();
+    // before the first append: a spool that has filled its disk must not wait for a capture that can append
+    await this.#room.make(smallestOf(options.fences()));
+    const tail = await this.#claim(catalog, timeline);
+    if (!tail) return false;
+    this.#position = tail.to;
+    const lastEvents = await log.lastEvents();
+    const dimensions = await options.dimensionsAt(tail.to);
+
+    this.#assembler = new SegmentAssembler({
+      pipeline,
+      shard: log.shard,
+      captureId: this.#captureId,
+      epoch: options.shard.epoch,
+      from: tail.to,
+      seq: tail.seq + 1,
+      beforeColumns: beforeColumns(pipeline),
+      dimensions,
+      tailEventLsn: lastEvents?.to === tail.to ? lastEvents.lastEventLsn : undefined,
+    });
+    this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: (oid) => this.#began!.catalog.typeOf(oid), emit: (segment) => this.#emit(segment, this.#linger.delayMs(this.#assembler.commitTime)) });
+    this.#began = { catalog, timeline };
+    const streamEnd = await readStreamEnd(log, tail.to);
+    const confirmed = await check.takeOver(streamEnd);
+    this.#confirmation = new Confirmation({ pipeline, fences: () => this.#options.fences(), record: (each) => this.#options.recordConfirmed(each), timeline, confirmed, keepBytes: catalog.keepBytes });
+    this.#confirmation.spooled(streamEnd.position, streamEnd.endLsn);
+    this.#stream = await source.stream(parsePosition(tail.to).lsn, catalog.binary, {
+      message: (bytes, start, end, walHigh, walLow) => this.#message(bytes, start, end, walHigh, walLow),
+      server: (endHigh, endLow, timeHigh, timeLow) => {
+        this.#confirmation.serverEnd(endHigh, endLow);
+        this.#linger.serverTime(timeHigh, timeLow);
+      },
+    });
+    return true;
+  }
+
+  /** Goes on where it stands, if this step is the one that would begin there: of its spool, its load and its source, by the stream that it has. */
+  async goOn({ options: { pipeline, log, shard, start, after, startsOver, reached, fences }, source, catalog, timeline }: Step): Promise<boolean> {
+    const [own, began, stream] = [this.#options, this.#began, this.#stream];
+    if (!began || stream?.pid === undefined || this.#writer.stopped) return false;
+    const sameSpool = log === own.log && !startsOver && after?.captureId === this.#captureId && [after.to, start, reached].every((position) => position === this.#position);
+    const sameSource = pipeline === own.pipeline && shard.epoch === own.shard.epoch && timeline === began.timeline && catalog.binary === began.catalog.binary && catalog.keepBytes === began.catalog.keepBytes;
+    // while its claim is there, the spool says which timeline it is of, whatever becomes of the state database (E1)
+    if (!sameSpool || !sameSource || (await log.lastClaim())?.captureId !== this.#captureId) return false;
+    // by a connection of its own: where the source's address leads to now
+    if ((await source.slot())?.activePid !== stream.pid) return false;
+    // it may count for a second, and nothing is read yet
+    void this.#room.make(smallestOf(fences())).catch((error: unknown) => this.#outcome.reject(error));
+    this.#began = { catalog, timeline };
+    stream.release();
+    return true;
+  }
+
+  async step({ options, source, check }: Step): Promise<CaptureResult> {
+    const { clock, signal } = options;
+    const stream = this.#stream!;
+    this.#options = options;
+    [this.#events, this.#segments] = [0, 0];
+    const stop = () => this.#outcome.resolve('stopped');
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    this.#pressure = new BackPressure(clock, stream, () => this.#isTooMuch());
+    this.#pressure.balance();
+    const timers = this.#startTimers(source, check);
+    try {
+      const reason = await Promise.race([this.#outcome.promise, source.gone, stream.ended.then((): never => { throw new Error('the replication stream ended'); })]);
+      if (reason === 'stopped') {
+        // what happens while it stands, the next step hears of
+        this.#outcome = newOutcome();
+        // E7: what it waits for may be away as well
+        await Promise.race([this.#finish(stream), source.gone]);
+      }
+      return this.result(reason);
+    } finally {
+      for (const end of timers) end();
+      this.#linger.end();
+      this.#pressure.end();
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  /** May be called twice. */
+  async close(): Promise<void> {
+    this.#linger.end();
+    this.#stream?.close();
+    await this.#writer.drained();
+  }
+
+  /** E3: whoever appends the claim owns the shard; what it reads with is on record. Undefined: another was first. */
+  #claim({ systemIdentifier, binary, walEnd }: SourceCatalog, timeline: number): Promise<SegmentHeader | undefined> {
+    const { log, shard: { epoch }, pipeline, start, after } = this.#options;
+    const claim = { definitionHash: definitionHash(pipeline), systemIdentifier, timeline, epoch, slot: sourceNames(pipeline.name).slot, binary };
+    // each segment has WAL of its own, so the WAL's end is above the numbers of all segments before
+    return appendClaim(log, { captureId: this.#captureId, claim, start, after, firstSeq: Number(walEnd) });
+  }
+
+  #message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {
+    this.#decoder.message(bytes, start, end, walHigh, walLow);
+    killPoint('capture/received');
+    if (!this.#linger.running && this.#assembler.ready) this.#linger.begin(this.#assembler.commitTime);
+  }
+
+  #cutAtTransactionEnd(delayMs: number | undefined): void {
+    try {
+      if (this.#assembler.ready) this.#emit(this.#assembler.cut(), delayMs);
+      // a transaction is coming in: its end arms the timer again
+    } catch (error) {
+      // thrown out of a timer it would end the whole worker
+      this.#outcome.reject(error);
+    }
+  }
+
+  /** `delayMs`: see SegmentHeader. */
+  #emit(assembled: AssembledSegment, delayMs: number | undefined): void {
+    const content = delayMs === undefined ? assembled : { ...assembled, header: { ...assembled.header, delayMs } };
+    const segment = openSegment(encodeSegment(content, (size) => this.#options.log.allocate(size)), { verify: false });
+    this.#assembler.release();
+    this.#decoder.cutDone();
+    this.#linger.end();
+    if (assembled.endLsn !== undefined) this.#endLsns.set(segment.header.seq, assembled.endLsn);
+    this.#writer.push(segment);
+    this.#pressure?.balance();
+  }
+
+  #appended(segments: readonly Segment[]): void {
+    for (const { header, batches, truncates, transactions, bytes } of segments) {
+      if (batches.length + truncates.length > 0) this.#lastEventMs = this.#options.clock.steady();
+      this.#segments++;
+      this.#room.appended(bytes.length);
+      for (const batch of batches) this.#events += batch.image === 'after' ? batch.rows : batch.operations.reduce((count, operation) => count + (operation === 3 ? 1 : 0), 0);
+      this.#position = header.to;
+      if (transactions.count > 0) this.#commitTimeUs = transactions.commitTimes[transactions.count - 1]!;
+      const endLsn = this.#endLsns.get(header.seq);
+      if (endLsn !== undefined) this.#confirmation.spooled(header.to, endLsn);
+      this.#endLsns.delete(header.seq);
+    }
+    const smallest = smallestOf(this.#options.fences());
+    if (smallest !== undefined) this.#options.log.passed(smallest);
+    this.#pressure?.balance();
+    this.#report();
+  }
+
+  #isTooMuch(): boolean {
+    const { fences, clock } = this.#options;
+    return this.#writer.queuedBytes > maxQueuedBytes || this.#room.isFull || this.#pace.isAhead(greatestOf(fences()), clock.steady());
+  }
+
+  /** Returns what ends them. */
+  #startTimers(source: Source, check: StreamCheck): (() => void)[] {
+    const { pipeline, clock, fences } = this.#options;
+    // of this step: what it asks for may fail when its connection is closed, and is no trouble of the next one
+    const outcome = this.#outcome;
+    const fail = (error: unknown) => outcome.reject(error);
+    let canaries = 0;
+    const canary = () => {
+      const isQuiet = clock.steady() - this.#lastEventMs > quietAfterMs(pipeline.settings);
+      if (isQuiet && canaries++ % quietCanaries > 0) return;
+      // before the canary, so that the slot can follow as soon as that is confirmed; nothing depends on it
+      void source.letSlotFollow().catch(() => {}).then(() => source.emitCanary()).catch(fail);
+    };
+    canary();
+    const acknowledge = async () => {
+      this.#report();
+      await check.assertNoneAhead(this.#confirmation.knownWalEnd);
+      await this.#confirmation.confirm(this.#stream!);
+    };
+    const tidy = async () => {
+      await source.assertPublication();
+      await this.#room.make(smallestOf(fences()));
+      this.#confirmation.walEnd(await source.walEnd());
+      this.#pressure?.balance();
+    };
+    return [clock.every(pipeline.settings.canaryMs, canary), clock.every(1_000, () => void acknowledge().catch(fail)), clock.every(10_000, () => void tidy().catch(fail))];
+  }
+
+  async #finish(stream: SourceStream): Promise<void> {
+    this.#pressure?.end();
+    if (this.#assembler.ready) this.#emit(this.#assembler.cut(), undefined);
+    await this.#writer.drained();
+    await this.#confirmation.confirm(stream);
+  }
+
+  #report(): void {
+    this.#options.onProgress({
+      events: this.#events,
+      segments: this.#segments,
+      position: this.#position,
+      slotLagBytes: this.#confirmation.slotLagBytes,
+      spoolBytes: this.#room.bytes,
+      spoolBudgetBytes: this.#room.budgetBytes,
+      commitTimeUs: this.#commitTimeUs,
+      lastEventMs: this.#lastEventMs,
+    });
+  }
+
+  result(reason: CaptureResult['reason']): CaptureResult {
+    return { events: this.#events, segments: this.#segments, position: this.#position, reason };
+  }
+}
+
+/** Whoever hears of it may come later. */
+function newOutcome(): PromiseWithResolvers<CaptureResult['reason']> {
+  const outcome = Promise.withResolvers<CaptureResult['reason']>();
+  outcome.promise.catch(() => {});
+  return outcome;
+}
+
+const maxQueuedBytes = 32 << 20;
