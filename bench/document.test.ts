@@ -26,7 +26,7 @@ test('the page has goals, each case, plots in order, what an event costs, and wh
   expect(page).toMatch(/x-axis "keys" \["100", "10,000"\]\n {2}y-axis "events\/s" 0 --> 150000\n {2}bar \[90000, 50000\]\n {2}line \[150000, 150000\]/);
   expect(page).toContain('| temporal (not in the sum) | 3.00 | 40 |');
   expect(page).toContain('| plain: median | 0.99 | 61 % | worker 6.0, temporal 3.0, walsender 2.0 |');
-  expect(page).toContain('PostgreSQL and pg_recvlogical to /dev/null take 7.3 alone');
+  expect(page).toContain('it and all of PostgreSQL take 7.3 CPU seconds for a million');
   expect(page).toContain('All together 340 bytes an event, of which the spool is 120.');
   expect(page).toContain('![Flame graph of the worker](performance-worker.svg)');
   expect(page).toContain('| `fold` | core/fold.ts:10 | 80.0 % |');

@@ -56,7 +56,7 @@ function medianFigures(lines: readonly Line[], names: readonly string[]): Record
 
 export const actionsFigure = 'Temporal actions per 1M events';
 export const mainThreadFigure = 'main thread of the worker busy, %';
-/** What no pipeline can go below: PostgreSQL decodes, somebody receives. */
+/** For comparison. Whatever else PostgreSQL does meanwhile (autovacuum after the filling) is in it: no lower bound. */
 export const toolCostFigure = 'CPU s per 1M of pg_recvlogical and PostgreSQL alone';
 export const ratioFigure = 'median of the ratios';
 export const toolRatioFigure = 'bare / pg_recvlogical';
