@@ -14,8 +14,8 @@ export type Backlog = {
   readonly bare: number;
   /** Likewise by pg_recvlogical; null: it is not installed. */
   readonly tool: number | null;
-  /** CPU seconds for a million events of that, PostgreSQL's included. */
-  readonly toolCost: number | null;
+  /** CPU seconds for a million events that the source's walsender took while they were only received. */
+  readonly walsenderAlone: number;
 };
 
 /** `last` as of `fill`. */
@@ -26,7 +26,7 @@ const toolSlot = 'sluice_bench_tool';
 const marker = 'sluice bench';
 
 /** Writes while everything is paused, and receives what was written from slots of its own, with the publication of a pipeline. */
-export async function writeBacklog({ instance, client, config, signal }: World, pipeline: string, write: Writing): Promise<Backlog> {
+export async function writeBacklog({ client, config, signal }: World, pipeline: string, write: Writing): Promise<Backlog> {
   const { publication } = sourceNames(pipeline);
   const from = await freshSlot(client, bareSlot);
   const { events, last } = await write();
@@ -34,9 +34,9 @@ export async function writeBacklog({ instance, client, config, signal }: World, 
   await client.query('select pg_copy_logical_replication_slot($1, $2)', [bareSlot, toolSlot]);
   const bare = await receiveBare({ url: config.sourceUrl, slot: bareSlot, publication, from, marker });
   if (bare.rows !== events) throw new Error(`Bare receiving got ${bare.rows} of ${events} events: somebody else writes to this source.`);
-  const tool = await receiveByTool({ url: config.sourceUrl, slot: toolSlot, publication, end, postgresPid: instance.pidOf('postgres')! });
+  const toolSeconds = await receiveByTool({ url: config.sourceUrl, slot: toolSlot, publication, end });
   await dropSlot(client, bareSlot);
   await dropSlot(client, toolSlot);
   signal.throwIfAborted();
-  return { events, last, bare: events / bare.seconds, tool: tool ? events / tool.seconds : null, toolCost: tool ? (tool.cpu * 1e6) / events : null };
+  return { events, last, bare: events / bare.seconds, tool: toolSeconds === undefined ? null : events / toolSeconds, walsenderAlone: (bare.walsenderCpu * 1e6) / events };
 }

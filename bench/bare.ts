@@ -1,10 +1,11 @@
 import { ReplicationStream } from '../connectors/postgres/replication-stream.ts';
 import type { Lsn } from '../core/position.ts';
+import { cpuSeconds } from './processes.ts';
 
-/** `rows`: inserted, updated and deleted ones. */
-export type Received = { readonly rows: number; readonly bytes: number; readonly seconds: number };
+/** `rows`: inserted, updated and deleted ones. `walsenderCpu`: seconds, of the source's process that sent it. */
+export type Received = { readonly rows: number; readonly bytes: number; readonly seconds: number; readonly walsenderCpu: number };
 
-/** Receives a slot's changes as the capture does, and only counts them, until the message `marker` comes. */
+/** Receives a slot's changes as the capture does, and only counts them, until the message `marker` comes. The source is on this machine. */
 export async function receiveBare(options: { url: string; slot: string; publication: string; from: Lsn; marker: string }): Promise<Received> {
   const done = Promise.withResolvers<void>();
   const wanted = Buffer.from(`${options.marker}\0`);
@@ -27,7 +28,7 @@ export async function receiveBare(options: { url: string; slot: string; publicat
   });
   try {
     await Promise.race([done.promise, stream.ended]);
-    return { rows, bytes: total, seconds: (performance.now() - startedAt) / 1000 };
+    return { rows, bytes: total, seconds: (performance.now() - startedAt) / 1000, walsenderCpu: cpuSeconds(stream.pid!) };
   } finally {
     stream.close();
   }

@@ -75,7 +75,7 @@ async function runRound(round: number, workload: EngagementWorkload): Promise<vo
   });
   print('  bare', bare);
   await dropSlot(client, bareSlot);
-  const tool = await measured(async () => void (await receiveByTool({ url, slot: toolSlot, publication, end, postgresPid: source.pidOf('postgres')! })));
+  const tool = await measured(async () => void (await receiveByTool({ url, slot: toolSlot, publication, end })));
   print('  pg_recvlogical', tool);
   await dropSlot(client, toolSlot);
 

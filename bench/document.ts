@@ -1,7 +1,7 @@
 import type { CaseResult, Line } from './case.ts';
 import { axes } from './cases/growth.ts';
 import { medianName } from './cases/plain.ts';
-import { coresBusy, mainThreadFigure, toolCostFigure } from './lines.ts';
+import { coresBusy, mainThreadFigure, walsenderAloneFigure } from './lines.ts';
 import { table } from './markdown.ts';
 import { apart, type ByProcess } from './meter.ts';
 import { exactText, lineCells, lineColumns, makeRun, metText, type Run } from './report.ts';
@@ -96,7 +96,7 @@ function plot(axis: string, points: readonly Line[]): string[] {
 
 function costSection({ cpu, written, spooled, figures }: Line): string[] {
   if (cpu === null || written === null) return [];
-  const toolCost = figures?.[toolCostFigure];
+  const alone = figures?.[walsenderAloneFigure];
   const cell = (values: ByProcess, name: string, digits: number) => (name in values ? values[name]!.toFixed(digits) : '-');
   const total = Object.values(written).reduce((sum, bytes) => sum + bytes, 0);
   return [
@@ -108,7 +108,7 @@ function costSection({ cpu, written, spooled, figures }: Line): string[] {
     ...table(['process', 'CPU s per 1M', 'bytes written an event'], Object.keys(cpu).map((name) => [apart.has(name) ? `${name} (not in the sum)` : name, cell(cpu, name, 2), cell(written, name, 0)])),
     '',
     `All together ${total.toFixed(0)} bytes an event${spooled === null ? '' : `, of which the spool is ${spooled.toFixed(0)}`}.`,
-    ...(toolCost === undefined ? [] : ['', `While pg_recvlogical receives the same changes into /dev/null, it and all of PostgreSQL take ${toolCost.toFixed(1)} CPU seconds for a million; what the server still does for the writing (autovacuum, checkpoints) is in it, so it is more than receiving must cost.`]),
+    ...(alone === undefined ? [] : ['', `When the same changes are only received (bare), the walsender alone takes ${alone.toFixed(1)} CPU seconds for a million: PostgreSQL decodes its WAL at that price on this machine, whoever reads.`]),
   ];
 }
 

@@ -7,8 +7,8 @@ import { apart, type ByProcess, costOf } from './meter.ts';
  * What a catch-up was, per event. `delivered`: events that the pipelines had to deliver, if they are not those of the
  * backlog alone.
  */
-export function catchUpLine(name: string, { events, bare, tool, toolCost }: Backlog, { seconds, cpu, written, spooled, actions, peakMiB, mainThread }: CaughtUp, delivered = events): Line {
-  const figures = { [actionsFigure]: Math.round((actions * 1e6) / delivered), [mainThreadFigure]: (mainThread / seconds) * 100, ...(toolCost !== null && { [toolCostFigure]: toolCost }) };
+export function catchUpLine(name: string, { events, bare, tool, walsenderAlone }: Backlog, { seconds, cpu, written, spooled, actions, peakMiB, mainThread }: CaughtUp, delivered = events): Line {
+  const figures = { [actionsFigure]: Math.round((actions * 1e6) / delivered), [mainThreadFigure]: (mainThread / seconds) * 100, [walsenderAloneFigure]: walsenderAlone };
   return { name, rate: delivered / seconds, bare, tool, cpu: perMillion(cpu, delivered), written: mapped(written, (bytes) => bytes / delivered), spooled: spooled / delivered, peakMiB, figures };
 }
 
@@ -35,7 +35,7 @@ export function medianLine(name: string, lines: readonly Line[]): Line {
     spooled: of(({ spooled }) => spooled),
     peakMiB: lines.reduce<number | null>((most, { peakMiB }) => (peakMiB === null ? most : Math.max(most ?? 0, peakMiB)), null),
     // the ratio of medians of different rounds would be none
-    figures: { ...ratios(of), ...medianFigures(lines, [actionsFigure, mainThreadFigure, toolCostFigure]), rounds: lines.length },
+    figures: { ...ratios(of), ...medianFigures(lines, [actionsFigure, mainThreadFigure, walsenderAloneFigure]), rounds: lines.length },
   };
 }
 
@@ -56,8 +56,8 @@ function medianFigures(lines: readonly Line[], names: readonly string[]): Record
 
 export const actionsFigure = 'Temporal actions per 1M events';
 export const mainThreadFigure = 'main thread of the worker busy, %';
-/** For comparison. Whatever else PostgreSQL does meanwhile (autovacuum after the filling) is in it: no lower bound. */
-export const toolCostFigure = 'CPU s per 1M of pg_recvlogical and PostgreSQL alone';
+/** While the changes are received by nobody who does anything with them: what is below it cannot be had. */
+export const walsenderAloneFigure = 'CPU s per 1M of the walsender, bare';
 export const ratioFigure = 'median of the ratios';
 export const toolRatioFigure = 'bare / pg_recvlogical';
 

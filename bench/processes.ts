@@ -19,12 +19,6 @@ export function cpuSecondsOfMainThread(pid: number): number {
   return (user! + system!) / ticksPerSecond;
 }
 
-/** Of children that have ended and been waited for, alone. */
-export function cpuSecondsOfEnded(pid: number): number {
-  const [, , user, system] = times(pid);
-  return (user! + system!) / ticksPerSecond;
-}
-
 /**
  * Bytes that the process and all of its children, those that have ended included, have handed to the file system. See
  * proc(5), `write_bytes` of `io`: pages that were made dirty, whether or not the disk has them yet.

@@ -1,13 +1,9 @@
 import { spawn } from 'node:child_process';
 import { onPath } from '../infra/embedded/parts.ts';
 import { type Lsn, lsnText } from '../core/position.ts';
-import { cpuSecondsOfEnded, cpuSecondsOfTree } from './processes.ts';
 
-/** In seconds. `cpu`: of PostgreSQL's processes and of the tool itself. */
-export type ToolReceived = { readonly seconds: number; readonly cpu: number };
-
-/** What `pg_recvlogical` takes for the same slot and options into /dev/null; undefined where it is not installed. `postgresPid`: of the server's first process. */
-export async function receiveByTool(options: { url: string; slot: string; publication: string; end: Lsn; postgresPid: number }): Promise<ToolReceived | undefined> {
+/** How many seconds `pg_recvlogical` takes for the same slot and options into /dev/null; undefined where it is not installed. */
+export async function receiveByTool(options: { url: string; slot: string; publication: string; end: Lsn }): Promise<number | undefined> {
   const program = await onPath('pg_recvlogical');
   if (!program) return undefined;
   const { hostname, port, username, password, pathname } = new URL(options.url);
@@ -15,13 +11,11 @@ export async function receiveByTool(options: { url: string; slot: string; public
   const connection = ['-h', hostname, '-p', port, '-U', username, '-d', pathname.slice(1), '--no-password'];
   const reading = ['--slot', options.slot, '--start', '--no-loop', '--endpos', lsnText(options.end), '-f', '/dev/null'];
   const args = [...connection, ...reading, ...Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`])];
-  const cpu = () => cpuSecondsOfTree(options.postgresPid) + cpuSecondsOfEnded(process.pid);
-  const cpuBefore = cpu();
   const startedAt = performance.now();
   const child = spawn(program, args, { env: { PATH: process.env['PATH'], PGPASSWORD: decodeURIComponent(password) }, stdio: ['ignore', 'ignore', 'pipe'] });
   let output = '';
   child.stderr.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-2_000)));
   const code = await new Promise((resolve, reject) => child.once('error', reject).once('close', resolve));
   if (code !== 0) throw new Error(`pg_recvlogical ended with ${code}: ${output.trim()}`);
-  return { seconds: (performance.now() - startedAt) / 1000, cpu: cpu() - cpuBefore };
+  return (performance.now() - startedAt) / 1000;
 }

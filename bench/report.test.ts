@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { type CaseResult, type Line, noFigures } from './case.ts';
-import { catchUpLine, coresBusy, mainThreadFigure, medianLine, ratioOf, toolCostFigure, toolRatioFigure } from './lines.ts';
+import { catchUpLine, coresBusy, mainThreadFigure, medianLine, ratioOf, toolRatioFigure, walsenderAloneFigure } from './lines.ts';
 import { isWhole, lineCells, makeRun, runText } from './report.ts';
 
 function round(bare: number, rate: number, worker: number): Line {
@@ -29,7 +29,7 @@ test('without pg_recvlogical there is no ratio to it', () => {
 });
 
 test('a catch-up is counted by event, of those that were delivered', () => {
-  const backlog = { events: 1_000, last: 0n, bare: 4_000, tool: null, toolCost: null };
+  const backlog = { events: 1_000, last: 0n, bare: 4_000, tool: null, walsenderAlone: 3 };
   const caughtUp = { seconds: 2, cpu: { worker: 0.01 }, written: { worker: 50_000 }, spooled: 100_000, actions: 3, peakMiB: 1, mainThread: 0.5 };
   expect(catchUpLine('one', backlog, caughtUp)).toMatchObject({ rate: 500, bare: 4_000, cpu: { worker: 10 }, written: { worker: 50 }, spooled: 100, figures: { 'Temporal actions per 1M events': 3_000, [mainThreadFigure]: 25 } });
   expect(catchUpLine('five', backlog, caughtUp, 5_000)).toMatchObject({ rate: 2_500, cpu: { worker: 2 }, spooled: 20 });
@@ -40,10 +40,10 @@ test('processors busy are those of all processes, what is left out of the cost i
   expect(coresBusy({ ...noFigures, name: 'no rate' })).toBeNull();
 });
 
-test('what pg_recvlogical costs alone is shown, and its median', () => {
-  const lines = [9, 7, 8].map((toolCost) => catchUpLine('one', { events: 1_000, last: 0n, bare: 4_000, tool: 5_000, toolCost }, { seconds: 2, cpu: {}, written: {}, spooled: 0, actions: 3, peakMiB: 1, mainThread: 0 }));
-  expect(lines[0]!.figures).toMatchObject({ [toolCostFigure]: 9 });
-  expect(medianLine('median', lines).figures).toMatchObject({ [toolCostFigure]: 8 });
+test('what the walsender costs alone is shown, and its median', () => {
+  const lines = [9, 7, 8].map((walsenderAlone) => catchUpLine('one', { events: 1_000, last: 0n, bare: 4_000, tool: 5_000, walsenderAlone }, { seconds: 2, cpu: {}, written: {}, spooled: 0, actions: 3, peakMiB: 1, mainThread: 0 }));
+  expect(lines[0]!.figures).toMatchObject({ [walsenderAloneFigure]: 9 });
+  expect(medianLine('median', lines).figures).toMatchObject({ [walsenderAloneFigure]: 8 });
 });
 
 test('a line shows its figures, the cost without Temporal and the load, and whether its case was exact', () => {
