@@ -1,16 +1,17 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkout } from '../infra/supervisor/checkout.ts';
 import { faults } from './faults/index.ts';
-import { guaranteesPage } from './guarantees.ts';
+import { guaranteesPage, type FullRun } from './guarantees.ts';
 import type { ChaosReport } from './report.ts';
 
 /**
  * `./sluice test --full`: every fault by name, a run for each family, and docs/guarantees.md out of what they said. A run
- * that a fault ended goes on with the next one on a fresh instance. `--only worker,redis/flushall`: names or families.
+ * that a fault ended goes on with the next one on a fresh instance. `--only worker,redis/flushall`: names or families, of
+ * which the page says that they were repeated after the last full run here, if there was one.
  */
 const { values } = parseArgs({ options: { only: { type: 'string' }, 'port-base': { type: 'string', default: '7700' } } });
 const only = values.only?.split(',');
@@ -23,6 +24,8 @@ if (chosen.length === 0) {
 /** Rows of every type need a pipeline that has them. */
 const ofLaboratory = new Set(['data/values']);
 
+const file = join(checkout, '.sluice', 'test', 'laboratory.json');
+const before = only && existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as FullRun) : undefined;
 const reports: ChaosReport[] = [];
 let seed = 1;
 for (const [place, names] of Map.groupBy(
@@ -48,10 +51,10 @@ process.exit(failed.length === 0 && done === chosen.length ? 0 : 1);
 
 /** After each run: an hour is long, and what was seen is seen. */
 function write(): void {
-  const folder = join(checkout, '.sluice', 'test');
-  mkdirSync(folder, { recursive: true });
-  const full = { date: new Date().toISOString().slice(0, 10), commit: commitOf(), machine: `${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`, reports };
-  writeFileSync(join(folder, 'laboratory.json'), JSON.stringify(full, undefined, 2));
+  mkdirSync(dirname(file), { recursive: true });
+  const now = { date: new Date().toISOString().slice(0, 10), commit: commitOf(), machine: `${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`, reports };
+  const full: FullRun = before ? { ...before, repeated: [...(before.repeated ?? []), now] } : now;
+  writeFileSync(file, JSON.stringify(full, undefined, 2));
   writeFileSync(join(checkout, 'docs', 'guarantees.md'), guaranteesPage(faults, full));
 }
 

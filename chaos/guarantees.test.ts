@@ -26,6 +26,14 @@ test('says of each fault what was seen, that it failed, or that it was not done'
   expect(page).toContain('1 of 1 were equal. Not in it: redis/flushall.');
 });
 
+test('of a fault that was repeated after the full run the last time counts, and the page says so', () => {
+  const again: ChaosReport = { ...report, faults: [{ ...struck, name: 'worker/two', evidence: 'one of them won' }], ok: true };
+  const page = guaranteesPage(faults, { date: '2026-01-01', commit: 'abc', machine: '2 cores', reports: [report], repeated: [{ date: '2026-01-02', commit: 'def', machine: '2 cores', reports: [again] }] });
+  expect(page).toMatch(/\*\*worker\/two\*\*.* \| One wins. \| 3.0 s \| 4.0 s \| one of them won \|/);
+  expect(page).toContain('2 of 3 faults on real services under load, one after another in 2 runs; 2 ended as expected');
+  expect(page).toContain('2 of 2 were equal. Not in it: redis/flushall. Repeated after it, on 2026-01-02 with commit def: worker/two.');
+});
+
 test('what it links to is there, and says what its words mean', () => {
   const page = guaranteesPage(faults, { date: '2026-01-01', commit: 'abc', machine: '2 cores', reports: [report] });
   const words = readFileSync(join(import.meta.dirname, '../docs', /\((\w+\.md)\)/.exec(page)![1]!), 'utf8');

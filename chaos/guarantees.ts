@@ -3,7 +3,7 @@ import type { Fault } from './fault.ts';
 import { promises } from './promises.ts';
 import type { ChaosReport, FaultReport } from './report.ts';
 
-export type FullRun = {
+export type LaboratoryRun = {
   /** ISO date. */
   readonly date: string;
   readonly commit: string;
@@ -11,10 +11,14 @@ export type FullRun = {
   readonly reports: readonly ChaosReport[];
 };
 
+/** `repeated`: runs of some faults after it, the oldest first. */
+export type FullRun = LaboratoryRun & { readonly repeated?: readonly LaboratoryRun[] };
+
 type Described = Pick<Fault, 'name' | 'what' | 'expected' | 'drawn'>;
 
-/** docs/guarantees.md, out of what the laboratory said in its last full run. */
-export function guaranteesPage(faults: readonly Described[], { date, commit, machine, reports }: FullRun): string {
+/** docs/guarantees.md, out of what the laboratory said in its last full run. Of a fault that was repeated after it, the last time counts. */
+export function guaranteesPage(faults: readonly Described[], { date, commit, machine, reports: first, repeated = [] }: FullRun): string {
+  const reports = [...first, ...repeated.flatMap((run) => run.reports)];
   const done = new Map(reports.flatMap((report) => report.faults.map((fault) => [fault.name, { fault, report }] as const)));
   const families = Map.groupBy(faults, ({ name }) => name.split('/')[0]!);
   const held = [...done.values()].filter(({ fault }) => fault.ok).length;
@@ -34,7 +38,7 @@ export function guaranteesPage(faults: readonly Described[], { date, commit, mac
     '',
     '## What was done to it',
     '',
-    `${which}: ${date}, commit ${commit}, ${machine}. ${done.size} of ${faults.length} faults on real services under load, one after another in ${reports.length} runs; ${held} ended as expected. At its end each run compares every sink with all of the source at one position (\`verify\`): ${equal} of ${reports.length} were equal.${missing.length === 0 ? '' : ` Not in it: ${missing.join(', ')}.`}`,
+    `${which}: ${date}, commit ${commit}, ${machine}. ${done.size} of ${faults.length} faults on real services under load, one after another in ${reports.length} runs; ${held} ended as expected. At its end each run compares every sink with all of the source at one position (\`verify\`): ${equal} of ${reports.length} were equal.${missing.length === 0 ? '' : ` Not in it: ${missing.join(', ')}.`}${repeated.map(repetition).join('')}`,
     '',
     '*Fences* is the time from the end of the cause until the fence of every lane had moved; *caught up*, until every lane had all that was in the source at that moment.',
     ...[...families].flatMap(([family, list]) => ['', `### ${titles[family] ?? family}`, '', ...table(['fault', 'what happens', 'fences', 'caught up', 'seen'], list.map((fault) => faultRow(fault, done.get(fault.name))))]),
@@ -49,6 +53,11 @@ export function guaranteesPage(faults: readonly Described[], { date, commit, mac
     'A random run of your own: `./sluice chaos --seed 7 --minutes 5`. What can be drawn and what comes only by name: `./sluice chaos --list`. The in-memory simulation, 10,000 schedules and the planted bugs that it must find: `npx vitest run --project simulation`.',
     '',
   ].join('\n');
+}
+
+function repetition({ date, commit, reports }: LaboratoryRun): string {
+  const names = reports.flatMap((report) => report.faults.map(({ name }) => name));
+  return ` Repeated after it, on ${date} with commit ${commit}: ${names.join(', ')}.`;
 }
 
 function faultRow({ name, what, expected }: Described, done: { fault: FaultReport; report: ChaosReport } | undefined): string[] {

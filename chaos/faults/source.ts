@@ -172,6 +172,8 @@ const noSlot: Fault = {
     const { slot } = sourceNames(world.name);
     let evidence = '';
     const takeAll = async () => {
+      // the worker has ended, but its walsender may not have noticed
+      await world.source.query('select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where slot_name = $1 and active', [slot]);
       await world.source.query('select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1', [slot]);
       const { rows } = await world.source.query<{ taken: string }>(
         "select count(*)::text as taken from (select pg_create_physical_replication_slot('chaos_' || g) from generate_series(1, current_setting('max_replication_slots')::int - (select count(*)::int from pg_replication_slots)) g) s",
