@@ -1,5 +1,5 @@
 import type { Segment } from '../../core/segment.ts';
-import { SegmentMemory, isUsedAgain } from './segment-memory.ts';
+import { SegmentMemory } from './segment-memory.ts';
 
 /**
  * The segments that were appended or read last, and who looks at them. A segment's memory is used again once it is not
@@ -61,9 +61,9 @@ export class SegmentCache {
     this.#reuse(segment);
   }
 
-  /** Small ones only, which a quiet stream makes thousands of: the memory of a large one is used again when it has to go. */
+  /** Nobody will ask for these: their memory is used again, or goes. */
   forgetBelow(seq: number): void {
-    for (const [kept, { bytes }] of this.#kept) if (kept < seq && !isUsedAgain(bytes)) this.forget(kept);
+    for (const kept of this.#kept.keys()) if (kept < seq) this.forget(kept);
   }
 
   get size(): number {

@@ -24,7 +24,7 @@ export class SegmentMemory {
   }
 }
 
-export function isUsedAgain({ buffer, byteOffset }: Uint8Array): boolean {
+function isUsedAgain({ buffer, byteOffset }: Uint8Array): boolean {
   return byteOffset === 0 && buffer.byteLength >= worthKeeping;
 }
 
@@ -34,5 +34,5 @@ function fresh(size: number): ArrayBuffer {
   return Buffer.allocUnsafeSlow(size < worthKeeping ? size : Math.ceil(size / step) * step).buffer;
 }
 
-const worthKeeping = 128 << 10;
+const worthKeeping = 16 << 10;
 const mostFree = 16 << 20;
