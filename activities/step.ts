@@ -52,9 +52,10 @@ export async function runStep(runtime: Runtime, part: string, input: Omit<StepIn
     assertWanted(context);
     return resultOf(ended === 'asked' && end.signal.aborted ? (end.signal.reason as StepEnd) : ended, progress.fence, done);
   } catch (error) {
-    if (end.signal.aborted && context.cancellationSignal.aborted) assertWanted(context);
     const failure = failureOf(error);
-    progress.error = failure.message;
+    // also of an attempt that the server has given up meanwhile: the next one may be held up likewise
+    if (!(failure instanceof CancelledFailure)) progress.error = failure.message;
+    if (end.signal.aborted && context.cancellationSignal.aborted) assertWanted(context);
     throw failure;
   } finally {
     progress.active = false;

@@ -109,7 +109,7 @@ async function during(world: World, proxy: Proxied, mode: ProxyMode, counted: 'd
 /** Answers come when the caller has given up, though the work is done. */
 export const lateAnswers: readonly Fault[] = (['redis', 'clickhouse'] as const).map((name) => ({
   name: `${name}/answers-after-timeout`,
-  what: `${name === 'redis' ? 'Redis' : 'ClickHouse'} gets every request and does it, and its answers come after the timeout of 60 s.`,
+  what: `${name === 'redis' ? 'Redis' : 'ClickHouse'} gets every request and does it, and its answers come after the timeout of ${name === 'redis' ? 60 : 25} s.`,
   expected: 'The call counts as failed; the next attempt asks for the fence, and finds what was done.',
   drawn: false,
   unfit: (world) => (world.laneOf(name === 'redis' ? 'redis-live' : name) === undefined ? `Pipeline ${world.name} has no lane for ${name}.` : undefined),

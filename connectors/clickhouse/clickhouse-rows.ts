@@ -1,7 +1,7 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { Position } from '../../core/position.ts';
 import { ClickHouseFence } from './fence.ts';
-import { connect, insertPieces } from './insert.ts';
+import { connect, insertPieces, promptMs, thoroughMs } from './insert.ts';
 import type { Piece } from './pieces.ts';
 import type { SinkTable } from './table.ts';
 import { createTable, quoted, tableIdentity, tableName } from './table.ts';
@@ -10,11 +10,14 @@ import type { VersionedRows } from './versioned-rows.ts';
 /** A ReplacingMergeTree, and the table `sluice_fence`. */
 export class ClickHouseRows implements VersionedRows {
   readonly #client: ClickHouseClient;
+  /** For what reads the whole table. */
+  readonly #thorough: ClickHouseClient;
   readonly #table: SinkTable;
   readonly #fence: ClickHouseFence;
 
   constructor(url: string, table: SinkTable, lane: { readonly pipeline: string; readonly lane: string }) {
-    this.#client = connect(url);
+    this.#client = connect(url, promptMs);
+    this.#thorough = connect(url, thoroughMs);
     this.#table = table;
     this.#fence = new ClickHouseFence(this.#client, lane);
   }
@@ -34,7 +37,7 @@ export class ClickHouseRows implements VersionedRows {
 
   async bury(at: Position): Promise<void> {
     const key = this.#table.orderBy.map(quoted).join(', ');
-    await this.#client.command({
+    await this.#thorough.command({
       query: `INSERT INTO ${tableName(this.#table)} (${key}, _position, _deleted)
         SELECT ${key}, {position:UInt128}, 1 FROM ${tableName(this.#table)} FINAL WHERE _position < {position:UInt128}`,
       query_params: { position: BigInt(`0x${at}`).toString() },
@@ -50,7 +53,7 @@ export class ClickHouseRows implements VersionedRows {
     return this.#fence.write(target, position);
   }
 
-  close(): Promise<void> {
-    return this.#client.close();
+  async close(): Promise<void> {
+    await Promise.all([this.#client.close(), this.#thorough.close()]);
   }
 }

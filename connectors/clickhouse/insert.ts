@@ -9,11 +9,19 @@ import type { Piece } from './pieces.ts';
 import type { SinkTable } from './table.ts';
 import { quoted, tableName } from './table.ts';
 
-export function connect(url: string): ClickHouseClient {
+/**
+ * How long an answer may take: of what is asked all the time, so that a lane says what holds it up. After an INSERT that was not
+ * answered the fence is asked for, and both together must be less than a step's time to end (a minute).
+ */
+export const promptMs = 25_000;
+/** Of what reads a whole table. */
+export const thoroughMs = 600_000;
+
+export function connect(url: string, requestMs: number): ClickHouseClient {
   return createClient({
     url,
     application: 'sluice',
-    request_timeout: 60_000,
+    request_timeout: requestMs,
     max_open_connections: 4,
     // Errors are thrown, and logged where they are handled.
     log: { level: ClickHouseLogLevel.OFF },

@@ -4,7 +4,7 @@ import type { ColumnType } from '../../core/columns/vector.ts';
 import { rowSchema } from '../../core/define/row-schema.ts';
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
 import type { Check } from '../../core/verification.ts';
-import { connect } from '../clickhouse/insert.ts';
+import { connect, thoroughMs } from '../clickhouse/insert.ts';
 import { quoted, tableName } from '../clickhouse/table.ts';
 import { quote } from '../postgres/source-catalog.ts';
 import { compare } from './compare.ts';
@@ -25,7 +25,7 @@ export async function checkClickHouse(database: Client, pipeline: Pipeline, sink
   await makeTable(database, rows, [positionColumn, ...columns]);
   const values = columns.map(({ name }) => selected(quoted(name), schema[name]!.type));
   const table = { name: definition.table, columns: schema, orderBy: definition.orderBy, partitionBy: definition.partitionBy };
-  const client = connect(url);
+  const client = connect(url, thoroughMs);
   try {
     const { stream } = await client.exec({
       query: `SELECT leftPad(lower(hex(_position)), 32, '0'), ${values.join(', ')} FROM ${tableName(table)} FINAL FORMAT TabSeparated`,

@@ -96,10 +96,10 @@ function commandOf({ entry, args = [], imports = [] }: ProductProcess, config: C
 const memorySettings = { MALLOC_MMAP_THRESHOLD_: String(4 << 20), MALLOC_TRIM_THRESHOLD_: String(32 << 20), MALLOC_ARENA_MAX: '2' };
 
 /**
- * A heap that may grow to 2.5 times what lives in it. Left to itself, V8 gives it less room above that than its young
+ * A heap that may grow to 1.6 times what lives in it. Left to itself, V8 gives it less room above that than its young
  * generation has, and then marks it all again every quarter of a second, which took a third of the worker's time.
  */
-const heapSettings = ['--heap-growing-percent=150', '--max-semi-space-size=8'];
+const heapSettings = ['--heap-growing-percent=60', '--max-semi-space-size=8'];
 
 /**
  * The user's environment, as a pipeline may refer to variables of any name; but not what would silently change the
