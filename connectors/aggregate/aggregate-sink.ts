@@ -3,9 +3,10 @@ import { hasPassed } from '../../core/dead-letters/has-passed.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
-import { Folder, type Folded } from '../../core/views/fold.ts';
+import { Folder, type Folded, type PaneRange } from '../../core/views/fold.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
-import type { PaneSet } from '../../core/views/panes.ts';
+import { someDeltas, type PaneDeltas, type PaneSet } from '../../core/views/panes.ts';
+import { rebuildingOf } from '../../core/views/rebuilding.ts';
 import { Walk } from '../../core/views/walk.ts';
 import type { Step } from '../../core/views/walk.ts';
 import { boundsAt, noClock } from '../../core/views/watermark.ts';
@@ -14,6 +15,7 @@ import type { Applied, Sink } from '../sink.ts';
 import { FenceMoved } from '../sink.ts';
 import { poisonIfTooLarge } from '../sum-poison.ts';
 import { FirstLoad } from './first-load.ts';
+import { Rebuild, type Rebuilt, type Replaced } from './rebuild.ts';
 import { aggregateLane, Progress } from './progress.ts';
 import type { AggregateTables, AggregateTransaction } from './tables.ts';
 import { trim } from './trim.ts';
@@ -30,6 +32,7 @@ export class AggregateSink implements Sink {
   readonly #sets: readonly PaneSet[];
   readonly #closer: WindowCloser;
   readonly #load: FirstLoad;
+  readonly #rebuild: Rebuild;
 
   constructor(tables: AggregateTables, pipeline: Pipeline) {
     this.#tables = tables;
@@ -37,6 +40,7 @@ export class AggregateSink implements Sink {
     this.#sets = paneSetsOf(pipeline);
     this.#closer = new WindowCloser(pipeline, this.#sets);
     this.#load = new FirstLoad(pipeline, this.#sets, this.#closer);
+    this.#rebuild = new Rebuild(pipeline, this.#sets, this.#closer);
   }
 
   readFence(): Promise<Position | undefined> {
@@ -59,8 +63,8 @@ export class AggregateSink implements Sink {
     for (const set of this.#sets) {
       const folder = new Folder(this.#pipeline.source.events, set, this.#pipeline.settings.maxFutureMs);
       const { closedBeforeMs } = boundsAt(progress.clocks, set.paneMs, this.#pipeline.settings);
-      folder.add(event, { fromTransaction: 0, toTransaction: 1, closedBeforeMs });
-      await this.#fold(tables, progress, set, poisonIfTooLarge(() => folder.take()));
+      folder.add(event, { fromTransaction: 0, toTransaction: 1, closedBeforeMs, rebuilding: rebuildingOf(progress.rebuilding, set) });
+      await this.#fold(tables, progress, set, await this.#notYetIn(tables, set, to, poisonIfTooLarge(() => folder.take())));
     }
     await progress.finish(tables, undefined);
   }
@@ -71,6 +75,21 @@ export class AggregateSink implements Sink {
 
   finishLoad(position: Position): Promise<void> {
     return this.#tables.transaction((tables) => this.#load.finish(tables, position));
+  }
+
+  /** From when this returns, panes of a range can be computed anew (E18): a snapshot that is taken then will do. */
+  markRebuild(backfill: string, views: readonly string[], range: PaneRange): Promise<PaneRange> {
+    return this.#tables.transaction((tables) => this.#rebuild.mark(tables, backfill, views, range));
+  }
+
+  /** What was computed out of a snapshot takes the place of the panes of a range. */
+  replacePanes(backfill: string, chunk: Rebuilt): Promise<Replaced> {
+    return this.#tables.transaction((tables) => this.#rebuild.replace(tables, backfill, chunk));
+  }
+
+  /** What was not replaced stays as it is. */
+  endRebuild(backfill: string): Promise<void> {
+    return this.#tables.transaction((tables) => this.#rebuild.end(tables, backfill));
   }
 
   /** The tables belong to the caller. */
@@ -85,7 +104,7 @@ export class AggregateSink implements Sink {
     await tables.keepDimensions(segments, from, to);
 
     const walk = new Walk(this.#pipeline, this.#sets);
-    const steps = walk.steps(segments, from, to, progress.clocks);
+    const steps = walk.steps(segments, from, to, progress.clocks, progress.rebuilding);
     for (let next = poisonIfTooLarge(() => steps.next()); ; next = poisonIfTooLarge(() => steps.next())) {
       if (next.done) {
         progress.clocks = next.value;
@@ -111,6 +130,7 @@ export class AggregateSink implements Sink {
         return;
       case 'truncate':
         for (const set of this.#sets) await tables.clearPanes(set);
+        progress.rebuilding = progress.rebuilding.map((each) => ({ ...each, voidBelow: step.position }));
         return this.#closer.truncate(tables, progress);
       case 'crossing':
         progress.clocks = step.after;
@@ -119,9 +139,17 @@ export class AggregateSink implements Sink {
     }
   }
 
-  async #fold(tables: AggregateTransaction, progress: Progress, set: PaneSet, { deltas, aside }: Folded): Promise<void> {
+  /** Without what is in panes already because they were computed anew since (E18). */
+  async #notYetIn(tables: AggregateTransaction, set: PaneSet, at: Position, { deltas, aside, kept }: Folded): Promise<Folded> {
+    const bases = await tables.basesOf(set, [deltas, ...aside.map((each) => each.deltas)].flatMap(({ panes }) => [...panes]));
+    const left = <T extends { readonly deltas: PaneDeltas }>(each: T): T => ({ ...each, deltas: someDeltas(each.deltas, (pane) => !(bases.get(pane)! > at)) });
+    return { deltas: left({ deltas }).deltas, aside: aside.map(left), kept: kept.map(left) };
+  }
+
+  async #fold(tables: AggregateTransaction, progress: Progress, set: PaneSet, { deltas, aside, kept }: Folded): Promise<void> {
     await tables.addToPanes(set, deltas);
     await tables.setAside(set, aside);
+    await tables.keepChanges(set, kept);
     for (const { reason, rows } of aside) if (reason === 'late') progress.late += rows;
     const { closesUpToMs } = boundsAt(progress.clocks, set.paneMs, this.#pipeline.settings);
     const dirty = progress.dirtyPanes(set);

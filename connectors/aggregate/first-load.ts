@@ -70,6 +70,7 @@ export class FirstLoad {
     progress.clocks = { clock: noClock, loaded: noClock };
     progress.horizonMs = 0;
     progress.dirty.clear();
+    progress.rebuilding = [];
     return progress;
   }
 

@@ -1,5 +1,6 @@
 import type { Position } from '../../core/position.ts';
 import type { PaneSet } from '../../core/views/panes.ts';
+import type { Rebuilding } from '../../core/views/rebuilding.ts';
 import type { Clocks } from '../../core/views/watermark.ts';
 import { noClock } from '../../core/views/watermark.ts';
 import type { Published } from '../../core/views/windows.ts';
@@ -19,17 +20,19 @@ export class Progress {
   readonly dirty: Map<string, Set<number>>;
   /** The epoch of the load that made what is here; undefined: none yet. */
   readonly loadEpoch: number | undefined;
+  rebuilding: readonly Rebuilding[];
   windowsClosed = 0;
   late = 0;
   #outboxSeq: number;
   #messages: Said[] = [];
   #windows = new Map<string, PublishedWindow>();
 
-  constructor({ clockUs = noClock, loadedClockUs = noClock, horizonMs, dirty, loadEpoch, outboxSeq }: AggregateState) {
+  constructor({ clockUs = noClock, loadedClockUs = noClock, horizonMs, dirty, loadEpoch, outboxSeq, rebuilding }: AggregateState) {
     this.clocks = { clock: clockUs, loaded: loadedClockUs };
     this.horizonMs = horizonMs;
     this.dirty = new Map(Object.entries(dirty).map(([set, panes]) => [set, new Set(panes)]));
     this.loadEpoch = loadEpoch;
+    this.rebuilding = rebuilding;
     this.#outboxSeq = outboxSeq;
   }
 
@@ -73,8 +76,8 @@ export class Progress {
   /** The end of the transaction; with the fence, if that moves. */
   async finish(tables: AggregateTransaction, fence: Position | undefined, loadEpoch = this.loadEpoch): Promise<void> {
     await this.flush(tables);
-    const { clocks, horizonMs } = this;
-    await tables.write({ clockUs: finite(clocks.clock), loadedClockUs: finite(clocks.loaded), loadEpoch, horizonMs, outboxSeq: this.#outboxSeq, dirty: this.#dirtyPanes() }, fence);
+    const { clocks, horizonMs, rebuilding } = this;
+    await tables.write({ clockUs: finite(clocks.clock), loadedClockUs: finite(clocks.loaded), loadEpoch, horizonMs, outboxSeq: this.#outboxSeq, dirty: this.#dirtyPanes(), rebuilding }, fence);
   }
 
   #dirtyPanes(): AggregateState['dirty'] {

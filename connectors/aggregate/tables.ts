@@ -1,7 +1,8 @@
 import type { Position } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
-import type { Aside } from '../../core/views/fold.ts';
+import type { Aside, OfTransaction, PaneRange } from '../../core/views/fold.ts';
 import type { PaneDeltas, PaneSet } from '../../core/views/panes.ts';
+import type { Rebuilding } from '../../core/views/rebuilding.ts';
 import type { Published } from '../../core/views/windows.ts';
 import type { ResultBody, ResultRow } from '../relay.ts';
 
@@ -36,8 +37,19 @@ export interface AggregateTransaction {
   addToPanes(set: PaneSet, deltas: PaneDeltas): Promise<void>;
   /** A transaction of the source may come in several pieces: its rows add up. */
   setAside(set: PaneSet, aside: readonly Aside[]): Promise<void>;
-  /** Nothing of what came so far counts any more, late output included (E8). */
+  /** Nothing of what came so far counts any more, late output and kept changes included (E8). */
   clearPanes(set: PaneSet): Promise<void>;
+  /** What changes in panes that are being computed anew: they get it when they are there (E18). */
+  keepChanges(set: PaneSet, kept: readonly OfTransaction[]): Promise<void>;
+  /**
+   * The panes of a range are now these, of a snapshot at `base`, with the changes that were kept from there on; what was
+   * set aside before counts no more, and from now on nothing does that is below `base` (E18).
+   */
+  replacePanes(set: PaneSet, range: PaneRange, panes: PaneDeltas, base: Position): Promise<void>;
+  /** No pane of the set is being computed anew any more. */
+  forgetChanges(set: PaneSet): Promise<void>;
+  /** Of panes that were computed anew, the position of the newest time. */
+  basesOf(set: PaneSet, panes: Iterable<number>): Promise<ReadonlyMap<number, Position>>;
   /** Starts of the panes in [from, before) that have rows. */
   panesBetween(set: PaneSet, from: number, before: number): Promise<readonly number[]>;
 
@@ -72,6 +84,7 @@ export type AggregateState = {
   readonly outboxSeq: number;
   /** By pane set: closed panes that changed since windows were last looked at. */
   readonly dirty: Readonly<Record<string, readonly number[]>>;
+  readonly rebuilding: readonly Rebuilding[];
 };
 
 export type Said = { readonly view: string; readonly message: ResultBody };

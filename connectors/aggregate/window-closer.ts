@@ -1,10 +1,11 @@
 import { killPoint } from '../../core/kill-point.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
+import type { PaneRange } from '../../core/views/fold.ts';
 import type { PaneSet, PaneView } from '../../core/views/panes.ts';
 import type { Clocks } from '../../core/views/watermark.ts';
 import { boundsAt } from '../../core/views/watermark.ts';
-import { endsBetween, endsOver, isPublished, revise } from '../../core/views/windows.ts';
+import { endsBetween, endsOver, isPublished, revise, reviseRebuilt } from '../../core/views/windows.ts';
 import type { Progress } from './progress.ts';
 import type { AggregateTransaction } from './tables.ts';
 
@@ -22,13 +23,27 @@ export class WindowCloser {
   async cross(tables: AggregateTransaction, progress: Progress, at: Position, before: Clocks, after: Clocks): Promise<void> {
     const ends: ReadonlySet<number>[] = [];
     for (const each of this.#views) ends.push(await this.#ends(tables, progress, each, before, after));
+    await this.#publishAll(tables, progress, { at, clocks: after, revise }, ends);
+    progress.dirty.clear();
+  }
+
+  /** Those over a range of panes that were computed anew. What reaches beyond it is said when all of it is done. */
+  async rebuilt(tables: AggregateTransaction, progress: Progress, at: Position, sets: readonly PaneSet[], { fromMs, toMs }: PaneRange, isLast: boolean): Promise<void> {
+    const ends = this.#views.map(({ set, view: { window } }) => {
+      if (!sets.includes(set)) return new Set<number>();
+      const { closesUpToMs } = boundsAt(progress.clocks, set.paneMs, this.#pipeline.settings);
+      const panes = Array.from({ length: (toMs - fromMs) / set.paneMs }, (_, index) => fromMs + index * set.paneMs);
+      return new Set(endsOver(panes, window, isLast ? closesUpToMs : Math.min(closesUpToMs, toMs)).filter((end) => end - window.sizeMs >= progress.horizonMs));
+    });
+    await this.#publishAll(tables, progress, { at, clocks: progress.clocks, revise: reviseRebuilt }, ends);
+  }
+
+  async #publishAll(tables: AggregateTransaction, progress: Progress, how: Publishing, ends: readonly ReadonlySet<number>[]): Promise<void> {
     const all = [...new Set(ends.flatMap((each) => [...each]))].sort((a, b) => a - b);
     for (let start = 0; start < all.length; start += windowsAtOnce) {
-      const some = all.slice(start, start + windowsAtOnce);
-      await this.#publish(tables, progress, at, after, some, ends);
+      await this.#publish(tables, progress, how, all.slice(start, start + windowsAtOnce), ends);
       if (all.length > windowsAtOnce) await progress.flush(tables);
     }
-    progress.dirty.clear();
   }
 
   /** Every published window is empty now; what was final stays so (E8). */
@@ -43,15 +58,15 @@ export class WindowCloser {
     for (const { view } of this.#views) progress.say(view.name, { truncated: true });
   }
 
-  async #publish(tables: AggregateTransaction, progress: Progress, at: Position, after: Clocks, some: readonly number[], ends: readonly ReadonlySet<number>[]): Promise<void> {
+  async #publish(tables: AggregateTransaction, progress: Progress, { at, clocks, revise: how }: Publishing, some: readonly number[], ends: readonly ReadonlySet<number>[]): Promise<void> {
     const said: { endMs: number; say: () => void }[] = [];
     for (const [index, { view }] of this.#views.entries()) {
       const wanted = some.filter((end) => ends[index]!.has(end));
       if (wanted.length === 0) continue;
-      const bounds = boundsAt(after, view.window.everyMs, this.#pipeline.settings);
+      const bounds = boundsAt(clocks, view.window.everyMs, this.#pipeline.settings);
       for (const { endMs, digest, published, rows } of await tables.readWindows(view.name, wanted, at)) {
         const before = progress.windowOf(view.name, endMs) ?? published;
-        const now = revise(endMs, before, digest, bounds);
+        const now = how(endMs, before, digest, bounds);
         if (!now) continue;
         if (!before) progress.windowsClosed++;
         progress.setWindow(view.name, endMs, now);
@@ -82,6 +97,8 @@ export class WindowCloser {
   }
 }
 
+/** Labels as of `at`. */
+type Publishing = { readonly at: Position; readonly clocks: Clocks; readonly revise: typeof revise };
 type PublishedView = { readonly view: PaneView; readonly set: PaneSet };
 
 const windowsAtOnce = 100;

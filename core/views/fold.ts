@@ -21,12 +21,21 @@ export type FoldRange = {
   readonly upTo?: Position | undefined;
   /** Panes that begin before this are closed for good: their events go aside as late. */
   readonly closedBeforeMs?: number;
+  /** Panes that are being computed anew: what changes in them is also kept by transaction (E18). */
+  readonly rebuilding?: PaneRange | undefined;
 };
 
-export type Folded = { readonly deltas: PaneDeltas; readonly aside: readonly Aside[] };
+/** Panes that begin at `fromMs` or later, and before `toMs`. */
+export type PaneRange = { readonly fromMs: number; readonly toMs: number };
 
-/** What one transaction changes in panes that views no longer take (late), or not yet (beyond maxFuture, E13). */
-export type Aside = { readonly reason: AsideReason; /** Of the transaction: its ordinal is 0. */ readonly position: Position; readonly rows: number; readonly deltas: PaneDeltas };
+/** `kept` is in `deltas` too, `aside` is not. */
+export type Folded = { readonly deltas: PaneDeltas; readonly aside: readonly Aside[]; readonly kept: readonly OfTransaction[] };
+
+/** What one transaction changes. */
+export type OfTransaction = { /** Of the transaction: its ordinal is 0. */ readonly position: Position; readonly rows: number; readonly deltas: PaneDeltas };
+
+/** In panes that views no longer take (late), or not yet (beyond maxFuture, E13). */
+export type Aside = OfTransaction & { readonly reason: AsideReason };
 export type AsideReason = 'late' | 'future';
 
 /**
@@ -40,7 +49,7 @@ export class Folder {
   readonly #maxFutureUs: number;
   readonly #keys = new KeySlots();
   #table: PaneTable;
-  #aside = new Map<string, { reason: AsideReason; position: Position; rows: number; table: PaneTable }>();
+  #byTransaction = new Map<string, { reason: AsideReason | 'kept'; position: Position; rows: number; table: PaneTable }>();
   #prepared = new Map<Batch, Prepared>();
   #segment: Segment | undefined;
   /** Used again from segment to segment. */
@@ -68,14 +77,14 @@ export class Folder {
   /** What was added since the last take. */
   take(): Folded {
     const { paneMs } = this.#set;
+    const byTransaction = Array.from(this.#byTransaction.values(), ({ table, ...each }) => ({ ...each, deltas: table.deltas(paneMs, this.#keys.texts) })).filter(({ deltas }) => deltas.count > 0);
     const folded: Folded = {
       deltas: this.#table.deltas(paneMs, this.#keys.texts),
-      aside: [...this.#aside.values()]
-        .map(({ table, ...aside }) => ({ ...aside, deltas: table.deltas(paneMs, this.#keys.texts) }))
-        .filter(({ deltas }) => deltas.count > 0),
+      aside: byTransaction.filter((each): each is Aside => each.reason !== 'kept'),
+      kept: byTransaction.filter(({ reason }) => reason === 'kept'),
     };
     if (!this.#table.isEmpty) this.#table = new PaneTable(this.#set.accumulators.length);
-    this.#aside.clear();
+    this.#byTransaction.clear();
     if (this.#keys.texts.length > mostKeys) {
       this.#keys.clear();
       this.#prepared.clear();
@@ -86,7 +95,7 @@ export class Folder {
   /** Lets go of what was added since, which was too much. */
   clear(): void {
     this.#table = new PaneTable(this.#set.accumulators.length);
-    this.#aside.clear();
+    this.#byTransaction.clear();
   }
 
   #addBatch(segment: Segment, batch: Batch, sign: 1 | -1, range: FoldRange): void {
@@ -100,14 +109,15 @@ export class Folder {
 
     const prepared = this.#prepare(batch);
     const entries = new Int32Array(to - from).fill(-1);
-    const closedBefore = (range.closedBeforeMs ?? Number.NEGATIVE_INFINITY) / this.#set.paneMs;
+    const { closedBeforeMs = Number.NEGATIVE_INFINITY, rebuilding = none } = range;
+    const inPanes = (ms: number) => ms / this.#set.paneMs;
     for (let transaction = range.fromTransaction; transaction < range.toTransaction; transaction++) {
       const start = Math.max(from, rowsBefore(transaction));
       const end = Math.min(to, rowsBefore(transaction + 1));
       if (start < end) {
-        const horizon = { closedBefore, futureUs: transactions.commitTimes[transaction]! + this.#maxFutureUs };
-        this.#locate(prepared, entries, from, start, end, horizon, (reason, pane, row) => {
-          this.#setAside(segment, transaction, reason, prepared, pane, row, sign);
+        const bounds = { closedBefore: inPanes(closedBeforeMs), futureUs: transactions.commitTimes[transaction]! + this.#maxFutureUs, keptFrom: inPanes(rebuilding.fromMs), keptTo: inPanes(rebuilding.toMs) };
+        this.#locate(prepared, entries, from, start, end, bounds, (reason, pane, row) => {
+          this.#tell(segment, transaction, reason, prepared, pane, row, sign);
         });
       }
     }
@@ -115,10 +125,10 @@ export class Folder {
   }
 
   /** Finds each row's entry in the table. */
-  #locate(prepared: Prepared, entries: Int32Array, base: number, start: number, end: number, horizon: { closedBefore: number; futureUs: number }, setAside: (reason: AsideReason, pane: number, row: number) => void): void {
+  #locate(prepared: Prepared, entries: Int32Array, base: number, start: number, end: number, bounds: PaneBounds, tell: (reason: AsideReason | 'kept', pane: number, row: number) => void): void {
     const { slots, time, passes } = prepared;
     const { words, states } = time;
-    const { closedBefore, futureUs } = horizon;
+    const { closedBefore, futureUs, keptFrom, keptTo } = bounds;
     const paneUs = this.#paneUs;
     const table = this.#table;
     for (let row = start; row < end; row++) {
@@ -128,18 +138,14 @@ export class Folder {
       if (passes !== undefined && passes[row] === 0) continue;
       const high = words[row * 2 + 1]!;
       const us = high * 4294967296 + (words[row * 2]! >>> 0);
-      if (high >= unsafeHigh || high < -unsafeHigh) {
-        if (high === 0x7fffffff || high === -0x80000000) continue;
-        const pane = exactPane(words, row, paneUs);
-        if (us > futureUs) setAside('future', pane, row);
-        else if (pane < closedBefore) setAside('late', pane, row);
-        else entries[row - base] = table.entry(pane, slot);
-        continue;
+      if (high === 0x7fffffff || high === -0x80000000) continue;
+      const pane = high >= unsafeHigh || high < -unsafeHigh ? exactPane(words, row, paneUs) : Math.floor(us / paneUs);
+      if (us > futureUs) tell('future', pane, row);
+      else if (pane < closedBefore) tell('late', pane, row);
+      else {
+        entries[row - base] = table.entry(pane, slot);
+        if (pane >= keptFrom && pane < keptTo) tell('kept', pane, row);
       }
-      const pane = Math.floor(us / paneUs);
-      if (us > futureUs) setAside('future', pane, row);
-      else if (pane < closedBefore) setAside('late', pane, row);
-      else entries[row - base] = table.entry(pane, slot);
     }
   }
 
@@ -151,19 +157,19 @@ export class Folder {
     });
   }
 
-  #setAside(segment: Segment, transaction: number, reason: AsideReason, prepared: Prepared, pane: number, row: number, sign: 1 | -1): void {
+  #tell(segment: Segment, transaction: number, reason: AsideReason | 'kept', prepared: Prepared, pane: number, row: number, sign: 1 | -1): void {
     const { lsns } = segment.transactions;
     const identity = `${reason} ${lsns[transaction * 2 + 1]!} ${lsns[transaction * 2]!}`;
-    let aside = this.#aside.get(identity);
-    if (!aside) {
+    let told = this.#byTransaction.get(identity);
+    if (!told) {
       const lsn = (BigInt(lsns[transaction * 2 + 1]!) << 32n) | BigInt(lsns[transaction * 2]!);
       const { epoch } = parsePosition(segment.header.to);
-      aside = { reason, position: position(epoch, lsn, 0), rows: 0, table: new PaneTable(this.#set.accumulators.length, 16) };
-      this.#aside.set(identity, aside);
+      told = { reason, position: position(epoch, lsn, 0), rows: 0, table: new PaneTable(this.#set.accumulators.length, 16) };
+      this.#byTransaction.set(identity, told);
     }
-    aside.rows++;
-    const entry = aside.table.entry(pane, prepared.slots[row]!);
-    aside.table.sums.forEach((sums, accumulator) => (sums[entry]! += sign * (prepared.values[accumulator]?.[row] ?? 1)));
+    told.rows++;
+    const entry = told.table.entry(pane, prepared.slots[row]!);
+    told.table.sums.forEach((sums, accumulator) => (sums[entry]! += sign * (prepared.values[accumulator]?.[row] ?? 1)));
   }
 
   #prepare(batch: Batch): Prepared {
@@ -204,6 +210,11 @@ type Prepared = {
   readonly passes: Uint8Array | undefined;
   readonly values: readonly (Float64Array | undefined)[];
 };
+
+/** In pane lengths since 1970; `futureUs` in microseconds. */
+type PaneBounds = { readonly closedBefore: number; readonly futureUs: number; readonly keptFrom: number; readonly keptTo: number };
+
+const none: PaneRange = { fromMs: Number.POSITIVE_INFINITY, toMs: Number.NEGATIVE_INFINITY };
 
 const mostKeys = 200_000;
 

@@ -43,3 +43,9 @@ export type PaneDeltas = {
   /** One array an accumulator of the set; exact integers below 2^53. */
   readonly values: readonly Float64Array[];
 };
+
+/** Those entries whose panes are wanted. */
+export function someDeltas({ count, panes, keys, values }: PaneDeltas, wanted: (pane: number) => boolean): PaneDeltas {
+  const places = Array.from({ length: count }, (_, place) => place).filter((place) => wanted(panes[place]!));
+  return { count: places.length, panes: Float64Array.from(places, (place) => panes[place]!), keys: places.map((place) => keys[place]!), values: values.map((each) => Float64Array.from(places, (place) => each[place]!)) };
+}

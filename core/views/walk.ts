@@ -4,8 +4,9 @@ import type { Position } from '../position.ts';
 import { parsePosition, position, positionWords } from '../position.ts';
 import type { Segment, Truncate } from '../segment.ts';
 import { Folder } from './fold.ts';
-import type { Folded } from './fold.ts';
+import type { Folded, PaneRange } from './fold.ts';
 import type { PaneSet } from './panes.ts';
+import { rebuildingOf, type Rebuilding } from './rebuilding.ts';
 import type { Clocks } from './watermark.ts';
 import { boundsAt, nextChange } from './watermark.ts';
 
@@ -26,6 +27,8 @@ export class Walk {
   readonly #pipeline: Pipeline;
   readonly #sets: readonly PaneSet[];
   readonly #folders: readonly Folder[];
+  /** By set. */
+  #rebuilding: readonly (PaneRange | undefined)[] = [];
 
   constructor(pipeline: Pipeline, sets: readonly PaneSet[]) {
     this.#pipeline = pipeline;
@@ -33,8 +36,9 @@ export class Walk {
     this.#folders = sets.map((set) => new Folder(pipeline.source.events, set, pipeline.settings.maxFutureMs));
   }
 
-  /** The steps of the events in (from, to]; returns the clocks behind them. */
-  *steps(segments: readonly Segment[], from: Position, to: Position, clocks: Clocks): Generator<Step, Clocks> {
+  /** The steps of the events in (from, to]; returns the clocks behind them. What they change in panes of `rebuilding` is also kept. */
+  *steps(segments: readonly Segment[], from: Position, to: Position, clocks: Clocks, rebuilding: readonly Rebuilding[] = []): Generator<Step, Clocks> {
+    this.#rebuilding = this.#sets.map((set) => rebuildingOf(rebuilding, set));
     let now = clocks;
     let next = this.#nextChange(now);
     for (const segment of segments) {
@@ -75,7 +79,7 @@ export class Walk {
   #add(segment: Segment, from: Place, to: { toTransaction: number; upTo: Position }, clocks: Clocks): void {
     this.#sets.forEach(({ paneMs }, index) => {
       const { closedBeforeMs } = boundsAt(clocks, paneMs, this.#pipeline.settings);
-      this.#folders[index]!.add(segment, { fromTransaction: from.transaction, after: from.after, ...to, closedBeforeMs });
+      this.#folders[index]!.add(segment, { fromTransaction: from.transaction, after: from.after, ...to, closedBeforeMs, rebuilding: this.#rebuilding[index] });
     });
   }
 

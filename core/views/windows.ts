@@ -26,9 +26,13 @@ export type Published = { readonly revision: number; readonly final: boolean; re
 
 /** What to say of a window now, at a crossing; undefined: nothing. */
 export function revise(endMs: number, before: Published | undefined, digest: string, bounds: Bounds): Published | undefined {
+  return before?.final ? undefined : reviseRebuilt(endMs, before, digest, bounds);
+}
+
+/** The same when its panes were computed anew: that concerns final windows too. */
+export function reviseRebuilt(endMs: number, before: Published | undefined, digest: string, bounds: Bounds): Published | undefined {
   const final = endMs <= bounds.closedBeforeMs;
   if (!before) return digest === '' ? undefined : { revision: 0, final, digest };
-  if (before.final) return undefined;
-  if (before.digest === digest && !final) return undefined;
+  if (before.digest === digest && before.final === final) return undefined;
   return { revision: before.digest === digest ? before.revision : before.revision + 1, final, digest };
 }

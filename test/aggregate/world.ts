@@ -9,7 +9,7 @@ import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../../connectors/postgres/aggregate/aggregate-tables.ts';
 import { migrate } from '../../connectors/postgres/state/migrate.ts';
 import type { State } from '../../connectors/postgres/state/state.ts';
-import { openState } from '../../connectors/postgres/state/state.ts';
+import { inTransaction, openState } from '../../connectors/postgres/state/state.ts';
 import { throwAwayDatabase } from '../embedded/services.ts';
 
 /** Two published views over one pane set: 10 s windows, and 30 s windows each 10 s. Delay 2 s, lateness 20 s. */
@@ -62,20 +62,22 @@ export function segmentsOf(transactions: readonly PlainTransaction[], cutInside:
 export class World implements AsyncDisposable {
   readonly state: State;
   readonly sink: AggregateSink;
+  readonly #tables: PostgresAggregateTables;
   readonly #drop: () => PromiseLike<void>;
 
   static async open(options: { loaded: boolean } = { loaded: true }): Promise<World> {
     const database = await throwAwayDatabase();
     const state = openState(database.url);
     await migrate(state);
-    const world = new World(state, new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline), () => database[Symbol.asyncDispose]());
+    const world = new World(state, await PostgresAggregateTables.open(state, pipeline), () => database[Symbol.asyncDispose]());
     if (options.loaded) await world.sink.finishLoad(startOfStream);
     return world;
   }
 
-  private constructor(state: State, sink: AggregateSink, drop: () => PromiseLike<void>) {
+  private constructor(state: State, tables: PostgresAggregateTables, drop: () => PromiseLike<void>) {
     this.state = state;
-    this.sink = sink;
+    this.sink = new AggregateSink(tables, pipeline);
+    this.#tables = tables;
     this.#drop = drop;
   }
 
@@ -97,6 +99,11 @@ export class World implements AsyncDisposable {
 
   async applyAll(segments: readonly Segment[]): Promise<void> {
     await this.sink.apply(segments, segments[0]!.header.from, segments.at(-1)!.header.to);
+  }
+
+  /** As a dead letter is. */
+  async replay(event: Segment): Promise<void> {
+    await inTransaction(this.state, (client) => this.#tables.within(client, (letters) => this.sink.replay(letters, event)));
   }
 
   async rows(sql: string): Promise<readonly Record<string, unknown>[]> {
@@ -147,7 +154,7 @@ export class World implements AsyncDisposable {
   }
 }
 
-const tables = ['fence', 'aggregate', 'published_window', 'load_chunk', 'late', 'dimension_version', 'outbox', 'relay_fence', 'panes_agg_tumble'];
+const tables = ['fence', 'aggregate', 'published_window', 'load_chunk', 'late', 'dimension_version', 'outbox', 'relay_fence', 'panes_agg_tumble', 'kept_change', 'pane_base'];
 
 export type Pane = { readonly pane_ms: number; readonly key: string; readonly count: number; readonly points: number };
 export type WindowMessage = {

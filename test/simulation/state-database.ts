@@ -8,23 +8,26 @@ import { FenceMoved } from '../../connectors/sink.ts';
 import { TransientError } from '../../connectors/transient-error.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
+import type { AsideReason, PaneRange } from '../../core/views/fold.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import type { SimulatedProcess } from './scheduler.ts';
 import { keyOf, newestAt, paneOf, StateTransaction } from './state-transaction.ts';
 import type { Trouble } from './trouble.ts';
 
 export type Version = { readonly position: Position; readonly row: DimensionRow | null };
-type LateRow = { readonly set: string; readonly pane: number; readonly key: string; readonly position: Position; readonly reason: string; readonly deltas: number[] };
+type LateRow = { readonly set: string; readonly pane: number; readonly key: string; readonly position: Position; readonly reason: AsideReason; readonly deltas: number[] };
 
 /** What a pipeline keeps in the state database. Every call is one atomic step there. */
 export class StateDatabase {
   readonly pipeline: Pipeline;
   readonly #trouble: Trouble;
   readonly fences = new Map<string, Position>();
-  aggregate: AggregateState = { clockUs: undefined, loadedClockUs: undefined, loadEpoch: undefined, horizonMs: 0, outboxSeq: 0, dirty: {} };
+  aggregate: AggregateState = { clockUs: undefined, loadedClockUs: undefined, loadEpoch: undefined, horizonMs: 0, outboxSeq: 0, dirty: {}, rebuilding: [] };
   /** By set: sums by `pane key`. */
   readonly panes = new Map<string, Map<string, number[]>>();
   readonly late = new Map<string, LateRow>();
+  readonly kept = new Map<string, Omit<LateRow, 'reason'>>();
+  readonly bases: (PaneRange & { readonly set: string; readonly base: Position })[] = [];
   readonly versions = new Map<string, Map<string, Version[]>>();
   readonly windows = new Map<string, PublishedWindow>();
   readonly outbox: OutboxMessage[] = [];
@@ -169,13 +172,15 @@ export class StateDatabase {
     const { aggregate } = this;
     const fence = this.fences.get('aggregate');
     const panes = [...this.panes].map(([name, sums]) => [name, new Map(sums)] as const);
-    const [late, windows, outbox] = [[...this.late], [...this.windows], this.outbox.length];
+    const [late, kept, windows, outbox, bases] = [[...this.late], [...this.kept], [...this.windows], this.outbox.length, this.bases.length];
     const versions = [...this.versions].map(([name, keys]) => [name, [...keys].map(([key, list]) => [key, [...list]] as const)] as const);
     return () => {
       this.aggregate = aggregate;
       if (fence !== undefined) this.fences.set('aggregate', fence);
       refill(this.panes, panes);
       refill(this.late, late);
+      refill(this.kept, kept);
+      this.bases.length = bases;
       refill(this.windows, windows);
       this.outbox.length = outbox;
       refill(this.versions, versions.map(([name, keys]) => [name, new Map(keys)] as const));

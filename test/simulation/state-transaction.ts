@@ -6,7 +6,7 @@ import type { Position } from '../../core/position.ts';
 import { positionAt } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
 import { Operation } from '../../core/segment.ts';
-import type { Aside } from '../../core/views/fold.ts';
+import type { Aside, OfTransaction, PaneRange } from '../../core/views/fold.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import type { PaneDeltas, PaneSet } from '../../core/views/panes.ts';
 import { accumulatorsOf, measuresOf } from '../../core/views/results.ts';
@@ -81,19 +81,44 @@ export class StateTransaction implements AggregateTransaction {
   }
 
   async setAside({ name }: PaneSet, aside: readonly Aside[]): Promise<void> {
-    for (const { reason, position, deltas } of aside) {
-      for (let entry = 0; entry < deltas.count; entry++) {
-        const row = { set: name, pane: deltas.panes[entry]!, key: deltas.keys[entry]!, position, reason };
-        const at = Object.values(row).join(' ');
-        const before = this.#state.late.get(at)?.deltas;
-        this.#state.late.set(at, { ...row, deltas: deltas.values.map((values, place) => (before?.[place] ?? 0) + values[entry]!) });
-      }
+    for (const each of aside) addRows(this.#state.late, name, each, { reason: each.reason });
+  }
+
+  async keepChanges({ name }: PaneSet, kept: readonly OfTransaction[]): Promise<void> {
+    for (const each of kept) addRows(this.#state.kept, name, each, {});
+  }
+
+  async replacePanes(set: PaneSet, { fromMs, toMs }: PaneRange, panes: PaneDeltas, base: Position): Promise<void> {
+    const isIn = (pane: number) => pane >= fromMs && pane < toMs;
+    const now = mapIn(this.#state.panes, set.name);
+    for (const at of now.keys()) if (isIn(paneOf(at))) now.delete(at);
+    await this.addToPanes(set, panes);
+    for (const [at, { set: of, pane, key, position, deltas }] of this.#state.kept) {
+      if (of !== set.name || !isIn(pane)) continue;
+      if (position >= base) await this.addToPanes(set, { count: 1, panes: Float64Array.of(pane), keys: [key], values: deltas.map((delta) => Float64Array.of(delta)) });
+      this.#state.kept.delete(at);
     }
+    for (const [at, { set: of, pane, position }] of this.#state.late) if (of === set.name && isIn(pane) && position < base) this.#state.late.delete(at);
+    this.#state.bases.push({ set: set.name, fromMs, toMs, base });
+  }
+
+  async forgetChanges({ name }: PaneSet): Promise<void> {
+    for (const [at, { set }] of this.#state.kept) if (set === name) this.#state.kept.delete(at);
+  }
+
+  async basesOf({ name }: PaneSet, panes: Iterable<number>): Promise<ReadonlyMap<number, Position>> {
+    const found = new Map<number, Position>();
+    for (const pane of panes) {
+      const base = this.#state.bases.filter(({ set, fromMs, toMs }) => set === name && fromMs <= pane && pane < toMs).map((each) => each.base).sort().at(-1);
+      if (base !== undefined) found.set(pane, base);
+    }
+    return found;
   }
 
   async clearPanes({ name }: PaneSet): Promise<void> {
     this.#state.panes.delete(name);
     for (const [at, { set }] of this.#state.late) if (set === name) this.#state.late.delete(at);
+    for (const [at, { set }] of this.#state.kept) if (set === name) this.#state.kept.delete(at);
   }
 
   async panesBetween({ name }: PaneSet, from: number, before: number): Promise<readonly number[]> {
@@ -156,6 +181,18 @@ export class StateTransaction implements AggregateTransaction {
   }
   async forgetChunks(): Promise<void> {}
   async forget(): Promise<void> {}
+}
+
+type KeptRow = { readonly set: string; readonly pane: number; readonly key: string; readonly position: Position; readonly deltas: number[] };
+
+/** Rows of the same transaction, pane and key add up. */
+function addRows<T extends object>(rows: Map<string, KeptRow & T>, set: string, { position, deltas }: OfTransaction, more: T): void {
+  for (let entry = 0; entry < deltas.count; entry++) {
+    const row = { set, pane: deltas.panes[entry]!, key: deltas.keys[entry]!, position, ...more };
+    const at = Object.values(row).join(' ');
+    const before = rows.get(at)?.deltas;
+    rows.set(at, { ...row, deltas: deltas.values.map((values, place) => (before?.[place] ?? 0) + values[entry]!) });
+  }
 }
 
 export function newestAt(versions: readonly Version[], at: Position): Version | undefined {

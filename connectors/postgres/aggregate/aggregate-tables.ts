@@ -5,9 +5,10 @@ import { lanesOf } from '../../../core/define/lanes.ts';
 import type { Pipeline } from '../../../core/pipeline.ts';
 import type { Position } from '../../../core/position.ts';
 import type { Segment } from '../../../core/segment.ts';
-import type { Aside } from '../../../core/views/fold.ts';
+import type { Aside, OfTransaction, PaneRange } from '../../../core/views/fold.ts';
 import { paneSetsOf } from '../../../core/views/pane-sets.ts';
 import type { PaneDeltas, PaneSet } from '../../../core/views/panes.ts';
+import type { Rebuilding } from '../../../core/views/rebuilding.ts';
 import { classified } from '../errors.ts';
 import type { State } from '../state/state.ts';
 import { inTransaction, lockFence, outboxChannel, readFence, setFence } from '../state/state.ts';
@@ -100,15 +101,16 @@ class Transaction implements AggregateTransaction {
       horizonMs: Number(row.horizon_ms),
       outboxSeq: Number(row.outbox_seq),
       dirty: row.dirty,
+      rebuilding: row.rebuilding,
     };
   }
 
-  async write({ clockUs, loadedClockUs, loadEpoch, horizonMs, outboxSeq, dirty }: AggregateState, fence: Position | undefined): Promise<void> {
+  async write({ clockUs, loadedClockUs, loadEpoch, horizonMs, outboxSeq, dirty, rebuilding }: AggregateState, fence: Position | undefined): Promise<void> {
     await this.#client.query({
       name: 'finish aggregate',
-      text: `with moved as (update sluice.fence set position = $8, moved_at = now() where pipeline = $1 and lane = $9 and $8::text is not null)
-             update sluice.aggregate set clock_us = $2, loaded_clock_us = $3, load_epoch = $4, horizon_ms = $5, outbox_seq = $6, dirty = $7 where pipeline = $1`,
-      values: [this.#name, clockUs ?? null, loadedClockUs ?? null, loadEpoch ?? null, horizonMs, outboxSeq, JSON.stringify(dirty), fence ?? null, aggregateLane],
+      text: `with moved as (update sluice.fence set position = $9, moved_at = now() where pipeline = $1 and lane = $10 and $9::text is not null)
+             update sluice.aggregate set clock_us = $2, loaded_clock_us = $3, load_epoch = $4, horizon_ms = $5, outbox_seq = $6, dirty = $7, rebuilding = $8 where pipeline = $1`,
+      values: [this.#name, clockUs ?? null, loadedClockUs ?? null, loadEpoch ?? null, horizonMs, outboxSeq, JSON.stringify(dirty), JSON.stringify(rebuilding), fence ?? null, aggregateLane],
     });
   }
 
@@ -130,6 +132,22 @@ class Transaction implements AggregateTransaction {
 
   setAside(set: PaneSet, aside: readonly Aside[]): Promise<void> {
     return this.#store(set).setAside(this.#client, aside);
+  }
+
+  keepChanges(set: PaneSet, kept: readonly OfTransaction[]): Promise<void> {
+    return this.#store(set).keepChanges(this.#client, kept);
+  }
+
+  replacePanes(set: PaneSet, range: PaneRange, panes: PaneDeltas, base: Position): Promise<void> {
+    return this.#store(set).replace(this.#client, range, panes, base);
+  }
+
+  forgetChanges(set: PaneSet): Promise<void> {
+    return this.#store(set).forgetChanges(this.#client);
+  }
+
+  basesOf(set: PaneSet, panes: Iterable<number>): Promise<ReadonlyMap<number, Position>> {
+    return this.#store(set).basesOf(this.#client, panes);
   }
 
   clearPanes(set: PaneSet): Promise<void> {
@@ -202,7 +220,7 @@ class Transaction implements AggregateTransaction {
   }
 
   async forget(): Promise<void> {
-    for (const store of this.#stores.values()) await store.clear(this.#client);
+    for (const store of this.#stores.values()) await store.forget(this.#client);
     for (const table of ['published_window', 'load_chunk', 'dimension_version']) await this.#client.query(`delete from sluice.${table} where pipeline = $1`, [this.#name]);
     await this.#client.query('delete from sluice.fence where pipeline = $1 and lane = $2', [this.#name, aggregateLane]);
   }
@@ -219,6 +237,7 @@ type AggregateRow = {
   readonly horizon_ms: string;
   readonly outbox_seq: string;
   readonly dirty: Readonly<Record<string, readonly number[]>>;
+  readonly rebuilding: readonly Rebuilding[];
 };
 
 function numberOf(value: string | null): number | undefined {

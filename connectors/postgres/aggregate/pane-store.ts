@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { Aside } from '../../../core/views/fold.ts';
+import type { Position } from '../../../core/position.ts';
+import type { Aside, OfTransaction, PaneRange } from '../../../core/views/fold.ts';
 import type { PaneDeltas, PaneSet } from '../../../core/views/panes.ts';
 import type { Queryable } from '../state/state.ts';
 
-/**
- * The panes of a set as a table, `sluice.panes_<pipeline>_<set>`, and its late output. A pane that is rebuilt beside the
- * stream will have a base position here, below which no fold counts (E18).
- */
+/** The panes of a set as a table, `sluice.panes_<pipeline>_<set>`, and what is kept of its changes: late ones, and those beside a backfill. */
 export class PaneStore {
   readonly set: PaneSet;
   readonly table: string;
@@ -32,41 +30,98 @@ export class PaneStore {
   async add(client: Queryable, deltas: PaneDeltas): Promise<void> {
     if (deltas.count === 0) return;
     const parameters = this.#columns.map((_, index) => `$${index + 3}::bigint[]`).join(', ');
-    const sums = this.#columns.map((column) => `${column} = panes.${column} + excluded.${column}`).join(', ');
     await client.query({
       name: `add to ${this.table}`,
       text: `insert into ${this.table} as panes select * from unnest($1::bigint[], $2::text[], ${parameters})
-             on conflict (pane_ms, key) do update set ${sums}`,
+             on conflict (pane_ms, key) do update set ${this.#added}`,
       values: [bigints(deltas.panes), texts(deltas.keys), ...deltas.values.map(bigints)],
     });
   }
 
   /** A transaction may come in several pieces: its rows add up. */
   async setAside(client: Queryable, aside: readonly Aside[]): Promise<void> {
-    const rows = aside.flatMap(({ reason, position, deltas }) =>
-      deltas.keys.map((key, index) => ({ pane: deltas.panes[index]!, key, position, reason, deltas: `{${deltas.values.map((values) => values[index]).join(',')}}` })),
-    );
+    const rows = aside.flatMap((each) => byKey(each).map((row) => ({ ...row, reason: each.reason })));
     if (rows.length === 0) return;
     await client.query({
       name: 'set aside',
-      text: `insert into sluice.late as kept (pipeline, pane_set, pane_ms, key, position, reason, deltas)
-             select $1, $2, pane_ms, key, position, reason, deltas::bigint[]
-             from unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[]) as added (pane_ms, key, position, reason, deltas)
-             on conflict (pipeline, pane_set, pane_ms, key, position, reason) do update set deltas =
-               (select array_agg(before + more order by place) from unnest(kept.deltas, excluded.deltas) with ordinality as both_deltas (before, more, place))`,
-      values: [this.#pipeline, this.set.name, bigints(rows.map(({ pane }) => pane)), rows.map(({ key }) => key), rows.map(({ position }) => position), rows.map(({ reason }) => reason), rows.map((row) => row.deltas)],
+      text: `insert into sluice.late as kept (pipeline, pane_set, pane_ms, key, position, deltas, reason)
+             select $1, $2, pane_ms, key, position, deltas::bigint[], reason
+             from unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[]) as added (pane_ms, key, position, deltas, reason)
+             on conflict (pipeline, pane_set, pane_ms, key, position, reason) do update set deltas = ${bothDeltas}`,
+      values: [...this.#values(rows), rows.map(({ reason }) => reason)],
     });
+  }
+
+  async keepChanges(client: Queryable, kept: readonly OfTransaction[]): Promise<void> {
+    const rows = kept.flatMap(byKey);
+    if (rows.length === 0) return;
+    await client.query({
+      name: 'keep changes',
+      text: `insert into sluice.kept_change as kept (pipeline, pane_set, pane_ms, key, position, deltas)
+             select $1, $2, pane_ms, key, position, deltas::bigint[] from unnest($3::bigint[], $4::text[], $5::text[], $6::text[]) as added (pane_ms, key, position, deltas)
+             on conflict (pipeline, pane_set, pane_ms, key, position) do update set deltas = ${bothDeltas}`,
+      values: this.#values(rows),
+    });
+  }
+
+  /** E18: the changes from `base` on come to what a snapshot has there; those before it are in the snapshot. */
+  async replace(client: Queryable, { fromMs, toMs }: PaneRange, panes: PaneDeltas, base: Position): Promise<void> {
+    const range = [this.#pipeline, this.set.name, fromMs, toMs];
+    const inRange = 'where pipeline = $1 and pane_set = $2 and pane_ms >= $3 and pane_ms < $4';
+    await client.query(`delete from ${this.table} where pane_ms >= $1 and pane_ms < $2`, [fromMs, toMs]);
+    await this.add(client, panes);
+    const sums = this.#columns.map((_, place) => `sum(deltas[${place + 1}])::bigint`).join(', ');
+    await client.query(
+      `insert into ${this.table} as panes select pane_ms, key, ${sums} from sluice.kept_change ${inRange} and position >= $5 group by pane_ms, key
+       on conflict (pane_ms, key) do update set ${this.#added}`,
+      [...range, base],
+    );
+    await client.query(`delete from sluice.kept_change ${inRange}`, range);
+    await client.query(`delete from sluice.late ${inRange} and position < $5`, [...range, base]);
+    await client.query('insert into sluice.pane_base (pipeline, pane_set, from_ms, to_ms, base) values ($1, $2, $3, $4, $5) on conflict (pipeline, pane_set, from_ms, to_ms) do update set base = excluded.base', [...range, base]);
+  }
+
+  async basesOf(client: Queryable, panes: Iterable<number>): Promise<ReadonlyMap<number, Position>> {
+    const { rows } = await client.query<{ pane_ms: string; base: Position }>(
+      `select pane_ms, max(base) as base from unnest($3::bigint[]) as wanted (pane_ms)
+         join sluice.pane_base on pipeline = $1 and pane_set = $2 and from_ms <= pane_ms and pane_ms < to_ms group by pane_ms`,
+      [this.#pipeline, this.set.name, bigints(new Set(panes))],
+    );
+    return new Map(rows.map(({ pane_ms, base }) => [Number(pane_ms), base]));
   }
 
   /** Nothing of what came so far counts any more (E8). */
   async clear(client: Queryable): Promise<void> {
     await client.query(`delete from ${this.table}`);
-    await client.query('delete from sluice.late where pipeline = $1 and pane_set = $2', [this.#pipeline, this.set.name]);
+    await this.#deleteKept(client, ['late', 'kept_change']);
+  }
+
+  async forgetChanges(client: Queryable): Promise<void> {
+    await this.#deleteKept(client, ['kept_change']);
+  }
+
+  /** A load starts over. */
+  async forget(client: Queryable): Promise<void> {
+    await this.clear(client);
+    await this.#deleteKept(client, ['pane_base']);
   }
 
   async trim(client: Queryable, horizonMs: number): Promise<void> {
     await client.query(`delete from ${this.table} where pane_ms < $1`, [horizonMs]);
-    await client.query('delete from sluice.late where pipeline = $1 and pane_set = $2 and pane_ms < $3', [this.#pipeline, this.set.name, horizonMs]);
+    for (const table of ['late', 'kept_change']) await client.query(`delete from sluice.${table} where pipeline = $1 and pane_set = $2 and pane_ms < $3`, [this.#pipeline, this.set.name, horizonMs]);
+    await client.query('delete from sluice.pane_base where pipeline = $1 and pane_set = $2 and to_ms <= $3', [this.#pipeline, this.set.name, horizonMs]);
+  }
+
+  async #deleteKept(client: Queryable, tables: readonly string[]): Promise<void> {
+    for (const table of tables) await client.query(`delete from sluice.${table} where pipeline = $1 and pane_set = $2`, [this.#pipeline, this.set.name]);
+  }
+
+  #values(rows: readonly KeptRow[]): unknown[] {
+    return [this.#pipeline, this.set.name, bigints(rows.map(({ pane }) => pane)), rows.map(({ key }) => key), rows.map(({ position }) => position), rows.map((row) => row.deltas)];
+  }
+
+  get #added(): string {
+    return this.#columns.map((column) => `${column} = panes.${column} + excluded.${column}`).join(', ');
   }
 
   /** Starts of the panes in [from, before) that have rows: a skip scan, for there may be many keys a pane. */
@@ -82,6 +137,15 @@ export class PaneStore {
     return rows.map((row) => Number(row.pane_ms));
   }
 }
+
+type KeptRow = { readonly pane: number; readonly key: string; readonly position: Position; readonly deltas: string };
+
+function byKey({ position, deltas }: OfTransaction): KeptRow[] {
+  return deltas.keys.map((key, index) => ({ pane: deltas.panes[index]!, key, position, deltas: `{${deltas.values.map((values) => values[index]).join(',')}}` }));
+}
+
+/** Of a row that is there, called kept, and one that comes to it. */
+const bothDeltas = '(select array_agg(before + more order by place) from unnest(kept.deltas, excluded.deltas) with ordinality as both_deltas (before, more, place))';
 
 export function paneTable(pipeline: string, set: Pick<PaneSet, 'name'>): string {
   return `sluice.${quoted(fitting(`panes_${pipeline}_${set.name}`))}`;

@@ -1,0 +1,121 @@
+import { BadInput } from '../../core/bad-input.ts';
+import type { Pipeline } from '../../core/pipeline.ts';
+import type { Position } from '../../core/position.ts';
+import type { PaneRange } from '../../core/views/fold.ts';
+import type { PaneDeltas, PaneSet } from '../../core/views/panes.ts';
+import { wholePanes, type Rebuilding } from '../../core/views/rebuilding.ts';
+import { boundsAt } from '../../core/views/watermark.ts';
+import { Progress } from './progress.ts';
+import type { AggregateTransaction } from './tables.ts';
+import type { WindowCloser } from './window-closer.ts';
+
+/** Panes of a range as a snapshot of the source has them; by set, and none of a set means that it has none there. */
+export type Rebuilt = {
+  readonly range: PaneRange;
+  /** The snapshot's: everything below it is in the panes, and nothing else. */
+  readonly base: Position;
+  readonly panes: ReadonlyMap<string, PaneDeltas>;
+};
+
+/**
+ * behind: the lane has not come to the snapshot yet. void: the table was truncated since, so another snapshot is needed.
+ * gone: the range is not being computed anew any more, because it is done, was ended, or a first load has begun.
+ */
+export type Replaced = 'done' | 'behind' | 'void' | 'gone';
+
+/**
+ * Computes panes anew beside the stream (E18), each step a transaction of the aggregate lane. They are marked first; from
+ * then on what changes in them is also kept by transaction. A snapshot that is taken after that mark has everything below
+ * its position S, so with what was kept from S on the panes are what the source says, once the lane has passed S.
+ */
+export class Rebuild {
+  readonly #pipeline: Pipeline;
+  readonly #sets: readonly PaneSet[];
+  readonly #closer: WindowCloser;
+
+  constructor(pipeline: Pipeline, sets: readonly PaneSet[], closer: WindowCloser) {
+    this.#pipeline = pipeline;
+    this.#sets = sets;
+    this.#closer = closer;
+  }
+
+  /** Returns the range of whole panes that is marked; what is left of it, if it was before. Throws BadInput with what can be asked for. */
+  async mark(tables: AggregateTransaction, backfill: string, views: readonly string[], asked: PaneRange): Promise<PaneRange> {
+    const progress = new Progress(await tables.lock());
+    const marked = progress.rebuilding.find((each) => each.backfill === backfill);
+    if (marked) return marked;
+    const sets = this.#sets.filter((set) => set.views.some(({ name }) => views.includes(name)));
+    const range = wholePanes(asked, sets);
+    const mark = { ...range, backfill, sets: sets.map(({ name }) => name) };
+    if ((await tables.readFence()) === undefined) throw new BadInput(`Pipeline ${this.#pipeline.name} is not loaded yet, and its first load computes every window there is. See ./sluice status.`);
+    this.#assertKept(range, progress);
+    this.#assertClosed(range, sets, progress);
+    assertFree(mark, progress);
+    progress.rebuilding = [...progress.rebuilding, mark];
+    await progress.finish(tables, undefined);
+    return range;
+  }
+
+  /** Chunks come in the order of their panes, and none is left out. */
+  async replace(tables: AggregateTransaction, backfill: string, { range, base, panes }: Rebuilt): Promise<Replaced> {
+    const progress = new Progress(await tables.lock());
+    const mark = progress.rebuilding.find((each) => each.backfill === backfill);
+    if (!mark || range.toMs <= mark.fromMs) return 'gone';
+    if (range.fromMs !== mark.fromMs) throw new RangeError(`backfill ${backfill} is at panes from ${mark.fromMs} on, and these begin at ${range.fromMs}`);
+    if (mark.voidBelow !== undefined && base <= mark.voidBelow) return 'void';
+    const fence = await tables.readFence();
+    if (fence === undefined || fence < base) return 'behind';
+
+    const sets = this.#sets.filter(({ name }) => mark.sets.includes(name));
+    for (const set of sets) await tables.replacePanes(set, range, panes.get(set.name) ?? noPanes(set), base);
+    const isLast = range.toMs >= mark.toMs;
+    progress.rebuilding = progress.rebuilding.flatMap((each) => (each !== mark ? [each] : isLast ? [] : [{ ...mark, fromMs: range.toMs }]));
+    await this.#forgetUnmarked(tables, sets, progress);
+    await this.#closer.rebuilt(tables, progress, fence, sets, range, isLast);
+    await progress.finish(tables, undefined);
+    return 'done';
+  }
+
+  async end(tables: AggregateTransaction, backfill: string): Promise<void> {
+    const progress = new Progress(await tables.lock());
+    const [mark] = progress.rebuilding.filter((each) => each.backfill === backfill);
+    if (!mark) return;
+    progress.rebuilding = progress.rebuilding.filter((each) => each !== mark);
+    await this.#forgetUnmarked(tables, this.#sets.filter(({ name }) => mark.sets.includes(name)), progress);
+    await progress.finish(tables, undefined);
+  }
+
+  async #forgetUnmarked(tables: AggregateTransaction, sets: readonly PaneSet[], { rebuilding }: Progress): Promise<void> {
+    for (const set of sets) if (!rebuilding.some((each) => each.sets.includes(set.name))) await tables.forgetChanges(set);
+  }
+
+  #assertKept({ fromMs }: PaneRange, { horizonMs }: Progress): void {
+    if (fromMs >= horizonMs) return;
+    throw new BadInput(`Windows of ${this.#pipeline.name} are kept from ${time(horizonMs)} on, and the range begins at ${time(fromMs)}. Ask for --from ${time(horizonMs)}, or have panes kept for longer (settings.paneRetentionMs).`);
+  }
+
+  #assertClosed({ toMs }: PaneRange, sets: readonly PaneSet[], { clocks }: Progress): void {
+    const closed = Math.min(...sets.map(({ paneMs }) => boundsAt(clocks, paneMs, this.#pipeline.settings).closesUpToMs));
+    if (toMs <= closed) return;
+    const least = Number.isFinite(closed) ? wholePanesUpTo(closed, sets) : undefined;
+    throw new BadInput(`The range ends at ${time(toMs)}, where windows of ${this.#pipeline.name} are still open: the stream itself completes those. ${least === undefined ? 'None has closed yet.' : `Ask for --to ${time(least)} or earlier.`}`);
+  }
+}
+
+function assertFree(wanted: Rebuilding, { rebuilding }: Progress): void {
+  const other = rebuilding.find(({ sets, fromMs, toMs }) => fromMs < wanted.toMs && wanted.fromMs < toMs && sets.some((set) => wanted.sets.includes(set)));
+  if (!other) return;
+  throw new BadInput(`Backfill ${other.backfill} computes ${time(other.fromMs)} to ${time(other.toMs)} at this moment, which overlaps. Wait until it is done, or cancel it first.`);
+}
+
+function wholePanesUpTo(ms: number, sets: readonly PaneSet[]): number {
+  return wholePanes({ fromMs: ms, toMs: ms }, sets).fromMs;
+}
+
+function noPanes({ accumulators }: PaneSet): PaneDeltas {
+  return { count: 0, panes: new Float64Array(0), keys: [], values: accumulators.map(() => new Float64Array(0)) };
+}
+
+function time(ms: number): string {
+  return new Date(ms).toISOString();
+}

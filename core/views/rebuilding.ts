@@ -1,0 +1,47 @@
+import type { Position } from '../position.ts';
+import type { PaneRange } from './fold.ts';
+import type { PaneSet } from './panes.ts';
+
+/**
+ * Panes that a backfill computes anew from the source while the stream goes on (E18): those of some sets that begin in a
+ * range. What was done is no longer in the range.
+ */
+export type Rebuilding = PaneRange & {
+  /** Whose it is. */
+  readonly backfill: string;
+  /** Names of pane sets. */
+  readonly sets: readonly string[];
+  /** The source's table was emptied here: a snapshot from before shows rows that are gone (E8). */
+  readonly voidBelow?: Position;
+};
+
+/** All that is being computed anew of a set, and what may be between. */
+export function rebuildingOf(all: readonly Rebuilding[], set: Pick<PaneSet, 'name'>): PaneRange | undefined {
+  const own = all.filter(({ sets }) => sets.includes(set.name));
+  if (own.length === 0) return undefined;
+  return { fromMs: Math.min(...own.map(({ fromMs }) => fromMs)), toMs: Math.max(...own.map(({ toMs }) => toMs)) };
+}
+
+/** The least range of whole panes of every set that has all of a time in it. */
+export function wholePanes({ fromMs, toMs }: PaneRange, sets: readonly Pick<PaneSet, 'paneMs'>[]): PaneRange {
+  const length = sets.map(({ paneMs }) => paneMs).reduce(leastCommonMultiple, 1);
+  return { fromMs: Math.floor(fromMs / length) * length, toMs: Math.ceil(toMs / length) * length };
+}
+
+/** Ranges of at most `longestMs`, each of whole panes of every set, that are together `range`; at least one pane each. */
+export function chunksOf(range: PaneRange, sets: readonly Pick<PaneSet, 'paneMs'>[], longestMs: number): readonly PaneRange[] {
+  const whole = wholePanes(range, sets);
+  const length = sets.map(({ paneMs }) => paneMs).reduce(leastCommonMultiple, 1);
+  const stepMs = Math.max(length, Math.floor(longestMs / length) * length);
+  const chunks: PaneRange[] = [];
+  for (let fromMs = whole.fromMs; fromMs < whole.toMs; fromMs += stepMs) chunks.push({ fromMs, toMs: Math.min(fromMs + stepMs, whole.toMs) });
+  return chunks;
+}
+
+function leastCommonMultiple(a: number, b: number): number {
+  return (a / greatestCommonDivisor(a, b)) * b;
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}

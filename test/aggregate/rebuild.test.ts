@@ -1,0 +1,172 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Replaced } from '../../connectors/aggregate/rebuild.ts';
+import { SegmentAssembler } from '../../core/capture/assembler.ts';
+import { DimensionStore } from '../../core/capture/dimension-store.ts';
+import { beforeColumns } from '../../core/define/before-columns.ts';
+import type { Position } from '../../core/position.ts';
+import { position } from '../../core/position.ts';
+import type { PlainTransaction, TextRow } from '../../core/segment-builder.ts';
+import { encodeSegment, openSegment } from '../../core/segment-file.ts';
+import type { PaneRange } from '../../core/views/fold.ts';
+import { paneSetsOf } from '../../core/views/pane-sets.ts';
+import { chunksOf } from '../../core/views/rebuilding.ts';
+import { SnapshotFold } from '../../core/views/snapshot-fold.ts';
+import { assertEqualsSource } from './equals-source.ts';
+import { rowsLeftBy, streams } from './random-stream.ts';
+import { World, canary, insert, pipeline, second, segmentsOf, start, startOfStream, transaction } from './world.ts';
+
+const sets = paneSetsOf(pipeline);
+const all = ['tumble', 'hop'];
+
+/** Behind a transaction of these tests, and before the next one: what a snapshot that is taken there stands at. */
+const behind = (number: number): Position => position(1, BigInt(number * 10 + 5), 0);
+
+/** A chunk of a snapshot behind the first `count` transactions. */
+function rebuilt(stream: readonly PlainTransaction[], count: number, range: PaneRange) {
+  const dimensions = new Map(Object.entries(pipeline.source.dimensions).map(([name, table]) => [name, new DimensionStore(table)]));
+  const assembler = new SegmentAssembler({ pipeline, shard: 'agg', captureId: 'backfill', epoch: 1, from: position(1, 0n, 0), seq: 1, beforeColumns: beforeColumns(pipeline), dimensions, snapshot: true });
+  assembler.begin(0, count * 10 + 5, (start + 100_000) * 1000);
+  const { after } = assembler.tables.get('events')!;
+  const isIn = ({ at }: TextRow) => at != null && Date.parse(at) >= range.fromMs && Date.parse(at) < range.toMs;
+  for (const row of rowsLeftBy(stream.slice(0, count)).filter(isIn)) {
+    for (const [name, column] of after.columns) {
+      if (row[name] == null) column.setNull(after.rows);
+      else column.text(row[name], after.rows);
+    }
+    assembler.inserted(assembler.tables.get('events')!);
+  }
+  assembler.commit(1n);
+  const fold = new SnapshotFold(pipeline, sets);
+  if (assembler.ready) fold.add(openSegment(encodeSegment(assembler.cut()), { verify: true }));
+  return { range, base: behind(count), panes: fold.take() };
+}
+
+describe('panes that are computed anew beside the stream (E18)', () => {
+  let world: World;
+  beforeAll(async () => void (world = await World.open()));
+  afterAll(() => world[Symbol.asyncDispose]());
+  beforeEach(() => world.forget());
+
+  const replace = (stream: readonly PlainTransaction[], count: number, range: PaneRange): Promise<Replaced> => world.sink.replacePanes('b', rebuilt(stream, count, range));
+  const paneTexts = async () => (await world.panes()).map(({ pane_ms, key, count }) => `${(pane_ms - start) / 1000} ${key} ${count}`);
+
+  test('E18: a snapshot is used only when the lane has passed it, and what is kept counts from there on', async () => {
+    const stream = [
+      transaction(1, 20, [insert(1, 'a', second(5)), insert(2, 'b', second(15))]),
+      transaction(2, 21, [insert(3, 'a', second(6))]),
+      transaction(3, 22, [insert(4, 'a', second(7)), insert(5, 'a', second(15))]),
+    ];
+    const segments = segmentsOf(stream, undefined, () => true);
+    await world.sink.apply(segments, startOfStream, segments[0]!.header.to);
+    expect(await world.sink.markRebuild('b', all, { fromMs: start, toMs: start + 10_000 })).toEqual({ fromMs: start, toMs: start + 10_000 });
+    const range = { fromMs: start, toMs: start + 10_000 };
+    expect(await replace(stream, 2, range)).toBe('behind');
+    await world.sink.apply(segments, segments[0]!.header.to, segments[1]!.header.to);
+    expect(await replace(stream, 2, range)).toBe('behind');
+    await world.sink.apply(segments, segments[1]!.header.to, segments[2]!.header.to);
+    // what nobody has changed is repaired
+    await world.state.query('update sluice.panes_agg_tumble set count = 77');
+    expect(await replace(stream, 2, range)).toBe('done');
+    expect(await paneTexts()).toEqual(['0 a 3', '10 a 77', '10 b 77']);
+    expect(await replace(stream, 2, range)).toBe('gone');
+    expect(await world.rows('select * from sluice.kept_change')).toEqual([]);
+  });
+
+  test('E18: a final window is said anew when all of its panes are done, and only if it says something else', async () => {
+    const seen = [transaction(1, 60, [insert(1, 'a', second(5)), insert(2, 'a', second(15)), insert(3, 'b', second(25))]), canary(2, 120)];
+    await world.applyAll(segmentsOf(seen));
+    const said = (await world.outbox()).length;
+    await world.sink.markRebuild('b', all, { fromMs: start, toMs: start + 30_000 });
+    const source = [transaction(1, 60, [...seen[0]!.events, insert(4, 'a', second(6))]), seen[1]!];
+    const revised: string[][] = [];
+    for (const seconds of [0, 10, 20]) {
+      const before = (await world.outbox()).length;
+      expect(await replace(source, 1, { fromMs: start + seconds * 1000, toMs: start + (seconds + 10) * 1000 })).toBe('done');
+      revised.push((await world.outbox()).slice(before).map(({ view, message }) => ('truncated' in message ? '' : `${view} ${(message.windowEndMs - start) / 1000} ${message.revision} ${message.final}`)));
+    }
+    expect(said).toBeGreaterThan(0);
+    expect(revised).toEqual([['tumble 10 1 true', 'hop 10 1 true'], ['hop 20 1 true'], ['hop 30 1 true']]);
+    expect((await world.windows('hop')).get(30)!.rows.map(({ key, measures }) => `${key} ${measures['views']}`)).toEqual(['a 3', 'b 1']);
+  });
+
+  test('bad ranges are refused with what can be asked for', async () => {
+    await world.applyAll(segmentsOf([transaction(1, 60, [insert(1, 'a', second(5))]), canary(2, 120)]));
+    const mark = (name: string, from: number, to: number) => world.sink.markRebuild(name, all, { fromMs: start + from * 1000, toMs: start + to * 1000 });
+    await expect(mark('b', 0, 120)).rejects.toThrow('The range ends at 2026-11-21T10:02:00.000Z, where windows of agg are still open: the stream itself completes those. Ask for --to 2026-11-21T10:01:50.000Z or earlier.');
+    await expect(mark('b', -30 * 86_400, 10)).rejects.toThrow(/are kept from .* on, and the range begins at 2026-10-22T10:00:00.000Z/);
+    expect(await mark('b', 3, 42)).toEqual({ fromMs: start, toMs: start + 50_000 });
+    expect(await mark('b', 3, 42)).toMatchObject({ fromMs: start, toMs: start + 50_000 });
+    await expect(mark('other', 40, 60)).rejects.toThrow('Backfill b computes 2026-11-21T10:00:00.000Z to 2026-11-21T10:00:50.000Z at this moment, which overlaps.');
+    expect(await mark('other', 50, 60)).toBeDefined();
+    await world.sink.endRebuild('b');
+    expect(await replace([], 1, { fromMs: start, toMs: start + 10_000 })).toBe('gone');
+  });
+
+  test('E18: an event that is replayed counts no more in panes that were computed anew above it, and in others it does', async () => {
+    const stream = [transaction(1, 20, [insert(1, 'a', second(5)), insert(2, 'a', second(15))]), transaction(2, 21, [insert(3, 'a', second(6))]), canary(3, 22)];
+    const segments = segmentsOf(stream, undefined, () => true);
+    await world.applyAll(segments);
+    await world.sink.markRebuild('b', all, { fromMs: start, toMs: start + 10_000 });
+    expect(await replace(stream, 1, { fromMs: start, toMs: start + 10_000 })).toBe('done');
+    // the second transaction had been refused, and is replayed: its own change is not in the panes
+    expect(await paneTexts()).toEqual(['0 a 1', '10 a 1']);
+    await world.replay(segments[0]!);
+    expect(await paneTexts()).toEqual(['0 a 1', '10 a 2']);
+    await world.replay(segments[1]!);
+    expect(await paneTexts()).toEqual(['0 a 2', '10 a 2']);
+  });
+
+  test('E8, E18: a snapshot from before a truncate is void', async () => {
+    const stream: PlainTransaction[] = [transaction(1, 20, [insert(1, 'a', second(5)), insert(9, 'x', second(15))]), transaction(2, 21, [{ op: 'truncate' }, insert(2, 'b', second(6))]), transaction(3, 22, [insert(3, 'b', second(6))])];
+    const segments = segmentsOf(stream, undefined, () => true);
+    await world.sink.apply(segments, startOfStream, segments[0]!.header.to);
+    const range = await world.sink.markRebuild('b', all, { fromMs: start, toMs: start + 10_000 });
+    await world.sink.apply(segments, segments[0]!.header.to, segments[2]!.header.to);
+    expect(await replace(stream, 1, range)).toBe('void');
+    expect(await paneTexts()).toEqual(['0 b 2']);
+    expect(await replace(stream, 2, range)).toBe('done');
+    expect(await paneTexts()).toEqual(['0 b 2']);
+  });
+
+  test('E17, E18, E14: whatever the stream, the places of the mark, the snapshots and the chunks, panes and late deltas are SQL over the source', async () => {
+    await fc.assert(
+      fc.asyncProperty(streams, fc.infiniteStream(fc.integer({ min: 0, max: 9 })), async (stream, choices) => {
+        const choice = choices[Symbol.iterator]();
+        const upTo = (most: number) => Math.floor(((choice.next().value as number) / 10) * (most + 1));
+        await world.forget();
+        const ended = [...stream, canary(stream.length + 1, 60_000)];
+        const segments = segmentsOf(ended, undefined, () => true);
+        const applied = { count: 0 };
+        const applyTo = async (count: number) => {
+          for (; applied.count < count; applied.count++) {
+            const { from, to } = segments[applied.count]!.header;
+            await world.sink.apply(segments, from, to);
+          }
+        };
+        await applyTo(upTo(ended.length));
+        const [clock] = await world.rows("select floor((clock_us - 2000000) / 10000000.0)::bigint * 10000 as closed from sluice.aggregate where clock_us is not null");
+        if (clock?.closed == null) return;
+        const closedMs = Number(clock.closed);
+        const range = await world.sink.markRebuild('b', all, { fromMs: closedMs - 10_000 * (1 + upTo(6)), toMs: closedMs - 10_000 * upTo(0) });
+        await world.state.query('update sluice.panes_agg_tumble set count = count + 5, points = points - 3 where pane_ms >= $1 and pane_ms < $2', [range.fromMs, range.toMs]);
+        // the lane may have long to go until there
+        let at = Math.min(ended.length - 1, Math.max(1, applied.count + upTo(6)));
+        for (const chunk of chunksOf(range, sets, 10_000 * (1 + upTo(3)))) {
+          for (;;) {
+            await applyTo(Math.min(ended.length, applied.count + upTo(3)));
+            const done = await replace(ended, at, chunk);
+            if (done === 'done') break;
+            expect(done === 'behind' || done === 'void').toBe(true);
+            if (done === 'void' || upTo(1) === 1) at = Math.min(ended.length - 1, at + 1 + upTo(4));
+            if (done === 'behind' || at === ended.length - 1) await applyTo(Math.min(ended.length, applied.count + 1));
+          }
+        }
+        await applyTo(ended.length);
+        expect(await world.rows('select * from sluice.kept_change')).toEqual([]);
+        await assertEqualsSource(world, ended);
+      }),
+      { numRuns: 60 },
+    );
+  }, 180_000);
+});
