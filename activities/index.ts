@@ -1,3 +1,4 @@
+import { backfill, endBackfill, planBackfill, type BackfillActivities } from './backfill.ts';
 import { captureStep } from './capture.ts';
 import { describe } from './describe.ts';
 import { laneStep } from './lane-step.ts';
@@ -11,7 +12,7 @@ import { stopSteps } from './stop-steps.ts';
 import { verify, type VerifyActivities } from './verify.ts';
 
 /** Every activity, by the type that the Web UI shows. */
-export function createActivities(runtime: Runtime): Activities & VerifyActivities & ReplayActivities {
+export function createActivities(runtime: Runtime): Activities & VerifyActivities & ReplayActivities & BackfillActivities {
   return {
     describe: (input) => describe(runtime, input),
     firstLoad: (input) => load(runtime, input),
@@ -26,6 +27,9 @@ export function createActivities(runtime: Runtime): Activities & VerifyActivitie
     'redis-results': (input) => relayStep(runtime, input),
     lanesToReplay: (input) => lanesToReplay(runtime, input),
     replay: (input) => replay(runtime, input),
+    planBackfill: (input) => planBackfill(runtime, input),
+    backfill: (input) => backfill(runtime, input),
+    endBackfill: (input) => endBackfill(runtime, input),
     verify: (input) => verify(runtime, input),
   };
 }

@@ -1,4 +1,5 @@
 /** Every workflow, by the name that the Web UI shows. */
+export { backfill } from './backfill.ts';
 export { pipeline } from './pipeline.ts';
 export { replay } from './replay.ts';
 export { verify } from './verify.ts';

@@ -6,7 +6,7 @@ import type { Segment } from '../../core/segment.ts';
 import { Folder, type Folded, type PaneRange } from '../../core/views/fold.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import { someDeltas, type PaneDeltas, type PaneSet } from '../../core/views/panes.ts';
-import { rebuildingOf } from '../../core/views/rebuilding.ts';
+import { rebuildingOf, type Rebuilding } from '../../core/views/rebuilding.ts';
 import { Walk } from '../../core/views/walk.ts';
 import type { Step } from '../../core/views/walk.ts';
 import { boundsAt, noClock } from '../../core/views/watermark.ts';
@@ -80,6 +80,16 @@ export class AggregateSink implements Sink {
   /** From when this returns, panes of a range can be computed anew (E18): a snapshot that is taken then will do. */
   markRebuild(backfill: string, views: readonly string[], range: PaneRange): Promise<PaneRange> {
     return this.#tables.transaction((tables) => this.#rebuild.mark(tables, backfill, views, range));
+  }
+
+  /** What would be marked. Throws BadInput with what can be asked for. */
+  checkRebuild(views: readonly string[], range: PaneRange): Promise<PaneRange> {
+    return this.#tables.transaction((tables) => this.#rebuild.check(tables, views, range));
+  }
+
+  /** What is marked now, whoever did. */
+  rebuilding(): Promise<readonly Rebuilding[]> {
+    return this.#tables.transaction(async (tables) => (await tables.lock()).rebuilding);
   }
 
   /** What was computed out of a snapshot takes the place of the panes of a range. */

@@ -3,7 +3,7 @@ import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import type { PaneDeltas, PaneSet } from '../../core/views/panes.ts';
-import { wholePanes, type Rebuilding } from '../../core/views/rebuilding.ts';
+import { isOpen, wholePanes, type Rebuilding } from '../../core/views/rebuilding.ts';
 import { boundsAt } from '../../core/views/watermark.ts';
 import { Progress } from './progress.ts';
 import type { AggregateTransaction } from './tables.ts';
@@ -39,21 +39,30 @@ export class Rebuild {
     this.#closer = closer;
   }
 
-  /** Returns the range of whole panes that is marked; what is left of it, if it was before. Throws BadInput with what can be asked for. */
+  /** Returns the range of whole panes that is marked; what is left of it, if it was before: nothing, if it is done. Throws BadInput with what can be asked for. */
   async mark(tables: AggregateTransaction, backfill: string, views: readonly string[], asked: PaneRange): Promise<PaneRange> {
     const progress = new Progress(await tables.lock());
     const marked = progress.rebuilding.find((each) => each.backfill === backfill);
     if (marked) return marked;
-    const sets = this.#sets.filter((set) => set.views.some(({ name }) => views.includes(name)));
-    const range = wholePanes(asked, sets);
-    const mark = { ...range, backfill, sets: sets.map(({ name }) => name) };
-    if ((await tables.readFence()) === undefined) throw new BadInput(`Pipeline ${this.#pipeline.name} is not loaded yet, and its first load computes every window there is. See ./sluice status.`);
-    this.#assertKept(range, progress);
-    this.#assertClosed(range, sets, progress);
-    assertFree(mark, progress);
+    const mark = await this.#possible(tables, progress, backfill, views, asked);
     progress.rebuilding = [...progress.rebuilding, mark];
     await progress.finish(tables, undefined);
-    return range;
+    return mark;
+  }
+
+  /** What would be marked. Throws BadInput likewise. */
+  async check(tables: AggregateTransaction, views: readonly string[], asked: PaneRange): Promise<PaneRange> {
+    return this.#possible(tables, new Progress(await tables.lock()), '', views, asked);
+  }
+
+  async #possible(tables: AggregateTransaction, progress: Progress, backfill: string, views: readonly string[], asked: PaneRange): Promise<Rebuilding> {
+    if ((await tables.readFence()) === undefined) throw new BadInput(`Pipeline ${this.#pipeline.name} is not loaded yet, and its first load computes every window there is. See ./sluice status.`);
+    const sets = this.#sets.filter((set) => set.views.some(({ name }) => views.includes(name)));
+    const mark = { ...wholePanes(asked, sets), backfill, sets: sets.map(({ name }) => name) };
+    this.#assertKept(mark, progress);
+    this.#assertClosed(mark, sets, progress);
+    assertFree(mark, progress);
+    return mark;
   }
 
   /** Chunks come in the order of their panes, and none is left out. */
@@ -68,25 +77,29 @@ export class Rebuild {
 
     const sets = this.#sets.filter(({ name }) => mark.sets.includes(name));
     for (const set of sets) await tables.replacePanes(set, range, panes.get(set.name) ?? noPanes(set), base);
-    const isLast = range.toMs >= mark.toMs;
-    progress.rebuilding = progress.rebuilding.flatMap((each) => (each !== mark ? [each] : isLast ? [] : [{ ...mark, fromMs: range.toMs }]));
-    await this.#forgetUnmarked(tables, sets, progress);
-    await this.#closer.rebuilt(tables, progress, fence, sets, range, isLast);
+    const rest = { ...mark, fromMs: range.toMs };
+    progress.rebuilding = progress.rebuilding.map((each) => (each === mark ? rest : each));
+    await this.#closer.rebuilt(tables, progress, fence, sets, range, !isOpen(rest));
+    if (!isOpen(rest)) await this.#finished(tables, mark, progress);
     await progress.finish(tables, undefined);
     return 'done';
   }
 
+  /** Whether it was done or not: what was not replaced stays as it is. Until then it is remembered that nothing is left of it. */
   async end(tables: AggregateTransaction, backfill: string): Promise<void> {
     const progress = new Progress(await tables.lock());
     const [mark] = progress.rebuilding.filter((each) => each.backfill === backfill);
     if (!mark) return;
     progress.rebuilding = progress.rebuilding.filter((each) => each !== mark);
-    await this.#forgetUnmarked(tables, this.#sets.filter(({ name }) => mark.sets.includes(name)), progress);
+    if (isOpen(mark)) await this.#finished(tables, mark, progress);
     await progress.finish(tables, undefined);
   }
 
-  async #forgetUnmarked(tables: AggregateTransaction, sets: readonly PaneSet[], { rebuilding }: Progress): Promise<void> {
-    for (const set of sets) if (!rebuilding.some((each) => each.sets.includes(set.name))) await tables.forgetChanges(set);
+  async #finished(tables: AggregateTransaction, mark: Rebuilding, { rebuilding }: Progress): Promise<void> {
+    for (const set of this.#sets) {
+      if (mark.sets.includes(set.name) && !rebuilding.some((each) => isOpen(each) && each.sets.includes(set.name))) await tables.forgetChanges(set);
+    }
+    await tables.noteLiveRebuilds();
   }
 
   #assertKept({ fromMs }: PaneRange, { horizonMs }: Progress): void {
@@ -103,9 +116,9 @@ export class Rebuild {
 }
 
 function assertFree(wanted: Rebuilding, { rebuilding }: Progress): void {
-  const other = rebuilding.find(({ sets, fromMs, toMs }) => fromMs < wanted.toMs && wanted.fromMs < toMs && sets.some((set) => wanted.sets.includes(set)));
+  const other = rebuilding.find((each) => isOpen(each) && each.fromMs < wanted.toMs && wanted.fromMs < each.toMs && each.sets.some((set) => wanted.sets.includes(set)));
   if (!other) return;
-  throw new BadInput(`Backfill ${other.backfill} computes ${time(other.fromMs)} to ${time(other.toMs)} at this moment, which overlaps. Wait until it is done, or cancel it first.`);
+  throw new BadInput(`The backfill of ${other.backfill} computes ${time(other.fromMs)} to ${time(other.toMs)} at this moment, which overlaps. Wait until it is done, or cancel it: ./sluice backfill list shows them.`);
 }
 
 function wholePanesUpTo(ms: number, sets: readonly PaneSet[]): number {

@@ -1,24 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, DatabaseError } from 'pg';
-import { to as copyTo } from 'pg-copy-streams';
-import type { AssembledSegment, TableWriters } from '../../core/capture/assembler.ts';
-import { SegmentAssembler, eventsTable } from '../../core/capture/assembler.ts';
-import { DimensionStore } from '../../core/capture/dimension-store.ts';
-import { beforeColumns } from '../../core/define/before-columns.ts';
+import { eventsTable } from '../../core/capture/assembler.ts';
 import { killPoint } from '../../core/kill-point.ts';
 import type { Pipeline, Table } from '../../core/pipeline.ts';
 import { lsnText, position } from '../../core/position.ts';
-import { encodeSegment, openSegment } from '../../core/segment-file.ts';
+import type { Segment } from '../../core/segment.ts';
 import type { Sink } from '../sink.ts';
 import { TransientError, isNetworkError } from '../transient-error.ts';
-import { copyTuples } from './copy-reader.ts';
 import { readTimeline } from './postgres-source.ts';
 import { classifyPostgresError } from './errors.ts';
 import type { Loaded } from './shard-state.ts';
 import type { SnapshotSlot } from './snapshot-slot.ts';
 import { textSettings } from './replication-stream.ts';
+import { fileNodes, SnapshotReader, sourceClockUs, type FileNodes } from './snapshot-reader.ts';
 import { createSnapshotSlot } from './snapshot-slot.ts';
-import { ensurePublication, quote, quoteRelation, readSourceCatalog, sourceNames } from './source-catalog.ts';
+import { ensurePublication, quoteRelation, readSourceCatalog, sourceNames } from './source-catalog.ts';
 
 export type FirstLoadOptions = {
   readonly pipeline: Pipeline;
@@ -54,9 +50,9 @@ export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { r
     await endOtherLoads(source, pipeline.name);
     await dropSlot(source, sourceNames(pipeline.name).slot);
     onProgress({ phase: 'waiting for running write transactions of the source', rows: 0 });
-    const before = await fileNodes(source, pipeline);
+    const files = await filesOf(source, pipeline);
     slot = await createSnapshotSlot({ url: sourceUrl, slot: sourceNames(pipeline.name).slot, temporary: false, applicationName: snapshotName(pipeline.name), signal: options.signal, timeoutMs: waitForWritersMs });
-    const loader = new Loader(options, source, slot, before, await sourceClockUs(source));
+    const loader = new Loader(options, source, slot, files, await sourceClockUs(source));
     const rows = await Promise.race([loader.run(), slot.lost]);
     const at = position(epoch, slot.consistentPoint, 0);
     for (const [name, sink] of sinks) {
@@ -73,12 +69,6 @@ export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { r
     await slot?.close();
     await source.end().catch(() => {});
   }
-}
-
-/** Snapshot rows stand at the source's present, not at the worker's. */
-async function sourceClockUs(source: Client): Promise<number> {
-  const { rows } = await source.query<{ us: string }>('select (extract(epoch from clock_timestamp()) * 1000000)::bigint::text as us');
-  return Number(rows[0]!.us);
 }
 
 /** A sink that is away for a moment must not cost the whole load: what it is given may be given again. */
@@ -100,110 +90,40 @@ const waitForWritersMs = 300_000;
 class Loader {
   readonly #options: FirstLoadOptions;
   readonly #source: Client;
-  readonly #slot: SnapshotSlot;
-  readonly #fileNodes: ReadonlyMap<string, string>;
-  readonly #assembler: SegmentAssembler;
-  readonly #commitTimeUs: number;
+  readonly #reader: SnapshotReader;
   #chunk = 0;
-  #rows = 0;
 
-  constructor(options: FirstLoadOptions, source: Client, slot: SnapshotSlot, nodes: ReadonlyMap<string, string>, commitTimeUs: number) {
-    const { pipeline, epoch } = options;
-    this.#commitTimeUs = commitTimeUs;
+  constructor(options: FirstLoadOptions, source: Client, slot: SnapshotSlot, files: FileNodes, commitTimeUs: number) {
+    const { pipeline, epoch, signal } = options;
     this.#options = options;
     this.#source = source;
-    this.#slot = slot;
-    this.#fileNodes = nodes;
-    this.#assembler = new SegmentAssembler({
-      pipeline,
-      shard: pipeline.name,
-      captureId: 'first load',
-      epoch,
-      from: position(epoch, slot.consistentPoint, 0),
-      seq: 0,
-      beforeColumns: beforeColumns(pipeline),
-      dimensions: new Map(Object.entries(pipeline.source.dimensions).map(([name, table]) => [name, new DimensionStore(table)])),
-      snapshot: true,
-    });
+    this.#reader = new SnapshotReader({ pipeline, epoch, source, slot, files, commitTimeUs, captureId: 'first load', signal });
   }
 
   async run(): Promise<number> {
     const { events, dimensions } = this.#options.pipeline.source;
     // dimensions first: events are enriched with them
-    for (const [name, table] of Object.entries(dimensions)) await this.#table(this.#assembler.tables.get(name)!, table);
-    await this.#table(this.#assembler.tables.get(eventsTable)!, events);
-    return this.#rows;
+    for (const [name, table] of Object.entries(dimensions)) await this.#table(name, table);
+    await this.#table(eventsTable, events);
+    return this.#reader.rows;
   }
 
-  async #table(writers: TableWriters, table: Table): Promise<void> {
+  async #table(name: string, table: Table): Promise<void> {
     for (const leaf of await leaves(this.#source, table.relation)) {
       for (let page = 0; page === 0 || page < leaf.pages; page += pagesPerChunk) {
         if (this.#options.signal.aborted) throw this.#options.signal.reason;
         // the last chunk has no upper end: pages may have been added since the table was measured
         const end = page + pagesPerChunk >= leaf.pages ? '' : `and ctid < '(${page + pagesPerChunk},0)'::tid`;
-        await this.#read(writers, table, leaf.relation, `ctid >= '(${page},0)'::tid ${end}`);
+        for await (const segment of this.#reader.read(name, { relation: leaf.relation, only: true, where: `ctid >= '(${page},0)'::tid ${end}` })) await this.#give(segment);
+        this.#options.onProgress({ phase: `reading ${table.relation}`, rows: this.#reader.rows });
       }
     }
   }
 
-  /** A short transaction on the snapshot (E19): a long one would keep the user's DDL waiting. */
-  async #read(writers: TableWriters, table: Table, relation: string, range: string): Promise<void> {
-    const source = this.#source;
-    const columns = [...writers.after.columns];
-    await source.query('begin isolation level repeatable read read only');
-    try {
-      await source.query(`set transaction snapshot '${this.#slot.snapshot}'`);
-      await source.query(`lock table only ${quoteRelation(relation)} in access share mode`);
-      await this.#assertSameFile(relation);
-      // concat, because a cast to text is not what Postgres puts out for every type; a composite of NULLs is no NULL
-      const list = columns.map(([name]) => (table.columns[name]!.type === 'other' ? `case when ${quote(name)} is distinct from null then concat(${quote(name)}) end` : quote(name))).join(', ');
-      const stream = source.query(copyTo(`copy (select ${list} from only ${quoteRelation(relation)} where ${range}) to stdout (format binary)`));
-      this.#begin();
-      const { segmentRows, segmentBytes } = this.#options.pipeline.settings;
-      let bytesRead = 0;
-      for await (const { bytes, start } of copyTuples(stream)) {
-        if (writers.after.rows >= segmentRows || bytesRead >= segmentBytes) {
-          await this.#give();
-          bytesRead = 0;
-          this.#begin();
-        }
-        let at = start;
-        for (const [, column] of columns) at = column.readCopy(bytes, at, writers.after.rows);
-        bytesRead += at - start;
-        this.#assembler.inserted(writers);
-        if (writers.name === eventsTable) this.#assembler.clockRow();
-        this.#rows++;
-      }
-      await this.#give();
-      await source.query('commit');
-    } catch (error) {
-      // not a ROLLBACK: a COPY that no one reads any more would never let it come to its turn
-      void source.end();
-      throw error;
-    }
-    this.#options.onProgress({ phase: `reading ${table.relation}`, rows: this.#rows });
-  }
-
-  #begin(): void {
-    const { consistentPoint } = this.#slot;
-    this.#assembler.begin(Number(consistentPoint >> 32n), Number(consistentPoint & 0xffffffffn), this.#commitTimeUs);
-  }
-
-  async #give(): Promise<void> {
-    this.#assembler.commit(this.#slot.consistentPoint);
-    if (!this.#assembler.ready) return;
-    const assembled: AssembledSegment = this.#assembler.cut();
-    const segment = openSegment(encodeSegment(assembled), { verify: false });
-    this.#assembler.release();
-    if (this.#options.signal.aborted) throw this.#options.signal.reason;
+  async #give(segment: Segment): Promise<void> {
     const chunk = this.#chunk++;
     await this.#options.assertCurrent();
     for (const sink of this.#options.sinks.values()) await untilItPasses(this.#options, () => sink.load(segment, chunk).then(() => killPoint('load/chunk')));
-  }
-
-  async #assertSameFile(relation: string): Promise<void> {
-    const { rows } = await this.#source.query<{ node: string | null }>('select pg_relation_filenode($1::regclass)::text as node', [quoteRelation(relation)]);
-    if (rows[0]!.node !== this.#fileNodes.get(relation)) throw new Error(`table ${relation} was rewritten while it was loaded: its old snapshot cannot be read any more, so the load starts over`);
   }
 }
 
@@ -226,16 +146,12 @@ async function leaves(source: Client, relation: string): Promise<Leaf[]> {
   return rows.map((row) => ({ relation: row.relation, pages: Number(row.pages) }));
 }
 
-async function fileNodes(source: Client, pipeline: Pipeline): Promise<ReadonlyMap<string, string>> {
-  const { events, dimensions } = pipeline.source;
-  const nodes = new Map<string, string>();
+async function filesOf(source: Client, { source: { events, dimensions } }: Pipeline): Promise<FileNodes> {
+  const files = new Map<string, string>();
   for (const { relation } of [events, ...Object.values(dimensions)]) {
-    for (const leaf of await leaves(source, relation)) {
-      const { rows } = await source.query<{ node: string }>('select pg_relation_filenode($1::regclass)::text as node', [quoteRelation(leaf.relation)]);
-      nodes.set(leaf.relation, rows[0]!.node);
-    }
+    for (const leaf of await leaves(source, relation)) files.set(leaf.relation, (await fileNodes(source, leaf.relation))!);
   }
-  return nodes;
+  return files;
 }
 
 function snapshotName(pipeline: string): string {

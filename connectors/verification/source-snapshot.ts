@@ -7,6 +7,7 @@ import type { Pipeline, Table } from '../../core/pipeline.ts';
 import type { Lsn } from '../../core/position.ts';
 import { emitCanary } from '../postgres/canary.ts';
 import { textSettings } from '../postgres/replication-stream.ts';
+import { fileNodes } from '../postgres/snapshot-reader.ts';
 import type { SnapshotSlot } from '../postgres/snapshot-slot.ts';
 import { createSnapshotSlot } from '../postgres/snapshot-slot.ts';
 import { quote, quoteRelation } from '../postgres/source-catalog.ts';
@@ -32,7 +33,7 @@ export class SourceSnapshot {
     await source.connect();
     try {
       const files = new Map<string, string>();
-      for (const { relation } of tablesOf(pipeline)) files.set(relation, await fileNodes(source, relation));
+      for (const { relation } of tablesOf(pipeline)) files.set(relation, await filesOf(source, relation));
       const slot = await takeSlot(source, url, pipeline.name, waitMs);
       // lanes come to that place with what follows it, which on a quiet source may take long
       await Promise.race([emitCanary(source, pipeline.name), slot.lost]).catch(async (error: unknown) => {
@@ -127,13 +128,8 @@ async function takeSlot(source: Client, url: string, pipeline: string, waitMs: n
   }
 }
 
-/** Other ones after a TRUNCATE or a rewriting ALTER, of the table or a partition. */
-async function fileNodes(source: Client, relation: string): Promise<string> {
-  const { rows } = await source.query<{ nodes: string | null }>(
-    `select string_agg(relid::oid::text || ':' || coalesce(pg_relation_filenode(relid)::text, ''), ' ' order by relid::oid) as nodes
-       from (select to_regclass($1) as relid union select relid from pg_partition_tree(to_regclass($1))) files`,
-    [quoteRelation(relation)],
-  );
-  if (rows[0]?.nodes == null) throw new NotComparable(`Table ${relation} does not exist in the source. Create it, or correct the pipeline's definition.`);
-  return rows[0].nodes;
+async function filesOf(source: Client, relation: string): Promise<string> {
+  const files = await fileNodes(source, relation);
+  if (files === undefined) throw new NotComparable(`Table ${relation} does not exist in the source. Create it, or correct the pipeline's definition.`);
+  return files;
 }

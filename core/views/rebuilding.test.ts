@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { chunksOf, rebuildingOf, wholePanes } from './rebuilding.ts';
+import { firstChunk, isOpen, nextLength, rebuildingOf, wholePanes } from './rebuilding.ts';
 
 test('chunks are whole panes of every set, in order, without a gap, and no longer than asked unless a pane is', () => {
   const lengths = fc.array(fc.constantFrom(1_000, 2_000, 10_000, 60_000, 7_000), { minLength: 1, maxLength: 3 });
@@ -9,24 +9,29 @@ test('chunks are whole panes of every set, in order, without a gap, and no longe
       const sets = panes.map((paneMs) => ({ paneMs }));
       const whole = wholePanes({ fromMs, toMs: fromMs + length }, sets);
       expect(whole.fromMs <= fromMs && whole.toMs >= fromMs + length).toBe(true);
-      const chunks = chunksOf({ fromMs, toMs: fromMs + length }, sets, longestMs);
       const longestPane = wholePanes({ fromMs: 1, toMs: 2 }, sets).toMs;
-      let at = whole.fromMs;
-      for (const chunk of chunks) {
-        expect(chunk.fromMs).toBe(at);
-        expect(panes.every((paneMs) => chunk.fromMs % paneMs === 0 && chunk.toMs % paneMs === 0)).toBe(true);
+      for (let left = whole; isOpen(left); ) {
+        const chunk = firstChunk(left, sets, longestMs);
+        expect(chunk.fromMs).toBe(left.fromMs);
+        expect(chunk.toMs <= whole.toMs && panes.every((paneMs) => chunk.toMs % paneMs === 0)).toBe(true);
+        expect(chunk.toMs - chunk.fromMs).toBeGreaterThan(0);
         expect(chunk.toMs - chunk.fromMs).toBeLessThanOrEqual(Math.max(longestMs, longestPane));
-        at = chunk.toMs;
+        left = { fromMs: chunk.toMs, toMs: left.toMs };
       }
-      expect(at).toBe(whole.toMs);
     }),
   );
 });
 
 test('what is between two ranges of a set may be kept too, and of other sets nothing is', () => {
   const mark = (backfill: string, sets: readonly string[], fromMs: number, toMs: number) => ({ backfill, sets, fromMs, toMs });
-  const marks = [mark('b', ['s', 't'], 20, 30), mark('c', ['s'], 50, 60)];
+  const marks = [mark('b', ['s', 't'], 20, 30), mark('c', ['s'], 50, 60), mark('done', ['u'], 70, 70)];
   expect(rebuildingOf(marks, { name: 's' })).toEqual({ fromMs: 20, toMs: 60 });
   expect(rebuildingOf(marks, { name: 't' })).toEqual({ fromMs: 20, toMs: 30 });
   expect(rebuildingOf(marks, { name: 'u' })).toBeUndefined();
+});
+
+test('a piece is as long as it takes to have the rows that are wanted, and grows at most fourfold', () => {
+  expect(nextLength(60_000, 200_000, 100_000)).toBe(30_000);
+  expect(nextLength(60_000, 50_000, 100_000)).toBe(120_000);
+  expect(nextLength(60_000, 0, 100_000)).toBe(240_000);
 });

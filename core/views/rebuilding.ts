@@ -15,9 +15,14 @@ export type Rebuilding = PaneRange & {
   readonly voidBelow?: Position;
 };
 
+/** Something is left to do. */
+export function isOpen({ fromMs, toMs }: PaneRange): boolean {
+  return fromMs < toMs;
+}
+
 /** All that is being computed anew of a set, and what may be between. */
 export function rebuildingOf(all: readonly Rebuilding[], set: Pick<PaneSet, 'name'>): PaneRange | undefined {
-  const own = all.filter(({ sets }) => sets.includes(set.name));
+  const own = all.filter((each) => isOpen(each) && each.sets.includes(set.name));
   if (own.length === 0) return undefined;
   return { fromMs: Math.min(...own.map(({ fromMs }) => fromMs)), toMs: Math.max(...own.map(({ toMs }) => toMs)) };
 }
@@ -28,14 +33,15 @@ export function wholePanes({ fromMs, toMs }: PaneRange, sets: readonly Pick<Pane
   return { fromMs: Math.floor(fromMs / length) * length, toMs: Math.ceil(toMs / length) * length };
 }
 
-/** Ranges of at most `longestMs`, each of whole panes of every set, that are together `range`; at least one pane each. */
-export function chunksOf(range: PaneRange, sets: readonly Pick<PaneSet, 'paneMs'>[], longestMs: number): readonly PaneRange[] {
-  const whole = wholePanes(range, sets);
+/** The first piece of a range of whole panes: at most `longestMs` of it, or the shortest that is whole panes of every set. */
+export function firstChunk({ fromMs, toMs }: PaneRange, sets: readonly Pick<PaneSet, 'paneMs'>[], longestMs: number): PaneRange {
   const length = sets.map(({ paneMs }) => paneMs).reduce(leastCommonMultiple, 1);
-  const stepMs = Math.max(length, Math.floor(longestMs / length) * length);
-  const chunks: PaneRange[] = [];
-  for (let fromMs = whole.fromMs; fromMs < whole.toMs; fromMs += stepMs) chunks.push({ fromMs, toMs: Math.min(fromMs + stepMs, whole.toMs) });
-  return chunks;
+  return { fromMs, toMs: Math.min(toMs, fromMs + Math.max(length, Math.floor(longestMs / length) * length)) };
+}
+
+/** How long the next piece is to be, when one of a length had `rows` and `wanted` are aimed at: four times as long at most. */
+export function nextLength(lengthMs: number, rows: number, wanted: number): number {
+  return lengthMs * Math.min(4, wanted / Math.max(1, rows));
 }
 
 function leastCommonMultiple(a: number, b: number): number {

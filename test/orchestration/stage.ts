@@ -5,6 +5,7 @@ import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import type { BackfillActivities } from '../../activities/backfill.ts';
 import type { ReplayActivities } from '../../activities/replay.ts';
 import type { Activities, LaneStepInput, LoadInput, SlotLag, StepInput, StepResult } from '../../activities/steps.ts';
 import type { VerifyActivities } from '../../activities/verify.ts';
@@ -53,9 +54,9 @@ export class Stage {
   answered: () => Promise<void> = async () => {};
   stopSteps: Activities['stopSteps'] = async () => {};
   /** Of the workflows beside the pipeline's. */
-  beside: Partial<ReplayActivities & VerifyActivities> = {};
+  beside: Partial<ReplayActivities & VerifyActivities & BackfillActivities> = {};
 
-  get activities(): Activities & Partial<ReplayActivities & VerifyActivities> {
+  get activities(): Activities & Partial<ReplayActivities & VerifyActivities & BackfillActivities> {
     const lane = (input: LaneStepInput) => this.#step(input, input.lane);
     return {
       describe: async () => {

@@ -102,6 +102,10 @@ export class StateTransaction implements AggregateTransaction {
     this.#state.bases.push({ set: set.name, fromMs, toMs, base });
   }
 
+  async noteLiveRebuilds(): Promise<void> {
+    this.#state.rebuildsNoted++;
+  }
+
   async forgetChanges({ name }: PaneSet): Promise<void> {
     for (const [at, { set }] of this.#state.kept) if (set === name) this.#state.kept.delete(at);
   }

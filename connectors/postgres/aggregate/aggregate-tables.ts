@@ -10,6 +10,7 @@ import { paneSetsOf } from '../../../core/views/pane-sets.ts';
 import type { PaneDeltas, PaneSet } from '../../../core/views/panes.ts';
 import type { Rebuilding } from '../../../core/views/rebuilding.ts';
 import { classified } from '../errors.ts';
+import { noteRebuilds } from '../live-rebuilds.ts';
 import type { State } from '../state/state.ts';
 import { inTransaction, lockFence, outboxChannel, readFence, setFence } from '../state/state.ts';
 import { keepDimensionVersions } from './dimension-versions.ts';
@@ -140,6 +141,10 @@ class Transaction implements AggregateTransaction {
 
   replacePanes(set: PaneSet, range: PaneRange, panes: PaneDeltas, base: Position): Promise<void> {
     return this.#store(set).replace(this.#client, range, panes, base);
+  }
+
+  noteLiveRebuilds(): Promise<void> {
+    return noteRebuilds(this.#client, this.#pipeline);
   }
 
   forgetChanges(set: PaneSet): Promise<void> {

@@ -1,0 +1,171 @@
+import { Context } from '@temporalio/activity';
+import { WorkflowNotFoundError, type Client as TemporalClient } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import { Client } from 'pg';
+import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
+import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
+import { backfill as compute } from '../connectors/postgres/backfill.ts';
+import { estimateRange } from '../connectors/postgres/backfill-estimate.ts';
+import { lanesToRebuild } from '../connectors/postgres/live-rebuilds.ts';
+import { textSettings } from '../connectors/postgres/replication-stream.ts';
+import { readShard } from '../connectors/postgres/shard-state.ts';
+import { systemClock } from '../connectors/system-clock.ts';
+import type { BackfillPlan, BackfillProgress, BackfillRequest } from '../core/backfill.ts';
+import { BadInput } from '../core/bad-input.ts';
+import { lanesOf } from '../core/define/lanes.ts';
+import { configurationFailure } from '../core/failure-types.ts';
+import type { Pipeline } from '../core/pipeline.ts';
+import { failureOf } from './failures.ts';
+import { openSink } from './open-destination.ts';
+import type { Runtime } from './runtime.ts';
+
+/** What the backfill workflow sees. */
+export type BackfillActivities = {
+  planBackfill(request: BackfillRequest): Promise<BackfillPlan>;
+  /** One step: with one snapshot or several, until it is done, its time is over, or it is asked to end. */
+  backfill(input: BackfillStepInput): Promise<BackfillStepResult>;
+  /** What was not replaced stays as it is; live structures are made anew. */
+  endBackfill(input: Pick<BackfillStepInput, 'request'>): Promise<void>;
+};
+
+export type BackfillStepInput = {
+  readonly request: BackfillRequest;
+  /** A snapshot keeps the source from cleaning up behind it: no step has one for longer. */
+  readonly durationMs: number;
+};
+
+export type BackfillStepResult = { readonly ended: 'done' | 'time' | 'asked'; readonly progress: BackfillProgress };
+
+type BackfillRuntime = Pick<Runtime, 'config' | 'state' | 'definition'>;
+
+export function planBackfill(runtime: BackfillRuntime, request: BackfillRequest): Promise<BackfillPlan> {
+  return failing(async () => {
+    const { config, state } = runtime;
+    const { pipeline } = runtime.definition(request.pipeline);
+    const { views } = request;
+    const unknown = views.filter((view) => !Object.hasOwn(pipeline.views, view));
+    if (unknown.length > 0) throw new BadInput(`Pipeline ${pipeline.name} has no view ${unknown.join(', ')}; it has ${Object.keys(pipeline.views).join(', ')}.`);
+    const panes = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
+    await endMarksOfTheDead(Context.current().client, panes, ownName());
+    const { fromMs, toMs } = await panes.checkRebuild(views, request);
+    const source = new Client({ connectionString: config.sourceUrl, application_name: `sluice ${pipeline.name} backfill`, connectionTimeoutMillis: 10_000, query_timeout: 30_000, options: textSettings });
+    source.on('error', () => {});
+    await source.connect();
+    try {
+      const { events } = pipeline.source;
+      const windows = views.map((view) => [view, windowsOver(pipeline.views[view]!.window, fromMs, toMs)] as const);
+      return { fromMs, toMs, windows: Object.fromEntries(windows), ...(await estimateRange(source, pipeline, { fromMs, toMs })), relation: events.relation, eventTime: events.eventTime };
+    } finally {
+      await source.end().catch(() => {});
+    }
+  });
+}
+
+function windowsOver({ everyMs, sizeMs }: Pipeline['views'][string]['window'], fromMs: number, toMs: number): number {
+  return Math.ceil(toMs / everyMs) - Math.floor(fromMs / everyMs) + sizeMs / everyMs - 1;
+}
+
+export async function backfill(runtime: BackfillRuntime, { request, durationMs }: BackfillStepInput): Promise<BackfillStepResult> {
+  const { config, state } = runtime;
+  const context = Context.current();
+  const end = new AbortController();
+  let progress: BackfillProgress = { phase: 'beginning', fromMs: request.fromMs, toMs: request.toMs, doneToMs: request.fromMs, rows: 0, ...(context.info.heartbeatDetails as BackfillProgress | undefined) };
+  const rowsBefore = progress.rows;
+  const asked = () => end.abort('asked');
+  context.cancellationSignal.addEventListener('abort', asked, { once: true });
+  if (context.cancellationSignal.aborted) asked();
+  const clock = setTimeout(() => end.abort('time'), durationMs);
+  const beat = setInterval(() => context.heartbeat(progress), beatMs);
+  try {
+    return await failing(async () => {
+      const { pipeline } = runtime.definition(request.pipeline);
+      const shard = await readShard(state, pipeline.name);
+      if (shard?.state !== 'streaming') throw new BadInput(`Pipeline ${pipeline.name} is not loaded yet, and its first load computes every window there is. See ./sluice status.`);
+      const panes = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
+      await endMarksOfTheDead(context.client, panes, ownName());
+      try {
+        await compute({
+          pipeline,
+          sourceUrl: config.sourceUrl,
+          epoch: shard.epoch,
+          name: ownName(),
+          views: request.views,
+          asked: request,
+          chunkRows: request.chunkRows,
+          rowsPerSecond: request.rowsPerSecond ?? undefined,
+          panes,
+          clock: systemClock,
+          signal: end.signal,
+          onProgress: ({ phase, range, doneToMs, rows }) => (progress = { phase, fromMs: Math.min(range.fromMs, progress.fromMs), toMs: range.toMs, doneToMs, rows: rowsBefore + rows }),
+        });
+        return { ended: 'done' as const, progress: { ...progress, phase: 'done', doneToMs: progress.toMs } };
+      } catch (error) {
+        // the reason itself: whatever fails beside it is said
+        if (end.signal.aborted && error === end.signal.reason) return { ended: end.signal.reason as 'time' | 'asked', progress };
+        throw error;
+      }
+    });
+  } finally {
+    clearTimeout(clock);
+    clearInterval(beat);
+    context.cancellationSignal.removeEventListener('abort', asked);
+  }
+}
+
+export function endBackfill(runtime: BackfillRuntime, { request }: Pick<BackfillStepInput, 'request'>): Promise<void> {
+  return failing(async () => {
+    const { config, state } = runtime;
+    const context = Context.current();
+    const beat = setInterval(() => context.heartbeat(), beatMs);
+    try {
+      const { pipeline } = runtime.definition(request.pipeline);
+      await new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline).endRebuild(ownName());
+      // their lanes do it at their next steps, if this does not come to it
+      const due = await lanesToRebuild(state, pipeline.name);
+      for (const { name } of lanesOf(pipeline)) {
+        if (!due.has(name)) continue;
+        const { sink, replay } = await openSink(config, state, pipeline, name);
+        try {
+          if (replay.kind === 'rebuild') await replay.rebuild();
+        } finally {
+          await sink.close();
+        }
+      }
+    } finally {
+      clearInterval(beat);
+    }
+  });
+}
+
+/** Of the workflow that this activity belongs to: no other run marks panes under it. */
+function ownName(): string {
+  const { workflowId, runId } = Context.current().info.workflowExecution!;
+  return `${workflowId} ${runId}`;
+}
+
+/** A workflow that was terminated has tidied up nothing: its panes would stay marked, and every change in them would be kept for nobody. */
+async function endMarksOfTheDead(client: TemporalClient, panes: AggregateSink, own: string): Promise<void> {
+  for (const { backfill: name } of await panes.rebuilding()) {
+    const place = name.lastIndexOf(' ');
+    if (name !== own && !(await isRunning(client, name.slice(0, place), name.slice(place + 1)))) await panes.endRebuild(name);
+  }
+}
+
+async function isRunning(client: TemporalClient, workflowId: string, runId: string): Promise<boolean> {
+  try {
+    return (await client.workflow.getHandle(workflowId, runId).describe()).status.name === 'RUNNING';
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw error;
+  }
+}
+
+async function failing<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw error instanceof BadInput ? ApplicationFailure.create({ message: error.message, type: configurationFailure, nonRetryable: true, cause: error }) : failureOf(error);
+  }
+}
+
+const beatMs = 500;

@@ -1,0 +1,77 @@
+/** What a backfill is asked for: the windows of some views in a range of time, milliseconds since 1970. */
+export type BackfillRequest = {
+  readonly pipeline: string;
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly views: readonly string[];
+  /** About so many rows are read in one transaction of the source. */
+  readonly chunkRows: number;
+  /** At most so many a second are read; null: as fast as it goes. */
+  readonly rowsPerSecond: number | null;
+  /** Only says what it would do. */
+  readonly dryRun?: boolean;
+};
+
+export const backfillStates = ['running', 'paused', 'done', 'cancelled', 'failed'] as const;
+export type BackfillState = (typeof backfillStates)[number];
+
+/** How far one is. `doneToMs`: panes before it are done. */
+export type BackfillProgress = { readonly phase: string; readonly fromMs: number; readonly toMs: number; readonly doneToMs: number; readonly rows: number };
+
+/** What `backfill list` and the query `progress` say. */
+export type BackfillStatus = BackfillRequest & {
+  readonly state: BackfillState;
+  readonly plan: BackfillPlan | null;
+  /** Of the steps that have ended; null: none has. */
+  readonly progress: BackfillProgress | null;
+  /** ISO time. */
+  readonly started: string;
+  /** Why it failed. */
+  readonly error: string | null;
+};
+
+/** What it will do, before it does it. */
+export type BackfillPlan = {
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** By view, how many windows have panes in the range. */
+  readonly windows: Readonly<Record<string, number>>;
+  /** As the source's planner expects. */
+  readonly rows: number;
+  readonly hasIndex: boolean;
+  readonly relation: string;
+  readonly eventTime: string;
+};
+
+/** `10:00..11:00` of one day, `2026-11-01..2026-11-02` of whole days, and otherwise both with date and time; UTC. */
+export function rangeText(fromMs: number, toMs: number): string {
+  const [from, to] = [textOf(fromMs), textOf(toMs)];
+  return `${from}..${to}`;
+}
+
+export function backfillWorkflowId({ pipeline, fromMs, toMs, dryRun }: BackfillRequest): string {
+  return `backfill/${pipeline}/${rangeText(fromMs, toMs)}${dryRun ? '/plan' : ''}`;
+}
+
+export function planText({ fromMs, toMs, windows, rows, hasIndex, relation, eventTime }: BackfillPlan): string {
+  const views = Object.entries(windows).map(([view, count]) => `${countText(count)} windows of ${view}`);
+  const index = hasIndex ? [] : [`${relation} has no index that begins with ${eventTime}, so each chunk reads all of it. In the source: CREATE INDEX CONCURRENTLY ON ${relation} (${eventTime});`];
+  return [`${rangeText(fromMs, toMs)} (UTC): ${views.join(', ')}; about ${countText(rows)} rows of ${relation} to read`, ...index].join('\n');
+}
+
+/** One line: how far, how fast, how long still. */
+export function progressText({ phase, fromMs, toMs, doneToMs, rows }: BackfillProgress, elapsedMs: number): string {
+  const done = toMs === fromMs ? 1 : (doneToMs - fromMs) / (toMs - fromMs);
+  const left = done > 0.01 && done < 1 ? `, about ${Math.max(1, Math.round((elapsedMs * (1 - done)) / done / 1000))} s left` : '';
+  return `${Math.floor(done * 100)} %, up to ${textOf(doneToMs)}; ${countText(rows)} rows read, ${countText((rows * 1000) / Math.max(1, elapsedMs))}/s${left}; ${phase}`;
+}
+
+function textOf(ms: number): string {
+  const text = new Date(ms).toISOString();
+  if (ms % 86_400_000 === 0) return text.slice(0, 10);
+  return ms % 60_000 === 0 ? text.slice(0, 16) : text.slice(0, 19);
+}
+
+function countText(count: number): string {
+  return Math.round(count).toLocaleString('en');
+}

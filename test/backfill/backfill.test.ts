@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { minute, paneMs, Stream } from './stream.ts';
+
+describe('a backfill beside the stream', () => {
+  let stream: Stream;
+  /** The last hour, in whole panes. */
+  let [from, to] = [0, 0];
+  const timesAt = (count: number) => Array.from({ length: count }, (_, place) => from + ((place * 7_919) % (to - from)));
+
+  beforeAll(async () => {
+    stream = await Stream.open();
+    [from, to] = [Math.floor((Date.now() - 60 * minute) / paneMs) * paneMs, Math.floor((Date.now() - minute) / paneMs) * paneMs];
+    await stream.posts(20);
+    await stream.write([Date.now() - 50]);
+    await stream.followed(to);
+  });
+  afterAll(() => stream[Symbol.asyncDispose]());
+
+  test('E14, E17, E18: what was late or wrong is right afterwards, with updates and deletes in the range meanwhile; an attempt that is given up costs nothing', async () => {
+    const ids = await stream.write(timesAt(3_000));
+    await stream.followed();
+    expect(await stream.late(from, to)).toBeGreaterThan(100);
+    await stream.state.query('update sluice.panes_trending_trending set count = count + 3 where pane_ms < $1', [to]);
+    await stream.state.query("insert into sluice.panes_trending_trending select pane_ms, 'nobody', 5 from generate_series($1::bigint, $2, 600000) as pane_ms", [from, to - 1]);
+    expect((await stream.differences()).length).toBeGreaterThan(0);
+
+    const done = new AbortController();
+    const writing = (async () => {
+      for (let writes = 0; !done.signal.aborted || writes < 50; writes++) {
+        const id = ids[(writes * 31) % ids.length]!;
+        if (writes % 3 === 0) await stream.write(timesAt(5), 1 + (writes % 20));
+        else if (writes % 3 === 1) await stream.captured.source.query("update post_views set post_id = $2, viewed_at = viewed_at + interval '1 min' where id = $1", [id, 1 + (writes % 20)]);
+        else await stream.captured.source.query('delete from post_views where id = $1', [id]);
+      }
+    })();
+    const given = new AbortController();
+    const attempts: string[] = [];
+    await expect(stream.backfill(from, to, { signal: given.signal, onProgress: ({ doneToMs, phase }) => (attempts.push(phase), doneToMs > from && given.abort(new Error('given up'))) })).rejects.toThrow('given up');
+    const { rows } = await stream.backfill(from, to);
+    done.abort();
+    await writing;
+    await stream.followed();
+
+    expect(attempts).toContain('reading');
+    // the first attempt's chunks were not read again
+    expect(rows).toBeGreaterThan(1_000);
+    expect(await stream.differences()).toEqual([]);
+    expect((await stream.state.query('select from sluice.kept_change')).rows).toEqual([]);
+    // nothing is left of it
+    expect(await stream.backfill(from, to)).toEqual({ rows: 0 });
+    await stream.sink.endRebuild('a backfill');
+
+    // and once more, now that nobody writes: nothing is late any more
+    await stream.backfill(from, to);
+    await stream.sink.endRebuild('a backfill');
+    expect(await stream.late(from, to)).toBe(0);
+    expect(await stream.differences()).toEqual([]);
+  }, 60_000);
+
+  test('E19: a truncate while it reads lets it start over, and is not undone by it', async () => {
+    await stream.write(timesAt(2_000));
+    await stream.followed();
+    let isTruncated = false;
+    const truncated = Promise.withResolvers<void>();
+    const running = stream.backfill(from, to, {
+      onProgress: ({ doneToMs }) => {
+        if (doneToMs === from || isTruncated) return;
+        isTruncated = true;
+        stream.captured.source.query('truncate post_views').then(() => stream.write(timesAt(10))).then(() => truncated.resolve(), truncated.reject);
+      },
+    });
+    await Promise.all([running, truncated.promise]);
+    await stream.sink.endRebuild('a backfill');
+    await stream.followed();
+    expect(isTruncated).toBe(true);
+    expect(await stream.differences()).toEqual([]);
+  }, 60_000);
+
+  test('its slot is gone when it ends, and a table that is not there is named', async () => {
+    const slots = async () => (await stream.captured.source.query("select from pg_replication_slots where slot_name like 'sluice_backfill%'")).rows.length;
+    expect(await slots()).toBe(0);
+    const { pipeline } = stream.captured;
+    const lost = { ...pipeline, source: { ...pipeline.source, events: { ...pipeline.source.events, relation: 'public.gone' } } };
+    await expect(stream.backfill(from, to, { pipeline: lost })).rejects.toThrow('Table public.gone does not exist in the source. Create it');
+    await stream.sink.endRebuild('a backfill');
+    expect(await slots()).toBe(0);
+  });
+});
