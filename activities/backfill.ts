@@ -10,13 +10,13 @@ import { lanesToRebuild } from '../connectors/postgres/live-rebuilds.ts';
 import { textSettings } from '../connectors/postgres/replication-stream.ts';
 import { readShard } from '../connectors/postgres/shard-state.ts';
 import { systemClock } from '../connectors/system-clock.ts';
-import type { BackfillPlan, BackfillProgress, BackfillRequest } from '../core/backfill.ts';
+import { rowSinks, type BackfillPlan, type BackfillProgress, type BackfillRequest } from '../core/backfill.ts';
 import { BadInput } from '../core/bad-input.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import { configurationFailure } from '../core/failure-types.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { failureOf } from './failures.ts';
-import { openSink } from './open-destination.ts';
+import { openSink, type OpenSink } from './open-destination.ts';
 import type { Runtime } from './runtime.ts';
 
 /** What the backfill workflow sees. */
@@ -42,7 +42,8 @@ export function planBackfill(runtime: BackfillRuntime, request: BackfillRequest)
   return failing(async () => {
     const { config, state } = runtime;
     const { pipeline } = runtime.definition(request.pipeline);
-    const { views } = request;
+    const { views, sinks } = request;
+    assertRows(pipeline, sinks);
     const unknown = views.filter((view) => !Object.hasOwn(pipeline.views, view));
     if (unknown.length > 0) throw new BadInput(`Pipeline ${pipeline.name} has no view ${unknown.join(', ')}; it has ${Object.keys(pipeline.views).join(', ')}.`);
     const panes = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
@@ -54,7 +55,7 @@ export function planBackfill(runtime: BackfillRuntime, request: BackfillRequest)
     try {
       const { events } = pipeline.source;
       const windows = views.map((view) => [view, windowsOver(pipeline.views[view]!.window, fromMs, toMs)] as const);
-      return { fromMs, toMs, windows: Object.fromEntries(windows), ...(await estimateRange(source, pipeline, { fromMs, toMs })), relation: events.relation, eventTime: events.eventTime };
+      return { fromMs, toMs, windows: Object.fromEntries(windows), sinks, ...(await estimateRange(source, pipeline, { fromMs, toMs })), relation: events.relation, eventTime: events.eventTime };
     } finally {
       await source.end().catch(() => {});
     }
@@ -83,6 +84,7 @@ export async function backfill(runtime: BackfillRuntime, { request, durationMs }
       if (shard?.state !== 'streaming') throw new BadInput(`Pipeline ${pipeline.name} is not loaded yet, and its first load computes every window there is. See ./sluice status.`);
       const panes = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
       await endMarksOfTheDead(context.client, panes, ownName());
+      const open = await openRows(runtime, pipeline, request.sinks);
       try {
         await compute({
           pipeline,
@@ -90,6 +92,7 @@ export async function backfill(runtime: BackfillRuntime, { request, durationMs }
           epoch: shard.epoch,
           name: ownName(),
           views: request.views,
+          rows: new Map(open.map(([lane, { range }]) => [lane, range!])),
           asked: request,
           chunkRows: request.chunkRows,
           rowsPerSecond: request.rowsPerSecond ?? undefined,
@@ -103,6 +106,8 @@ export async function backfill(runtime: BackfillRuntime, { request, durationMs }
         // the reason itself: whatever fails beside it is said
         if (end.signal.aborted && error === end.signal.reason) return { ended: end.signal.reason as 'time' | 'asked', progress };
         throw error;
+      } finally {
+        for (const [, { sink }] of open) await sink.close().catch(() => {});
       }
     });
   } finally {
@@ -135,6 +140,19 @@ export function endBackfill(runtime: BackfillRuntime, { request }: Pick<Backfill
       clearInterval(beat);
     }
   });
+}
+
+function assertRows(pipeline: Pipeline, sinks: readonly string[]): void {
+  const possible = rowSinks(pipeline);
+  const other = sinks.filter((sink) => !possible.includes(sink));
+  if (other.length === 0) return;
+  throw new BadInput(`${other.join(', ')} of ${pipeline.name} cannot be written anew for a time: only rows with versions can${possible.length === 0 ? ', and it has no such sink' : `, which are those of ${possible.join(', ')}`}. Results and live structures follow the views by themselves.`);
+}
+
+/** Of their own: a lane that runs here must not lose its sink to a backfill's trouble. */
+async function openRows({ config, state }: BackfillRuntime, pipeline: Pipeline, sinks: readonly string[]): Promise<readonly (readonly [string, OpenSink])[]> {
+  assertRows(pipeline, sinks);
+  return Promise.all(sinks.map(async (lane) => [lane, await openSink(config, state, pipeline, lane)] as const));
 }
 
 /** Of the workflow that this activity belongs to: no other run marks panes under it. */

@@ -1,8 +1,9 @@
 import type { PoolClient } from 'pg';
 import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
-import { clickhouseSink } from '../connectors/clickhouse/clickhouse-sink.ts';
+import { clickhouseSink, type ClickHouseSink } from '../connectors/clickhouse/clickhouse-sink.ts';
 import { httpSink } from '../connectors/http/http-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
+import type { RangeSink } from '../connectors/postgres/backfill.ts';
 import { DeadLetters } from '../connectors/postgres/dead-letters.ts';
 import { dueRebuilds, noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
 import { PostgresResultsRelay } from '../connectors/postgres/results-relay.ts';
@@ -10,8 +11,9 @@ import type { State } from '../connectors/postgres/state/state.ts';
 import { redisLiveSink } from '../connectors/redis/live.ts';
 import { RedisResultsRelay } from '../connectors/redis/results-relay.ts';
 import type { Relay } from '../connectors/relay.ts';
-import { FenceMoved, type Sink } from '../connectors/sink.ts';
+import { ConfigurationError, FenceMoved, type Sink } from '../connectors/sink.ts';
 import type { Config } from '../core/config.ts';
+import type { Expression } from '../core/expressions/expression.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import type { Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
@@ -23,6 +25,8 @@ export type OpenSink = {
   /** For destinations that can be made again out of what the others keep. */
   readonly rebuild?: () => Promise<Position>;
   readonly replay: Replay;
+  /** For destinations whose rows are versioned by position: those of a time can be written anew from a snapshot (E17). */
+  readonly range?: RangeSink;
 };
 
 /**
@@ -62,7 +66,8 @@ export async function openSink(config: Config, state: State, pipeline: Pipeline,
         const below = await letters.voidedBelow();
         if (below !== undefined) await sink.bury(below);
       };
-      return { sink, replay: { kind: 'event', event: (event) => sink.replay(event), buryVoid } };
+      const range = rangeSink(pipeline, lane, sink, letters);
+      return { sink, replay: { kind: 'event', event: (event) => sink.replay(event), buryVoid }, range };
     }
     case 'redis-live': {
       const sink = redisLiveSink(pipeline, definition, config.redisUrl, () => readPaneSnapshot(state, pipeline, definition), dueRebuilds(state, pipeline.name, lane));
@@ -84,6 +89,26 @@ export async function openSink(config: Config, state: State, pipeline: Pipeline,
     default:
       return unreachable(definition);
   }
+}
+
+function rangeSink(pipeline: Pipeline, lane: string, sink: ClickHouseSink, letters: DeadLetters): RangeSink {
+  const { eventTime } = pipeline.source.events;
+  return {
+    readFence: () => sink.readFence(),
+    load: (rows) => sink.load(rows),
+    finish: async (range, base) => {
+      const time = Object.keys(pipeline.row).find((name) => isColumn(pipeline.row[name]!, eventTime));
+      if (time === undefined) throw new ConfigurationError(`The rows of ${lane} have no column that is the event time ${eventTime}, so those of a time cannot be told from others. Add it to the definition's row, or leave ${lane} out: --views only.`);
+      await sink.buryMissing(time, range, base);
+      // the lane may have passed a truncate before these rows came, and then nothing else would bury them
+      const below = await letters.voidedBelow();
+      if (below !== undefined && below > base) await sink.bury(below);
+    },
+  };
+}
+
+function isColumn(expression: Expression, column: string): boolean {
+  return expression.op === 'column' && expression.table === 'events' && expression.column === column;
 }
 
 /** Makes the relay of a lane that reads the outbox. */

@@ -1,7 +1,7 @@
 import { defineCommand } from 'citty';
 import { BackfillFailed, followBackfill, listBackfills, signalBackfill, startBackfill, type ListedBackfill } from '../client/backfills.ts';
 import { pipelines } from '../client/pipelines.ts';
-import { planText, progressText, rangeText, type BackfillRequest, type BackfillStatus } from '../core/backfill.ts';
+import { planText, progressText, rangeText, rowSinks, type BackfillRequest, type BackfillStatus } from '../core/backfill.ts';
 import { BadInput } from '../core/bad-input.ts';
 import type { Config } from '../core/config.ts';
 import { dataArg, instanceConfig } from './instance.ts';
@@ -21,7 +21,8 @@ export default defineCommand({
     name: { type: 'positional', description: 'After these, the pipeline', required: false },
     from: { type: 'string', valueHint: 'TIME', description: '2026-11-01, 2026-11-01T10:30 (UTC), or 90m for so long ago' },
     to: { type: 'string', valueHint: 'TIME', description: 'Likewise; windows must have closed by then' },
-    views: { type: 'string', valueHint: 'a,b', description: 'Only these views' },
+    views: { type: 'string', valueHint: 'a,b', description: 'Only these views, and no rows unless --sinks names some' },
+    sinks: { type: 'string', valueHint: 'x,y', description: 'Only the rows of these destinations, and no windows unless --views names some' },
     'chunk-rows': { type: 'string', valueHint: 'N', description: 'About so many rows are read in one transaction of the source (100000)' },
     speed: { type: 'string', valueHint: 'ROWS/S', description: 'At most so many rows are read a second' },
     'dry-run': { type: 'boolean', description: 'Only say which windows and how many rows' },
@@ -50,19 +51,26 @@ export default defineCommand({
   },
 });
 
-type Given = Readonly<Partial<Record<'from' | 'to' | 'views' | 'chunk-rows' | 'speed', string | undefined>>> & { readonly 'dry-run'?: boolean | undefined };
+type Given = Readonly<Partial<Record<'from' | 'to' | 'views' | 'sinks' | 'chunk-rows' | 'speed', string | undefined>>> & { readonly 'dry-run'?: boolean | undefined };
 
 function requestOf(pipeline: string, args: Given): BackfillRequest {
   const nowMs = Date.now();
   const [fromMs, toMs] = [parseTime('--from', args.from, nowMs), parseTime('--to', args.to, nowMs)];
   if (fromMs >= toMs) throw new BadInput(`--from (${new Date(fromMs).toISOString()}) is not before --to (${new Date(toMs).toISOString()}): there is nothing between them.`);
   if (toMs > nowMs) throw new BadInput(`--to (${new Date(toMs).toISOString()}) has not come yet. A backfill computes windows that have closed: ask for an earlier --to.`);
-  const known = Object.keys(pipelines[pipeline]!.views);
-  const views = args.views?.split(',') ?? known;
-  const unknown = views.filter((view) => !known.includes(view));
-  if (unknown.length > 0) throw new BadInput(`Pipeline ${pipeline} has no view ${unknown.join(', ')}; it has ${known.join(', ')}.`);
+  const definition = pipelines[pipeline]!;
+  const views = chosen(pipeline, 'view', args.views, Object.keys(definition.views), args.sinks === undefined);
+  const sinks = chosen(pipeline, 'sink with rows of versions', args.sinks, rowSinks(definition), args.views === undefined);
   const rowsPerSecond = args.speed === undefined ? null : whole('--speed', args.speed);
-  return { pipeline, fromMs, toMs, views, chunkRows: args['chunk-rows'] === undefined ? 100_000 : whole('--chunk-rows', args['chunk-rows']), rowsPerSecond, ...(args['dry-run'] ? { dryRun: true } : {}) };
+  return { pipeline, fromMs, toMs, views, sinks, chunkRows: args['chunk-rows'] === undefined ? 100_000 : whole('--chunk-rows', args['chunk-rows']), rowsPerSecond, ...(args['dry-run'] ? { dryRun: true } : {}) };
+}
+
+/** All of them if neither these nor others were named. */
+function chosen(pipeline: string, what: string, given: string | undefined, known: readonly string[], allByDefault: boolean): readonly string[] {
+  const names = given?.split(',') ?? (allByDefault ? known : []);
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) throw new BadInput(`Pipeline ${pipeline} has no ${what} ${unknown.join(', ')}; it has ${known.join(', ') || 'none'}.`);
+  return names;
 }
 
 function whole(option: string, text: string): number {
@@ -117,7 +125,7 @@ function listedText({ workflowId, status }: ListedBackfill): string {
   return `${workflowId.split('/').slice(2).join('/')}  ${statusText(status)}`;
 }
 
-function statusText({ state, progress, error, started, fromMs, toMs, views }: BackfillStatus): string {
+function statusText({ state, progress, error, started, fromMs, toMs, views, sinks }: BackfillStatus): string {
   const far = progress && state !== 'done' ? `: ${progressText(progress, Date.now() - Date.parse(started))}` : '';
-  return `${state}${far}; ${views.join(', ')} of ${rangeText(fromMs, toMs)}${progress && state === 'done' ? `; ${progress.rows.toLocaleString('en')} rows read` : ''}${error === null ? '' : `: ${error}`}`;
+  return `${state}${far}; ${[...views, ...sinks].join(', ')} of ${rangeText(fromMs, toMs)}${progress && state === 'done' ? `; ${progress.rows.toLocaleString('en')} rows read` : ''}${error === null ? '' : `: ${error}`}`;
 }

@@ -21,14 +21,14 @@ export type ListedBackfill = StartedBackfill & { readonly status: BackfillStatus
 export function startBackfill(config: Config, request: BackfillRequest): Promise<StartedBackfill> {
   return withTemporal(config, async (client) => {
     const workflowId = backfillWorkflowId(request);
-    const { pipeline, fromMs, toMs, views } = request;
+    const { pipeline, fromMs, toMs, views, sinks } = request;
     try {
       await client.workflow.start('backfill', {
         workflowId,
         taskQueue,
         args: [request],
         typedSearchAttributes: startAttributes(pipeline, 'backfill', 'running'),
-        staticSummary: `computes ${views.join(', ')} of ${rangeText(fromMs, toMs)} anew from the source`,
+        staticSummary: `computes ${[...views, ...sinks].join(', ')} of ${rangeText(fromMs, toMs)} anew from the source`,
       });
     } catch (error) {
       if (error instanceof WorkflowExecutionAlreadyStartedError) throw new BadInput(`A backfill of ${rangeText(fromMs, toMs)} of ${pipeline} is going on: ./sluice backfill list ${pipeline}`, { cause: error });

@@ -1,9 +1,14 @@
-/** What a backfill is asked for: the windows of some views in a range of time, milliseconds since 1970. */
+import type { Pipeline, Text } from './pipeline.ts';
+
+/** What a backfill is asked for: the windows of some views, and the rows of some sinks, in a range of time, milliseconds since 1970. */
 export type BackfillRequest = {
   readonly pipeline: string;
   readonly fromMs: number;
   readonly toMs: number;
+  /** None: only rows. */
   readonly views: readonly string[];
+  /** Lanes of destinations whose rows of that time are written anew. */
+  readonly sinks: readonly string[];
   /** About so many rows are read in one transaction of the source. */
   readonly chunkRows: number;
   /** At most so many a second are read; null: as fast as it goes. */
@@ -39,11 +44,17 @@ export type BackfillPlan = {
   /** As the source's planner expects. */
   readonly rows: number;
   readonly hasIndex: boolean;
+  readonly sinks: readonly string[];
   readonly relation: string;
   readonly eventTime: string;
 };
 
-/** `10:00..11:00` of one day, `2026-11-01..2026-11-02` of whole days, and otherwise both with date and time; UTC. */
+/** Those whose rows have versions. */
+export function rowSinks({ sinks }: Pick<Pipeline<Text>, 'sinks'>): readonly string[] {
+  return Object.entries(sinks).flatMap(([name, { kind }]) => (kind === 'clickhouse' ? [name] : []));
+}
+
+/** `2026-11-01..2026-11-02` of whole days, and else with times; UTC. */
 export function rangeText(fromMs: number, toMs: number): string {
   const [from, to] = [textOf(fromMs), textOf(toMs)];
   return `${from}..${to}`;
@@ -53,8 +64,8 @@ export function backfillWorkflowId({ pipeline, fromMs, toMs, dryRun }: BackfillR
   return `backfill/${pipeline}/${rangeText(fromMs, toMs)}${dryRun ? '/plan' : ''}`;
 }
 
-export function planText({ fromMs, toMs, windows, rows, hasIndex, relation, eventTime }: BackfillPlan): string {
-  const views = Object.entries(windows).map(([view, count]) => `${countText(count)} windows of ${view}`);
+export function planText({ fromMs, toMs, windows, sinks, rows, hasIndex, relation, eventTime }: BackfillPlan): string {
+  const views = [...Object.entries(windows).map(([view, count]) => `${countText(count)} windows of ${view}`), ...sinks.map((sink) => `the rows of ${sink}`)];
   const index = hasIndex ? [] : [`${relation} has no index that begins with ${eventTime}, so each chunk reads all of it. In the source: CREATE INDEX CONCURRENTLY ON ${relation} (${eventTime});`];
   return [`${rangeText(fromMs, toMs)} (UTC): ${views.join(', ')}; about ${countText(rows)} rows of ${relation} to read`, ...index].join('\n');
 }

@@ -80,7 +80,7 @@ class Run {
   async step(): Promise<void> {
     this.#scope = new CancellationScope();
     try {
-      const summary = `${this.request.views.join(', ')} ${rangeText(this.#progress?.doneToMs ?? this.request.fromMs, this.request.toMs)}`;
+      const summary = `${[...this.request.views, ...this.request.sinks].join(', ')} ${rangeText(this.#progress?.doneToMs ?? this.request.fromMs, this.request.toMs)}`;
       const { ended, progress: now } = await this.#scope.run(() => activities.backfill.executeWithOptions({ ...options, activityId: `step ${++this.#steps}`, summary }, [{ request: this.request, durationMs: stepMs }]));
       this.#progress = { ...now, fromMs: this.#progress?.fromMs ?? now.fromMs, rows: (this.#progress?.rows ?? 0) + now.rows };
       if (ended === 'done') this.state = 'done';

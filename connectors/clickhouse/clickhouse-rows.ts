@@ -1,5 +1,6 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { Position } from '../../core/position.ts';
+import type { PaneRange } from '../../core/views/fold.ts';
 import { ClickHouseFence } from './fence.ts';
 import { connect, insertPieces, promptMs, thoroughMs } from './insert.ts';
 import type { Piece } from './pieces.ts';
@@ -35,12 +36,20 @@ export class ClickHouseRows implements VersionedRows {
     return insertPieces(this.#client, this.#table, pieces);
   }
 
-  async bury(at: Position): Promise<void> {
+  bury(at: Position): Promise<void> {
+    return this.#bury(at, '', {});
+  }
+
+  buryWithin(time: string, { fromMs, toMs }: PaneRange, at: Position): Promise<void> {
+    return this.#bury(at, `AND ${quoted(time)} >= fromUnixTimestamp64Milli({from:Int64}) AND ${quoted(time)} < fromUnixTimestamp64Milli({to:Int64})`, { from: fromMs, to: toMs });
+  }
+
+  async #bury(at: Position, condition: string, parameters: Readonly<Record<string, number>>): Promise<void> {
     const key = this.#table.orderBy.map(quoted).join(', ');
     await this.#thorough.command({
       query: `INSERT INTO ${tableName(this.#table)} (${key}, _position, _deleted)
-        SELECT ${key}, {position:UInt128}, 1 FROM ${tableName(this.#table)} FINAL WHERE _position < {position:UInt128}`,
-      query_params: { position: BigInt(`0x${at}`).toString() },
+        SELECT ${key}, {position:UInt128}, 1 FROM ${tableName(this.#table)} FINAL WHERE _position < {position:UInt128} ${condition}`,
+      query_params: { position: BigInt(`0x${at}`).toString(), ...parameters },
       clickhouse_settings: { max_partitions_per_insert_block: '0', optimize_move_to_prewhere_if_final: 0 },
     });
   }

@@ -4,6 +4,7 @@ import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import { origin, parsePosition, position } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
+import type { PaneRange } from '../../core/views/fold.ts';
 import { eventsWithin, truncatesWithin } from '../events-within.ts';
 import type { Applied, Sink } from '../sink.ts';
 import { FenceMoved } from '../sink.ts';
@@ -81,6 +82,14 @@ export class ClickHouseSink implements Sink {
   /** Tombstones at `at`, where the table was truncated, for what may have landed below it since (E8). */
   bury(at: Position): Promise<void> {
     return this.#classified(() => this.#rows.bury(at));
+  }
+
+  /**
+   * After the rows of a snapshot that have an event time in a range were loaded, and the lane has passed it: what is there
+   * besides is not in the source any more. `time` is the column of the event time.
+   */
+  buryMissing(time: string, range: PaneRange, at: Position): Promise<void> {
+    return this.#classified(() => this.#rows.buryWithin(time, range, at));
   }
 
   finishLoad(loadedAt: Position): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Position } from '../../core/position.ts';
+import type { PaneRange } from '../../core/views/fold.ts';
 import type { Piece } from './pieces.ts';
 
 /**
@@ -14,6 +15,8 @@ export interface VersionedRows {
   insert(pieces: readonly Piece[]): Promise<void>;
   /** Tombstones at that position for the rows below it (E8, E28). Never the server's TRUNCATE: a late insert would rise again. */
   bury(at: Position): Promise<void>;
+  /** The same for those whose column `time` lies in a range. */
+  buryWithin(time: string, range: PaneRange, at: Position): Promise<void>;
   /** The greatest that was written. */
   readFence(target: string): Promise<Position | undefined>;
   writeFence(target: string, position: Position): Promise<void>;

@@ -3,14 +3,15 @@ import { Client, DatabaseError } from 'pg';
 import { eventsTable } from '../../core/capture/assembler.ts';
 import { pause, type Clock } from '../../core/clock.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
-import { position } from '../../core/position.ts';
+import { position, type Position } from '../../core/position.ts';
+import type { Segment } from '../../core/segment.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import { firstChunk, isOpen, nextLength } from '../../core/views/rebuilding.ts';
 import { SnapshotFold } from '../../core/views/snapshot-fold.ts';
 import type { AggregateSink } from '../aggregate/aggregate-sink.ts';
 import type { Rebuilt, Replaced } from '../aggregate/rebuild.ts';
-import { ConfigurationError } from '../sink.ts';
+import { ConfigurationError, type Sink } from '../sink.ts';
 import { poisonIfTooLarge } from '../sum-poison.ts';
 import { firstLength, within } from './backfill-estimate.ts';
 import { emitCanary } from './canary.ts';
@@ -19,6 +20,14 @@ import { textSettings } from './replication-stream.ts';
 import { fileNodes, SnapshotReader, sourceClockUs, TableRewritten, type FileNodes } from './snapshot-reader.ts';
 import { createSnapshotSlot, type SnapshotSlot } from './snapshot-slot.ts';
 
+/** A destination whose rows are versioned by position: at the snapshot's they win over older ones, and newer ones over them. */
+export type RangeSink = Pick<Sink, 'readFence'> & {
+  /** Rows of a snapshot; repeating is harmless. */
+  load(rows: Segment): Promise<void>;
+  /** After all rows of the range were loaded, and the lane has passed `base`: what is there besides is gone. */
+  finish(range: PaneRange, base: Position): Promise<void>;
+};
+
 export type BackfillOptions = {
   readonly pipeline: Pipeline;
   readonly sourceUrl: string;
@@ -26,7 +35,10 @@ export type BackfillOptions = {
   readonly epoch: number;
   /** Under which its panes are marked: nobody else's, and the same in each attempt. */
   readonly name: string;
+  /** None: only rows. */
   readonly views: readonly string[];
+  /** Destinations whose rows of that time are written anew, by lane. */
+  readonly rows: ReadonlyMap<string, RangeSink>;
   readonly asked: PaneRange;
   /** About so many rows are read in one transaction of the source. */
   readonly chunkRows: number;
@@ -101,12 +113,12 @@ class Attempt {
   }
 
   async #read(source: Client, slot: SnapshotSlot, files: FileNodes): Promise<'done' | 'gone'> {
-    const { pipeline, epoch, chunkRows, signal } = this.#options;
+    const { pipeline, epoch, views, chunkRows, signal } = this.#options;
     const { events, dimensions } = pipeline.source;
     const reader = (this.#reader = new SnapshotReader({ pipeline, epoch, source, slot, files, commitTimeUs: await sourceClockUs(source), captureId: 'backfill', signal }));
     // events are enriched with them, as they are at the snapshot
     for (const [name, { relation }] of Object.entries(dimensions)) for await (const _ of reader.read(name, { relation, only: false, where: 'true' }));
-    const sets = paneSetsOf(pipeline);
+    const sets = paneSetsOf(pipeline).filter((set) => set.views.some(({ name }) => views.includes(name)));
     const fold = new SnapshotFold(pipeline, sets);
     const { hasIndex, lengthMs: firstLengthMs } = await firstLength(source, pipeline, this.#left, chunkRows);
     let lengthMs = firstLengthMs;
@@ -115,8 +127,16 @@ class Attempt {
       const startedMs = this.#options.clock.steady();
       const rowsBefore = reader.rows;
       this.#tell('reading');
-      for await (const rows of reader.read(eventsTable, { relation: events.relation, only: false, where: within(pipeline, range) })) fold.add(rows);
-      const outcome = await this.#replace(range, slot, poisonIfTooLarge(() => fold.take()));
+      for await (const rows of reader.read(eventsTable, { relation: events.relation, only: false, where: within(pipeline, range) })) {
+        fold.add(rows);
+        for (const sink of this.#options.rows.values()) await sink.load(rows);
+      }
+      const base = position(epoch, slot.consistentPoint, 0);
+      for (const [lane, sink] of this.#options.rows) {
+        await this.#passed(lane, sink, base);
+        await sink.finish(range, base);
+      }
+      const outcome = await this.#replace({ range, base, panes: poisonIfTooLarge(() => fold.take()) });
       if (outcome === 'gone') return 'gone';
       // the table was emptied since: another snapshot shows that
       if (outcome === 'void') return 'done';
@@ -128,15 +148,20 @@ class Attempt {
     return 'done';
   }
 
-  /** Once the aggregate lane has passed the snapshot. */
-  async #replace(range: PaneRange, slot: SnapshotSlot, panes: Rebuilt['panes']): Promise<Replaced> {
-    const { panes: sink, epoch, name, clock, signal } = this.#options;
-    const base = position(epoch, slot.consistentPoint, 0);
+  async #replace(chunk: Rebuilt): Promise<Replaced> {
+    const { panes, name } = this.#options;
     for (;;) {
-      const fence = await sink.readFence();
-      const outcome = fence === undefined || fence >= base ? await sink.replacePanes(name, { range, base, panes }) : 'behind';
+      await this.#passed('aggregate', panes, chunk.base);
+      const outcome = await panes.replacePanes(name, chunk);
       if (outcome !== 'behind') return outcome;
-      this.#tell('waiting for the aggregate lane to pass the snapshot');
+    }
+  }
+
+  /** A lane has applied everything that is in the snapshot. */
+  async #passed(lane: string, sink: Pick<Sink, 'readFence'>, base: Position): Promise<void> {
+    const { clock, signal } = this.#options;
+    while (((await sink.readFence()) ?? base) < base) {
+      this.#tell(`waiting for lane ${lane} to pass the snapshot`);
       await pause(clock, lookMs, signal);
       if (signal.aborted) throw signal.reason;
     }

@@ -71,6 +71,7 @@ export class Stream implements AsyncDisposable {
       epoch: 1,
       name: 'a backfill',
       views: ['trending'],
+      rows: new Map(),
       asked: { fromMs, toMs },
       chunkRows: 200,
       rowsPerSecond: undefined,

@@ -6,7 +6,7 @@ import type { BackfillRequest, BackfillStatus } from '../../core/backfill.ts';
 import { services } from '../embedded/services.ts';
 import { refused, RunningPipeline, Stage, waited } from './stage.ts';
 
-const request: BackfillRequest = { pipeline: 'p', fromMs: 0, toMs: 60_000, views: ['top'], chunkRows: 100, rowsPerSecond: null };
+const request: BackfillRequest = { pipeline: 'p', fromMs: 0, toMs: 60_000, views: ['top'], sinks: [], chunkRows: 100, rowsPerSecond: null };
 
 /** A backfill of purpose-made activities: a step ends by itself when it is let go, and says how often each was asked for. */
 class Backfill implements AsyncDisposable {
@@ -36,7 +36,7 @@ class Backfill implements AsyncDisposable {
     return {
       planBackfill: async ({ fromMs, toMs }) => {
         this.plan();
-        return { fromMs, toMs, windows: { top: 6 }, rows: 10, hasIndex: true, relation: 'public.t', eventTime: 'at' };
+        return { fromMs, toMs, windows: { top: 6 }, sinks: [], rows: 10, hasIndex: true, relation: 'public.t', eventTime: 'at' };
       },
       backfill: async (input) => {
         this.steps.push(input);

@@ -53,6 +53,9 @@ export class VersionedTable {
         call(() => {
           for (const [key, { position, row }] of this.rows) if (row && position < at) this.#put(key, { position: at, row: null });
         }),
+      buryWithin: async () => {
+        throw new Error('no backfill is simulated here');
+      },
       readFence: () => call(() => this.fence),
       writeFence: (_, position) =>
         call(() => {
