@@ -1,6 +1,7 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import { secureHeaders } from 'hono/secure-headers';
+import { backfillRoutes } from './backfills.ts';
 import { dashboardRoutes } from './dashboard.ts';
 import { deadLetterRoutes } from './dead-letters.ts';
 import { ApiError, onError, onInvalid, onNotFound } from './errors.ts';
@@ -57,6 +58,7 @@ export function createApp(resources: Resources): OpenAPIHono {
   app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' });
   metricsRoute(app, resources);
   pipelineRoutes(app, resources);
+  backfillRoutes(app, resources);
   deadLetterRoutes(app, resources);
   liveRoute(app, resources);
   return app;

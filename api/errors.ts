@@ -87,8 +87,8 @@ export function errorResponses<Status extends number>(...statuses: Status[]): Er
 const meaning: Readonly<Record<number, string>> = {
   400: 'The request is malformed',
   401: 'The token is missing or wrong',
-  404: 'No such pipeline, lane or dead letter',
-  409: 'It is settled already',
+  404: 'No such pipeline, lane, dead letter or backfill',
+  409: 'It is settled, or goes on, already',
   503: 'Something that is needed cannot be reached',
 };
 

@@ -1,7 +1,7 @@
 import { defineCommand } from 'citty';
 import { BackfillFailed, followBackfill, listBackfills, signalBackfill, startBackfill, type ListedBackfill } from '../client/backfills.ts';
 import { pipelines } from '../client/pipelines.ts';
-import { planText, progressText, rangeText, rowSinks, type BackfillRequest, type BackfillStatus } from '../core/backfill.ts';
+import { backfillRequest, planText, progressText, rangeText, type BackfillRequest, type BackfillStatus } from '../core/backfill.ts';
 import { BadInput } from '../core/bad-input.ts';
 import type { Config } from '../core/config.ts';
 import { dataArg, instanceConfig } from './instance.ts';
@@ -55,22 +55,15 @@ type Given = Readonly<Partial<Record<'from' | 'to' | 'views' | 'sinks' | 'chunk-
 
 function requestOf(pipeline: string, args: Given): BackfillRequest {
   const nowMs = Date.now();
-  const [fromMs, toMs] = [parseTime('--from', args.from, nowMs), parseTime('--to', args.to, nowMs)];
-  if (fromMs >= toMs) throw new BadInput(`--from (${new Date(fromMs).toISOString()}) is not before --to (${new Date(toMs).toISOString()}): there is nothing between them.`);
-  if (toMs > nowMs) throw new BadInput(`--to (${new Date(toMs).toISOString()}) has not come yet. A backfill computes windows that have closed: ask for an earlier --to.`);
-  const definition = pipelines[pipeline]!;
-  const views = chosen(pipeline, 'view', args.views, Object.keys(definition.views), args.sinks === undefined);
-  const sinks = chosen(pipeline, 'sink with rows of versions', args.sinks, rowSinks(definition), args.views === undefined);
-  const rowsPerSecond = args.speed === undefined ? null : whole('--speed', args.speed);
-  return { pipeline, fromMs, toMs, views, sinks, chunkRows: args['chunk-rows'] === undefined ? 100_000 : whole('--chunk-rows', args['chunk-rows']), rowsPerSecond, ...(args['dry-run'] ? { dryRun: true } : {}) };
-}
-
-/** All of them if neither these nor others were named. */
-function chosen(pipeline: string, what: string, given: string | undefined, known: readonly string[], allByDefault: boolean): readonly string[] {
-  const names = given?.split(',') ?? (allByDefault ? known : []);
-  const unknown = names.filter((name) => !known.includes(name));
-  if (unknown.length > 0) throw new BadInput(`Pipeline ${pipeline} has no ${what} ${unknown.join(', ')}; it has ${known.join(', ') || 'none'}.`);
-  return names;
+  const choice = {
+    fromMs: parseTime('--from', args.from, nowMs),
+    toMs: parseTime('--to', args.to, nowMs),
+    views: args.views?.split(','),
+    sinks: args.sinks?.split(','),
+    chunkRows: args['chunk-rows'] === undefined ? undefined : whole('--chunk-rows', args['chunk-rows']),
+    rowsPerSecond: args.speed === undefined ? undefined : whole('--speed', args.speed),
+  };
+  return { ...backfillRequest(pipelines[pipeline]!, choice, nowMs), ...(args['dry-run'] ? { dryRun: true } : {}) };
 }
 
 function whole(option: string, text: string): number {

@@ -1,3 +1,4 @@
+import { BadInput } from './bad-input.ts';
 import type { Pipeline, Text } from './pipeline.ts';
 
 /** What a backfill is asked for: the windows of some views, and the rows of some sinks, in a range of time, milliseconds since 1970. */
@@ -16,6 +17,39 @@ export type BackfillRequest = {
   /** Only says what it would do. */
   readonly dryRun?: boolean;
 };
+
+/** Named views and sinks only; everything if neither are named. */
+export type BackfillChoice = {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly views?: readonly string[] | undefined;
+  readonly sinks?: readonly string[] | undefined;
+  readonly chunkRows?: number | undefined;
+  readonly rowsPerSecond?: number | undefined;
+};
+
+/** Throws BadInput with what to ask for instead. */
+export function backfillRequest(pipeline: Pipeline<Text>, { fromMs, toMs, views, sinks, chunkRows = 100_000, rowsPerSecond }: BackfillChoice, nowMs: number): BackfillRequest {
+  const time = (ms: number) => new Date(ms).toISOString();
+  if (fromMs >= toMs) throw new BadInput(`The range begins at ${time(fromMs)}, which is not before its end, ${time(toMs)}: there is nothing between them.`);
+  if (toMs > nowMs) throw new BadInput(`The range ends at ${time(toMs)}, which has not come yet. A backfill computes what is past: ask for an earlier end.`);
+  return {
+    pipeline: pipeline.name,
+    fromMs,
+    toMs,
+    views: chosen(pipeline.name, 'view', views, Object.keys(pipeline.views), sinks === undefined),
+    sinks: chosen(pipeline.name, 'sink whose rows have versions', sinks, rowSinks(pipeline), views === undefined),
+    chunkRows,
+    rowsPerSecond: rowsPerSecond ?? null,
+  };
+}
+
+function chosen(pipeline: string, what: string, given: readonly string[] | undefined, known: readonly string[], allByDefault: boolean): readonly string[] {
+  const names = given ?? (allByDefault ? known : []);
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) throw new BadInput(`Pipeline ${pipeline} has no ${what} ${unknown.join(', ')}; it has ${known.join(', ') || 'none'}.`);
+  return names;
+}
 
 export const backfillStates = ['running', 'paused', 'done', 'cancelled', 'failed'] as const;
 export type BackfillState = (typeof backfillStates)[number];
