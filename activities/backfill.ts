@@ -4,7 +4,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { Client } from 'pg';
 import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
-import { backfill as compute } from '../connectors/postgres/backfill.ts';
+import { BackfillSnapshot } from '../connectors/postgres/backfill-snapshot.ts';
 import { estimateRange } from '../connectors/postgres/backfill-estimate.ts';
 import { lanesToRebuild } from '../connectors/postgres/live-rebuilds.ts';
 import { textSettings } from '../connectors/postgres/replication-stream.ts';
@@ -15,6 +15,7 @@ import { BadInput } from '../core/bad-input.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import { configurationFailure } from '../core/failure-types.ts';
 import type { Pipeline } from '../core/pipeline.ts';
+import { runBackfill } from './backfill-loop.ts';
 import { failureOf } from './failures.ts';
 import { openSink, type OpenSink } from './open-destination.ts';
 import type { Runtime } from './runtime.ts';
@@ -86,10 +87,8 @@ export async function backfill(runtime: BackfillRuntime, { request, durationMs }
       await endMarksOfTheDead(context.client, panes, ownName());
       const open = await openRows(runtime, pipeline, request.sinks);
       try {
-        await compute({
+        await runBackfill({
           pipeline,
-          sourceUrl: config.sourceUrl,
-          epoch: shard.epoch,
           name: ownName(),
           views: request.views,
           rows: new Map(open.map(([lane, { range }]) => [lane, range!])),
@@ -97,6 +96,7 @@ export async function backfill(runtime: BackfillRuntime, { request, durationMs }
           chunkRows: request.chunkRows,
           rowsPerSecond: request.rowsPerSecond ?? undefined,
           panes,
+          take: (left) => BackfillSnapshot.take({ pipeline, sourceUrl: config.sourceUrl, epoch: shard.epoch, chunkRows: request.chunkRows, signal: end.signal }, left),
           clock: systemClock,
           signal: end.signal,
           onProgress: ({ phase, range, doneToMs, rows }) => (progress = { phase, fromMs: Math.min(range.fromMs, progress.fromMs), toMs: range.toMs, doneToMs, rows: rowsBefore + rows }),

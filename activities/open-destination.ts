@@ -3,7 +3,6 @@ import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
 import { clickhouseSink, type ClickHouseSink } from '../connectors/clickhouse/clickhouse-sink.ts';
 import { httpSink } from '../connectors/http/http-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
-import type { RangeSink } from '../connectors/postgres/backfill.ts';
 import { DeadLetters } from '../connectors/postgres/dead-letters.ts';
 import { dueRebuilds, noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
 import { PostgresResultsRelay } from '../connectors/postgres/results-relay.ts';
@@ -18,6 +17,7 @@ import type { Pipeline } from '../core/pipeline.ts';
 import type { Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
 import { unreachable } from '../core/unreachable.ts';
+import type { RangeSink } from './backfill-loop.ts';
 import { readPaneSnapshot } from './pane-snapshot.ts';
 
 export type OpenSink = {

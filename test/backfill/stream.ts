@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
-import { backfill, type BackfillOptions } from '../../connectors/postgres/backfill.ts';
+import { runBackfill, type BackfillLoop } from '../../activities/backfill-loop.ts';
+import { BackfillSnapshot } from '../../connectors/postgres/backfill-snapshot.ts';
 import { PostgresAggregateTables } from '../../connectors/postgres/aggregate/aggregate-tables.ts';
 import { migrate } from '../../connectors/postgres/state/migrate.ts';
 import { openState, type State } from '../../connectors/postgres/state/state.ts';
@@ -64,20 +65,20 @@ export class Stream implements AsyncDisposable {
     }, 'the lane has it');
   }
 
-  backfill(fromMs: number, toMs: number, more: Partial<BackfillOptions> = {}): ReturnType<typeof backfill> {
-    return backfill({
-      pipeline: this.captured.pipeline,
-      sourceUrl: this.#url,
-      epoch: 1,
+  backfill(fromMs: number, toMs: number, more: Partial<BackfillLoop> = {}): ReturnType<typeof runBackfill> {
+    const { pipeline, signal, chunkRows } = { pipeline: this.captured.pipeline, signal: new AbortController().signal, chunkRows: 200, ...more };
+    return runBackfill({
+      pipeline,
       name: 'a backfill',
       views: ['trending'],
       rows: new Map(),
       asked: { fromMs, toMs },
-      chunkRows: 200,
+      chunkRows,
       rowsPerSecond: undefined,
       panes: this.sink,
+      take: (left) => BackfillSnapshot.take({ pipeline, sourceUrl: this.#url, epoch: 1, chunkRows, signal }, left),
       clock: systemClock,
-      signal: new AbortController().signal,
+      signal,
       onProgress: () => {},
       ...more,
     });

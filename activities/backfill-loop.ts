@@ -1,0 +1,190 @@
+import type { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
+import type { Rebuilt, Replaced } from '../connectors/aggregate/rebuild.ts';
+import { TableRewritten } from '../connectors/postgres/snapshot-reader.ts';
+import { ConfigurationError, type Sink } from '../connectors/sink.ts';
+import { poisonIfTooLarge } from '../connectors/sum-poison.ts';
+import { pause, type Clock } from '../core/clock.ts';
+import type { Pipeline } from '../core/pipeline.ts';
+import type { Position } from '../core/position.ts';
+import type { Segment } from '../core/segment.ts';
+import type { PaneRange } from '../core/views/fold.ts';
+import { paneSetsOf } from '../core/views/pane-sets.ts';
+import { firstChunk, isOpen, nextLength } from '../core/views/rebuilding.ts';
+import { SnapshotFold } from '../core/views/snapshot-fold.ts';
+
+/** The source's table as it was at one place of its stream (E17). */
+export interface Snapshot {
+  /** Everything below it is in the snapshot, and nothing else. */
+  readonly base: Position;
+  /** How long the first piece is to be. `isEven`: so are all others, for reading any costs as much as reading all. */
+  readonly lengthMs: number;
+  readonly isEven: boolean;
+  /** Those read so far, dimensions too. */
+  readonly rows: number;
+  /** Rows that have an event time in a range, in one short transaction (E19). Throws TableRewritten. */
+  read(range: PaneRange): AsyncIterable<Segment>;
+  /** Rejects when it cannot be read any more. */
+  readonly lost: Promise<never>;
+  close(): Promise<void>;
+}
+
+/** A destination whose rows are versioned by position: at the snapshot's they win over older ones, and newer ones over them. */
+export type RangeSink = Pick<Sink, 'readFence'> & {
+  /** Rows of a snapshot; repeating is harmless. */
+  load(rows: Segment): Promise<void>;
+  /** After all rows of the range were loaded, and the lane has passed `base`: what is there besides is gone. */
+  finish(range: PaneRange, base: Position): Promise<void>;
+};
+
+export type BackfillLoop = {
+  readonly pipeline: Pipeline;
+  /** Under which its panes are marked: nobody else's, and the same in each attempt. */
+  readonly name: string;
+  /** None: only rows. */
+  readonly views: readonly string[];
+  /** Destinations whose rows of that time are written anew, by lane. */
+  readonly rows: ReadonlyMap<string, RangeSink>;
+  readonly asked: PaneRange;
+  /** About so many rows are read in one transaction of the source. */
+  readonly chunkRows: number;
+  /** At most so many a second; undefined: as fast as it goes. */
+  readonly rowsPerSecond: number | undefined;
+  readonly panes: Pick<AggregateSink, 'readFence' | 'markRebuild' | 'replacePanes'>;
+  /** For what is left. */
+  readonly take: (left: PaneRange) => Promise<Snapshot>;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** `range`: what was left at the beginning of this snapshot; panes before `doneToMs` are done. `rows`: read so far. */
+  readonly onProgress: (progress: { readonly phase: string; readonly range: PaneRange; readonly doneToMs: number; readonly rows: number }) => void;
+};
+
+/**
+ * Computes the panes of closed windows anew from the source, while the stream goes on (E17-E19): they are marked, a snapshot is
+ * taken, and each chunk of whole panes is read in a short transaction and takes the place of what was there. Nothing but
+ * what is marked survives a failure; the next attempt takes another snapshot, for the chunks that are left.
+ */
+export async function runBackfill(loop: BackfillLoop): Promise<{ readonly rows: number }> {
+  let rows = 0;
+  for (;;) {
+    const { panes, name, views, asked, signal, pipeline } = loop;
+    // first the mark: a snapshot from before it would lack what nobody has kept
+    const left = await panes.markRebuild(name, views, asked);
+    if (!isOpen(left)) return { rows };
+    const attempt = new Attempt(loop, left, rows);
+    const outcome = await attempt.run();
+    rows = attempt.rows;
+    if (outcome === 'gone') throw new ConfigurationError(`Backfill ${name} of ${pipeline.name} is over: it was ended, or the pipeline is being loaded anew, which computes every window. See ./sluice status.`);
+    if (signal.aborted) throw signal.reason;
+  }
+}
+
+/** With one snapshot. */
+class Attempt {
+  readonly #loop: BackfillLoop;
+  readonly #left: PaneRange;
+  readonly #rowsBefore: number;
+  #snapshot: Snapshot | undefined;
+  /** It was asked to end, or its snapshot is lost. */
+  readonly #end = new AbortController();
+  #doneToMs: number;
+
+  constructor(loop: BackfillLoop, left: PaneRange, rowsBefore: number) {
+    this.#loop = loop;
+    this.#left = left;
+    this.#rowsBefore = rowsBefore;
+    this.#doneToMs = left.fromMs;
+    const { signal } = loop;
+    const asked = () => this.#end.abort(signal.reason);
+    signal.addEventListener('abort', asked, { once: true });
+    if (signal.aborted) asked();
+  }
+
+  get rows(): number {
+    return this.#rowsBefore + (this.#snapshot?.rows ?? 0);
+  }
+
+  /** done: nothing is left, or another snapshot is needed for the rest. */
+  async run(): Promise<Extract<Replaced, 'done' | 'gone'>> {
+    this.#tell('waiting for running write transactions of the source');
+    const snapshot = (this.#snapshot = await this.#loop.take(this.#left));
+    // what was read must not be used any more: the source may have been promoted without what it had
+    snapshot.lost.catch((error: unknown) => this.#end.abort(error));
+    try {
+      return await this.#read(snapshot);
+    } catch (error) {
+      if (error instanceof TableRewritten) return 'done';
+      throw this.#end.signal.aborted ? this.#end.signal.reason : error;
+    } finally {
+      await snapshot.close();
+    }
+  }
+
+  async #read(snapshot: Snapshot): Promise<'done' | 'gone'> {
+    const { pipeline, views, rows: rowSinks, chunkRows, clock } = this.#loop;
+    const { base, isEven } = snapshot;
+    const sets = paneSetsOf(pipeline).filter((set) => set.views.some(({ name }) => views.includes(name)));
+    const fold = new SnapshotFold(pipeline, sets);
+    let { lengthMs } = snapshot;
+    for (let left = this.#left; isOpen(left); ) {
+      const range = firstChunk(left, sets, lengthMs);
+      const startedMs = clock.steady();
+      const rowsBefore = snapshot.rows;
+      this.#tell('reading');
+      for await (const rows of snapshot.read(range)) {
+        fold.add(rows);
+        this.#end.signal.throwIfAborted();
+        for (const sink of rowSinks.values()) await sink.load(rows);
+      }
+      for (const [lane, sink] of rowSinks) {
+        await this.#passed(lane, sink, base);
+        this.#end.signal.throwIfAborted();
+        await sink.finish(range, base);
+      }
+      const outcome = await this.#replace({ range, base, panes: poisonIfTooLarge(() => fold.take()) });
+      if (outcome === 'gone') return 'gone';
+      // the table was emptied since: another snapshot shows that
+      if (outcome === 'void') return 'done';
+      left = { ...left, fromMs: range.toMs };
+      this.#doneToMs = range.toMs;
+      const read = snapshot.rows - rowsBefore;
+      if (!isEven) lengthMs = nextLength(range.toMs - range.fromMs, read, chunkRows);
+      await this.#pace(read, startedMs);
+    }
+    return 'done';
+  }
+
+  async #replace(chunk: Rebuilt): Promise<Replaced> {
+    const { panes, name } = this.#loop;
+    for (;;) {
+      await this.#passed('aggregate', panes, chunk.base);
+      this.#end.signal.throwIfAborted();
+      const outcome = await panes.replacePanes(name, chunk);
+      if (outcome !== 'behind') return outcome;
+    }
+  }
+
+  /** A lane has applied everything that is in the snapshot. */
+  async #passed(lane: string, sink: Pick<Sink, 'readFence'>, base: Position): Promise<void> {
+    while (((await sink.readFence()) ?? base) < base) {
+      this.#tell(`waiting for lane ${lane} to pass the snapshot`);
+      await this.#pause(lookMs);
+    }
+  }
+
+  async #pace(rows: number, startedMs: number): Promise<void> {
+    const { rowsPerSecond, clock } = this.#loop;
+    await this.#pause(rowsPerSecond === undefined ? 0 : Math.max(0, (rows * 1000) / rowsPerSecond - (clock.steady() - startedMs)));
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const { signal } = this.#end;
+    if (ms > 0) await pause(this.#loop.clock, ms, signal);
+    signal.throwIfAborted();
+  }
+
+  #tell(phase: string): void {
+    this.#loop.onProgress({ phase, range: this.#left, doneToMs: this.#doneToMs, rows: this.rows });
+  }
+}
+
+const lookMs = 50;
