@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg';
 import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
-import { clickhouseSink, type ClickHouseSink } from '../connectors/clickhouse/clickhouse-sink.ts';
+import { clickhouseSink } from '../connectors/clickhouse/clickhouse-sink.ts';
 import { httpSink } from '../connectors/http/http-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
 import { DeadLetters } from '../connectors/postgres/dead-letters.ts';
@@ -10,15 +10,15 @@ import type { State } from '../connectors/postgres/state/state.ts';
 import { redisLiveSink } from '../connectors/redis/live.ts';
 import { RedisResultsRelay } from '../connectors/redis/results-relay.ts';
 import type { Relay } from '../connectors/relay.ts';
-import { ConfigurationError, FenceMoved, type Sink } from '../connectors/sink.ts';
+import { FenceMoved, type Sink } from '../connectors/sink.ts';
 import type { Config } from '../core/config.ts';
-import type { Expression } from '../core/expressions/expression.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import type { Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
 import { unreachable } from '../core/unreachable.ts';
 import type { RangeSink } from './backfill-loop.ts';
 import { readPaneSnapshot } from './pane-snapshot.ts';
+import { rangeSink } from './range-sink.ts';
 
 export type OpenSink = {
   readonly sink: Sink;
@@ -66,7 +66,7 @@ export async function openSink(config: Config, state: State, pipeline: Pipeline,
         const below = await letters.voidedBelow();
         if (below !== undefined) await sink.bury(below);
       };
-      const range = rangeSink(pipeline, lane, sink, letters);
+      const range = rangeSink(pipeline, lane, sink, () => letters.voidedBelow());
       return { sink, replay: { kind: 'event', event: (event) => sink.replay(event), buryVoid }, range };
     }
     case 'redis-live': {
@@ -89,26 +89,6 @@ export async function openSink(config: Config, state: State, pipeline: Pipeline,
     default:
       return unreachable(definition);
   }
-}
-
-function rangeSink(pipeline: Pipeline, lane: string, sink: ClickHouseSink, letters: DeadLetters): RangeSink {
-  const { eventTime } = pipeline.source.events;
-  return {
-    readFence: () => sink.readFence(),
-    load: (rows) => sink.load(rows),
-    finish: async (range, base) => {
-      const time = Object.keys(pipeline.row).find((name) => isColumn(pipeline.row[name]!, eventTime));
-      if (time === undefined) throw new ConfigurationError(`The rows of ${lane} have no column that is the event time ${eventTime}, so those of a time cannot be told from others. Add it to the definition's row, or leave ${lane} out: --views only.`);
-      await sink.buryMissing(time, range, base);
-      // the lane may have passed a truncate before these rows came, and then nothing else would bury them
-      const below = await letters.voidedBelow();
-      if (below !== undefined && below > base) await sink.bury(below);
-    },
-  };
-}
-
-function isColumn(expression: Expression, column: string): boolean {
-  return expression.op === 'column' && expression.table === 'events' && expression.column === column;
 }
 
 /** Makes the relay of a lane that reads the outbox. */

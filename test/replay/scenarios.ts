@@ -1,3 +1,4 @@
+import { Context } from '@temporalio/activity';
 import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { notComparable, notLetGo } from '../../core/verification.ts';
@@ -7,7 +8,7 @@ import { at, laneState, lanes, refused, RunningPipeline, Stage, waited } from '.
 /** What a recorded history contains. Each returns the run ids whose histories are kept. */
 export type Scenario = (address: string) => Promise<readonly unknown[]>;
 
-export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared };
+export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled };
 
 async function pauseAndLanes(address: string): Promise<readonly unknown[]> {
   const stage = quick();
@@ -209,6 +210,50 @@ async function compared(address: string): Promise<readonly unknown[]> {
     },
   };
   return beside(address, stage, 'verify', [{ name: stage.name }, { name: stage.name, reachMs: 1 }]);
+}
+
+/** One that is paused, slowed down, fails once and comes to its end; one that is cancelled; one that is refused; and a dry run. */
+async function backfilled(address: string): Promise<readonly unknown[]> {
+  const stage = quick();
+  let steps = 0;
+  stage.beside = {
+    planBackfill: async ({ fromMs, toMs, chunkRows }) => {
+      if (chunkRows === 1) throw refused('windows are still open there');
+      return { fromMs, toMs, windows: { top: 6 }, sinks: ['enriched'], rows: 10, hasIndex: false, relation: 'public.t', eventTime: 'at' };
+    },
+    backfill: async ({ request }) => {
+      const step = ++steps;
+      if (step === 2) throw new Error('connection refused');
+      const { cancellationSignal, heartbeat } = Context.current();
+      const beat = setInterval(() => heartbeat(), 100);
+      if (step === 1 || request.rowsPerSecond === null) await waited(20_000, cancellationSignal).finally(() => clearInterval(beat));
+      clearInterval(beat);
+      const ended = cancellationSignal.aborted ? 'asked' : step < 5 ? 'time' : 'done';
+      return { ended, progress: { phase: ended, fromMs: 0, toMs: 60_000, doneToMs: 10_000, rows: 5 } };
+    },
+    endBackfill: async () => {},
+  };
+  const request = { pipeline: stage.name, fromMs: 0, toMs: 60_000, views: ['top'], sinks: ['enriched'], chunkRows: 100, rowsPerSecond: null };
+  await using pipeline = await RunningPipeline.start(stage, address);
+  const start = (id: string, more: object = {}) => pipeline.client.workflow.start('backfill', { workflowId: `backfill/${stage.name}/${id}`, taskQueue: stage.taskQueue, args: [{ ...request, ...more }] });
+  const until = async (wanted: () => boolean) => {
+    while (!wanted()) await waited(20, new AbortController().signal);
+  };
+  const done = await start('done');
+  await until(() => steps === 1);
+  await done.signal('pause');
+  await done.executeUpdate<void, [number]>('setSpeed', { args: [500] });
+  await done.signal('resume');
+  await done.result();
+  const [cancelled, before] = [await start('cancelled'), steps];
+  await until(() => steps > before);
+  await cancelled.signal('cancel');
+  await cancelled.result();
+  const refusedOne = await start('refused', { chunkRows: 1 });
+  await refusedOne.result().catch(() => {});
+  const dry = await start('dry', { dryRun: true });
+  await dry.result();
+  return Promise.all([done, cancelled, refusedOne, dry].map((handle) => handle.fetchHistory()));
 }
 
 /** The histories of workflows that go on beside a pipeline, one after another, however they end. */

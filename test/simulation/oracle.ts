@@ -127,6 +127,25 @@ export function expectedOf(pipeline: Pipeline, wal: readonly Committed[], upTo: 
   return { rows, panes, late, messages, live, clockUs: Number.isFinite(clockUs) ? clockUs : undefined };
 }
 
+/** Titles by key as a snapshot at `lsn` has them: what was committed below it. */
+export function titlesAt(wal: readonly Committed[], lsn: bigint): ReadonlyMap<string, string | null> {
+  const titles = new Map<string, string | null>();
+  for (const event of wal.filter((each) => each.lsn < lsn).flatMap(({ events }) => events)) {
+    if (event.table !== 'posts') continue;
+    if (event.op === 'truncate') titles.clear();
+    if ('old' in event) titles.delete(event.old['id']!);
+    if ('row' in event) titles.set(event.row['id']!, event.row['title']!);
+  }
+  return titles;
+}
+
+/** The result of a window of a published view, by its panes. */
+export function resultOf(panes: ReadonlyMap<string, Sums>, end: number, { sizeMs, rankBy, measures, top }: (typeof publishedViews)[number]) {
+  return ranked(panes, end, sizeMs, rankBy, measures)
+    .slice(0, top)
+    .map(({ key, ...sums }, index) => ({ rank: index + 1, key, measures: Object.fromEntries(measures.map((measure) => [measure, String(measured(sums, measure))])) }));
+}
+
 /** How many positions the events take. */
 export function ordinalsOf(events: Committed['events']): number {
   return events.reduce((count, event) => count + (event.op === 'update' && event.old['id'] !== event.row['id'] ? 2 : 1), 0);

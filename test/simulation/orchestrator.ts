@@ -1,8 +1,12 @@
 import { ApplicationFailure } from '@temporalio/common';
+import { ConfigurationError } from '../../connectors/sink.ts';
+import { BadInput } from '../../core/bad-input.ts';
+import type { PaneRange } from '../../core/views/fold.ts';
 import { failureOf } from '../../activities/failures.ts';
 import { configurationFailure } from '../../core/failure-types.ts';
 import { laneStates, type LaneState } from '../../core/lane-state.ts';
 import { pipelineStates, type PipelineState } from '../../core/pipeline-state.ts';
+import { Violation } from './check.ts';
 import type { Part } from './plan.ts';
 import { Worker } from './worker.ts';
 import type { World } from './world.ts';
@@ -18,12 +22,16 @@ type Attempt = { readonly worker: Worker; readonly asked: AbortController; reado
 export class Orchestrator {
   readonly #world: World;
   readonly workers: Worker[] = [];
-  readonly #attempts = new Map<Part, Attempt>();
+  readonly #attempts = new Map<string, Attempt>();
+  /** Backfills that go on. */
+  backfills = 0;
   readonly #states = new Map<Part, { state: LaneState; sentence?: string; cause?: unknown }>(parts.map((part) => [part, { state: 'running' }]));
   #pipeline: PipelineState = pipelineStates.loading.loaded;
   /** Parts wait for this. */
   #changed = Promise.withResolvers<void>();
   #nextWorker = 1;
+  /** What no backfill may meet. */
+  broken: unknown;
 
   constructor(world: World) {
     this.#world = world;
@@ -92,7 +100,7 @@ export class Orchestrator {
   }
 
   /** The server has given an attempt up; it goes on where it is, until it hears of that. */
-  giveUp(part: Part): void {
+  giveUp(part: string): void {
     this.#attempts.get(part)?.finish();
   }
 
@@ -111,6 +119,32 @@ export class Orchestrator {
   resume(): void {
     this.#pipeline = pipelineStates[pipelineStates[this.#pipeline].resume].loaded;
     this.#change();
+  }
+
+  /** Attempt after attempt on some worker, until it is done or was refused; then its panes are let go. */
+  async backfill(name: string, range: PaneRange): Promise<void> {
+    this.backfills++;
+    for (const work of [(worker: Worker, asked: AbortSignal) => worker.backfill(name, range, asked), (worker: Worker) => worker.endBackfill(name)]) {
+      for (let isOver = false; !isOver; ) {
+        const worker = this.running();
+        if (worker) isOver = await this.#once(name, worker, work);
+        else await this.#changed.promise;
+        if (!isOver) await this.#sleep(200);
+      }
+    }
+    this.backfills--;
+  }
+
+  async #once(name: string, worker: Worker, work: (worker: Worker, asked: AbortSignal) => Promise<void>): Promise<boolean> {
+    const asked = new AbortController();
+    const { promise: over, resolve: finish } = Promise.withResolvers<void>();
+    this.#attempts.set(name, { worker, asked, over, finish });
+    const outcome = work(worker, asked.signal).then(() => 'done' as const, (error: unknown) => error);
+    const ended = await Promise.race([outcome, over]);
+    this.#attempts.delete(name);
+    finish();
+    if (ended instanceof Violation || ended instanceof RangeError) this.broken ??= ended;
+    return ended === 'done' || ended instanceof BadInput || ended instanceof ConfigurationError;
   }
 
   /** A fresh run takes over when nothing runs (E21). */

@@ -53,9 +53,13 @@ export class VersionedTable {
         call(() => {
           for (const [key, { position, row }] of this.rows) if (row && position < at) this.#put(key, { position: at, row: null });
         }),
-      buryWithin: async () => {
-        throw new Error('no backfill is simulated here');
-      },
+      buryWithin: (time, { fromMs, toMs }, at) =>
+        call(() => {
+          for (const [key, { position, row }] of this.rows) {
+            const ms = row && Date.parse(row[time]!);
+            if (ms !== null && position < at && ms >= fromMs && ms < toMs) this.#put(key, { position: at, row: null });
+          }
+        }),
       readFence: () => call(() => this.fence),
       writeFence: (_, position) =>
         call(() => {

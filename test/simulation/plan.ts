@@ -34,6 +34,8 @@ export type Item = { readonly atMs: number } & (
   | { readonly kind: 'sink fails'; readonly sink: SinkName; readonly how: SinkFailure; readonly byMs: number; readonly forMs: number }
   | { readonly kind: 'sink set back'; readonly sink: 'enriched' | 'live'; readonly byMs: number }
   | { readonly kind: 'redis emptied'; readonly structuresOnly: boolean }
+  /** From so long before on. */
+  | { readonly kind: 'backfill'; readonly backMs: number; readonly lengthMs: number }
 );
 
 /** Faults that have these properties. */
@@ -75,7 +77,12 @@ export function planOf(seed: number, { only, knobs: fixed }: { readonly only?: r
   const faults = random.below(7);
   for (let count = 0; count < faults; count++) items.push(faultAt(random, random.below(lastMs), only));
   items.sort((a, b) => a.atMs - b.atMs);
-  return { seed, knobs, items };
+  return { seed, knobs, items: items.some(({ kind }) => kind === 'backfill') ? items.map(withoutLoss) : items };
+}
+
+/** What a backfill has read of a lost timeline nobody would miss (decision 15). */
+function withoutLoss(item: Item): Item {
+  return item.kind === 'promotion' ? { ...item, lost: 0 } : item;
 }
 
 function transactionAt(random: Random, atMs: number): Item {
@@ -132,6 +139,7 @@ function anyFault(random: Random, atMs: number): Item {
     [2, () => ({ atMs, kind: 'disk slow', byMs: 50 + random.below(300), forMs })],
     [8, () => ({ atMs, kind: 'sink fails', sink, how: random.pick<SinkFailure>(['refuse', 'lost reply', 'half', 'slow']), byMs: random.pick([100, 400, 1_500]), forMs })],
     [1.5, () => ({ atMs, kind: 'sink set back', sink: random.pick(['enriched', 'live'] as const), byMs: random.below(3_000) })],
+    [3, () => ({ atMs, kind: 'backfill', backMs: 1_300 + random.below(5_000), lengthMs: 1 + random.below(4_000) })],
     [1.5, () => ({ atMs, kind: 'redis emptied', structuresOnly: random.next() < 0.5 })],
   ])();
 }

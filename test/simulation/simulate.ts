@@ -53,8 +53,9 @@ export async function simulate(plan: Plan): Promise<Outcome> {
     const fences = [...neededFences(world).map(([, fence]) => fence), world.live.fence];
     return to !== undefined && fences.every((fence) => fence !== undefined && fence >= to) && state.relayFence === state.aggregate.outboxSeq;
   };
-  const done = () => broken !== undefined || orchestrator.parked.size > 0 || caughtUp();
+  const done = () => broken !== undefined || orchestrator.broken !== undefined || orchestrator.parked.size > 0 || (orchestrator.backfills === 0 && caughtUp());
   const ended = await scheduler.run(done, beginMs + lastMs + quietMs, mostSteps);
+  broken ??= orchestrator.broken;
   if (broken !== undefined) throw broken as Error;
   assertChain(world);
   const [parked] = orchestrator.parked;
@@ -144,6 +145,10 @@ function schedule(world: World, orchestrator: Orchestrator, item: Item): void {
         trouble.begin(item.sink, item.how, item.byMs);
         at(item.forMs, () => trouble.end(item.sink));
         return;
+      case 'backfill': {
+        const fromMs = Math.floor(scheduler.nowMs) - item.backMs;
+        return void orchestrator.backfill(`backfill ${item.atMs} ${item.backMs}`, { fromMs, toMs: fromMs + item.lengthMs });
+      }
       case 'redis emptied':
         return live.lose(item.structuresOnly);
       default:

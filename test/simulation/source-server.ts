@@ -55,6 +55,8 @@ export class SourceServer {
   #connections = new Set<Connection>();
   #reader: Stream | undefined;
   #nextPid = 1;
+  /** Who holds a snapshot loses it when the server goes down. */
+  #snapshots: ((error: Error) => void)[] = [];
   /** Told of everything that is confirmed, before the slot moves. */
   onConfirm: (lsn: Lsn) => void = () => {};
   /** Where timelines began that lost transactions. */
@@ -96,6 +98,8 @@ export class SourceServer {
     for (const connection of this.#connections) connection.end();
     this.#connections.clear();
     this.#reader?.fail();
+    for (const lose of this.#snapshots) lose(away());
+    this.#snapshots = [];
     if (this.slot && this.#random.next() < 0.5) this.slot.confirmed = this.#slotOnDisk;
   }
 
@@ -121,6 +125,16 @@ export class SourceServer {
 
   endWalsender(): void {
     this.#reader?.fail();
+  }
+
+  /** The tables as they are now: a transaction is in them exactly if its commit LSN is below `at` (E17). */
+  snapshot(): { readonly at: Lsn; readonly tables: SourceTables; readonly isRewritten: () => boolean; readonly lost: Promise<never> } {
+    if (!this.#up) throw away();
+    const { promise: lost, reject } = Promise.withResolvers<never>();
+    lost.catch(() => {});
+    this.#snapshots.push(reject);
+    const tables = this.#tables.copy();
+    return { at: this.#walEnd, tables, lost, isRewritten: () => this.#tables.truncates !== tables.truncates };
   }
 
   connect(process: SimulatedProcess): Promise<Source> {

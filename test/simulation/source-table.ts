@@ -6,6 +6,16 @@ export class SourceTables {
   readonly #rows = new Map<string, TextRow>();
   readonly #posts = new Map<string, TextRow>();
   #nextId = 1;
+  /** How often the events were truncated: another file each time. */
+  truncates = 0;
+
+  get rows(): Iterable<TextRow> {
+    return this.#rows.values();
+  }
+
+  get posts(): Iterable<TextRow> {
+    return this.#posts.values();
+  }
 
   /** The source's servers fork: another one goes on with what this one has. */
   copy(): SourceTables {
@@ -13,6 +23,7 @@ export class SourceTables {
     for (const [id, row] of this.#rows) copy.#rows.set(id, row);
     for (const [id, row] of this.#posts) copy.#posts.set(id, row);
     copy.#nextId = this.#nextId;
+    copy.truncates = this.truncates;
     return copy;
   }
 
@@ -37,6 +48,7 @@ export class SourceTables {
         return old && this.#rows.delete(old.id!) ? { op: 'delete', old } : undefined;
       case 'truncate':
         this.#rows.clear();
+        this.truncates++;
         return { op: 'truncate' };
       case 'post': {
         const id = k ?? 'a';

@@ -27,6 +27,8 @@ export class StateDatabase {
   readonly panes = new Map<string, Map<string, number[]>>();
   readonly late = new Map<string, LateRow>();
   readonly kept = new Map<string, Omit<LateRow, 'reason'>>();
+  /** Up to where a lane was truncated, written before it does so. */
+  readonly voided = new Map<string, Position>();
   readonly bases: (PaneRange & { readonly set: string; readonly base: Position })[] = [];
   readonly versions = new Map<string, Map<string, Version[]>>();
   readonly windows = new Map<string, PublishedWindow>();

@@ -1,6 +1,8 @@
 import { AskedFences } from '../../activities/asked-fences.ts';
+import { runBackfill } from '../../activities/backfill-loop.ts';
 import { runLane } from '../../activities/lane-loop.ts';
 import { captureStart, segmentLanes } from '../../activities/capture-start.ts';
+import { rangeSink } from '../../activities/range-sink.ts';
 import { runRelay } from '../../activities/relay-loop.ts';
 import { Seats } from '../../activities/seats.ts';
 import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
@@ -16,9 +18,11 @@ import { openSegmentLog } from '../../connectors/spool/open-segment-log.ts';
 import { pause } from '../../core/clock.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
+import type { PaneRange } from '../../core/views/fold.ts';
 import { Violation } from './check.ts';
 import type { Part } from './plan.ts';
 import type { SimulatedProcess } from './scheduler.ts';
+import { takeSnapshot } from './snapshot.ts';
 import { systemIdentifier } from './source-server.ts';
 import type { World } from './world.ts';
 
@@ -104,7 +108,7 @@ export class Worker {
         rebuild: open.rebuild,
         log,
         // nobody refuses an event here
-        letters: { keep: () => Promise.reject(new Violation(`${lane} refused an event`)), passed: () => {}, voidBelow: () => this.#world.state.call(this.process, () => {}) },
+        letters: { keep: () => Promise.reject(new Violation(`${lane} refused an event`)), passed: () => {}, voidBelow: (position) => this.#world.state.call(this.process, () => void this.#world.state.voided.set(lane, position)) },
         key: this.#pipeline.source.events.key,
         gatherMs: lane === 'enriched' || lane === 'external' ? 60 : 0,
         maxRows: this.#world.plan.knobs.applyRows,
@@ -135,6 +139,37 @@ export class Worker {
     });
   }
 
+  /** As its activity runs it. */
+  async backfill(name: string, asked: PaneRange, signal: AbortSignal): Promise<void> {
+    const { state, source } = this.#world;
+    const lane = 'enriched';
+    const table = this.#pipeline.sinks[lane];
+    if (table?.kind !== 'clickhouse') throw new TypeError(`${lane} is a table of versions`);
+    const rows = new ClickHouseSink(lane, sinkTable(this.#pipeline, table), this.#world.rows.seenBy(this.process));
+    await runBackfill({
+      pipeline: this.#pipeline,
+      name,
+      views: Object.keys(this.#pipeline.views),
+      rows: new Map([[lane, rangeSink(this.#pipeline, lane, rows, () => state.call(this.process, () => state.voided.get(lane)))]]),
+      asked,
+      chunkRows: 10,
+      rowsPerSecond: undefined,
+      panes: this.#aggregate(),
+      take: () => takeSnapshot(this.#pipeline, source, this.process),
+      clock: this.process.clock,
+      signal,
+      onProgress: () => {},
+    });
+  }
+
+  endBackfill(name: string): Promise<void> {
+    return this.#aggregate().endRebuild(name);
+  }
+
+  #aggregate(): AggregateSink {
+    return new AggregateSink(this.#world.state.aggregateTables(this.process), this.#pipeline);
+  }
+
   /** What other processes know of a fence comes later. */
   #report(lane: string, fence: Position): void {
     this.#fences.set(lane, fence);
@@ -158,7 +193,7 @@ export class Worker {
 
   #make(lane: string): OpenSink {
     const { state, rows, live, receiver } = this.#world;
-    if (lane === 'aggregate') return { sink: new AggregateSink(state.aggregateTables(this.process), this.#pipeline) };
+    if (lane === 'aggregate') return { sink: this.#aggregate() };
     const definition = this.#pipeline.sinks[lane];
     switch (definition?.kind) {
       case 'clickhouse':

@@ -16,6 +16,10 @@ const assembler = 'core/capture/assembler.ts';
 const log = 'connectors/spool/open-segment-log.ts';
 const clickhouse = 'connectors/clickhouse/clickhouse-sink.ts';
 const aggregate = 'connectors/aggregate/aggregate-sink.ts';
+const rebuild = 'connectors/aggregate/rebuild.ts';
+const backfillLoop = 'activities/backfill-loop.ts';
+/** Beside it whatever brings lanes apart. */
+const backfills: readonly Fault[] = [{ kind: 'backfill' }, { kind: 'sink fails' }, { kind: 'kill' }];
 
 export const plantedBugs: readonly PlantedBug[] = [
   {
@@ -233,5 +237,47 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [{ file: 'connectors/postgres/same-stream.ts', find: '  if (!recorded) return;', replace: '  if (!recorded || pipeline !== "") return;' }],
     only: [{ kind: 'spool deleted' }, { kind: 'sink fails', sink: 'enriched', how: 'refuse' }],
     knobs: { maxSlotLagBytes: 1_000 },
+  },
+  {
+    name: 'panes of a snapshot take their place before the lane has passed it',
+    rule: 'E18',
+    edits: [
+      { file: backfillLoop, find: "      await this.#passed('aggregate', panes, chunk.base);\n", replace: '' },
+      { file: rebuild, find: "if (fence === undefined || fence < base) return 'behind';", replace: "if (fence === undefined) return 'behind';" },
+    ],
+    only: backfills,
+  },
+  {
+    name: 'the snapshot is taken before its panes are marked',
+    rule: 'E18',
+    edits: [
+      { file: backfillLoop, find: '    const left = await panes.markRebuild(name, views, asked);', replace: '    const early = await loop.take(asked);\n    await pause(loop.clock, 600, signal);\n    const left = await panes.markRebuild(name, views, asked);' },
+      { file: backfillLoop, find: 'new Attempt(loop, left, rows);', replace: 'new Attempt({ ...loop, take: async () => early }, left, rows);' },
+    ],
+    only: backfills,
+  },
+  {
+    name: 'what was kept below the snapshot counts again',
+    rule: 'E17',
+    edits: [{ file: 'test/simulation/state-transaction.ts', find: '      if (position >= base) await this.addToPanes', replace: "      if (position !== '') await this.addToPanes" }],
+    only: backfills,
+  },
+  {
+    name: 'a snapshot from before a truncate is used',
+    rule: 'E8, E18',
+    edits: [{ file: rebuild, find: "if (mark.voidBelow !== undefined && base <= mark.voidBelow) return 'void';", replace: '' }],
+    only: backfills,
+  },
+  {
+    name: 'late output stays beside the panes that have it now',
+    rule: 'E14, E18',
+    edits: [{ file: 'test/simulation/state-transaction.ts', find: 'if (of === set.name && isIn(pane) && position < base) this.#state.late.delete(at);', replace: "if (of === set.name && isIn(pane) && position < '') this.#state.late.delete(at);" }],
+    only: backfills,
+  },
+  {
+    name: 'final windows are not said anew',
+    rule: 'E18',
+    edits: [{ file: 'connectors/aggregate/window-closer.ts', find: 'revise: reviseRebuilt }, ends)', replace: 'revise }, ends)' }],
+    only: backfills,
   },
 ];
