@@ -5,7 +5,7 @@ import { ConfigurationError, type Sink } from '../connectors/sink.ts';
 import { poisonIfTooLarge } from '../connectors/sum-poison.ts';
 import { pause, type Clock } from '../core/clock.ts';
 import type { Pipeline } from '../core/pipeline.ts';
-import type { Position } from '../core/position.ts';
+import { parsePosition, position, type Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
 import type { PaneRange } from '../core/views/fold.ts';
 import { paneSetsOf } from '../core/views/pane-sets.ts';
@@ -32,8 +32,10 @@ export interface Snapshot {
 export type RangeSink = Pick<Sink, 'readFence'> & {
   /** Rows of a snapshot; repeating is harmless. */
   load(rows: Segment): Promise<void>;
-  /** After all rows of the range were loaded, and the lane has passed `base`: what is there besides is gone. */
-  finish(range: PaneRange, base: Position): Promise<void>;
+  /** All rows of a range were loaded. `mark` is a greater one each time. */
+  loaded(mark: Position): Promise<void>;
+  /** After that, and after the lane has passed `base`: what is there besides is gone. False: it was set back meanwhile, and is to be loaded again. */
+  finish(range: PaneRange, base: Position, mark: Position): Promise<boolean>;
 };
 
 export type BackfillLoop = {
@@ -87,6 +89,8 @@ class Attempt {
   /** It was asked to end, or its snapshot is lost. */
   readonly #end = new AbortController();
   #doneToMs: number;
+  /** How often rows were loaded from this snapshot. */
+  #loads = 0;
 
   constructor(loop: BackfillLoop, left: PaneRange, rowsBefore: number) {
     this.#loop = loop;
@@ -130,16 +134,14 @@ class Attempt {
       const startedMs = clock.steady();
       const rowsBefore = snapshot.rows;
       this.#tell('reading');
-      for await (const rows of snapshot.read(range)) {
-        fold.add(rows);
-        this.#end.signal.throwIfAborted();
-        for (const sink of rowSinks.values()) await sink.load(rows);
-      }
-      for (const [lane, sink] of rowSinks) {
-        await this.#passed(lane, sink, base);
-        this.#end.signal.throwIfAborted();
-        await sink.finish(range, base);
-      }
+      do {
+        fold.clear();
+        for await (const rows of snapshot.read(range)) {
+          fold.add(rows);
+          this.#end.signal.throwIfAborted();
+          for (const sink of rowSinks.values()) await sink.load(rows);
+        }
+      } while (!(await this.#finished(range, base)));
       const outcome = await this.#replace({ range, base, panes: poisonIfTooLarge(() => fold.take()) });
       if (outcome === 'gone') return 'gone';
       // the table was emptied since: another snapshot shows that
@@ -151,6 +153,20 @@ class Attempt {
       await this.#pace(read, startedMs);
     }
     return 'done';
+  }
+
+  /** False: a destination was set back to before it had the rows. */
+  async #finished(range: PaneRange, base: Position): Promise<boolean> {
+    const { epoch, lsn } = parsePosition(base);
+    const mark = position(epoch, lsn, ++this.#loads);
+    const { rows } = this.#loop;
+    for (const sink of rows.values()) await sink.loaded(mark);
+    for (const [lane, sink] of rows) {
+      await this.#passed(lane, sink, base);
+      this.#end.signal.throwIfAborted();
+      if (!(await sink.finish(range, base, mark))) return false;
+    }
+    return true;
   }
 
   async #replace(chunk: Rebuilt): Promise<Replaced> {

@@ -163,9 +163,9 @@ function ownName(): string {
 
 /** A workflow that was terminated has tidied up nothing: its panes would stay marked, and every change in them would be kept for nobody. */
 async function endMarksOfTheDead(client: TemporalClient, panes: AggregateSink, own: string): Promise<void> {
-  for (const { backfill: name } of await panes.rebuilding()) {
+  for (const { backfill: name, fromMs, toMs } of await panes.rebuilding()) {
     const place = name.lastIndexOf(' ');
-    if (name !== own && !(await isRunning(client, name.slice(0, place), name.slice(place + 1)))) await panes.endRebuild(name);
+    if (toMs > fromMs && name !== own && !(await isRunning(client, name.slice(0, place), name.slice(place + 1)))) await panes.endRebuild(name);
   }
 }
 

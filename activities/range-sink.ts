@@ -11,13 +11,15 @@ export function rangeSink({ source, row }: Pipeline, lane: string, sink: ClickHo
   return {
     readFence: () => sink.readFence(),
     load: (rows) => sink.load(rows),
-    finish: async (range, base) => {
+    loaded: (mark) => sink.mark(mark),
+    finish: async (range, base, mark) => {
       const time = Object.keys(row).find((name) => isColumn(row[name]!, eventTime));
       if (time === undefined) throw new ConfigurationError(`The rows of ${lane} have no column that is the event time ${eventTime}, so those of a time cannot be told from others. Add it to the definition's row, or leave ${lane} out: --views only.`);
-      await sink.buryMissing(time, range, base);
+      if (!(await sink.buryMissing(time, range, base, mark))) return false;
       // the lane may have passed a truncate before these rows came, and then nothing else would bury them
       const below = await voidedBelow();
       if (below !== undefined && below > base) await sink.bury(below);
+      return true;
     },
   };
 }

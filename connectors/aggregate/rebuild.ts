@@ -1,6 +1,6 @@
 import { BadInput } from '../../core/bad-input.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
-import type { Position } from '../../core/position.ts';
+import { parsePosition, type Position } from '../../core/position.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import type { PaneDeltas, PaneSet } from '../../core/views/panes.ts';
 import { isOpen, wholePanes, type Rebuilding } from '../../core/views/rebuilding.ts';
@@ -43,16 +43,16 @@ export class Rebuild {
   async mark(tables: AggregateTransaction, backfill: string, views: readonly string[], asked: PaneRange): Promise<PaneRange> {
     const progress = new Progress(await tables.lock());
     const marked = progress.rebuilding.find((each) => each.backfill === backfill);
-    if (marked) return marked;
+    if (marked) return rangeOf(marked);
     const mark = await this.#possible(tables, progress, backfill, views, asked);
     progress.rebuilding = [...progress.rebuilding, mark];
     await progress.finish(tables, undefined);
-    return mark;
+    return rangeOf(mark);
   }
 
   /** What would be marked. Throws BadInput likewise. */
   async check(tables: AggregateTransaction, views: readonly string[], asked: PaneRange): Promise<PaneRange> {
-    return this.#possible(tables, new Progress(await tables.lock()), '', views, asked);
+    return rangeOf(await this.#possible(tables, new Progress(await tables.lock()), '', views, asked));
   }
 
   async #possible(tables: AggregateTransaction, progress: Progress, backfill: string, views: readonly string[], asked: PaneRange): Promise<Rebuilding> {
@@ -69,7 +69,8 @@ export class Rebuild {
   async replace(tables: AggregateTransaction, backfill: string, { range, base, panes }: Rebuilt): Promise<Replaced> {
     const progress = new Progress(await tables.lock());
     const mark = progress.rebuilding.find((each) => each.backfill === backfill);
-    if (!mark || range.toMs <= mark.fromMs) return 'gone';
+    // a worker that stood still may come with a snapshot of an earlier load
+    if (!mark || !isOpen(mark) || range.toMs <= mark.fromMs || parsePosition(base).epoch !== progress.loadEpoch) return 'gone';
     if (range.fromMs !== mark.fromMs) throw new RangeError(`backfill ${backfill} is at panes from ${mark.fromMs} on, and these begin at ${range.fromMs}`);
     if (mark.voidBelow !== undefined && base <= mark.voidBelow) return 'void';
     const fence = await tables.readFence();
@@ -85,13 +86,14 @@ export class Rebuild {
     return 'done';
   }
 
-  /** Whether it was done or not: what was not replaced stays as it is. Until then it is remembered that nothing is left of it. */
+  /** Whether it was done or not: what was not replaced stays as it is. It is remembered: a worker that stood still must not mark its panes again, for nobody. */
   async end(tables: AggregateTransaction, backfill: string): Promise<void> {
     const progress = new Progress(await tables.lock());
-    const [mark] = progress.rebuilding.filter((each) => each.backfill === backfill);
-    if (!mark) return;
-    progress.rebuilding = progress.rebuilding.filter((each) => each !== mark);
-    if (isOpen(mark)) await this.#finished(tables, mark, progress);
+    const mark = progress.rebuilding.find((each) => each.backfill === backfill);
+    const others = progress.rebuilding.filter((each) => each !== mark);
+    const ended = others.filter((each) => !isOpen(each) && each.sets.length === 0).slice(1 - endedKept);
+    progress.rebuilding = [...others.filter((each) => isOpen(each) || each.sets.length > 0), ...ended, { backfill, sets: [], fromMs: 0, toMs: 0 }];
+    if (mark && isOpen(mark)) await this.#finished(tables, mark, progress);
     await progress.finish(tables, undefined);
   }
 
@@ -115,10 +117,17 @@ export class Rebuild {
   }
 }
 
+/** So many that have ended are remembered. */
+const endedKept = 20;
+
 function assertFree(wanted: Rebuilding, { rebuilding }: Progress): void {
   const other = rebuilding.find((each) => isOpen(each) && each.fromMs < wanted.toMs && wanted.fromMs < each.toMs && each.sets.some((set) => wanted.sets.includes(set)));
   if (!other) return;
   throw new BadInput(`The backfill of ${other.backfill} computes ${time(other.fromMs)} to ${time(other.toMs)} at this moment, which overlaps. Wait until it is done, or cancel it: ./sluice backfill list shows them.`);
+}
+
+function rangeOf({ fromMs, toMs }: PaneRange): PaneRange {
+  return { fromMs, toMs };
 }
 
 function wholePanesUpTo(ms: number, sets: readonly PaneSet[]): number {

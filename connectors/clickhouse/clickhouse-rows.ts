@@ -15,12 +15,15 @@ export class ClickHouseRows implements VersionedRows {
   readonly #thorough: ClickHouseClient;
   readonly #table: SinkTable;
   readonly #fence: ClickHouseFence;
+  /** Kept as fences are. */
+  readonly #mark: ClickHouseFence;
 
   constructor(url: string, table: SinkTable, lane: { readonly pipeline: string; readonly lane: string }) {
     this.#client = connect(url, promptMs);
     this.#thorough = connect(url, thoroughMs);
     this.#table = table;
     this.#fence = new ClickHouseFence(this.#client, lane);
+    this.#mark = new ClickHouseFence(this.#client, { ...lane, lane: `${lane.lane} (backfill)` });
   }
 
   async create(): Promise<void> {
@@ -40,11 +43,19 @@ export class ClickHouseRows implements VersionedRows {
     return this.#bury(at, '', {});
   }
 
-  buryWithin(time: string, { fromMs, toMs }: PaneRange, at: Position): Promise<void> {
-    return this.#bury(at, `AND ${quoted(time)} >= fromUnixTimestamp64Milli({from:Int64}) AND ${quoted(time)} < fromUnixTimestamp64Milli({to:Int64})`, { from: fromMs, to: toMs });
+  writeMark(target: string, mark: Position): Promise<void> {
+    return this.#mark.write(target, mark);
   }
 
-  async #bury(at: Position, condition: string, parameters: Readonly<Record<string, number>>): Promise<void> {
+  async buryWithin(target: string, { time, range: { fromMs, toMs }, mark }: { readonly time: string; readonly range: PaneRange; readonly mark: Position }, at: Position): Promise<Position | undefined> {
+    const marked = this.#mark.isAt(target, mark);
+    const within = `AND ${quoted(time)} >= fromUnixTimestamp64Milli({from:Int64}) AND ${quoted(time)} < fromUnixTimestamp64Milli({to:Int64})`;
+    await this.#bury(at, `${within} AND ${marked.condition}`, { from: fromMs, to: toMs, ...marked.parameters });
+    // it goes only with what it speaks of: if it is there now, it was there then
+    return this.#mark.read(target);
+  }
+
+  async #bury(at: Position, condition: string, parameters: Readonly<Record<string, number | string>>): Promise<void> {
     const key = this.#table.orderBy.map(quoted).join(', ');
     await this.#thorough.command({
       query: `INSERT INTO ${tableName(this.#table)} (${key}, _position, _deleted)

@@ -85,11 +85,21 @@ export class ClickHouseSink implements Sink {
   }
 
   /**
-   * After the rows of a snapshot that have an event time in a range were loaded, and the lane has passed it: what is there
-   * besides is not in the source any more. `time` is the column of the event time.
+   * After the rows of a snapshot that have an event time in a range were loaded and marked, and the lane has passed it: what is
+   * there besides is not in the source any more. `time` is the column of the event time. False: the table was set back
+   * meanwhile, so what was loaded may be missing too. Throws FenceMoved if somebody loads from a later snapshot.
    */
-  buryMissing(time: string, range: PaneRange, at: Position): Promise<void> {
-    return this.#classified(() => this.#rows.buryWithin(time, range, at));
+  buryMissing(time: string, range: PaneRange, at: Position, mark: Position): Promise<boolean> {
+    return this.#classified(async () => {
+      const found = await this.#rows.buryWithin(await this.#rows.target(), { time, range, mark }, at);
+      if (found !== undefined && found > mark) throw new FenceMoved(`${this.#lane}, backfill`, mark, found);
+      return found === mark;
+    });
+  }
+
+  /** Of rows that were loaded; a greater one each time. */
+  mark(mark: Position): Promise<void> {
+    return this.#classified(async () => this.#rows.writeMark(await this.#rows.target(), mark));
   }
 
   finishLoad(loadedAt: Position): Promise<void> {

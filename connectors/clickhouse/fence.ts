@@ -36,6 +36,14 @@ export class ClickHouseFence {
     return row && toPosition(row.position.padStart(32, '0'));
   }
 
+  /** As a condition of another statement: so far and no further. */
+  isAt(target: string, position: Position): { readonly condition: string; readonly parameters: Readonly<Record<string, string>> } {
+    return {
+      condition: `(SELECT max(position) FROM sluice_fence WHERE pipeline = {pipeline:String} AND lane = {lane:String} AND target = {target:String}) = {mark:UInt128}`,
+      parameters: { ...this.#key, target, mark: BigInt(`0x${position}`).toString() },
+    };
+  }
+
   async write(target: string, position: Position): Promise<void> {
     await this.#client.command({
       query: `INSERT INTO sluice_fence (pipeline, lane, target, position)

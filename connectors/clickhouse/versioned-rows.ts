@@ -15,8 +15,13 @@ export interface VersionedRows {
   insert(pieces: readonly Piece[]): Promise<void>;
   /** Tombstones at that position for the rows below it (E8, E28). Never the server's TRUNCATE: a late insert would rise again. */
   bury(at: Position): Promise<void>;
-  /** The same for those whose column `time` lies in a range. */
-  buryWithin(time: string, range: PaneRange, at: Position): Promise<void>;
+  /** After rows were inserted: a record that a backup of the table from before them does not have. */
+  writeMark(target: string, mark: Position): Promise<void>;
+  /**
+   * The same for those whose column `time` lies in a range, if that mark is the greatest at the same moment; else nothing is
+   * buried. Returns the greatest that there is.
+   */
+  buryWithin(target: string, within: { readonly time: string; readonly range: PaneRange; readonly mark: Position }, at: Position): Promise<Position | undefined>;
   /** The greatest that was written. */
   readFence(target: string): Promise<Position | undefined>;
   writeFence(target: string, position: Position): Promise<void>;

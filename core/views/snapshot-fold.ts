@@ -16,6 +16,11 @@ export class SnapshotFold {
     for (const folder of this.#folders.values()) folder.add(rows, { fromTransaction: 0, toTransaction: rows.transactions.count });
   }
 
+  /** Lets go of what was added. */
+  clear(): void {
+    for (const folder of this.#folders.values()) folder.clear();
+  }
+
   /** By set, of what was added since the last take. Throws SumTooLarge. */
   take(): ReadonlyMap<string, PaneDeltas> {
     return new Map([...this.#folders].map(([name, folder]) => [name, folder.take().deltas]));

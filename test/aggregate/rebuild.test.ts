@@ -103,6 +103,14 @@ describe('panes that are computed anew beside the stream (E18)', () => {
     expect(await replace([], 1, { fromMs: start, toMs: start + 10_000 })).toBe('gone');
   });
 
+  test('E1, E18: a snapshot of an earlier load is not used, though its position is below the fence', async () => {
+    await world.applyAll(segmentsOf([transaction(1, 60, [insert(1, 'a', second(5))]), canary(2, 120)]));
+    const range = await world.sink.markRebuild('b', all, { fromMs: start, toMs: start + 10_000 });
+    const chunk = rebuilt([], 1, range);
+    expect(await world.sink.replacePanes('b', { ...chunk, base: position(0, 15n, 0) })).toBe('gone');
+    expect(await paneTexts()).toEqual(['0 a 1']);
+  });
+
   test('E18: an event that is replayed counts no more in panes that were computed anew above it, and in others it does', async () => {
     const stream = [transaction(1, 20, [insert(1, 'a', second(5)), insert(2, 'a', second(15))]), transaction(2, 21, [insert(3, 'a', second(6))]), canary(3, 22)];
     const segments = segmentsOf(stream, undefined, () => true);

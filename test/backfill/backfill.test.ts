@@ -49,10 +49,12 @@ describe('a backfill beside the stream', () => {
     // nothing is left of it
     expect(await stream.backfill(from, to)).toEqual({ rows: 0 });
     await stream.sink.endRebuild('a backfill');
+    // a worker that stood still until now marks nothing again
+    expect(await stream.backfill(from, to)).toEqual({ rows: 0 });
 
     // and once more, now that nobody writes: nothing is late any more
-    await stream.backfill(from, to);
-    await stream.sink.endRebuild('a backfill');
+    await stream.backfill(from, to, { name: 'another' });
+    await stream.sink.endRebuild('another');
     expect(await stream.late(from, to)).toBe(0);
     expect(await stream.differences()).toEqual([]);
   }, 60_000);
@@ -63,6 +65,7 @@ describe('a backfill beside the stream', () => {
     let isTruncated = false;
     const truncated = Promise.withResolvers<void>();
     const running = stream.backfill(from, to, {
+      name: 'beside a truncate',
       onProgress: ({ doneToMs }) => {
         if (doneToMs === from || isTruncated) return;
         isTruncated = true;
@@ -70,7 +73,7 @@ describe('a backfill beside the stream', () => {
       },
     });
     await Promise.all([running, truncated.promise]);
-    await stream.sink.endRebuild('a backfill');
+    await stream.sink.endRebuild('beside a truncate');
     await stream.followed();
     expect(isTruncated).toBe(true);
     expect(await stream.differences()).toEqual([]);
@@ -81,8 +84,8 @@ describe('a backfill beside the stream', () => {
     expect(await slots()).toBe(0);
     const { pipeline } = stream.captured;
     const lost = { ...pipeline, source: { ...pipeline.source, events: { ...pipeline.source.events, relation: 'public.gone' } } };
-    await expect(stream.backfill(from, to, { pipeline: lost })).rejects.toThrow('Table public.gone does not exist in the source. Create it');
-    await stream.sink.endRebuild('a backfill');
+    await expect(stream.backfill(from, to, { name: 'of a lost table', pipeline: lost })).rejects.toThrow('Table public.gone does not exist in the source. Create it');
+    await stream.sink.endRebuild('of a lost table');
     expect(await slots()).toBe(0);
   });
 });

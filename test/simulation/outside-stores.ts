@@ -19,6 +19,7 @@ export class VersionedTable {
   /** By sort key; row null: a tombstone. */
   rows = new Map<string, StoredRow>();
   fence: Position;
+  mark: Position | undefined;
   /** The fence before a backup was put back counts still: what was confirmed by it was rightly confirmed. */
   greatestFence: Position;
 
@@ -30,10 +31,11 @@ export class VersionedTable {
 
   /** Returns what puts a backup of this moment back. */
   backup(): () => void {
-    const [rows, fence] = [new Map(this.rows), this.fence];
+    const [rows, fence, mark] = [new Map(this.rows), this.fence, this.mark];
     return () => {
       this.rows = new Map(rows);
       this.fence = fence;
+      this.mark = mark;
     };
   }
 
@@ -53,12 +55,18 @@ export class VersionedTable {
         call(() => {
           for (const [key, { position, row }] of this.rows) if (row && position < at) this.#put(key, { position: at, row: null });
         }),
-      buryWithin: (time, { fromMs, toMs }, at) =>
+      writeMark: (_, mark) =>
         call(() => {
+          if (mark > (this.mark ?? '')) this.mark = mark;
+        }),
+      buryWithin: (_, { time, range: { fromMs, toMs }, mark }, at) =>
+        call(() => {
+          if (mark !== this.mark) return this.mark;
           for (const [key, { position, row }] of this.rows) {
             const ms = row && Date.parse(row[time]!);
             if (ms !== null && position < at && ms >= fromMs && ms < toMs) this.#put(key, { position: at, row: null });
           }
+          return this.mark;
         }),
       readFence: () => call(() => this.fence),
       writeFence: (_, position) =>

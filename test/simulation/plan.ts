@@ -139,9 +139,15 @@ function anyFault(random: Random, atMs: number): Item {
     [2, () => ({ atMs, kind: 'disk slow', byMs: 50 + random.below(300), forMs })],
     [8, () => ({ atMs, kind: 'sink fails', sink, how: random.pick<SinkFailure>(['refuse', 'lost reply', 'half', 'slow']), byMs: random.pick([100, 400, 1_500]), forMs })],
     [1.5, () => ({ atMs, kind: 'sink set back', sink: random.pick(['enriched', 'live'] as const), byMs: random.below(3_000) })],
-    [3, () => ({ atMs, kind: 'backfill', backMs: 1_300 + random.below(5_000), lengthMs: 1 + random.below(4_000) })],
+    [3, () => ({ atMs, kind: 'backfill', ...timeBack(random) })],
     [1.5, () => ({ atMs, kind: 'redis emptied', structuresOnly: random.next() < 0.5 })],
   ])();
+}
+
+/** Mostly of windows that have just closed, where the stream still changes something; seldom of one that is open, which is refused. */
+function timeBack(random: Random): { readonly backMs: number; readonly lengthMs: number } {
+  const backMs = 1_300 + random.below(3_000);
+  return { backMs, lengthMs: Math.max(1, backMs - 1_100 - random.below(600)) };
 }
 
 function weighted<T>(random: Random, choices: readonly (readonly [weight: number, value: T])[]): T {

@@ -133,8 +133,8 @@ export class SourceServer {
     const { promise: lost, reject } = Promise.withResolvers<never>();
     lost.catch(() => {});
     this.#snapshots.push(reject);
-    const tables = this.#tables.copy();
-    return { at: this.#walEnd, tables, lost, isRewritten: () => this.#tables.truncates !== tables.truncates };
+    const then = this.#tables.copy();
+    return { at: this.#walEnd, tables: then, lost, isRewritten: () => this.#tables.truncates !== then.truncates };
   }
 
   connect(process: SimulatedProcess): Promise<Source> {

@@ -245,7 +245,7 @@ export const plantedBugs: readonly PlantedBug[] = [
       { file: backfillLoop, find: "      await this.#passed('aggregate', panes, chunk.base);\n", replace: '' },
       { file: rebuild, find: "if (fence === undefined || fence < base) return 'behind';", replace: "if (fence === undefined) return 'behind';" },
     ],
-    only: backfills,
+    only: [{ kind: 'backfill' }, { kind: 'sink fails', sink: 'state', how: 'slow' }],
   },
   {
     name: 'the snapshot is taken before its panes are marked',
@@ -267,6 +267,12 @@ export const plantedBugs: readonly PlantedBug[] = [
     rule: 'E8, E18',
     edits: [{ file: rebuild, find: "if (mark.voidBelow !== undefined && base <= mark.voidBelow) return 'void';", replace: '' }],
     only: backfills,
+  },
+  {
+    name: 'a table that was set back is taken for one that has the rows',
+    rule: 'E10, E17',
+    edits: [{ file: 'test/simulation/outside-stores.ts', find: '          if (mark !== this.mark) return this.mark;\n', replace: '          this.mark = mark;\n' }],
+    only: [{ kind: 'backfill' }, { kind: 'sink set back', sink: 'enriched' }],
   },
   {
     name: 'late output stays beside the panes that have it now',
