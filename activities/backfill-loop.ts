@@ -4,6 +4,7 @@ import { TableRewritten } from '../connectors/postgres/snapshot-reader.ts';
 import { ConfigurationError, type Sink } from '../connectors/sink.ts';
 import { poisonIfTooLarge } from '../connectors/sum-poison.ts';
 import { pause, type Clock } from '../core/clock.ts';
+import { killPoint } from '../core/kill-point.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { parsePosition, position, type Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
@@ -143,6 +144,7 @@ class Attempt {
         }
       } while (!(await this.#finished(range, base)));
       const outcome = await this.#replace({ range, base, panes: poisonIfTooLarge(() => fold.take()) });
+      killPoint('backfill/chunk');
       if (outcome === 'gone') return 'gone';
       // the table was emptied since: another snapshot shows that
       if (outcome === 'void') return 'done';

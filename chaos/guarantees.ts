@@ -86,4 +86,5 @@ const titles: Readonly<Record<string, string>> = {
   state: 'The state database',
   data: 'Data',
   time: 'Time',
+  backfill: 'Backfills',
 };

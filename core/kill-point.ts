@@ -27,6 +27,8 @@ export const killPoints = [
   'load/chunk',
   /** Every sink has the first load; the pipeline does not count as loaded. */
   'load/handoff',
+  /** A chunk of a backfill has taken its place; the backfill does not know. */
+  'backfill/chunk',
 ] as const;
 
 export type KillPoint = (typeof killPoints)[number];

@@ -1,4 +1,5 @@
 import type { Fault } from '../fault.ts';
+import { backfillFaults } from './backfill.ts';
 import { clickhouseFaults } from './clickhouse.ts';
 import { dataFaults } from './data.ts';
 import { httpFaults } from './http.ts';
@@ -14,4 +15,4 @@ import { valueFaults } from './values.ts';
 import { workerFaults } from './worker.ts';
 
 /** Every fault of the laboratory, in the order in which the full run does them. */
-export const faults: readonly Fault[] = [...kills, ...workerFaults, ...temporalFaults, ...sourceFaults, ...sinkFaults, ...lateAnswers, ...redisFaults, ...clickhouseFaults, ...stateFaults, ...httpFaults, ...dataFaults, ...valueFaults, ...refusedFaults, ...timeFaults];
+export const faults: readonly Fault[] = [...kills, ...workerFaults, ...temporalFaults, ...sourceFaults, ...sinkFaults, ...lateAnswers, ...redisFaults, ...clickhouseFaults, ...stateFaults, ...httpFaults, ...dataFaults, ...valueFaults, ...refusedFaults, ...timeFaults, ...backfillFaults];

@@ -69,7 +69,7 @@ export const kills: readonly Fault[] = [
 ];
 
 /** Evidence: the process wrote the point's name, and then its supervisor saw it die by SIGKILL. */
-async function dead(world: World, point: KillPoint, deathsBefore: number, signal: AbortSignal): Promise<Struck> {
+export async function dead(world: World, point: KillPoint, deathsBefore: number, signal: AbortSignal): Promise<Struck> {
   const struck = await world.killOrders.struck(signal);
   if (struck.point !== point) throw new DidNotStrike(`The worker was to die at ${point}, and passed ${struck.point}.`);
   await until('the death of the worker', () => world.processes.endings('worker').length > deathsBefore, { timeoutMs: 10_000, everyMs: 5, signal });

@@ -89,6 +89,8 @@ describe('without a token, on loopback', () => {
       '/metrics',
       '/pipelines',
       '/pipelines/{name}',
+      '/pipelines/{name}/backfills',
+      '/pipelines/{name}/backfills/{range}/{verb}',
       '/pipelines/{name}/dead-letters',
       '/pipelines/{name}/dead-letters/drop',
       '/pipelines/{name}/dead-letters/replay',

@@ -15,7 +15,7 @@ import { type ThrowAway, throwAwayDatabase } from '../embedded/services.ts';
 describe('what the benchmark measures with', () => {
   let database: ThrowAway;
   let client: Client;
-  const rows = 3_001;
+  const rows = 30_001;
   const slot = 'bench_receive_test';
   const publication = 'bench_receive_test';
 

@@ -1,0 +1,91 @@
+import { followBackfill, startBackfill } from '../../client/backfills.ts';
+import { paneTable } from '../../connectors/postgres/aggregate/pane-store.ts';
+import { backfillRequest } from '../../core/backfill.ts';
+import { paneSetsOf } from '../../core/views/pane-sets.ts';
+import { boundsAt, noClock } from '../../core/views/watermark.ts';
+import { DidNotStrike, type Fault } from '../fault.ts';
+import { until } from '../until.ts';
+import type { World } from '../world.ts';
+import { dead } from './kill.ts';
+
+const unfit = (world: World) => (world.laneOf('clickhouse') === undefined || paneSetsOf(world.pipeline).length === 0 ? `Pipeline ${world.name} has no views, or no rows with versions.` : undefined);
+
+const spoiled: Fault = {
+  name: 'backfill/spoiled',
+  what: 'Somebody changes panes of closed windows, and rows in ClickHouse, by hand; then a backfill computes that time anew, under load.',
+  expected: 'Panes, windows and rows are what the source says, and the stream goes on beside it.',
+  drawn: true,
+  unfit,
+  async strike(world, _, signal) {
+    const range = await closedTime(world, signal);
+    const what = await spoil(world, range);
+    const rows = await computed(world, range, signal);
+    return { evidence: `${what} were changed by hand; ${rows} rows were read again` };
+  },
+};
+
+const killedInChunk: Fault = {
+  name: 'backfill/killed',
+  what: 'The same, and the worker is killed (SIGKILL) when a chunk has taken its place and the backfill does not know.',
+  expected: 'The next attempt takes another snapshot, and goes on behind what is done.',
+  drawn: true,
+  unfit,
+  async strike(world, _, signal) {
+    const range = await closedTime(world, signal);
+    const what = await spoil(world, range);
+    const deathsBefore = world.processes.endings('worker').length;
+    await world.killOrders.arm('backfill/chunk');
+    const computing = computed(world, range, signal);
+    computing.catch(() => {});
+    const { evidence } = await dead(world, 'backfill/chunk', deathsBefore, signal);
+    return { evidence: `${what} were changed by hand; ${evidence}; ${await computing} rows were read again in all` };
+  },
+};
+
+export const backfillFaults: readonly Fault[] = [spoiled, killedInChunk];
+
+type Range = { readonly fromMs: number; readonly toMs: number };
+
+/** What is kept, up to the last window that has closed; waits until some have. */
+async function closedTime(world: World, signal: AbortSignal): Promise<Range> {
+  let range: Range | undefined;
+  const closed = async () => {
+    const { rows: [lane] } = await world.state.query<{ clock_us: string | null; horizon_ms: string }>('select clock_us, horizon_ms from sluice.aggregate where pipeline = $1', [world.name]);
+    const longest = Math.max(...paneSetsOf(world.pipeline).map(({ paneMs }) => paneMs));
+    const { closesUpToMs } = boundsAt({ clock: lane?.clock_us == null ? noClock : Number(lane.clock_us), loaded: noClock }, longest, world.pipeline.settings);
+    const { events } = world.pipeline.source;
+    const { rows: [first] } = await world.source.query<{ ms: string | null }>(`select floor(extract(epoch from min(${events.eventTime})) * 1000)::bigint::text as ms from ${events.relation} where isfinite(${events.eventTime})`);
+    if (first?.ms == null || !lane) return false;
+    range = { fromMs: Math.max(Number(first.ms), Number(lane.horizon_ms)), toMs: closesUpToMs };
+    return range.fromMs < range.toMs;
+  };
+  await until('a window to close', closed, { timeoutMs: 60_000, everyMs: 200, signal });
+  return range!;
+}
+
+/** Some panes of each set, and some rows. */
+async function spoil(world: World, { fromMs, toMs }: Range): Promise<string> {
+  let panes = 0;
+  for (const set of paneSetsOf(world.pipeline)) {
+    const table = paneTable(world.name, set);
+    const { name } = set.accumulators[0]!;
+    const { rowCount } = await world.state.query(`update ${table} set "${name}" = "${name}" + 7 where (pane_ms, key) in (select pane_ms, key from ${table} where pane_ms >= $1 and pane_ms + $3 <= $2 limit 20)`, [fromMs, toMs, set.paneMs]);
+    panes += rowCount ?? 0;
+  }
+  const sink = world.pipeline.sinks[world.laneOf('clickhouse')!] as Extract<World['pipeline']['sinks'][string], { kind: 'clickhouse' }>;
+  const key = sink.orderBy.join(', ');
+  const time = world.pipeline.source.events.eventTime;
+  const within = `${time} >= fromUnixTimestamp64Milli({from:Int64}) AND ${time} < fromUnixTimestamp64Milli({to:Int64})`;
+  const query_params = { from: fromMs, to: toMs };
+  // dead from their own position on: the next change of such a row brings it back, and else only a backfill does
+  await world.clickhouse.command({ query: `INSERT INTO ${sink.table} (${key}, _position, _deleted) SELECT ${key}, _position + 1, 1 FROM ${sink.table} FINAL WHERE ${within} LIMIT 5`, query_params });
+  if (panes === 0) throw new DidNotStrike('There was no pane to change.');
+  return `${panes} panes and five rows`;
+}
+
+async function computed(world: World, { fromMs, toMs }: Range, signal: AbortSignal): Promise<number> {
+  const { workflowId } = await startBackfill(world.config, backfillRequest(world.pipeline, { fromMs, toMs, chunkRows: 2_000 }, Date.now()));
+  const { state, progress, error } = await followBackfill(world.config, workflowId, () => {}, signal);
+  if (state !== 'done') throw new DidNotStrike(`The backfill ${workflowId} is ${state}: ${error ?? 'it was not to end so'}.`);
+  return progress!.rows;
+}
