@@ -10,16 +10,17 @@ export function rangeSink({ source, row }: Pipeline, lane: string, sink: ClickHo
   const { eventTime } = source.events;
   return {
     readFence: () => sink.readFence(),
-    load: (rows) => sink.load(rows),
+    load: async (rows) => {
+      await sink.load(rows);
+      // the lane may have passed a truncate before these rows came, and then nothing else would bury them
+      const below = await voidedBelow();
+      if (below !== undefined && below > rows.header.to) await sink.bury(below);
+    },
     loaded: (mark) => sink.mark(mark),
     finish: async (range, base, mark) => {
       const time = Object.keys(row).find((name) => isColumn(row[name]!, eventTime));
       if (time === undefined) throw new ConfigurationError(`The rows of ${lane} have no column that is the event time ${eventTime}, so those of a time cannot be told from others. Add it to the definition's row, or leave ${lane} out: --views only.`);
-      if (!(await sink.buryMissing(time, range, base, mark))) return false;
-      // the lane may have passed a truncate before these rows came, and then nothing else would bury them
-      const below = await voidedBelow();
-      if (below !== undefined && below > base) await sink.bury(below);
-      return true;
+      return sink.buryMissing(time, range, base, mark);
     },
   };
 }

@@ -18,7 +18,8 @@ export type Rebuilt = {
 };
 
 /**
- * behind: the lane has not come to the snapshot yet. void: the table was truncated since, so another snapshot is needed.
+ * behind: the lane has not come to the snapshot yet. void: the table was truncated since, or this is not what is left: to be
+ * asked for again, with another snapshot.
  * gone: the range is not being computed anew any more, because it is done, was ended, or a first load has begun.
  */
 export type Replaced = 'done' | 'behind' | 'void' | 'gone';
@@ -70,8 +71,9 @@ export class Rebuild {
     const progress = new Progress(await tables.lock());
     const mark = progress.rebuilding.find((each) => each.backfill === backfill);
     // a worker that stood still may come with a snapshot of an earlier load
-    if (!mark || !isOpen(mark) || range.toMs <= mark.fromMs || parsePosition(base).epoch !== progress.loadEpoch) return 'gone';
-    if (range.fromMs !== mark.fromMs) throw new RangeError(`backfill ${backfill} is at panes from ${mark.fromMs} on, and these begin at ${range.fromMs}`);
+    if (!mark || isEnded(mark) || parsePosition(base).epoch !== progress.loadEpoch) return 'gone';
+    // another attempt has done it, or goes on elsewhere
+    if (range.fromMs !== mark.fromMs || !isOpen(mark)) return 'void';
     if (mark.voidBelow !== undefined && base <= mark.voidBelow) return 'void';
     const fence = await tables.readFence();
     if (fence === undefined || fence < base) return 'behind';
@@ -91,10 +93,22 @@ export class Rebuild {
     const progress = new Progress(await tables.lock());
     const mark = progress.rebuilding.find((each) => each.backfill === backfill);
     const others = progress.rebuilding.filter((each) => each !== mark);
-    const ended = others.filter((each) => !isOpen(each) && each.sets.length === 0).slice(1 - endedKept);
-    progress.rebuilding = [...others.filter((each) => isOpen(each) || each.sets.length > 0), ...ended, { backfill, sets: [], fromMs: 0, toMs: 0 }];
-    if (mark && isOpen(mark)) await this.#finished(tables, mark, progress);
+    const ended = others.filter((each) => isEnded(each)).slice(1 - endedKept);
+    progress.rebuilding = [...others.filter((each) => !isEnded(each)), ...ended, { backfill, sets: [], fromMs: 0, toMs: 0 }];
+    if (mark && isOpen(mark)) {
+      await this.#sayStraddling(tables, mark, progress);
+      await this.#finished(tables, mark, progress);
+    }
     await progress.finish(tables, undefined);
+  }
+
+  /** Windows that reach from what was done into what was not: each has the last pane that was done. */
+  async #sayStraddling(tables: AggregateTransaction, mark: Rebuilding, progress: Progress): Promise<void> {
+    const fence = await tables.readFence();
+    if (fence === undefined) return;
+    for (const set of this.#sets) {
+      if (mark.sets.includes(set.name)) await this.#closer.rebuilt(tables, progress, fence, [set], { fromMs: mark.fromMs - set.paneMs, toMs: mark.fromMs }, true);
+    }
   }
 
   async #finished(tables: AggregateTransaction, mark: Rebuilding, { rebuilding }: Progress): Promise<void> {
@@ -115,6 +129,11 @@ export class Rebuild {
     const least = Number.isFinite(closed) ? wholePanesUpTo(closed, sets) : undefined;
     throw new BadInput(`The range ends at ${time(toMs)}, where windows of ${this.#pipeline.name} are still open: the stream itself completes those. ${least === undefined ? 'None has closed yet.' : `Ask for --to ${time(least)} or earlier.`}`);
   }
+}
+
+/** What is remembered of one that has ended. */
+function isEnded({ fromMs, toMs }: Rebuilding): boolean {
+  return fromMs === 0 && toMs === 0;
 }
 
 /** So many that have ended are remembered. */

@@ -85,7 +85,7 @@ export class Walk {
 
   *#take(): Generator<Step> {
     const folds = this.#folders.map((folder) => folder.take());
-    if (folds.some(({ deltas, aside }) => deltas.count > 0 || aside.length > 0)) yield { kind: 'fold', folds };
+    if (folds.some(({ deltas, aside, kept }) => deltas.count > 0 || aside.length > 0 || kept.length > 0)) yield { kind: 'fold', folds };
   }
 
   #nextChange({ clock }: Clocks): number {

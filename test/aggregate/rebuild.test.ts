@@ -69,7 +69,8 @@ describe('panes that are computed anew beside the stream (E18)', () => {
     await world.state.query('update sluice.panes_agg_tumble set count = 77');
     expect(await replace(stream, 2, range)).toBe('done');
     expect(await paneTexts()).toEqual(['0 a 3', '10 a 77', '10 b 77']);
-    expect(await replace(stream, 2, range)).toBe('gone');
+    // another attempt that comes late: nothing is left of it
+    expect(await replace(stream, 2, range)).toBe('void');
     expect(await world.rows('select * from sluice.kept_change')).toEqual([]);
   });
 
@@ -101,6 +102,28 @@ describe('panes that are computed anew beside the stream (E18)', () => {
     expect(await mark('other', 50, 60)).toBeDefined();
     await world.sink.endRebuild('b');
     expect(await replace([], 1, { fromMs: start, toMs: start + 10_000 })).toBe('gone');
+  });
+
+  test('E18, I6: a row that comes below the snapshot and goes above it, both in one apply, changes nothing together and is kept', async () => {
+    const row = insert(3, 'a', second(5));
+    const stream = [transaction(1, 20, [insert(1, 'b', second(15))]), transaction(2, 21, [row]), transaction(3, 22, [{ op: 'delete', old: (row as { row: TextRow }).row }])];
+    const segments = segmentsOf(stream, undefined, () => true);
+    await world.sink.apply(segments, startOfStream, segments[0]!.header.to);
+    const range = await world.sink.markRebuild('b', all, { fromMs: start, toMs: start + 10_000 });
+    await world.sink.apply(segments, segments[0]!.header.to, segments[2]!.header.to);
+    expect(await replace(stream, 2, range)).toBe('done');
+    expect(await paneTexts()).toEqual(['10 b 1']);
+  });
+
+  test('E18: a backfill that ends half-way says the windows that reach over its end', async () => {
+    const seen = [transaction(1, 60, [insert(1, 'a', second(5)), insert(2, 'a', second(15)), insert(3, 'b', second(25))]), canary(2, 120)];
+    await world.applyAll(segmentsOf(seen));
+    await world.sink.markRebuild('b', all, { fromMs: start, toMs: start + 30_000 });
+    const source = [transaction(1, 60, [...seen[0]!.events, insert(4, 'a', second(6))]), seen[1]!];
+    expect(await replace(source, 1, { fromMs: start, toMs: start + 10_000 })).toBe('done');
+    const before = (await world.outbox()).length;
+    await world.sink.endRebuild('b');
+    expect((await world.outbox()).slice(before).map(({ view, message }) => ('truncated' in message ? '' : `${view} ${(message.windowEndMs - start) / 1000} ${message.revision}`))).toEqual(['hop 20 1', 'hop 30 1']);
   });
 
   test('E1, E18: a snapshot of an earlier load is not used, though its position is below the fence', async () => {
@@ -146,10 +169,12 @@ describe('panes that are computed anew beside the stream (E18)', () => {
         const ended = [...stream, canary(stream.length + 1, 60_000)];
         const segments = segmentsOf(ended, undefined, () => true);
         const applied = { count: 0 };
+        // several transactions in one apply: what they change together may be nothing
         const applyTo = async (count: number) => {
-          for (; applied.count < count; applied.count++) {
-            const { from, to } = segments[applied.count]!.header;
-            await world.sink.apply(segments, from, to);
+          while (applied.count < count) {
+            const last = Math.min(count, applied.count + 1 + upTo(4));
+            await world.sink.apply(segments, segments[applied.count]!.header.from, segments[last - 1]!.header.to);
+            applied.count = last;
           }
         };
         await applyTo(upTo(ended.length));
