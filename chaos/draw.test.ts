@@ -38,7 +38,7 @@ describe('what a seed draws', () => {
 describe('the faults', () => {
   test('have names of their own: kind/what', () => {
     expect(new Set(faults.map(({ name }) => name)).size).toBe(faults.length);
-    for (const { name } of faults) expect(name).toMatch(/^(worker|temporal|source|redis|clickhouse|state|http|data|time)\/[a-z0-9-]+$/);
+    for (const { name } of faults) expect(name).toMatch(/^(worker|temporal|source|redis|clickhouse|state|http|data|time|backfill)\/[a-z0-9-]+$/);
   });
 
   test('say in sentences what is done and what comes of it', () => {
