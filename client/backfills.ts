@@ -1,4 +1,4 @@
-import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError, WorkflowNotFoundError, type Client, type WorkflowHandle } from '@temporalio/client';
+import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError, WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
 import { backfillWorkflowId, rangeText, type BackfillProgress, type BackfillRequest, type BackfillStatus } from '../core/backfill.ts';
 import { BadInput } from '../core/bad-input.ts';
 import type { Config } from '../core/config.ts';
@@ -66,7 +66,7 @@ export function listBackfills(config: Config, pipeline: string): Promise<readonl
     const found: ListedBackfill[] = [];
     for await (const { workflowId, runId } of client.workflow.list({ query: `WorkflowType = 'backfill' AND SluicePipeline = '${pipeline}'` })) {
       if (workflowId.endsWith('/plan')) continue;
-      found.push({ workflowId, workflowUrl: webUiUrl(config, workflowId), status: await listedStatus(client, workflowId, runId) });
+      found.push({ workflowId, workflowUrl: webUiUrl(config, workflowId), status: await statusOf(client.workflow.getHandle(workflowId, runId)) });
       if (found.length === mostListed) break;
     }
     return found;
@@ -83,11 +83,6 @@ export function signalBackfill(config: Config, workflowId: string, signal: 'paus
       throw error;
     }
   });
-}
-
-async function listedStatus(client: Client, workflowId: string, runId: string): Promise<BackfillStatus> {
-  const handle = client.workflow.getHandle(workflowId, runId);
-  return statusOf(handle);
 }
 
 /** What its workflow knows, and what the step that runs has told since. */

@@ -26,7 +26,7 @@ const activities = proxyActivities<BackfillActivities>(options);
 /** Computes windows anew from the source while the stream goes on (E17-E19). Rows never enter its history. */
 export async function backfill(request: BackfillRequest): Promise<BackfillStatus> {
   const run = new Run(request);
-  setHandler(pause, () => run.ask('paused'), { description: 'stops after the chunk that is being read' });
+  setHandler(pause, () => run.ask('paused'), { description: 'ends the step at once: what is done stays, and the chunk that is being read is read again' });
   setHandler(resume, () => run.ask('running'));
   setHandler(cancel, () => run.ask('cancelled'));
   setHandler(setSpeed, (rowsPerSecond) => run.setSpeed(rowsPerSecond), { validator: assertSpeed });

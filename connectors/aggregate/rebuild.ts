@@ -20,7 +20,7 @@ export type Rebuilt = {
 /**
  * behind: the lane has not come to the snapshot yet. void: the table was truncated since, or this is not what is left: to be
  * asked for again, with another snapshot.
- * gone: the range is not being computed anew any more, because it is done, was ended, or a first load has begun.
+ * gone: nothing of it is computed anew any more, because it was ended, or a first load has begun.
  */
 export type Replaced = 'done' | 'behind' | 'void' | 'gone';
 
