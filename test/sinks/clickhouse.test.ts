@@ -133,6 +133,32 @@ describe('ClickHouse', () => {
     expect(await place.rows()).toEqual(expected(table.rows.values()));
   });
 
+  test('E10, E17: rows of a time that a snapshot does not have are buried, if the mark of its load is there; in a table that was set back none is, and one that is overtaken is told', async () => {
+    await using place = await open();
+    const sink = place.make();
+    await sink.create();
+    const [base, mark] = [position(1, 100n, 0), position(1, 100n, 1)];
+    const put = (id: number, second: number, at: Position) => place.command(`INSERT INTO enriched (id, event_ts, _position, _deleted) VALUES (${id}, fromUnixTimestamp64Milli(${start + second * 1000}), ${BigInt(`0x${at}`)}, 0)`);
+    const living = async () => (await place.query('SELECT toString(id) AS id FROM enriched FINAL ORDER BY enriched.id')).map(({ id }) => id);
+    await put(1, 5, position(1, 90n, 1));
+    await put(2, 5, base);
+    await put(3, 15, position(1, 90n, 2));
+    await put(4, 6, position(1, 110n, 1));
+    const range = { fromMs: start, toMs: start + 10_000 };
+    const bury = (of = mark) => sink.buryMissing('event_ts', range, base, of);
+    expect(await bury()).toBe(false);
+    expect(await living()).toEqual(['1', '2', '3', '4']);
+    await sink.mark(mark);
+    expect(await bury()).toBe(true);
+    expect(await living()).toEqual(['2', '3', '4']);
+    // a mark is no fence of the lane
+    expect(await sink.readFence()).toBeUndefined();
+    await sink.mark(position(1, 200n, 1));
+    await put(5, 7, position(1, 95n, 1));
+    await expect(bury()).rejects.toThrow(FenceMoved);
+    expect(await living()).toEqual(['2', '3', '4', '5']);
+  });
+
   test('E28: rows of a load that was lost are buried by the next one', async () => {
     await using place = await open();
     const sink = place.make();
