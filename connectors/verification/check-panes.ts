@@ -6,7 +6,7 @@ import { paneTable } from '../postgres/aggregate/pane-store.ts';
 import { quote } from '../postgres/source-catalog.ts';
 import { quoted } from './columns.ts';
 import { compare } from './compare.ts';
-import { letterRows } from './dead-letters.ts';
+import { rowsOfLetters } from './dead-letters.ts';
 import { notAllZero, panesOf, sourcePanes } from './pane-sql.ts';
 
 /** I7: per key and pane, panes plus everything set aside, late or as dead letters, equal the view's SQL over the source. */
@@ -16,7 +16,7 @@ export function checkPanes(database: Client, pipeline: Pipeline, set: PaneSet, h
   const kept = set.accumulators.map(({ name }, place) => `${quote(name)}::numeric as a${place}`).join(', ');
   const aside = places.map((place) => `deltas[${place + 1}]::numeric as a${place}`).join(', ');
   const sums = places.map((place) => `sum(a${place}) as a${place}`).join(', ');
-  const letters = [1, -1].map((sign) => `union all select pane_ms, key, ${places.map((place) => `${sign} * a${place}`).join(', ')} from (${panesOf(pipeline, set, `(select * from ${letterRows} where " sign" = ${sign})`)}) letters`);
+  const letters = ([1, -1] as const).map((sign) => `union all select pane_ms, key, ${places.map((place) => `${sign} * a${place}`).join(', ')} from (${panesOf(pipeline, set, rowsOfLetters(pipeline, set, sign))}) letters`);
   return compare(database, {
     sink: 'aggregate',
     what: `panes of ${set.views.map(({ name }) => name).join(', ')}, with late ones`,

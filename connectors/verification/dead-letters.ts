@@ -1,18 +1,20 @@
 import type { Client } from 'pg';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
+import type { PaneSet } from '../../core/views/panes.ts';
 import type { Check } from '../../core/verification.ts';
 import { quote } from '../postgres/source-catalog.ts';
 import type { ComparedColumn } from './columns.ts';
 import { quoted } from './columns.ts';
 import { sourceTable } from './dimensions.ts';
+import { paneOf } from './pane-sql.ts';
 
 /** How many letters make a lane's destination differ from the source. */
 export type LaneLetters = { readonly waiting: number; readonly dropped: number; readonly edited: number };
 
 /** Temporary tables: the letters whose events a destination does not have as the source does, and for panes their rows with a sign. */
 const letters = 'pg_temp."dead letters"';
-export const letterRows = 'pg_temp."rows of dead letters"';
+const letterRows = 'pg_temp."rows of dead letters"';
 
 export async function readLetters(database: Client, { name }: Pipeline, at: Position): Promise<ReadonlyMap<string, LaneLetters>> {
   await database.query(
@@ -22,11 +24,11 @@ export async function readLetters(database: Client, { name }: Pipeline, at: Posi
   const event = `pg_temp.${quote(sourceTable('events'))}`;
   // an edited row was folded in the place of the one that was refused
   await database.query(
-    `create temporary table "rows of dead letters" as select " sign", event.* from (
-         select 1 as " sign", content -> 'after' as image from ${letters} where lane = 'aggregate'
-         union all select -1, content -> 'before' from ${letters} where lane = 'aggregate'
-         union all select -1, edited -> 'after' from ${letters} where lane = 'aggregate' and state = 'replayed'
-         union all select 1, edited -> 'before' from ${letters} where lane = 'aggregate' and state = 'replayed'
+    `create temporary table "rows of dead letters" as select " sign", " position", event.* from (
+         select 1 as " sign", position as " position", content -> 'after' as image from ${letters} where lane = 'aggregate'
+         union all select -1, position, content -> 'before' from ${letters} where lane = 'aggregate'
+         union all select -1, position, edited -> 'after' from ${letters} where lane = 'aggregate' and state = 'replayed'
+         union all select 1, position, edited -> 'before' from ${letters} where lane = 'aggregate' and state = 'replayed'
        ) images cross join lateral jsonb_populate_record(null::${event}, image) event where image is not null`,
   );
   const { rows } = await database.query<{ lane: string; waiting: number; dropped: number; edited: number }>(
@@ -48,6 +50,15 @@ export function withoutLetters(lane: string, { name, type }: ComparedColumn, sin
 export function membersWithoutLetters(lane: string, column: string): string {
   const value = (image: string) => `select content -> '${image}' ->> ${quoted(column)} as member from ${letters} where lane in (${quoted(lane)}, 'aggregate')`;
   return `key not in (select member from (${value('after')} union all ${value('before')}) members where member is not null)`;
+}
+
+/** Rows that panes lack (sign 1), or have besides (-1): not those of panes that were computed anew since, which have what the source has (E18). */
+export function rowsOfLetters({ name, source }: Pipeline, set: PaneSet, sign: 1 | -1): string {
+  const time = `row.${quote(source.events.eventTime)}`;
+  const pane = paneOf(`extract(epoch from ${time}) * 1000000`, set.paneMs);
+  return `(select * from ${letterRows} row where " sign" = ${sign} and not case when isfinite(${time}) then exists (
+      select from sluice.pane_base where pipeline = ${quoted(name)} and pane_set = ${quoted(set.name)} and base > row." position" and from_ms <= ${pane} and ${pane} < to_ms
+    ) else false end)`;
 }
 
 /** A check, and what of it dead letters explain: those that wait make it unequal, whatever else it found. */

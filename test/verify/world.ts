@@ -7,11 +7,15 @@ import { createClient } from '@clickhouse/client';
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import type { ClickHouseClient } from '@clickhouse/client';
+import { runBackfill } from '../../activities/backfill-loop.ts';
 import { openRelay, openSink, type OpenSink } from '../../activities/open-destination.ts';
+import type { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
+import { BackfillSnapshot } from '../../connectors/postgres/backfill-snapshot.ts';
 import { DeadLetters } from '../../connectors/postgres/dead-letters.ts';
 import { waitingLetters, withLetter } from '../../connectors/postgres/replayed-letters.ts';
 import { migrate } from '../../connectors/postgres/state/migrate.ts';
 import { openState, readOutbox, type State } from '../../connectors/postgres/state/state.ts';
+import { systemClock } from '../../connectors/system-clock.ts';
 import { verifyPipeline } from '../../connectors/verification/verify-pipeline.ts';
 import { parseConfig, type Config } from '../../core/config.ts';
 import { eventPositions } from '../../core/event-positions.ts';
@@ -47,6 +51,8 @@ export class World implements AsyncDisposable {
   readonly #sinks: ReadonlyMap<string, OpenSink>;
   readonly #stack: AsyncDisposableStack;
   #fence: Position = zero;
+  /** Of the outbox. */
+  #relayed = 0;
 
   /** `refuses`: which events of the stream, by number, each sink is to refuse, whatever their content. */
   static async open({ refuses = () => false }: { readonly refuses?: (event: number) => boolean } = {}): Promise<World> {
@@ -89,14 +95,36 @@ export class World implements AsyncDisposable {
   /** Everything is at one place already: a hold is only moving the fences up to the snapshot. */
   verify({ only, ...addresses }: Partial<Config> & { readonly only?: string } = {}): Promise<Verification> {
     const sinks = Object.fromEntries(Object.entries(this.pipeline.sinks).filter(([name]) => only === undefined || name === only));
-    const at = async (to: Position) => {
-      const canary: PlainTransaction = { lsn: parsePosition(to).lsn + 8n, commitTimeMs: start, events: [], canaryMs: start };
-      const { segments } = new SegmentBuilder(this.pipeline, { epoch: 1, from: this.#fence }).transaction(canary).cut();
-      for (const { sink } of this.#sinks.values()) await sink.apply(segments, this.#fence, to);
-      this.#fence = to;
-    };
+    const at = (to: Position) => this.#goTo(to);
     const nothing = async () => {};
     return verifyPipeline({ pipeline: { ...this.pipeline, sinks }, addresses: { ...this.#config, ...addresses }, hold: { stop: nothing, at, kept: nothing, release: nothing }, waitMs: 10_000, signal: new AbortController().signal, onPhase: () => {} });
+  }
+
+  /** As the backfill activity does. */
+  async backfill(fromMs: number, toMs: number): Promise<void> {
+    const { pipeline } = this;
+    const signal = new AbortController().signal;
+    const panes = this.#sinks.get('aggregate')!.sink as AggregateSink;
+    await runBackfill({
+      pipeline,
+      name: 'a backfill',
+      views: Object.keys(pipeline.views),
+      rows: new Map(),
+      asked: { fromMs, toMs },
+      chunkRows: 100,
+      rowsPerSecond: undefined,
+      panes,
+      take: async (left) => {
+        const snapshot = await BackfillSnapshot.take({ pipeline, sourceUrl: this.#config.sourceUrl, epoch: 1, chunkRows: 100, signal }, left);
+        await this.#goTo(snapshot.base);
+        return snapshot;
+      },
+      clock: systemClock,
+      signal,
+      onProgress: () => {},
+    });
+    await panes.endRebuild('a backfill');
+    await this.#relay();
   }
 
   /** As the replay activity does. */
@@ -111,6 +139,13 @@ export class World implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
+  }
+
+  async #goTo(to: Position): Promise<void> {
+    const canary: PlainTransaction = { lsn: parsePosition(to).lsn + 8n, commitTimeMs: start, events: [], canaryMs: start };
+    const { segments } = new SegmentBuilder(this.pipeline, { epoch: 1, from: this.#fence }).transaction(canary).cut();
+    for (const { sink } of this.#sinks.values()) await sink.apply(segments, this.#fence, to);
+    this.#fence = to;
   }
 
   async #fill(refuses: (event: number) => boolean): Promise<void> {
@@ -132,14 +167,20 @@ export class World implements AsyncDisposable {
       await sink.apply(segments, fence, to);
     }
     this.#fence = to;
+    await this.#relay();
+    await this.#fillSource(table.rows.values(), dimension);
+  }
+
+  async #relay(): Promise<void> {
+    const messages = await readOutbox(this.state, this.pipeline.name, this.#relayed, 10_000);
+    const last = messages.at(-1)!.seq;
     for (const { name, reads } of lanesOf(this.pipeline)) {
       if (reads !== 'outbox') continue;
       const relay = await openRelay(this.#config, this.state, this.pipeline, name);
-      const messages = await readOutbox(this.state, this.pipeline.name, 0, 10_000);
-      await relay.publish(messages, 0, messages.at(-1)!.seq);
+      await relay.publish(messages, this.#relayed, last);
       await relay.close();
     }
-    await this.#fillSource(table.rows.values(), dimension);
+    this.#relayed = last;
   }
 
   /** Rows with json as Postgres writes it, for that is how it comes in the stream. */
