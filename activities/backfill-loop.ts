@@ -3,6 +3,7 @@ import type { Rebuilt, Replaced } from '../connectors/aggregate/rebuild.ts';
 import { TableRewritten } from '../connectors/postgres/snapshot-reader.ts';
 import { ConfigurationError, type Sink } from '../connectors/sink.ts';
 import { poisonIfTooLarge } from '../connectors/sum-poison.ts';
+import type { LoadMark } from '../core/backfill.ts';
 import { pause, type Clock } from '../core/clock.ts';
 import { killPoint } from '../core/kill-point.ts';
 import type { Pipeline } from '../core/pipeline.ts';
@@ -10,7 +11,8 @@ import { parsePosition, position, type Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
 import type { PaneRange } from '../core/views/fold.ts';
 import { paneSetsOf } from '../core/views/pane-sets.ts';
-import { firstChunk, isOpen, nextLength } from '../core/views/rebuilding.ts';
+import { someDeltas } from '../core/views/panes.ts';
+import { firstChunk, inPieces, isOpen, nextLength } from '../core/views/rebuilding.ts';
 import { SnapshotFold } from '../core/views/snapshot-fold.ts';
 
 /** The source's table as it was at one place of its stream (E17). */
@@ -33,10 +35,10 @@ export interface Snapshot {
 export type RangeSink = Pick<Sink, 'readFence'> & {
   /** Rows of a snapshot; repeating is harmless. */
   load(rows: Segment): Promise<void>;
-  /** All rows of a range were loaded. `mark` is a greater one each time. */
-  loaded(mark: Position): Promise<void>;
+  /** All rows of a range were loaded. */
+  loaded(mark: LoadMark): Promise<void>;
   /** After that, and after the lane has passed `base`: what is there besides is gone. False: it was set back meanwhile, and is to be loaded again. */
-  finish(range: PaneRange, base: Position, mark: Position): Promise<boolean>;
+  finish(range: PaneRange, base: Position, mark: LoadMark): Promise<boolean>;
 };
 
 export type BackfillLoop = {
@@ -53,6 +55,8 @@ export type BackfillLoop = {
   /** At most so many a second; undefined: as fast as it goes. */
   readonly rowsPerSecond: number | undefined;
   readonly panes: Pick<AggregateSink, 'readFence' | 'markRebuild' | 'replacePanes'>;
+  /** A snapshot keeps the source from cleaning up behind it: no new chunk is begun after it was there for so long. */
+  readonly durationMs: number;
   /** For what is left. */
   readonly take: (left: PaneRange) => Promise<Snapshot>;
   readonly clock: Clock;
@@ -64,18 +68,20 @@ export type BackfillLoop = {
 /**
  * Computes the panes of closed windows anew from the source, while the stream goes on (E17-E19): they are marked, a snapshot is
  * taken, and each chunk of whole panes is read in a short transaction and takes the place of what was there. Nothing but
- * what is marked survives a failure; the next attempt takes another snapshot, for the chunks that are left.
+ * what is marked survives a failure; the next attempt takes another snapshot, for the chunks that are left. Ends when its
+ * time is over, too: then something is left for the next step.
  */
-export async function runBackfill(loop: BackfillLoop): Promise<{ readonly rows: number }> {
+export async function runBackfill(loop: BackfillLoop): Promise<{ readonly rows: number; readonly isDone: boolean }> {
   let rows = 0;
   for (;;) {
     const { panes, name, views, asked, signal, pipeline } = loop;
     // first the mark: a snapshot from before it would lack what nobody has kept
     const left = await panes.markRebuild(name, views, asked);
-    if (!isOpen(left)) return { rows };
+    if (!isOpen(left)) return { rows, isDone: true };
     const attempt = new Attempt(loop, left, rows);
     const outcome = await attempt.run();
     rows = attempt.rows;
+    if (outcome === 'time') return { rows, isDone: false };
     if (outcome === 'gone') throw new ConfigurationError(`Backfill ${name} of ${pipeline.name} is over: it was ended, or the pipeline is being loaded anew, which computes every window. See ./sluice status.`);
     if (signal.aborted) throw signal.reason;
   }
@@ -109,12 +115,15 @@ class Attempt {
   }
 
   /** done: nothing is left, or another snapshot is needed for the rest. */
-  async run(): Promise<Extract<Replaced, 'done' | 'gone'>> {
+  async run(): Promise<Ended> {
+    const { panes, take, pipeline } = this.#loop;
     this.#tell('waiting for running write transactions of the source');
-    const snapshot = (this.#snapshot = await this.#loop.take(this.#left));
+    const fence = await panes.readFence();
+    const snapshot = (this.#snapshot = await take(this.#left));
     // what was read must not be used any more: the source may have been promoted without what it had
     snapshot.lost.catch((error: unknown) => this.#end.abort(error));
     try {
+      if (fence !== undefined && snapshot.base < fence) throw new ConfigurationError(`The source of ${pipeline.name} is at ${snapshot.base}, before ${fence}, which was applied already: it was put back to an earlier time, and a backfill would take what it has lost for deleted. See ./sluice status.`);
       return await this.#read(snapshot);
     } catch (error) {
       if (error instanceof TableRewritten) return 'done';
@@ -124,13 +133,15 @@ class Attempt {
     }
   }
 
-  async #read(snapshot: Snapshot): Promise<'done' | 'gone'> {
-    const { pipeline, views, rows: rowSinks, chunkRows, clock } = this.#loop;
+  async #read(snapshot: Snapshot): Promise<Ended> {
+    const { pipeline, views, rows: rowSinks, chunkRows, clock, durationMs } = this.#loop;
     const { base, isEven } = snapshot;
+    const takenMs = clock.steady();
     const sets = paneSetsOf(pipeline).filter((set) => set.views.some(({ name }) => views.includes(name)));
     const fold = new SnapshotFold(pipeline, sets);
     let { lengthMs } = snapshot;
     for (let left = this.#left; isOpen(left); ) {
+      if (clock.steady() - takenMs > durationMs) return 'time';
       const range = firstChunk(left, sets, lengthMs);
       const startedMs = clock.steady();
       const rowsBefore = snapshot.rows;
@@ -143,13 +154,16 @@ class Attempt {
           for (const sink of rowSinks.values()) await sink.load(rows);
         }
       } while (!(await this.#finished(range, base)));
-      const outcome = await this.#replace({ range, base, panes: poisonIfTooLarge(() => fold.take()) });
-      killPoint('backfill/chunk');
-      if (outcome === 'gone') return 'gone';
-      // the table was emptied since: another snapshot shows that
-      if (outcome === 'void') return 'done';
+      const panes = poisonIfTooLarge(() => fold.take());
+      for (const piece of inPieces(range, sets)) {
+        const outcome = await this.#replace({ range: piece, base, panes: panesWithin(panes, piece) });
+        killPoint('backfill/chunk');
+        if (outcome === 'gone') return 'gone';
+        // the table was emptied since: another snapshot shows that
+        if (outcome === 'void') return 'done';
+        this.#doneToMs = piece.toMs;
+      }
       left = { ...left, fromMs: range.toMs };
-      this.#doneToMs = range.toMs;
       const read = snapshot.rows - rowsBefore;
       if (!isEven) lengthMs = nextLength(range.toMs - range.fromMs, read, chunkRows);
       await this.#pace(read, startedMs);
@@ -160,8 +174,8 @@ class Attempt {
   /** False: a destination was set back to before it had the rows. */
   async #finished(range: PaneRange, base: Position): Promise<boolean> {
     const { epoch, lsn } = parsePosition(base);
-    const mark = position(epoch, lsn, ++this.#loads);
-    const { rows } = this.#loop;
+    const { rows, name } = this.#loop;
+    const mark: LoadMark = { backfill: name, at: position(epoch, lsn, ++this.#loads) };
     for (const sink of rows.values()) await sink.loaded(mark);
     for (const [lane, sink] of rows) {
       await this.#passed(lane, sink, base);
@@ -203,6 +217,12 @@ class Attempt {
   #tell(phase: string): void {
     this.#loop.onProgress({ phase, range: this.#left, doneToMs: this.#doneToMs, rows: this.rows });
   }
+}
+
+type Ended = Extract<Replaced, 'done' | 'gone'> | 'time';
+
+function panesWithin(panes: Rebuilt['panes'], { fromMs, toMs }: PaneRange): Rebuilt['panes'] {
+  return new Map([...panes].map(([set, deltas]) => [set, someDeltas(deltas, (pane) => pane >= fromMs && pane < toMs)]));
 }
 
 const lookMs = 50;

@@ -31,7 +31,7 @@ export type BackfillActivities = {
 
 export type BackfillStepInput = {
   readonly request: BackfillRequest;
-  /** A snapshot keeps the source from cleaning up behind it: no step has one for longer. */
+  /** As in BackfillLoop. */
   readonly durationMs: number;
 };
 
@@ -76,7 +76,6 @@ export async function backfill(runtime: BackfillRuntime, { request, durationMs }
   const asked = () => end.abort('asked');
   context.cancellationSignal.addEventListener('abort', asked, { once: true });
   if (context.cancellationSignal.aborted) asked();
-  const clock = setTimeout(() => end.abort('time'), durationMs);
   const beat = setInterval(() => context.heartbeat(progress), beatMs);
   try {
     return await failing(async () => {
@@ -87,7 +86,7 @@ export async function backfill(runtime: BackfillRuntime, { request, durationMs }
       await endMarksOfTheDead(context.client, panes, ownName());
       const open = await openRows(runtime, pipeline, request.sinks);
       try {
-        await runBackfill({
+        const { isDone } = await runBackfill({
           pipeline,
           name: ownName(),
           views: request.views,
@@ -96,22 +95,23 @@ export async function backfill(runtime: BackfillRuntime, { request, durationMs }
           chunkRows: request.chunkRows,
           rowsPerSecond: request.rowsPerSecond ?? undefined,
           panes,
+          durationMs,
           take: (left) => BackfillSnapshot.take({ pipeline, sourceUrl: config.sourceUrl, epoch: shard.epoch, chunkRows: request.chunkRows, signal: end.signal }, left),
           clock: systemClock,
           signal: end.signal,
           onProgress: ({ phase, range, doneToMs, rows }) => (progress = { phase, fromMs: Math.min(range.fromMs, progress.fromMs), toMs: range.toMs, doneToMs, rows: rowsBefore + rows }),
         });
+        if (!isDone) return { ended: 'time' as const, progress };
         return { ended: 'done' as const, progress: { ...progress, phase: 'done', doneToMs: progress.toMs } };
       } catch (error) {
         // the reason itself: whatever fails beside it is said
-        if (end.signal.aborted && error === end.signal.reason) return { ended: end.signal.reason as 'time' | 'asked', progress };
+        if (end.signal.aborted && error === end.signal.reason) return { ended: 'asked' as const, progress };
         throw error;
       } finally {
         for (const [, { sink }] of open) await sink.close().catch(() => {});
       }
     });
   } finally {
-    clearTimeout(clock);
     clearInterval(beat);
     context.cancellationSignal.removeEventListener('abort', asked);
   }

@@ -66,7 +66,7 @@ export async function openSink(config: Config, state: State, pipeline: Pipeline,
         const below = await letters.voidedBelow();
         if (below !== undefined) await sink.bury(below);
       };
-      const range = rangeSink(pipeline, lane, sink, () => letters.voidedBelow());
+      const range = rangeSink(pipeline, lane, sink, letters);
       return { sink, replay: { kind: 'event', event: (event) => sink.replay(event), buryVoid }, range };
     }
     case 'redis-live': {

@@ -1,5 +1,6 @@
 import { BadInput } from './bad-input.ts';
 import type { Pipeline, Text } from './pipeline.ts';
+import type { Position } from './position.ts';
 
 /** What a backfill is asked for: the windows of some views, and the rows of some sinks, in a range of time, milliseconds since 1970. */
 export type BackfillRequest = {
@@ -82,6 +83,9 @@ export type BackfillPlan = {
   readonly relation: string;
   readonly eventTime: string;
 };
+
+/** What a destination keeps of a load of rows: greater each time. */
+export type LoadMark = { readonly backfill: string; readonly at: Position };
 
 /** Those whose rows have versions. */
 export function rowSinks({ sinks }: Pick<Pipeline<Text>, 'sinks'>): readonly string[] {

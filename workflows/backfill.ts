@@ -12,11 +12,12 @@ export const cancel = defineSignal('cancel');
 export const setSpeed = defineUpdate<void, [number | null]>('setSpeed');
 export const progress = defineQuery<BackfillStatus>('progress');
 
-/** A snapshot lives as long as a step. */
+/** A snapshot lives as long as a step, and as the chunk that is being read at its end. */
 const stepMs = 5 * 60_000;
 
 const options = {
-  startToCloseTimeout: stepMs + 10 * 60_000,
+  // a chunk of a large table without an index may take hours; a worker that died is seen by its heartbeats
+  startToCloseTimeout: '1 day',
   heartbeatTimeout: '10 seconds',
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
   retry: { initialInterval: 500, maximumInterval: 5_000, nonRetryableErrorTypes: [configurationFailure, bugFailure] },
@@ -43,8 +44,12 @@ export async function backfill(request: BackfillRequest): Promise<BackfillStatus
   } catch (error) {
     if (!isCancellation(error)) run.failed(error);
   }
-  // a mark that stays would have every change in its panes kept for nobody
-  await CancellationScope.nonCancellable(() => activities.endBackfill.executeWithOptions({ ...options, summary: 'lets go of the panes, and makes live structures anew' }, [{ request: run.request }]));
+  try {
+    // a mark that stays would have every change in its panes kept for nobody
+    await CancellationScope.nonCancellable(() => activities.endBackfill.executeWithOptions({ ...options, summary: 'lets go of the panes, and makes live structures anew' }, [{ request: run.request }]));
+  } catch (error) {
+    run.failed(error);
+  }
   run.publish();
   if (run.state === 'failed') throw ApplicationFailure.nonRetryable(run.error!, configurationFailure);
   return run.status();
@@ -94,9 +99,10 @@ class Run {
   }
 
   failed(error: unknown): void {
+    this.state = 'failed';
+    if (this.error !== null) return; // what came first is the reason of the rest
     const cause = error instanceof ActivityFailure ? error.cause : error;
     this.error = cause instanceof Error ? cause.message : String(cause);
-    this.state = 'failed';
   }
 
   status(): BackfillStatus {

@@ -1,7 +1,8 @@
 import type { ClickHouseClient } from '@clickhouse/client';
+import type { LoadMark } from '../../core/backfill.ts';
 import type { Position } from '../../core/position.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
-import { ClickHouseFence } from './fence.ts';
+import { ClickHouseFence, ofBackfill } from './fence.ts';
 import { connect, insertPieces, promptMs, thoroughMs } from './insert.ts';
 import type { Piece } from './pieces.ts';
 import type { SinkTable } from './table.ts';
@@ -14,16 +15,15 @@ export class ClickHouseRows implements VersionedRows {
   /** For what reads the whole table. */
   readonly #thorough: ClickHouseClient;
   readonly #table: SinkTable;
+  readonly #lane: { readonly pipeline: string; readonly lane: string };
   readonly #fence: ClickHouseFence;
-  /** Kept as fences are. */
-  readonly #mark: ClickHouseFence;
 
   constructor(url: string, table: SinkTable, lane: { readonly pipeline: string; readonly lane: string }) {
     this.#client = connect(url, promptMs);
     this.#thorough = connect(url, thoroughMs);
     this.#table = table;
     this.#fence = new ClickHouseFence(this.#client, lane);
-    this.#mark = new ClickHouseFence(this.#client, { ...lane, lane: `${lane.lane} (backfill)` });
+    this.#lane = lane;
   }
 
   async create(): Promise<void> {
@@ -43,16 +43,22 @@ export class ClickHouseRows implements VersionedRows {
     return this.#bury(at, '', {});
   }
 
-  writeMark(target: string, mark: Position): Promise<void> {
-    return this.#mark.write(target, mark);
+  writeMark(target: string, { backfill, at }: LoadMark): Promise<void> {
+    return this.#marks(backfill).write(target, at);
   }
 
-  async buryWithin(target: string, { time, range: { fromMs, toMs }, mark }: { readonly time: string; readonly range: PaneRange; readonly mark: Position }, at: Position): Promise<Position | undefined> {
-    const marked = this.#mark.isAt(target, mark);
+  async buryWithin(target: string, { time, range: { fromMs, toMs }, mark }: { readonly time: string; readonly range: PaneRange; readonly mark: LoadMark }, at: Position): Promise<Position | undefined> {
+    const marks = this.#marks(mark.backfill);
+    const marked = marks.isAt(target, mark.at);
     const within = `AND ${quoted(time)} >= fromUnixTimestamp64Milli({from:Int64}) AND ${quoted(time)} < fromUnixTimestamp64Milli({to:Int64})`;
     await this.#bury(at, `${within} AND ${marked.condition}`, { from: fromMs, to: toMs, ...marked.parameters });
     // it goes only with what it speaks of: if it is there now, it was there then
-    return this.#mark.read(target);
+    return marks.read(target);
+  }
+
+  /** Kept as fences are. */
+  #marks(backfill: string): ClickHouseFence {
+    return new ClickHouseFence(this.#client, { ...this.#lane, lane: `${this.#lane.lane}${ofBackfill}${backfill}` });
   }
 
   async #bury(at: Position, condition: string, parameters: Readonly<Record<string, number | string>>): Promise<void> {

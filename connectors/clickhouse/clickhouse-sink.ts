@@ -1,6 +1,7 @@
 import { killPoint } from '../../core/kill-point.ts';
 import { rowSchema } from '../../core/define/row-schema.ts';
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
+import type { LoadMark } from '../../core/backfill.ts';
 import type { Position } from '../../core/position.ts';
 import { origin, parsePosition, position } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
@@ -89,16 +90,16 @@ export class ClickHouseSink implements Sink {
    * there besides is not in the source any more. `time` is the column of the event time. False: the table was set back
    * meanwhile, so what was loaded may be missing too. Throws FenceMoved if somebody loads from a later snapshot.
    */
-  buryMissing(time: string, range: PaneRange, at: Position, mark: Position): Promise<boolean> {
+  buryMissing(time: string, range: PaneRange, at: Position, mark: LoadMark): Promise<boolean> {
     return this.#classified(async () => {
       const found = await this.#rows.buryWithin(await this.#rows.target(), { time, range, mark }, at);
-      if (found !== undefined && found > mark) throw new FenceMoved(`${this.#lane}, backfill`, mark, found);
-      return found === mark;
+      if (found !== undefined && found > mark.at) throw new FenceMoved(`${this.#lane}, backfill`, mark.at, found);
+      return found === mark.at;
     });
   }
 
   /** Of rows that were loaded; a greater one each time. */
-  mark(mark: Position): Promise<void> {
+  mark(mark: LoadMark): Promise<void> {
     return this.#classified(async () => this.#rows.writeMark(await this.#rows.target(), mark));
   }
 

@@ -21,7 +21,8 @@ export class ClickHouseFence {
     await this.#client.command({
       query: `CREATE TABLE IF NOT EXISTS sluice_fence
         (pipeline String, lane String, target String, position UInt128, moved_at DateTime64(3, 'UTC') DEFAULT now64(3))
-        ENGINE = ReplacingMergeTree(position) ORDER BY (pipeline, lane, target) ${durable}`,
+        ENGINE = ReplacingMergeTree(position) ORDER BY (pipeline, lane, target)
+        TTL toDateTime(moved_at) + INTERVAL 30 DAY DELETE WHERE position(lane, '${ofBackfill}') > 0 ${durable}`,
     });
   }
 
@@ -52,3 +53,6 @@ export class ClickHouseFence {
     });
   }
 }
+
+/** In the lane's name of a backfill's mark, which is not needed for long. No lane has it in its own. */
+export const ofBackfill = ' backfill: ';

@@ -1,3 +1,4 @@
+import type { LoadMark } from '../../core/backfill.ts';
 import type { Position } from '../../core/position.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import type { Piece } from './pieces.ts';
@@ -16,12 +17,12 @@ export interface VersionedRows {
   /** Tombstones at that position for the rows below it (E8, E28). Never the server's TRUNCATE: a late insert would rise again. */
   bury(at: Position): Promise<void>;
   /** After rows were inserted: a record that a backup of the table from before them does not have. */
-  writeMark(target: string, mark: Position): Promise<void>;
+  writeMark(target: string, mark: LoadMark): Promise<void>;
   /**
-   * The same for those whose column `time` lies in a range, if that mark is the greatest at the same moment; else nothing is
+   * The same for those whose column `time` lies in a range, if that mark is the greatest of its backfill at the same moment; else nothing is
    * buried. Returns the greatest that there is.
    */
-  buryWithin(target: string, within: { readonly time: string; readonly range: PaneRange; readonly mark: Position }, at: Position): Promise<Position | undefined>;
+  buryWithin(target: string, within: { readonly time: string; readonly range: PaneRange; readonly mark: LoadMark }, at: Position): Promise<Position | undefined>;
   /** The greatest that was written. */
   readFence(target: string): Promise<Position | undefined>;
   writeFence(target: string, position: Position): Promise<void>;

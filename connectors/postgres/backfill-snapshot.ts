@@ -20,6 +20,8 @@ export type BackfillSource = {
   readonly epoch: number;
   readonly chunkRows: number;
   readonly signal: AbortSignal;
+  /** A reader that stands still for longer loses its connection, so that its lock does not hold up whoever alters the table. */
+  readonly patienceMs?: number;
 };
 
 /** Rows of the source by event time, as they were at a temporary slot's consistent point, with the dimensions as they were there. */
@@ -33,8 +35,8 @@ export class BackfillSnapshot {
   readonly #reader: SnapshotReader;
 
   /** Waits for the source's running write transactions, at most five minutes. */
-  static async take({ pipeline, sourceUrl, epoch, chunkRows, signal }: BackfillSource, left: PaneRange): Promise<BackfillSnapshot> {
-    const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} backfill`, connectionTimeoutMillis: 10_000, keepAlive: true, options: `${textSettings} -c lock_timeout=10s` });
+  static async take({ pipeline, sourceUrl, epoch, chunkRows, signal, patienceMs = 120_000 }: BackfillSource, left: PaneRange): Promise<BackfillSnapshot> {
+    const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} backfill`, connectionTimeoutMillis: 10_000, keepAlive: true, options: `${textSettings} -c lock_timeout=10s -c idle_in_transaction_session_timeout=${patienceMs} -c tcp_user_timeout=${patienceMs}` });
     source.on('error', () => {});
     await source.connect();
     let slot: SnapshotSlot | undefined;

@@ -36,7 +36,10 @@ describe('a backfill beside the stream', () => {
     const given = new AbortController();
     const attempts: string[] = [];
     await expect(stream.backfill(from, to, { signal: given.signal, onProgress: ({ doneToMs, phase }) => (attempts.push(phase), doneToMs > from && given.abort(new Error('given up'))) })).rejects.toThrow('given up');
-    const { rows } = await stream.backfill(from, to);
+    // one whose time is over ends with the chunk that it has begun
+    expect(await stream.backfill(from, to, { durationMs: 0 })).toMatchObject({ isDone: false });
+    const { rows, isDone } = await stream.backfill(from, to);
+    expect(isDone).toBe(true);
     done.abort();
     await writing;
     await stream.followed();
@@ -47,10 +50,10 @@ describe('a backfill beside the stream', () => {
     expect(await stream.differences()).toEqual([]);
     expect((await stream.state.query('select from sluice.kept_change')).rows).toEqual([]);
     // nothing is left of it
-    expect(await stream.backfill(from, to)).toEqual({ rows: 0 });
+    expect(await stream.backfill(from, to)).toEqual({ rows: 0, isDone: true });
     await stream.sink.endRebuild('a backfill');
     // a worker that stood still until now marks nothing again
-    expect(await stream.backfill(from, to)).toEqual({ rows: 0 });
+    expect(await stream.backfill(from, to)).toEqual({ rows: 0, isDone: true });
 
     // and once more, now that nobody writes: nothing is late any more
     await stream.backfill(from, to, { name: 'another' });
@@ -77,6 +80,28 @@ describe('a backfill beside the stream', () => {
     await stream.followed();
     expect(isTruncated).toBe(true);
     expect(await stream.differences()).toEqual([]);
+  }, 60_000);
+
+  test('E17: a source that was put back to an earlier time is not taken for one that has deleted rows', async () => {
+    const before = await stream.snapshot(from, to);
+    await stream.write(timesAt(10));
+    await stream.followed();
+    await expect(stream.backfill(from, to, { name: 'of a restored source', take: async () => before })).rejects.toThrow(/The source of trending is at [0-9a-f]{32}, before [0-9a-f]{32}, which was applied already: it was put back/);
+    await stream.sink.endRebuild('of a restored source');
+    expect(await stream.differences()).toEqual([]);
+  });
+
+  test('E19: a worker that stands still in the middle of a chunk holds up nobody who alters the table, for long', async () => {
+    await stream.captured.source.query("insert into post_views (post_id, viewed_at) select 1, to_timestamp($1 / 1000.0) from generate_series(1, 400000)", [from]);
+    const snapshot = await stream.snapshot(from, to, 2_000);
+    const rows = snapshot.read({ fromMs: from, toMs: to });
+    await rows.next();
+    const alter = stream.captured.source.query('alter table post_views add column more int; alter table post_views drop column more');
+    await alter;
+    await expect((async () => { for await (const _ of rows); })()).rejects.toThrow(/ECONNRESET|terminat/);
+    await snapshot.close();
+    await stream.captured.source.query('delete from post_views where viewed_at = to_timestamp($1 / 1000.0)', [from]);
+    await stream.followed();
   }, 60_000);
 
   test('its slot is gone when it ends, and a table that is not there is named', async () => {

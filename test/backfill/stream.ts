@@ -75,6 +75,7 @@ export class Stream implements AsyncDisposable {
       asked: { fromMs, toMs },
       chunkRows,
       rowsPerSecond: undefined,
+      durationMs: Number.POSITIVE_INFINITY,
       panes: this.sink,
       take: (left) => BackfillSnapshot.take({ pipeline, sourceUrl: this.#url, epoch: 1, chunkRows, signal }, left),
       clock: systemClock,
@@ -82,6 +83,10 @@ export class Stream implements AsyncDisposable {
       onProgress: () => {},
       ...more,
     });
+  }
+
+  snapshot(fromMs: number, toMs: number, patienceMs?: number): Promise<BackfillSnapshot> {
+    return BackfillSnapshot.take({ pipeline: this.captured.pipeline, sourceUrl: this.#url, epoch: 1, chunkRows: 200, signal: this.#end.signal, ...(patienceMs !== undefined && { patienceMs }) }, { fromMs, toMs });
   }
 
   /** How the panes, with what is late, differ from SQL over the source; empty: not at all. */

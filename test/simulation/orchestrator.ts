@@ -135,11 +135,11 @@ export class Orchestrator {
     this.backfills--;
   }
 
-  async #once(name: string, worker: Worker, work: (worker: Worker, asked: AbortSignal) => Promise<void>): Promise<boolean> {
+  async #once(name: string, worker: Worker, work: (worker: Worker, asked: AbortSignal) => Promise<boolean>): Promise<boolean> {
     const asked = new AbortController();
     const { promise: over, resolve: finish } = Promise.withResolvers<void>();
     this.#attempts.set(name, { worker, asked, over, finish });
-    const outcome = work(worker, asked.signal).then(() => 'done' as const, (error: unknown) => error);
+    const outcome = work(worker, asked.signal).then((isDone) => (isDone ? ('done' as const) : ('time' as const)), (error: unknown) => error);
     const ended = await Promise.race([outcome, over]);
     this.#attempts.delete(name);
     finish();

@@ -19,7 +19,8 @@ export class VersionedTable {
   /** By sort key; row null: a tombstone. */
   rows = new Map<string, StoredRow>();
   fence: Position;
-  mark: Position | undefined;
+  /** By backfill, the greatest. */
+  marks = new Map<string, Position>();
   /** The fence before a backup was put back counts still: what was confirmed by it was rightly confirmed. */
   greatestFence: Position;
 
@@ -31,11 +32,11 @@ export class VersionedTable {
 
   /** Returns what puts a backup of this moment back. */
   backup(): () => void {
-    const [rows, fence, mark] = [new Map(this.rows), this.fence, this.mark];
+    const [rows, fence, marks] = [new Map(this.rows), this.fence, new Map(this.marks)];
     return () => {
       this.rows = new Map(rows);
       this.fence = fence;
-      this.mark = mark;
+      this.marks = new Map(marks);
     };
   }
 
@@ -55,18 +56,19 @@ export class VersionedTable {
         call(() => {
           for (const [key, { position, row }] of this.rows) if (row && position < at) this.#put(key, { position: at, row: null });
         }),
-      writeMark: (_, mark) =>
+      writeMark: (_, { backfill, at }) =>
         call(() => {
-          if (mark > (this.mark ?? '')) this.mark = mark;
+          if (at > (this.marks.get(backfill) ?? '')) this.marks.set(backfill, at);
         }),
       buryWithin: (_, { time, range: { fromMs, toMs }, mark }, at) =>
         call(() => {
-          if (mark !== this.mark) return this.mark;
+          const found = this.marks.get(mark.backfill);
+          if (found !== mark.at) return found;
           for (const [key, { position, row }] of this.rows) {
             const ms = row && Date.parse(row[time]!);
             if (ms !== null && position < at && ms >= fromMs && ms < toMs) this.#put(key, { position: at, row: null });
           }
-          return this.mark;
+          return found;
         }),
       readFence: () => call(() => this.fence),
       writeFence: (_, position) =>

@@ -140,30 +140,33 @@ export class Worker {
   }
 
   /** As its activity runs it. */
-  async backfill(name: string, asked: PaneRange, signal: AbortSignal): Promise<void> {
+  async backfill(name: string, asked: PaneRange, signal: AbortSignal): Promise<boolean> {
     const { state, source } = this.#world;
     const lane = 'enriched';
     const table = this.#pipeline.sinks[lane];
     if (table?.kind !== 'clickhouse') throw new TypeError(`${lane} is a table of versions`);
     const rows = new ClickHouseSink(lane, sinkTable(this.#pipeline, table), this.#world.rows.seenBy(this.process));
-    await runBackfill({
+    const { isDone } = await runBackfill({
       pipeline: this.#pipeline,
       name,
       views: Object.keys(this.#pipeline.views),
-      rows: new Map([[lane, rangeSink(this.#pipeline, lane, rows, () => state.call(this.process, () => state.voided.get(lane)))]]),
+      rows: new Map([[lane, rangeSink(this.#pipeline, lane, rows, { voidedBelow: () => state.call(this.process, () => state.voided.get(lane)), waiting: async () => 0 })]]),
       asked,
       chunkRows: 10,
       rowsPerSecond: undefined,
+      durationMs: 1_000,
       panes: this.#aggregate(),
       take: () => takeSnapshot(this.#pipeline, source, this.process),
       clock: this.process.clock,
       signal,
       onProgress: () => {},
     });
+    return isDone;
   }
 
-  endBackfill(name: string): Promise<void> {
-    return this.#aggregate().endRebuild(name);
+  async endBackfill(name: string): Promise<boolean> {
+    await this.#aggregate().endRebuild(name);
+    return true;
   }
 
   #aggregate(): AggregateSink {

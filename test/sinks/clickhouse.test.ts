@@ -137,7 +137,8 @@ describe('ClickHouse', () => {
     await using place = await open();
     const sink = place.make();
     await sink.create();
-    const [base, mark] = [position(1, 100n, 0), position(1, 100n, 1)];
+    const base = position(1, 100n, 0);
+    const mark = { backfill: 'one', at: position(1, 100n, 1) };
     const put = (id: number, second: number, at: Position) => place.command(`INSERT INTO enriched (id, event_ts, _position, _deleted) VALUES (${id}, fromUnixTimestamp64Milli(${start + second * 1000}), ${BigInt(`0x${at}`)}, 0)`);
     const living = async () => (await place.query('SELECT toString(id) AS id FROM enriched FINAL ORDER BY enriched.id')).map(({ id }) => id);
     await put(1, 5, position(1, 90n, 1));
@@ -153,7 +154,9 @@ describe('ClickHouse', () => {
     expect(await living()).toEqual(['2', '3', '4']);
     // a mark is no fence of the lane
     expect(await sink.readFence()).toBeUndefined();
-    await sink.mark(position(1, 200n, 1));
+    await sink.mark({ backfill: 'another', at: position(1, 200n, 1) });
+    expect(await bury()).toBe(true);
+    await sink.mark({ backfill: 'one', at: position(1, 200n, 1) });
     await put(5, 7, position(1, 95n, 1));
     await expect(bury()).rejects.toThrow(FenceMoved);
     expect(await living()).toEqual(['2', '3', '4', '5']);

@@ -113,6 +113,7 @@ export class World implements AsyncDisposable {
       asked: { fromMs, toMs },
       chunkRows: 100,
       rowsPerSecond: undefined,
+      durationMs: Number.POSITIVE_INFINITY,
       panes,
       take: async (left) => {
         const snapshot = await BackfillSnapshot.take({ pipeline, sourceUrl: this.#config.sourceUrl, epoch: 1, chunkRows: 100, signal }, left);
