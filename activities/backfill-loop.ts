@@ -55,7 +55,7 @@ export type BackfillLoop = {
   /** At most so many a second; undefined: as fast as it goes. */
   readonly rowsPerSecond: number | undefined;
   readonly panes: Pick<AggregateSink, 'readFence' | 'markRebuild' | 'replacePanes'>;
-  /** A snapshot keeps the source from cleaning up behind it: no new chunk is begun after it was there for so long. */
+  /** A snapshot keeps the source from cleaning up behind it: no other chunk is begun after it was there for so long. */
   readonly durationMs: number;
   /** For what is left. */
   readonly take: (left: PaneRange) => Promise<Snapshot>;
@@ -127,6 +127,7 @@ class Attempt {
       return await this.#read(snapshot);
     } catch (error) {
       if (error instanceof TableRewritten) return 'done';
+      if (error instanceof LaneBehind) return 'time';
       throw this.#end.signal.aborted ? this.#end.signal.reason : error;
     } finally {
       await snapshot.close();
@@ -141,7 +142,6 @@ class Attempt {
     const fold = new SnapshotFold(pipeline, sets);
     let { lengthMs } = snapshot;
     for (let left = this.#left; isOpen(left); ) {
-      if (clock.steady() - takenMs > durationMs) return 'time';
       const range = firstChunk(left, sets, lengthMs);
       const startedMs = clock.steady();
       const rowsBefore = snapshot.rows;
@@ -164,6 +164,7 @@ class Attempt {
         this.#doneToMs = piece.toMs;
       }
       left = { ...left, fromMs: range.toMs };
+      if (isOpen(left) && clock.steady() - takenMs >= durationMs) return 'time';
       const read = snapshot.rows - rowsBefore;
       if (!isEven) lengthMs = nextLength(range.toMs - range.fromMs, read, chunkRows);
       await this.#pace(read, startedMs);
@@ -195,11 +196,12 @@ class Attempt {
     }
   }
 
-  /** A lane has applied everything that is in the snapshot. */
+  /** A lane has applied everything that is in the snapshot. One that is paused may not for days. */
   async #passed(lane: string, sink: Pick<Sink, 'readFence'>, base: Position): Promise<void> {
-    while (((await sink.readFence()) ?? base) < base) {
+    const { clock } = this.#loop;
+    for (const sinceMs = clock.steady(); ((await sink.readFence()) ?? base) < base; await this.#pause(lookMs)) {
       this.#tell(`waiting for lane ${lane} to pass the snapshot`);
-      await this.#pause(lookMs);
+      if (clock.steady() - sinceMs > waitForLaneMs) throw new LaneBehind();
     }
   }
 
@@ -225,4 +227,8 @@ function panesWithin(panes: Rebuilt['panes'], { fromMs, toMs }: PaneRange): Rebu
   return new Map([...panes].map(([set, deltas]) => [set, someDeltas(deltas, (pane) => pane >= fromMs && pane < toMs)]));
 }
 
+/** Its step ends, so that the source need not keep the snapshot until then. */
+class LaneBehind extends Error {}
+
 const lookMs = 50;
+const waitForLaneMs = 60_000;

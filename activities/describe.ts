@@ -11,7 +11,7 @@ export async function describe(runtime: Runtime, { pipeline: name }: { readonly 
     const { pipeline, hash } = runtime.definition(name);
     const heartbeatMs = heartbeatMsOf(pipeline.settings, runtime.config.heartbeat);
     const shard = await readShard(runtime.state, name);
-    return { lanes: lanesOf(pipeline), definitionHash: hash, stepMs: stepMsOf(pipeline.settings, heartbeatMs), heartbeatMs, ...(isToldToStop(heartbeatMs) ? { tellsSteps: true } : {}), loaded: shard?.state === 'streaming' };
+    return { lanes: lanesOf(pipeline), definitionHash: hash, stepMs: stepMsOf(pipeline.settings, heartbeatMs), heartbeatMs, ...(isToldToStop(heartbeatMs) ? { tellsSteps: true } : {}), loaded: shard?.state === 'streaming', repairAfterMs: pipeline.settings.repairAfterMs };
   } catch (error) {
     throw failureOf(error);
   }

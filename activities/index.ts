@@ -4,6 +4,7 @@ import { describe } from './describe.ts';
 import { laneStep } from './lane-step.ts';
 import { load } from './load.ts';
 import { relayStep } from './relay-step.ts';
+import { staleWindows, type RepairActivities } from './repair.ts';
 import { lanesToReplay, replay, type ReplayActivities } from './replay.ts';
 import type { Runtime } from './runtime.ts';
 import { slotLag } from './slot-lag.ts';
@@ -12,7 +13,7 @@ import { stopSteps } from './stop-steps.ts';
 import { verify, type VerifyActivities } from './verify.ts';
 
 /** Every activity, by the type that the Web UI shows. */
-export function createActivities(runtime: Runtime): Activities & VerifyActivities & ReplayActivities & BackfillActivities {
+export function createActivities(runtime: Runtime): Activities & VerifyActivities & ReplayActivities & BackfillActivities & RepairActivities {
   return {
     describe: (input) => describe(runtime, input),
     firstLoad: (input) => load(runtime, input),
@@ -30,6 +31,7 @@ export function createActivities(runtime: Runtime): Activities & VerifyActivitie
     planBackfill: (input) => planBackfill(runtime, input),
     backfill: (input) => backfill(runtime, input),
     endBackfill: (input) => endBackfill(runtime, input),
+    staleWindows: (input) => staleWindows(runtime, input),
     verify: (input) => verify(runtime, input),
   };
 }

@@ -21,6 +21,8 @@ export type Description = {
   /** Heartbeats are so rare that whoever stops steps tells them himself (E26). Missing in histories of before it was done. */
   readonly tellsSteps?: boolean;
   readonly loaded: boolean;
+  /** As in the settings. Missing in histories of before it was done: never. */
+  readonly repairAfterMs?: number;
 };
 
 /** By part, the number of its step; all before it are stopped too. */

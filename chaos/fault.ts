@@ -22,6 +22,9 @@ export type Fault = {
 
 export type Struck = { readonly evidence: string };
 
+/** How long a fault may take to meet somebody: one beside it may have the pipeline loaded anew. */
+export const struckMs = 150_000;
+
 /** It was done, and nothing came of it: the laboratory is wrong, or the product has changed. */
 export class DidNotStrike extends Error {
   override readonly name = 'DidNotStrike';

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KillPoint } from '../core/kill-point.ts';
-import { DidNotStrike } from './fault.ts';
+import { DidNotStrike, struckMs } from './fault.ts';
 import { until } from './until.ts';
 
 export type StruckThere = { readonly point: KillPoint; readonly pid: number; readonly atMs: number };
@@ -24,13 +24,13 @@ export class KillOrders {
   }
 
   /** Who it struck; takes the order back when nobody passes the point in time. */
-  async struck(signal: AbortSignal, timeoutMs = 60_000): Promise<StruckThere> {
+  async struck(signal: AbortSignal): Promise<StruckThere> {
     const file = join(this.#directory, 'struck');
     try {
-      await until('a worker to pass the kill point', () => existsSync(file), { timeoutMs, everyMs: 10, signal });
+      await until('a worker to pass the kill point', () => existsSync(file), { timeoutMs: struckMs, everyMs: 10, signal });
     } catch (error) {
       signal.throwIfAborted();
-      throw new DidNotStrike(`No worker passed the kill point within ${timeoutMs / 1000} s.`, { cause: error });
+      throw new DidNotStrike(`No worker passed the kill point within ${struckMs / 1000} s.`, { cause: error });
     } finally {
       await rm(join(this.#directory, 'armed'), { force: true });
     }

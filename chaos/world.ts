@@ -10,6 +10,7 @@ import type { Config } from '../core/config.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { type Lsn, parseLsn } from '../core/position.ts';
 import type { Proxied } from './addresses.ts';
+import { struckMs } from './fault.ts';
 import type { HttpFront } from './http-front.ts';
 import { type ChaosInstance, type InstanceOptions, startChaosInstance } from './instance.ts';
 import { KillOrders } from './kill-orders.ts';
@@ -105,18 +106,18 @@ export class World {
   }
 
   /** The pipeline, its capture and every lane run, as far as the workflow says. */
-  untilRunning(signal: AbortSignal, timeoutMs = 60_000): Promise<void> {
+  untilRunning(signal: AbortSignal): Promise<void> {
     const runs = async () => {
       const { state, reason, capture, lanes } = await this.status();
       const idle = [capture!, ...lanes].find((part) => part.state !== 'running');
       if (state !== 'running' || idle) throw new Error(`${this.name} is ${state}${reason ? ` (${reason})` : ''}${idle ? `, ${idle.name} is ${idle.state} (${idle.error})` : ''}`);
       return true;
     };
-    return until(`${this.name} to run`, runs, { timeoutMs, everyMs: 200, signal });
+    return until(`${this.name} to run`, runs, { timeoutMs: struckMs, everyMs: 200, signal });
   }
 
   /** Waits until the lane (or `capture`) has stopped for a person to mend something, and returns its sentence. */
-  async untilParked(part: string, sentence: RegExp, signal: AbortSignal, timeoutMs = 60_000): Promise<string> {
+  async untilParked(part: string, sentence: RegExp, signal: AbortSignal): Promise<string> {
     let said = '';
     const parked = async () => {
       const { capture, lanes } = await this.status();
@@ -126,12 +127,12 @@ export class World {
       if (!sentence.test(said)) throw new Error(`its sentence is: ${said}`);
       return true;
     };
-    await until(`${part} to park with ${sentence}`, parked, { timeoutMs, everyMs: 200, signal });
+    await until(`${part} to park with ${sentence}`, parked, { timeoutMs: struckMs, everyMs: 200, signal });
     return said;
   }
 
   /** Waits until the last attempt of a lane (or `capture`) failed with such a message, and returns that. */
-  async untilFailing(part: string, message: RegExp, signal: AbortSignal, timeoutMs = 30_000): Promise<string> {
+  async untilFailing(part: string, message: RegExp, signal: AbortSignal): Promise<string> {
     let said = '';
     const failing = async () => {
       const { rows } = await this.state.query<{ error: string | null }>("select detail->>'error' as error from sluice.progress where pipeline = $1 and part = $2", [this.name, part]);
@@ -139,7 +140,7 @@ export class World {
       if (!message.test(said)) throw new Error(said === '' ? 'it does not fail' : `it says: ${said}`);
       return true;
     };
-    await until(`${part} to fail with ${message}`, failing, { timeoutMs, everyMs: 100, signal });
+    await until(`${part} to fail with ${message}`, failing, { timeoutMs: struckMs, everyMs: 100, signal });
     return said.split('\n')[0]!;
   }
 

@@ -96,6 +96,8 @@ export type Settings = {
   /** Undefined: the instance's, SLUICE_HEARTBEAT. */
   readonly heartbeatMs: number | undefined;
   readonly paneRetentionMs: number;
+  /** Windows that late changes have made stale are computed anew so long after (E14). 0: never; the late output keeps what they lack. */
+  readonly repairAfterMs: number;
   /** So many events of a segment may be refused for their content, and this part of them, whichever is more; then the lane parks. */
   readonly deadLetterRows: number;
   readonly deadLetterPercent: number;
@@ -117,6 +119,7 @@ export const defaultSettings: Settings = {
   stepMs: 10_000,
   heartbeatMs: undefined,
   paneRetentionMs: 7 * 86_400_000,
+  repairAfterMs: 300_000,
   deadLetterRows: 10,
   deadLetterPercent: 1,
   deadLettersKept: 10_000,

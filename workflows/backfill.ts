@@ -1,6 +1,6 @@
 import { ActivityFailure, ApplicationFailure } from '@temporalio/common';
-import { ActivityCancellationType, CancellationScope, condition, defineQuery, defineSignal, defineUpdate, isCancellation, proxyActivities, setCurrentDetails, setHandler, upsertSearchAttributes, type ActivityOptions } from '@temporalio/workflow';
-import type { BackfillActivities } from '../activities/backfill.ts';
+import { ActivityCancellationType, CancellationScope, condition, defineQuery, defineSignal, defineUpdate, isCancellation, patched, proxyActivities, setCurrentDetails, setHandler, upsertSearchAttributes, type ActivityOptions } from '@temporalio/workflow';
+import type { BackfillActivities, BackfillStepResult } from '../activities/backfill.ts';
 import { planText, progressText, rangeText, type BackfillPlan, type BackfillProgress, type BackfillRequest, type BackfillState, type BackfillStatus } from '../core/backfill.ts';
 import { bugFailure, configurationFailure } from '../core/failure-types.ts';
 import { pause, resume } from './messages.ts';
@@ -23,6 +23,7 @@ const options = {
   retry: { initialInterval: 500, maximumInterval: 5_000, nonRetryableErrorTypes: [configurationFailure, bugFailure] },
 } satisfies ActivityOptions;
 const activities = proxyActivities<BackfillActivities>(options);
+const restMs = 30_000;
 
 /** Computes windows anew from the source while the stream goes on (E17-E19). Rows never enter its history. */
 export async function backfill(request: BackfillRequest): Promise<BackfillStatus> {
@@ -38,7 +39,7 @@ export async function backfill(request: BackfillRequest): Promise<BackfillStatus
     run.publish();
     if (request.dryRun) return run.status();
     while (run.state === 'running' || run.state === 'paused') {
-      if (run.state === 'running') await run.step();
+      if (run.state === 'running' && !(await run.step()) && patched('a step that came nowhere waits')) await condition(() => run.state !== 'running', restMs);
       else await condition(() => run.state !== 'paused');
     }
   } catch (error) {
@@ -82,12 +83,16 @@ class Run {
     this.#scope?.cancel(); // the next step reads so fast
   }
 
-  async step(): Promise<void> {
+  /** False: it came nowhere, as a lane does not follow. */
+  async step(): Promise<boolean> {
+    const doneToMs = this.#progress?.doneToMs ?? this.request.fromMs;
+    let ended: BackfillStepResult['ended'] | undefined;
     this.#scope = new CancellationScope();
     try {
       const summary = `${[...this.request.views, ...this.request.sinks].join(', ')} ${rangeText(this.#progress?.doneToMs ?? this.request.fromMs, this.request.toMs)}`;
-      const { ended, progress: now } = await this.#scope.run(() => activities.backfill.executeWithOptions({ ...options, activityId: `step ${++this.#steps}`, summary }, [{ request: this.request, durationMs: stepMs }]));
+      const { progress: now, ...result } = await this.#scope.run(() => activities.backfill.executeWithOptions({ ...options, activityId: `step ${++this.#steps}`, summary }, [{ request: this.request, durationMs: stepMs }]));
       this.#progress = { ...now, fromMs: this.#progress?.fromMs ?? now.fromMs, rows: (this.#progress?.rows ?? 0) + now.rows };
+      ended = result.ended;
       if (ended === 'done') this.state = 'done';
     } catch (error) {
       // one that waited for its next attempt is cancelled without a result
@@ -96,6 +101,7 @@ class Run {
       this.#scope = undefined;
     }
     this.publish();
+    return ended !== 'time' || this.#progress?.doneToMs !== doneToMs;
   }
 
   failed(error: unknown): void {

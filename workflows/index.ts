@@ -1,5 +1,6 @@
 /** Every workflow, by the name that the Web UI shows. */
 export { backfill } from './backfill.ts';
 export { pipeline } from './pipeline.ts';
+export { repair } from './repair.ts';
 export { replay } from './replay.ts';
 export { verify } from './verify.ts';

@@ -49,6 +49,10 @@ export class PipelineRun {
   describing = false;
   /** Paused, but its slot kept more than maxSlotLag: the capture goes on without its lanes (design 7). */
   spooling = false;
+  /** Late changes may have made windows stale: a run finds out at its beginning, and after late changes. */
+  isStale = true;
+  /** Its repair goes on. */
+  isRepairing = false;
   /** Somebody resumed while a step of theirs ran: what that is refused for may be mended. */
   readonly #resumed = new Set<string>();
   #published: PipelineState | undefined;
@@ -125,6 +129,7 @@ export class PipelineRun {
   stepped(name: string, result: StepResult): void {
     const part = this.part(name);
     part.last = result;
+    if (result.late) this.isStale = true;
     if (result.fence !== undefined) part.fence = result.fence;
     if (!this.hold?.waiting[name]) return;
     if (result.ended === 'held') this.moveLane(name, 'hold');

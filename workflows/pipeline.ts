@@ -1,9 +1,11 @@
-import { CancellationScope, allHandlersFinished, condition, continueAsNew, isCancellation, patched, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, ParentClosePolicy, allHandlersFinished, condition, continueAsNew, isCancellation, patched, startChild, workflowInfo } from '@temporalio/workflow';
+import { repairWorkflowId } from '../core/repair.ts';
 import { described } from './described.ts';
 import { handleMessages } from './handle-messages.ts';
 import type { Part } from './messages.ts';
 import { PipelineRun, type Memory } from './pipeline-run.ts';
 import { refusal } from './refusal.ts';
+import type { repair } from './repair.ts';
 import { firstLoad, slotLag, step } from './steps.ts';
 
 export type PipelineInput = {
@@ -73,6 +75,7 @@ async function loop(run: PipelineRun, part: Part, { rotateAtEvents, watchMs = 60
     if (run.rotating) return;
     const superseded = await oneStep(run, part);
     run.publish();
+    repairIfStale(run);
     rotateIfDue(run, rotateAtEvents);
     // whoever took over is at work: do not race it
     if (superseded) await condition(() => run.rotating || !run.mayRun(part.name), 1_000);
@@ -105,6 +108,32 @@ async function watchSlot(run: PipelineRun): Promise<void> {
     run.noteOnce('the replication slot of the paused pipeline could not be looked at: ', refusal(error)?.sentence ?? String(error));
     run.publish();
   }
+}
+
+/** One repair at a time, a while after the late changes came; it goes on whatever becomes of this run. */
+function repairIfStale(run: PipelineRun): void {
+  const afterMs = run.description?.repairAfterMs ?? 0;
+  if (afterMs === 0 || !run.isStale || run.isRepairing || run.rotating || run.state !== 'running') return;
+  void repaired(run, afterMs);
+}
+
+async function repaired(run: PipelineRun, afterMs: number): Promise<void> {
+  run.isStale = false;
+  run.isRepairing = true;
+  try {
+    const child = await startChild<typeof repair>('repair', {
+      workflowId: repairWorkflowId(run.name),
+      args: [{ pipeline: run.name, afterMs }],
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+      staticSummary: 'computes windows with late changes anew',
+    });
+    await child.result();
+  } catch {
+    // or an earlier run has begun one, which may have looked already
+    run.isStale = true;
+    await condition(() => run.rotating, afterMs).catch(() => {});
+  }
+  run.isRepairing = false;
 }
 
 async function oneStep(run: PipelineRun, part: Part): Promise<boolean> {

@@ -36,7 +36,7 @@ export const httpFaults: readonly Fault[] = [
         const startedAt = performance.now();
         world.front.set(mode);
         try {
-          const said = await world.untilFailing(world.laneOf('http')!, says!, signal, 60_000);
+          const said = await world.untilFailing(world.laneOf('http')!, says!, signal);
           await sleep(Math.max(0, seconds * 1000 - (performance.now() - startedAt)), undefined, { signal });
           const { struck, taken } = world.front;
           return { evidence: `${struck} messages met it${taken > 0 ? `, of which ${taken} were taken` : ''}; the lane said: ${said}` };

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Proxied } from '../addresses.ts';
 import { type Destination, destinations } from '../destinations.ts';
-import { DidNotStrike, type Fault } from '../fault.ts';
+import { DidNotStrike, struckMs, type Fault } from '../fault.ts';
 import type { ProxyMode } from '../proxy.ts';
 import { until } from '../until.ts';
 import type { World } from '../world.ts';
@@ -79,7 +79,7 @@ async function slowHttp(world: World, ms: number, signal: AbortSignal) {
   try {
     await sleep(15_000, undefined, { signal });
     // beside another fault, the worker may not have been there
-    await until('a message to meet it', () => world.front.struck > 0, { timeoutMs: 60_000, everyMs: 100, signal });
+    await until('a message to meet it', () => world.front.struck > 0, { timeoutMs: struckMs, everyMs: 100, signal });
     return { evidence: `${world.front.struck} messages were answered after ${ms} ms` };
   } finally {
     world.front.set({ tag: 'pass' });
@@ -98,12 +98,11 @@ async function during(world: World, proxy: Proxied, mode: ProxyMode, counted: 'd
   way.set(mode);
   try {
     await sleep(ms, undefined, { signal });
+    await until('something to pass the proxy', () => way.counts[counted] > before, { timeoutMs: struckMs, everyMs: 100, signal });
   } finally {
     way.set({ tag: 'pass' });
   }
-  const count = way.counts[counted] - before;
-  if (count === 0) throw new DidNotStrike('Nothing passed the proxy meanwhile.');
-  return count;
+  return way.counts[counted] - before;
 }
 
 /** Answers come when the caller has given up, though the work is done. */
@@ -118,7 +117,7 @@ export const lateAnswers: readonly Fault[] = (['redis', 'clickhouse'] as const).
     const before = way.counts.held;
     way.set({ tag: 'hold', what: 'answers' });
     try {
-      const said = await world.untilFailing(world.laneOf(name === 'redis' ? 'redis-live' : name)!, /time/i, signal, 90_000);
+      const said = await world.untilFailing(world.laneOf(name === 'redis' ? 'redis-live' : name)!, /time/i, signal);
       return { evidence: `${way.counts.held - before} bytes of answers were held back, and the lane said: ${said}` };
     } finally {
       way.set({ tag: 'pass' });

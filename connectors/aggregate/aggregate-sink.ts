@@ -2,6 +2,7 @@ import { eventPositions } from '../../core/event-positions.ts';
 import { hasPassed } from '../../core/dead-letters/has-passed.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
+import type { StaleRange } from '../../core/repair.ts';
 import type { Segment } from '../../core/segment.ts';
 import { Folder, type Folded, type PaneRange } from '../../core/views/fold.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
@@ -85,6 +86,11 @@ export class AggregateSink implements Sink {
   /** What would be marked. Throws BadInput with what can be asked for. */
   checkRebuild(views: readonly string[], range: PaneRange): Promise<PaneRange> {
     return this.#tables.transaction((tables) => this.#rebuild.check(tables, views, range));
+  }
+
+  /** Closed panes with changes that came too late for them (E14). */
+  stale(): Promise<readonly StaleRange[]> {
+    return this.#tables.transaction((tables) => this.#rebuild.stale(tables));
   }
 
   /** What is marked now, whoever did. */

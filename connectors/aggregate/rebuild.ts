@@ -1,6 +1,7 @@
 import { BadInput } from '../../core/bad-input.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import { parsePosition, type Position } from '../../core/position.ts';
+import { staleRanges, type StaleRange } from '../../core/repair.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import type { PaneDeltas, PaneSet } from '../../core/views/panes.ts';
 import { isOpen, wholePanes, type Rebuilding } from '../../core/views/rebuilding.ts';
@@ -64,6 +65,17 @@ export class Rebuild {
     this.#assertClosed(mark, sets, progress);
     assertFree(mark, progress);
     return mark;
+  }
+
+  /** Closed panes with changes that came too late for them, and that nobody computes anew; oldest first. */
+  async stale(tables: AggregateTransaction): Promise<readonly StaleRange[]> {
+    const { clocks, horizonMs, rebuilding } = new Progress(await tables.lock());
+    const ranges: StaleRange[] = [];
+    for (const set of this.#sets) {
+      const { closesUpToMs } = boundsAt(clocks, set.paneMs, this.#pipeline.settings);
+      if (Number.isFinite(closesUpToMs)) ranges.push(...staleRanges(set, await tables.latePanes(set, horizonMs, closesUpToMs), rebuilding));
+    }
+    return ranges.sort((a, b) => a.fromMs - b.fromMs);
   }
 
   /** Chunks come in the order of their panes, and none is left out. */

@@ -54,6 +54,8 @@ export interface AggregateTransaction {
   basesOf(set: PaneSet, panes: Iterable<number>): Promise<ReadonlyMap<number, Position>>;
   /** Starts of the panes in [from, before) that have rows. */
   panesBetween(set: PaneSet, from: number, before: number): Promise<readonly number[]>;
+  /** The same of what is set aside. */
+  latePanes(set: PaneSet, from: number, before: number): Promise<readonly number[]>;
 
   /** Windows of a view by their ends: what the panes have now, labels as of a position, and what was last said. */
   readWindows(view: string, ends: readonly number[], at: Position): Promise<readonly WindowNow[]>;

@@ -3,6 +3,7 @@ import type { Pipeline } from '../../core/pipeline.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import type { PaneSet, PaneView } from '../../core/views/panes.ts';
 import { accumulatorsOf } from '../../core/views/results.ts';
+import { isOpen, type Rebuilding } from '../../core/views/rebuilding.ts';
 import { boundsAt, noClock } from '../../core/views/watermark.ts';
 import { endsOver, isPublished } from '../../core/views/windows.ts';
 import { paneTable } from '../postgres/aggregate/pane-store.ts';
@@ -10,17 +11,17 @@ import { quote } from '../postgres/source-catalog.ts';
 import { quoted } from './columns.ts';
 import { measureSql, notAllZero } from './pane-sql.ts';
 
-/** Where the aggregate lane is: its clocks in microseconds, its horizon, and the closed panes that it has yet to look at. */
-export type AggregateNow = { readonly clock: number; readonly loaded: number; readonly horizonMs: number; readonly outboxSeq: number; readonly dirty: Readonly<Record<string, readonly number[]>> };
+/** Where the aggregate lane is: its clocks in microseconds, its horizon, the closed panes that it has yet to look at, and those that are being computed anew. */
+export type AggregateNow = { readonly clock: number; readonly loaded: number; readonly horizonMs: number; readonly outboxSeq: number; readonly dirty: Readonly<Record<string, readonly number[]>>; readonly rebuilding: readonly Rebuilding[] };
 
 export async function readAggregateNow(database: Client, pipeline: string): Promise<AggregateNow> {
-  const { rows } = await database.query<{ clock: string | null; loaded: string | null; horizon: string; seq: string; dirty: AggregateNow['dirty'] }>(
-    'select clock_us as clock, loaded_clock_us as loaded, horizon_ms as horizon, outbox_seq as seq, dirty from sluice.aggregate where pipeline = $1',
+  const { rows } = await database.query<{ clock: string | null; loaded: string | null; horizon: string; seq: string; dirty: AggregateNow['dirty']; rebuilding: AggregateNow['rebuilding'] }>(
+    'select clock_us as clock, loaded_clock_us as loaded, horizon_ms as horizon, outbox_seq as seq, dirty, rebuilding from sluice.aggregate where pipeline = $1',
     [pipeline],
   );
   const row = rows[0];
   const clock = (value: string | null | undefined) => (value == null ? noClock : Number(value));
-  return { clock: clock(row?.clock), loaded: clock(row?.loaded), horizonMs: Number(row?.horizon ?? 0), outboxSeq: Number(row?.seq ?? 0), dirty: row?.dirty ?? {} };
+  return { clock: clock(row?.clock), loaded: clock(row?.loaded), horizonMs: Number(row?.horizon ?? 0), outboxSeq: Number(row?.seq ?? 0), dirty: row?.dirty ?? {}, rebuilding: row?.rebuilding ?? [] };
 }
 
 /** The temporary table of a view's windows as they should be published: window_end_ms, rank, key, revision, final, its measures, its labels. */
@@ -31,13 +32,15 @@ export function windowsTable(view: string): string {
 export const measureColumn = (name: string) => `measure ${name}`;
 
 /** The ends of the windows of a view that can be compared, as a condition on `window_end_ms`. */
-export function comparableEnds(pipeline: Pipeline, view: string, { horizonMs, dirty, ...clocks }: AggregateNow): string {
+export function comparableEnds(pipeline: Pipeline, view: string, { horizonMs, dirty, rebuilding, ...clocks }: AggregateNow): string {
   const { set, paneView } = viewOf(pipeline, view);
   const { window } = paneView;
   const { closesUpToMs } = boundsAt(clocks, set.paneMs, pipeline.settings);
   // they are published again at the next crossing
   const awaited = Number.isFinite(closesUpToMs) ? endsOver(dirty[set.name] ?? [], window, closesUpToMs) : [];
-  return `window_end_ms - ${window.sizeMs} >= ${horizonMs}${awaited.length > 0 ? ` and window_end_ms not in (${awaited.join(', ')})` : ''}`;
+  // said when the backfill is over: panes are done from the left on
+  const half = rebuilding.filter((each) => isOpen(each) && each.sets.includes(set.name)).map(({ fromMs }) => ` and not (window_end_ms > ${fromMs} and window_end_ms - ${window.sizeMs} < ${fromMs})`);
+  return `window_end_ms - ${window.sizeMs} >= ${horizonMs}${half.join('')}${awaited.length > 0 ? ` and window_end_ms not in (${awaited.join(', ')})` : ''}`;
 }
 
 /** Every closed window that has a result: the top N of its panes, greater score first, then the key's text (I7). */

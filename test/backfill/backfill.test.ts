@@ -62,6 +62,22 @@ describe('a backfill beside the stream', () => {
     expect(await stream.differences()).toEqual([]);
   }, 60_000);
 
+  test('E14: windows with late changes are found, and computed anew they have them', async () => {
+    await stream.write([from + 5, from + paneMs * 3, from + paneMs * 200]);
+    // for windows that are open still
+    await stream.write([Date.now()]);
+    await stream.followed();
+    const stale = await stream.sink.stale();
+    expect(stale).toEqual([
+      { fromMs: from, toMs: from + paneMs * 4, views: ['trending'] },
+      { fromMs: from + paneMs * 200, toMs: from + paneMs * 201, views: ['trending'] },
+    ]);
+    for (const { fromMs, toMs } of stale) await stream.backfill(fromMs, toMs, { name: `repair ${fromMs}` });
+    expect(await stream.sink.stale()).toEqual([]);
+    expect(await stream.late(from, to)).toBe(0);
+    expect(await stream.differences()).toEqual([]);
+  }, 60_000);
+
   test('E19: a truncate while it reads lets it start over, and is not undone by it', async () => {
     await stream.write(timesAt(2_000));
     await stream.followed();

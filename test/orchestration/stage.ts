@@ -6,6 +6,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { BackfillActivities } from '../../activities/backfill.ts';
+import type { RepairActivities } from '../../activities/repair.ts';
 import type { ReplayActivities } from '../../activities/replay.ts';
 import type { Activities, LaneStepInput, LoadInput, SlotLag, StepInput, StepResult } from '../../activities/steps.ts';
 import type { VerifyActivities } from '../../activities/verify.ts';
@@ -47,6 +48,7 @@ export class Stage {
   stepMs = 10_000;
   heartbeatMs = 200;
   definitionHash = 'first';
+  repairAfterMs: number | undefined;
   step: Step = (input, part) => this.plainStep(input, part);
   load: (input: LoadInput) => Promise<void> = async () => {};
   /** How often the definition was asked for. */
@@ -54,15 +56,15 @@ export class Stage {
   answered: () => Promise<void> = async () => {};
   stopSteps: Activities['stopSteps'] = async () => {};
   /** Of the workflows beside the pipeline's. */
-  beside: Partial<ReplayActivities & VerifyActivities & BackfillActivities> = {};
+  beside: Partial<ReplayActivities & VerifyActivities & BackfillActivities & RepairActivities> = {};
 
-  get activities(): Activities & Partial<ReplayActivities & VerifyActivities & BackfillActivities> {
+  get activities(): Activities & Partial<ReplayActivities & VerifyActivities & BackfillActivities & RepairActivities> {
     const lane = (input: LaneStepInput) => this.#step(input, input.lane);
     return {
       describe: async () => {
         this.asked++;
         await this.answered();
-        return { lanes, definitionHash: this.definitionHash, stepMs: this.stepMs, heartbeatMs: this.heartbeatMs, ...(isToldToStop(this.heartbeatMs) ? { tellsSteps: true } : {}), loaded: this.loaded };
+        return { lanes, definitionHash: this.definitionHash, stepMs: this.stepMs, heartbeatMs: this.heartbeatMs, ...(isToldToStop(this.heartbeatMs) ? { tellsSteps: true } : {}), loaded: this.loaded, ...(this.repairAfterMs === undefined ? {} : { repairAfterMs: this.repairAfterMs }) };
       },
       firstLoad: async (input) => {
         this.loads++;

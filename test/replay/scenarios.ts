@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
+import type { BackfillStatus } from '../../core/backfill.ts';
 import { notComparable, notLetGo } from '../../core/verification.ts';
 import type { HoldReport } from '../../workflows/messages.ts';
 import { at, laneState, lanes, refused, RunningPipeline, Stage, waited } from '../orchestration/stage.ts';
@@ -8,7 +9,7 @@ import { at, laneState, lanes, refused, RunningPipeline, Stage, waited } from '.
 /** What a recorded history contains. Each returns the run ids whose histories are kept. */
 export type Scenario = (address: string) => Promise<readonly unknown[]>;
 
-export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled };
+export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled, repaired, 'behind-backfill': behindBackfill };
 
 async function pauseAndLanes(address: string): Promise<readonly unknown[]> {
   const stage = quick();
@@ -254,6 +255,57 @@ async function backfilled(address: string): Promise<readonly unknown[]> {
   const dry = await start('dry', { dryRun: true });
   await dry.result();
   return Promise.all([done, cancelled, refusedOne, dry].map((handle) => handle.fetchHistory()));
+}
+
+/** A pipeline whose late changes are repaired over a change of runs, and the repairs: one of nothing, and one that is refused a range. */
+async function repaired(address: string): Promise<readonly unknown[]> {
+  const stage = quick();
+  let [late, looks] = [0, 0];
+  stage.repairAfterMs = 1_000;
+  stage.step = async (input, part) => ({ ...(await stage.plainStep(input, part)), ...(part === 'aggregate' ? { late } : {}) });
+  const stale = (minute: number, view: string) => ({ fromMs: minute * 60_000, toMs: (minute + 1) * 60_000, views: [view] });
+  stage.beside = {
+    staleWindows: async () => (++looks === 2 ? [stale(1, 'top'), stale(3, 'refused')] : []),
+    planBackfill: async ({ fromMs, toMs, views }) => {
+      if (views[0] === 'refused') throw refused('windows are still open there');
+      return { fromMs, toMs, windows: { top: 6 }, sinks: [], rows: 10, hasIndex: true, relation: 'public.t', eventTime: 'at' };
+    },
+    backfill: async ({ request: { fromMs, toMs } }) => ({ ended: 'done', progress: { phase: 'done', fromMs, toMs, doneToMs: toMs, rows: 5 } }),
+    endBackfill: async () => {},
+  };
+  await using pipeline = await RunningPipeline.start(stage, address, { rotateAtEvents: 60 });
+  const { client } = pipeline;
+  const [first, repair] = [(await pipeline.handle.describe()).runId, `repair/${stage.name}`];
+  const until = async (wanted: () => boolean | Promise<boolean>) => {
+    while (!(await wanted())) await waited(20, new AbortController().signal);
+  };
+  await until(() => looks === 1);
+  late = 2;
+  await until(() => looks >= 2);
+  late = 0;
+  await until(async () => (await pipeline.handle.describe()).runId !== first);
+  await until(() => looks >= 3);
+  const runs: string[] = [];
+  for await (const { runId, closeTime } of client.workflow.list({ query: `WorkflowId = '${repair}'` })) if (closeTime) runs.push(runId);
+  return Promise.all([client.workflow.getHandle(`pipeline/${stage.name}`, first), ...runs.slice(-2).map((runId) => client.workflow.getHandle(repair, runId))].map((handle) => handle.fetchHistory()));
+}
+
+/** One whose lane does not follow: it rests before its next step, and is cancelled there. */
+async function behindBackfill(address: string): Promise<readonly unknown[]> {
+  const stage = quick();
+  let steps = 0;
+  stage.beside = {
+    planBackfill: async ({ fromMs, toMs }) => ({ fromMs, toMs, windows: { top: 6 }, sinks: [], rows: 10, hasIndex: true, relation: 'public.t', eventTime: 'at' }),
+    backfill: async ({ request: { fromMs, toMs } }) => ({ ended: 'time', progress: { phase: 'waiting', fromMs, toMs, doneToMs: ++steps === 1 ? 10_000 : 20_000, rows: 5 } }),
+    endBackfill: async () => {},
+  };
+  await using pipeline = await RunningPipeline.start(stage, address);
+  const request = { pipeline: stage.name, fromMs: 0, toMs: 60_000, views: ['top'], sinks: [], chunkRows: 100, rowsPerSecond: null };
+  const handle = await pipeline.client.workflow.start('backfill', { workflowId: `backfill/${stage.name}`, taskQueue: stage.taskQueue, args: [request] });
+  while ((await handle.query<BackfillStatus>('progress')).progress?.rows !== 15) await waited(20, new AbortController().signal);
+  await handle.signal('cancel');
+  await handle.result();
+  return [await handle.fetchHistory()];
 }
 
 /** The histories of workflows that go on beside a pipeline, one after another, however they end. */

@@ -130,6 +130,11 @@ export class StateTransaction implements AggregateTransaction {
     return [...starts].filter((start) => start >= from && start < before).sort((a, b) => a - b);
   }
 
+  async latePanes({ name }: PaneSet, from: number, before: number): Promise<readonly number[]> {
+    const starts = new Set([...this.#state.late.values()].filter(({ set, pane }) => set === name && pane >= from && pane < before).map(({ pane }) => pane));
+    return [...starts].sort((a, b) => a - b);
+  }
+
   async readWindows(viewName: string, ends: readonly number[], at: Position): Promise<readonly WindowNow[]> {
     const set = this.#sets.find(({ views }) => views.some(({ name }) => name === viewName))!;
     const view = set.views.find(({ name }) => name === viewName)!;

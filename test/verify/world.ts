@@ -100,8 +100,8 @@ export class World implements AsyncDisposable {
     return verifyPipeline({ pipeline: { ...this.pipeline, sinks }, addresses: { ...this.#config, ...addresses }, hold: { stop: nothing, at, kept: nothing, release: nothing }, waitMs: 10_000, signal: new AbortController().signal, onPhase: () => {} });
   }
 
-  /** As the backfill activity does. */
-  async backfill(fromMs: number, toMs: number): Promise<void> {
+  /** As the backfill activity does; half: it ends after its first chunk, and would go on. */
+  async backfill(fromMs: number, toMs: number, half?: 'half'): Promise<void> {
     const { pipeline } = this;
     const signal = new AbortController().signal;
     const panes = this.#sinks.get('aggregate')!.sink as AggregateSink;
@@ -113,7 +113,7 @@ export class World implements AsyncDisposable {
       asked: { fromMs, toMs },
       chunkRows: 100,
       rowsPerSecond: undefined,
-      durationMs: Number.POSITIVE_INFINITY,
+      durationMs: half ? 0 : Number.POSITIVE_INFINITY,
       panes,
       take: async (left) => {
         const snapshot = await BackfillSnapshot.take({ pipeline, sourceUrl: this.#config.sourceUrl, epoch: 1, chunkRows: 100, signal }, left);
@@ -124,7 +124,7 @@ export class World implements AsyncDisposable {
       signal,
       onProgress: () => {},
     });
-    await panes.endRebuild('a backfill');
+    if (!half) await panes.endRebuild('a backfill');
     await this.#relay();
   }
 
@@ -174,7 +174,7 @@ export class World implements AsyncDisposable {
 
   async #relay(): Promise<void> {
     const messages = await readOutbox(this.state, this.pipeline.name, this.#relayed, 10_000);
-    const last = messages.at(-1)!.seq;
+    const last = messages.at(-1)?.seq ?? this.#relayed;
     for (const { name, reads } of lanesOf(this.pipeline)) {
       if (reads !== 'outbox') continue;
       const relay = await openRelay(this.#config, this.state, this.pipeline, name);

@@ -163,6 +163,10 @@ class Transaction implements AggregateTransaction {
     return this.#store(set).panesBetween(this.#client, from, before);
   }
 
+  latePanes(set: PaneSet, from: number, before: number): Promise<readonly number[]> {
+    return this.#store(set).latePanes(this.#client, from, before);
+  }
+
   readWindows(view: string, ends: readonly number[], at: Position): Promise<readonly WindowNow[]> {
     return this.#queries.get(view)!.read(this.#client, ends, at);
   }

@@ -112,6 +112,14 @@ export class PaneStore {
     await client.query('delete from sluice.pane_base where pipeline = $1 and pane_set = $2 and to_ms <= $3', [this.#pipeline, this.set.name, horizonMs]);
   }
 
+  async latePanes(client: Queryable, from: number, before: number): Promise<readonly number[]> {
+    const { rows } = await client.query<{ pane_ms: string }>(
+      'select distinct pane_ms from sluice.late where pipeline = $1 and pane_set = $2 and pane_ms >= $3 and pane_ms < $4 order by pane_ms',
+      [this.#pipeline, this.set.name, from, before],
+    );
+    return rows.map((row) => Number(row.pane_ms));
+  }
+
   async #deleteKept(client: Queryable, tables: readonly string[]): Promise<void> {
     for (const table of tables) await client.query(`delete from sluice.${table} where pipeline = $1 and pane_set = $2`, [this.#pipeline, this.set.name]);
   }

@@ -1,0 +1,67 @@
+import { ActivityFailure, ChildWorkflowFailure } from '@temporalio/common';
+import { executeChild, isCancellation, proxyActivities, setCurrentDetails, sleep, type ActivityOptions } from '@temporalio/workflow';
+import type { RepairActivities } from '../activities/repair.ts';
+import { backfillWorkflowId, rangeText, type BackfillRequest } from '../core/backfill.ts';
+import { bugFailure, configurationFailure } from '../core/failure-types.ts';
+import type { StaleRange } from '../core/repair.ts';
+import type { backfill } from './backfill.ts';
+
+export type RepairInput = {
+  readonly pipeline: string;
+  /** So long are late changes gathered, and so far apart are repairs. */
+  readonly afterMs: number;
+};
+
+/** What a repair did. A range that could not be computed is tried again by the next one. */
+export type RepairReport = { readonly repaired: readonly string[]; readonly failed: readonly string[]; readonly rows: number };
+
+const options = {
+  startToCloseTimeout: '1 minute',
+  retry: { initialInterval: 500, maximumInterval: 15_000, nonRetryableErrorTypes: [configurationFailure, bugFailure] },
+} satisfies ActivityOptions;
+const activities = proxyActivities<RepairActivities>(options);
+
+/** Windows that late changes have made stale are computed anew by small, slow backfills (E14). */
+export async function repair({ pipeline, afterMs }: RepairInput): Promise<RepairReport> {
+  const [repaired, failed]: [string[], string[]] = [[], []];
+  let rows = 0;
+  const report = () => ({ repaired, failed, rows });
+  const tell = (phase: string) => setCurrentDetails(page(pipeline, phase, report()));
+  tell('late changes are being gathered');
+  await sleep(afterMs);
+  const ranges = await activities.staleWindows.executeWithOptions({ ...options, summary: 'which windows are stale' }, [{ pipeline }]);
+  for (const range of ranges.slice(0, mostRanges)) {
+    const text = `${range.views.join(', ')} ${rangeText(range.fromMs, range.toMs)}`;
+    tell(`computing ${text}`);
+    try {
+      const status = await computeAnew(pipeline, range);
+      rows += status.progress?.rows ?? 0;
+      (status.state === 'done' ? repaired : failed).push(status.state === 'done' ? text : `${text}: it was ${status.state}`);
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      failed.push(`${text}: ${reason(error)}`);
+    }
+  }
+  tell(ranges.length > mostRanges ? `${ranges.length - mostRanges} ranges are left for the next repair` : 'done');
+  return report();
+}
+
+function computeAnew(pipeline: string, { fromMs, toMs, views }: StaleRange): ReturnType<typeof backfill> {
+  const request: BackfillRequest = { pipeline, fromMs, toMs, views, sinks: [], chunkRows, rowsPerSecond };
+  return executeChild<typeof backfill>('backfill', { workflowId: backfillWorkflowId(request), args: [request], staticSummary: `late changes of ${views.join(', ')}, ${rangeText(fromMs, toMs)}` });
+}
+
+function page(pipeline: string, phase: string, { repaired, failed, rows }: RepairReport): string {
+  return [`# ${pipeline}: windows with late changes`, '', phase, '', ...repaired.map((text) => `- ${text}`), ...failed.map((text) => `- **not done** ${text}`), '', `${rows} rows read.`].join('\n');
+}
+
+function reason(error: unknown): string {
+  const cause = error instanceof ChildWorkflowFailure || error instanceof ActivityFailure ? error.cause : error;
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** Of one repair; its history stays small. */
+const mostRanges = 20;
+/** A user who asks for a backfill may have all of the source; this one nobody asked for. */
+const rowsPerSecond = 20_000;
+const chunkRows = 20_000;
