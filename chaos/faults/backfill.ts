@@ -3,7 +3,7 @@ import { paneTable } from '../../connectors/postgres/aggregate/pane-store.ts';
 import { backfillRequest } from '../../core/backfill.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import { boundsAt, noClock } from '../../core/views/watermark.ts';
-import { DidNotStrike, type Fault } from '../fault.ts';
+import { DidNotStrike, struckMs, type Fault } from '../fault.ts';
 import { until } from '../until.ts';
 import type { World } from '../world.ts';
 import { dead } from './kill.ts';
@@ -17,8 +17,7 @@ const spoiled: Fault = {
   drawn: true,
   unfit,
   async strike(world, _, signal) {
-    const range = await closedTime(world, signal);
-    const what = await spoil(world, range);
+    const { range, what } = await spoil(world, signal);
     const rows = await computed(world, range, signal);
     return { evidence: `${what} were changed by hand; ${rows} rows were read again` };
   },
@@ -31,8 +30,7 @@ const killedInChunk: Fault = {
   drawn: true,
   unfit,
   async strike(world, _, signal) {
-    const range = await closedTime(world, signal);
-    const what = await spoil(world, range);
+    const { range, what } = await spoil(world, signal);
     const deathsBefore = world.processes.endings('worker').length;
     await world.killOrders.arm('backfill/chunk');
     const computing = computed(world, range, signal);
@@ -46,25 +44,33 @@ export const backfillFaults: readonly Fault[] = [spoiled, killedInChunk];
 
 type Range = { readonly fromMs: number; readonly toMs: number };
 
-/** What is kept, up to the last window that has closed; waits until some have. */
-async function closedTime(world: World, signal: AbortSignal): Promise<Range> {
-  let range: Range | undefined;
-  const closed = async () => {
-    const { rows: [lane] } = await world.state.query<{ clock_us: string | null; horizon_ms: string }>('select clock_us, horizon_ms from sluice.aggregate where pipeline = $1', [world.name]);
-    const longest = Math.max(...paneSetsOf(world.pipeline).map(({ paneMs }) => paneMs));
-    const { closesUpToMs } = boundsAt({ clock: lane?.clock_us == null ? noClock : Number(lane.clock_us), loaded: noClock }, longest, world.pipeline.settings);
-    const { events } = world.pipeline.source;
-    const { rows: [first] } = await world.source.query<{ ms: string | null }>(`select floor(extract(epoch from min(${events.eventTime})) * 1000)::bigint::text as ms from ${events.relation} where isfinite(${events.eventTime})`);
-    if (first?.ms == null || !lane) return false;
-    range = { fromMs: Math.max(Number(first.ms), Number(lane.horizon_ms)), toMs: closesUpToMs };
-    return range.fromMs < range.toMs;
+/** Some closed panes of each set, and some rows. Waits until there are any: the load may just have emptied the table. */
+async function spoil(world: World, signal: AbortSignal): Promise<{ readonly range: Range; readonly what: string }> {
+  let [range, panes]: [Range | undefined, number] = [undefined, 0];
+  const changed = async () => {
+    range = await closedTime(world);
+    panes = range ? await spoilPanes(world, range) : 0;
+    return panes > 0;
   };
-  await until('a window to close', closed, { timeoutMs: 60_000, everyMs: 200, signal });
-  return range!;
+  await until('closed panes to change', changed, { timeoutMs: struckMs, everyMs: 200, signal });
+  await spoilRows(world, range!);
+  return { range: range!, what: `${panes} panes and five rows` };
 }
 
-/** Some panes of each set, and some rows. */
-async function spoil(world: World, { fromMs, toMs }: Range): Promise<string> {
+/** What is kept, up to the last window that has closed. */
+async function closedTime(world: World): Promise<Range | undefined> {
+  const { rows: [lane] } = await world.state.query<{ clock_us: string | null; horizon_ms: string }>('select clock_us, horizon_ms from sluice.aggregate where pipeline = $1', [world.name]);
+  const { events } = world.pipeline.source;
+  const { rows: [first] } = await world.source.query<{ ms: string | null }>(`select floor(extract(epoch from min(${events.eventTime})) * 1000)::bigint::text as ms from ${events.relation} where isfinite(${events.eventTime})`);
+  if (!lane || first?.ms == null) return undefined;
+  const longest = Math.max(...paneSetsOf(world.pipeline).map(({ paneMs }) => paneMs));
+  const { closesUpToMs } = boundsAt({ clock: lane.clock_us === null ? noClock : Number(lane.clock_us), loaded: noClock }, longest, world.pipeline.settings);
+  return { fromMs: Math.max(Number(first.ms), Number(lane.horizon_ms)), toMs: closesUpToMs };
+}
+
+/** Returns how many. */
+async function spoilPanes(world: World, { fromMs, toMs }: Range): Promise<number> {
+  if (!(fromMs < toMs)) return 0;
   let panes = 0;
   for (const set of paneSetsOf(world.pipeline)) {
     const table = paneTable(world.name, set);
@@ -72,6 +78,10 @@ async function spoil(world: World, { fromMs, toMs }: Range): Promise<string> {
     const { rowCount } = await world.state.query(`update ${table} set "${name}" = "${name}" + 7 where (pane_ms, key) in (select pane_ms, key from ${table} where pane_ms >= $1 and pane_ms + $3 <= $2 limit 20)`, [fromMs, toMs, set.paneMs]);
     panes += rowCount ?? 0;
   }
+  return panes;
+}
+
+async function spoilRows(world: World, { fromMs, toMs }: Range): Promise<void> {
   const sink = world.pipeline.sinks[world.laneOf('clickhouse')!] as Extract<World['pipeline']['sinks'][string], { kind: 'clickhouse' }>;
   const key = sink.orderBy.join(', ');
   const time = world.pipeline.source.events.eventTime;
@@ -79,8 +89,6 @@ async function spoil(world: World, { fromMs, toMs }: Range): Promise<string> {
   const query_params = { from: fromMs, to: toMs };
   // dead from their own position on: the next change of such a row brings it back, and else only a backfill does
   await world.clickhouse.command({ query: `INSERT INTO ${sink.table} (${key}, _position, _deleted) SELECT ${key}, _position + 1, 1 FROM ${sink.table} FINAL WHERE ${within} LIMIT 5`, query_params });
-  if (panes === 0) throw new DidNotStrike('There was no pane to change.');
-  return `${panes} panes and five rows`;
 }
 
 async function computed(world: World, { fromMs, toMs }: Range, signal: AbortSignal): Promise<number> {
