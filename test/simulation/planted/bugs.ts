@@ -253,6 +253,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [
       { file: backfillLoop, find: '    const left = await panes.markRebuild(name, views, asked);', replace: '    const early = await loop.take(asked);\n    await pause(loop.clock, 600, signal);\n    const left = await panes.markRebuild(name, views, asked);' },
       { file: backfillLoop, find: 'new Attempt(loop, left, rows);', replace: 'new Attempt({ ...loop, take: async () => early }, left, rows);' },
+      // which is another guard against it
+      { file: backfillLoop, find: 'fence !== undefined && snapshot.base < fence', replace: "fence === ''" },
     ],
     only: backfills,
   },
@@ -271,7 +273,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'a table that was set back is taken for one that has the rows',
     rule: 'E10, E17',
-    edits: [{ file: 'test/simulation/outside-stores.ts', find: '          if (mark !== this.mark) return this.mark;\n', replace: '          this.mark = mark;\n' }],
+    edits: [{ file: 'test/simulation/outside-stores.ts', find: '          const found = this.marks.get(mark.backfill);\n', replace: '          const found = mark.at;\n' }],
     only: [{ kind: 'backfill' }, { kind: 'sink set back', sink: 'enriched' }],
   },
   {
