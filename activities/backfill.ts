@@ -1,14 +1,13 @@
 import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError, type Client as TemporalClient } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import { Client } from 'pg';
 import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
 import { BackfillSnapshot } from '../connectors/postgres/backfill-snapshot.ts';
 import { estimateRange } from '../connectors/postgres/backfill-estimate.ts';
 import { lanesToRebuild } from '../connectors/postgres/live-rebuilds.ts';
-import { textSettings } from '../connectors/postgres/replication-stream.ts';
 import { readShard } from '../connectors/postgres/shard-state.ts';
+import { withSource } from '../connectors/postgres/with-source.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { rowSinks, type BackfillPlan, type BackfillProgress, type BackfillRequest } from '../core/backfill.ts';
 import { BadInput } from '../core/bad-input.ts';
@@ -50,16 +49,10 @@ export function planBackfill(runtime: BackfillRuntime, request: BackfillRequest)
     const panes = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
     await endMarksOfTheDead(Context.current().client, panes, ownName());
     const { fromMs, toMs } = await panes.checkRebuild(views, request);
-    const source = new Client({ connectionString: config.sourceUrl, application_name: `sluice ${pipeline.name} backfill`, connectionTimeoutMillis: 10_000, query_timeout: 30_000, options: textSettings });
-    source.on('error', () => {});
-    await source.connect();
-    try {
-      const { events } = pipeline.source;
-      const windows = views.map((view) => [view, windowsOver(pipeline.views[view]!.window, fromMs, toMs)] as const);
-      return { fromMs, toMs, windows: Object.fromEntries(windows), sinks, ...(await estimateRange(source, pipeline, { fromMs, toMs })), relation: events.relation, eventTime: events.eventTime };
-    } finally {
-      await source.end().catch(() => {});
-    }
+    const { events } = pipeline.source;
+    const windows = views.map((view) => [view, windowsOver(pipeline.views[view]!.window, fromMs, toMs)] as const);
+    const estimate = await withSource(config.sourceUrl, `sluice ${pipeline.name} backfill`, (source) => estimateRange(source, pipeline, { fromMs, toMs }));
+    return { fromMs, toMs, windows: Object.fromEntries(windows), sinks, ...estimate, relation: events.relation, eventTime: events.eventTime };
   });
 }
 

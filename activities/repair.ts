@@ -1,19 +1,23 @@
 import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
-import type { StaleRange } from '../core/repair.ts';
+import { hasTimeIndex } from '../connectors/postgres/backfill-estimate.ts';
+import { withSource } from '../connectors/postgres/with-source.ts';
+import type { Stale } from '../core/repair.ts';
 import { failureOf } from './failures.ts';
 import type { Runtime } from './runtime.ts';
 
 /** What the repair workflow sees. */
 export type RepairActivities = {
   /** Oldest first. */
-  staleWindows(input: { readonly pipeline: string }): Promise<readonly StaleRange[]>;
+  staleWindows(input: { readonly pipeline: string }): Promise<Stale>;
 };
 
-export async function staleWindows({ state, definition }: Pick<Runtime, 'state' | 'definition'>, input: { readonly pipeline: string }): Promise<readonly StaleRange[]> {
+export async function staleWindows({ config, state, definition }: Pick<Runtime, 'config' | 'state' | 'definition'>, input: { readonly pipeline: string }): Promise<Stale> {
   try {
     const { pipeline } = definition(input.pipeline);
-    return await new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline).stale();
+    const ranges = await new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline).stale();
+    if (ranges.length === 0) return { ranges, hasIndex: true };
+    return { ranges, hasIndex: await withSource(config.sourceUrl, `sluice ${pipeline.name} repair`, (source) => hasTimeIndex(source, pipeline.source.events)) };
   } catch (error) {
     throw failureOf(error);
   }

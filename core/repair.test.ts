@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { staleRanges } from './repair.ts';
+import { joined, staleRanges } from './repair.ts';
 import type { PaneSet } from './views/panes.ts';
 
 const set = { name: 's', paneMs: 10, views: [{ name: 'top' }, { name: 'board' }] as unknown as PaneSet['views'] };
@@ -12,6 +12,15 @@ test('near panes are one range, far ones are not, and every range has the views 
     { fromMs: 640, toMs: 650, views: ['top', 'board'] },
   ]);
   expect(staleRanges(set, [], [])).toEqual([]);
+});
+
+test('joined, there is one range for the views of each set', () => {
+  const range = (fromMs: number, view: string) => ({ fromMs, toMs: fromMs + 10, views: [view] });
+  expect(joined([range(0, 'a'), range(20, 'b'), range(50, 'a'), range(80, 'b')])).toEqual([
+    { fromMs: 0, toMs: 60, views: ['a'] },
+    { fromMs: 20, toMs: 90, views: ['b'] },
+  ]);
+  expect(joined([])).toEqual([]);
 });
 
 test('what a backfill computes already is left out, and no range reaches over it', () => {

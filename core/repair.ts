@@ -5,6 +5,20 @@ import type { PaneSet } from './views/panes.ts';
 /** Whole panes with changes that came too late for their windows (E14), and the views that are made of them. */
 export type StaleRange = PaneRange & { readonly views: readonly string[] };
 
+/** What a repair is to do. Without an index on the event time every range costs scans of the whole table. */
+export type Stale = { readonly ranges: readonly StaleRange[]; readonly hasIndex: boolean };
+
+/** One range for the views of each set, over all of its ranges. */
+export function joined(ranges: readonly StaleRange[]): readonly StaleRange[] {
+  const byViews = new Map<string, StaleRange>();
+  for (const range of ranges) {
+    const views = range.views.join();
+    const before = byViews.get(views) ?? range;
+    byViews.set(views, { ...range, fromMs: Math.min(before.fromMs, range.fromMs), toMs: Math.max(before.toMs, range.toMs) });
+  }
+  return [...byViews.values()];
+}
+
 /** One at a time for a pipeline. */
 export function repairWorkflowId(pipeline: string): string {
   return `repair/${pipeline}`;

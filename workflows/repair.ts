@@ -3,7 +3,7 @@ import { executeChild, isCancellation, proxyActivities, setCurrentDetails, sleep
 import type { RepairActivities } from '../activities/repair.ts';
 import { backfillWorkflowId, rangeText, type BackfillRequest } from '../core/backfill.ts';
 import { bugFailure, configurationFailure } from '../core/failure-types.ts';
-import type { StaleRange } from '../core/repair.ts';
+import { joined, type StaleRange } from '../core/repair.ts';
 import type { backfill } from './backfill.ts';
 
 export type RepairInput = {
@@ -29,7 +29,8 @@ export async function repair({ pipeline, afterMs }: RepairInput): Promise<Repair
   const tell = (phase: string) => setCurrentDetails(page(pipeline, phase, report()));
   tell('late changes are being gathered');
   await sleep(afterMs);
-  const ranges = await activities.staleWindows.executeWithOptions({ ...options, summary: 'which windows are stale' }, [{ pipeline }]);
+  const { ranges: all, hasIndex } = await activities.staleWindows.executeWithOptions({ ...options, summary: 'which windows are stale' }, [{ pipeline }]);
+  const ranges = hasIndex ? all : joined(all);
   for (const range of ranges.slice(0, mostRanges)) {
     const text = `${range.views.join(', ')} ${rangeText(range.fromMs, range.toMs)}`;
     tell(`computing ${text}`);
@@ -41,6 +42,10 @@ export async function repair({ pipeline, afterMs }: RepairInput): Promise<Repair
       if (isCancellation(error)) throw error;
       failed.push(`${text}: ${reason(error)}`);
     }
+  }
+  if (!hasIndex) {
+    tell('the event time has no index, so each repair reads the whole table several times: the next one begins in an hour');
+    await sleep(restMs);
   }
   tell(ranges.length > mostRanges ? `${ranges.length - mostRanges} ranges are left for the next repair` : 'done');
   return report();
@@ -65,3 +70,4 @@ const mostRanges = 20;
 /** A user who asks for a backfill may have all of the source; this one nobody asked for. */
 const rowsPerSecond = 20_000;
 const chunkRows = 20_000;
+const restMs = 3_600_000;

@@ -34,7 +34,7 @@ export function within({ source: { events } }: Pick<Pipeline, 'source'>, { fromM
 }
 
 /** A valid one that begins with it; of a partitioned table, its own. */
-async function hasTimeIndex(source: Client, { relation, eventTime }: EventTable): Promise<boolean> {
+export async function hasTimeIndex(source: Client, { relation, eventTime }: EventTable): Promise<boolean> {
   const { rows } = await source.query(
     `select from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
       where i.indrelid = to_regclass($1) and i.indisvalid and i.indpred is null and a.attname = $2 limit 1`,

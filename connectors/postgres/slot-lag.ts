@@ -1,7 +1,6 @@
-import { Client } from 'pg';
 import type { SlotLook } from '../../core/slot-forecast.ts';
-import { classified } from './errors.ts';
 import { readSlotLooks } from './slot-look.ts';
+import { withSource } from './with-source.ts';
 
 export type SlotLag = {
   /** WAL between what was confirmed to the pipeline's slot and the source's present. */
@@ -12,16 +11,9 @@ export type SlotLag = {
 
 /** Undefined if the pipeline has no slot. */
 export function readSlotLag(sourceUrl: string, pipeline: string): Promise<SlotLag | undefined> {
-  return classified('source database', async () => {
-    const source = new Client({ connectionString: sourceUrl, application_name: 'sluice slot lag', connectionTimeoutMillis: 10_000, query_timeout: 10_000 });
-    source.on('error', () => {}); // the query says it
-    try {
-      await source.connect();
-      const look = (await readSlotLooks(source, [pipeline], 0)).get(pipeline);
-      return look && lagOf(look);
-    } finally {
-      await source.end().catch(() => {});
-    }
+  return withSource(sourceUrl, 'sluice slot lag', async (source) => {
+    const look = (await readSlotLooks(source, [pipeline], 0)).get(pipeline);
+    return look && lagOf(look);
   });
 }
 

@@ -15,7 +15,7 @@ function staged(): { stage: Stage; stale: StaleRange[]; computed: BackfillReques
   stage.repairAfterMs = 300;
   stage.step = async (input, part) => ({ ...(await stage.plainStep(input, part)), ...(part === 'aggregate' ? { late: late.events } : {}) });
   stage.beside = {
-    staleWindows: async () => stale.splice(0),
+    staleWindows: async () => ({ ranges: stale.splice(0), hasIndex: true }),
     planBackfill: async (request) => {
       computed.push(request);
       if (request.views[0] === 'refused') throw refused('windows are still open there');

@@ -265,7 +265,7 @@ async function repaired(address: string): Promise<readonly unknown[]> {
   stage.step = async (input, part) => ({ ...(await stage.plainStep(input, part)), ...(part === 'aggregate' ? { late } : {}) });
   const stale = (minute: number, view: string) => ({ fromMs: minute * 60_000, toMs: (minute + 1) * 60_000, views: [view] });
   stage.beside = {
-    staleWindows: async () => (++looks === 2 ? [stale(1, 'top'), stale(3, 'refused')] : []),
+    staleWindows: async () => ({ ranges: ++looks === 2 ? [stale(1, 'top'), stale(3, 'refused')] : [], hasIndex: true }),
     planBackfill: async ({ fromMs, toMs, views }) => {
       if (views[0] === 'refused') throw refused('windows are still open there');
       return { fromMs, toMs, windows: { top: 6 }, sinks: [], rows: 10, hasIndex: true, relation: 'public.t', eventTime: 'at' };

@@ -1,0 +1,17 @@
+import { Client } from 'pg';
+import { classified } from './errors.ts';
+import { textSettings } from './replication-stream.ts';
+
+/** A look into the source, on a connection of its own. Throws what a lane understands. */
+export function withSource<T>(url: string, applicationName: string, look: (source: Client) => Promise<T>): Promise<T> {
+  return classified('source database', async () => {
+    const source = new Client({ connectionString: url, application_name: applicationName, connectionTimeoutMillis: 10_000, query_timeout: 10_000, options: textSettings });
+    source.on('error', () => {}); // the query says it
+    try {
+      await source.connect();
+      return await look(source);
+    } finally {
+      await source.end().catch(() => {});
+    }
+  });
+}
