@@ -83,8 +83,15 @@ export function assertEqual(world: World): void {
   assertLive(world);
 }
 
-function hasBackfills({ plan }: World): boolean {
+export function hasBackfills({ plan }: World): boolean {
   return plan.items.some(({ kind }) => kind === 'backfill');
+}
+
+/** E14: no window that has closed lacks anything any more. */
+export function assertRepaired({ state, pipeline: { settings } }: World): void {
+  const closedTo = Math.floor(((state.aggregate.clockUs ?? Number.NEGATIVE_INFINITY) / 1000 - settings.watermarkDelayMs) / paneMs) * paneMs;
+  const late = [...state.late.values()].find(({ pane }) => pane < closedTo);
+  if (late) throw new Violation(`E14: of the pane ${late.pane} ${late.key} something is late still, from ${late.position}`);
 }
 
 /** E17: rows that a backfill has written have its snapshot's position, above their own, and its dimensions. */

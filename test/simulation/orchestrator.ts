@@ -1,6 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { ConfigurationError } from '../../connectors/sink.ts';
 import { BadInput } from '../../core/bad-input.ts';
+import type { StaleRange } from '../../core/repair.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import { failureOf } from '../../activities/failures.ts';
 import { configurationFailure } from '../../core/failure-types.ts';
@@ -124,15 +125,31 @@ export class Orchestrator {
   /** Attempt after attempt on some worker, until it is done or was refused; then its panes are let go. */
   async backfill(name: string, range: PaneRange): Promise<void> {
     this.backfills++;
-    for (const work of [(worker: Worker, asked: AbortSignal) => worker.backfill(name, range, asked), (worker: Worker) => worker.endBackfill(name)]) {
-      for (let isOver = false; !isOver; ) {
-        const worker = this.running();
-        if (worker) isOver = await this.#once(name, worker, work);
-        else await this.#changed.promise;
-        if (!isOver) await this.#sleep(200);
-      }
-    }
+    await this.#untilDone(name, (worker, asked) => worker.backfill(name, range, asked));
+    await this.#untilDone(name, (worker) => worker.endBackfill(name));
     this.backfills--;
+  }
+
+  /** Windows with late changes, range after range, as the repair workflow does. */
+  async repair(): Promise<void> {
+    this.backfills++;
+    let ranges: readonly StaleRange[] = [];
+    const look = async (worker: Worker) => {
+      ranges = await worker.stale();
+      return true;
+    };
+    await this.#untilDone('repair', look);
+    for (const { fromMs, toMs } of ranges) await this.backfill(`repair ${fromMs}`, { fromMs, toMs });
+    this.backfills--;
+  }
+
+  async #untilDone(name: string, work: (worker: Worker, asked: AbortSignal) => Promise<boolean>): Promise<void> {
+    for (let isOver = false; !isOver; ) {
+      const worker = this.running();
+      if (worker) isOver = await this.#once(name, worker, work);
+      else await this.#changed.promise;
+      if (!isOver) await this.#sleep(200);
+    }
   }
 
   async #once(name: string, worker: Worker, work: (worker: Worker, asked: AbortSignal) => Promise<boolean>): Promise<boolean> {

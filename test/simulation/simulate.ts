@@ -1,5 +1,5 @@
 import { unreachable } from '../../core/unreachable.ts';
-import { Violation, assertChain, assertEqual, assertLive, assertSafe, hasPhantoms, neededFences } from './check.ts';
+import { Violation, assertChain, assertEqual, assertLive, assertRepaired, assertSafe, hasBackfills, hasPhantoms, neededFences } from './check.ts';
 import { ordinalsOf } from './oracle.ts';
 import { Orchestrator } from './orchestrator.ts';
 import type { Item, Part, Plan } from './plan.ts';
@@ -54,7 +54,12 @@ export async function simulate(plan: Plan): Promise<Outcome> {
     return to !== undefined && fences.every((fence) => fence !== undefined && fence >= to) && state.relayFence === state.aggregate.outboxSeq;
   };
   const done = () => broken !== undefined || orchestrator.broken !== undefined || orchestrator.parked.size > 0 || (orchestrator.backfills === 0 && caughtUp());
-  const ended = await scheduler.run(done, beginMs + lastMs + quietMs, mostSteps);
+  let ended = await scheduler.run(done, beginMs + lastMs + quietMs, mostSteps);
+  const isRepaired = ended === 'done' && hasBackfills(world) && orchestrator.parked.size === 0 && broken === undefined && orchestrator.broken === undefined;
+  if (isRepaired) {
+    void orchestrator.repair();
+    ended = await scheduler.run(done, beginMs + lastMs + 2 * quietMs, 2 * mostSteps);
+  }
   broken ??= orchestrator.broken;
   if (broken !== undefined) throw broken as Error;
   assertChain(world);
@@ -66,6 +71,7 @@ export async function simulate(plan: Plan): Promise<Outcome> {
   }
   if (ended === 'late') throw new Violation(`nothing moves: the stream goes to ${target()}, and the lanes are at ${JSON.stringify([...neededFences(world), ['live', world.live.fence]])}, relay ${state.relayFence} of ${state.aggregate.outboxSeq}`);
   assertEqual(world);
+  if (isRepaired) assertRepaired(world);
   return { kind: 'equal', steps: scheduler.steps };
 }
 

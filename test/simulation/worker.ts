@@ -18,6 +18,7 @@ import { openSegmentLog } from '../../connectors/spool/open-segment-log.ts';
 import { pause } from '../../core/clock.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
+import type { StaleRange } from '../../core/repair.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import { Violation } from './check.ts';
 import type { Part } from './plan.ts';
@@ -162,6 +163,10 @@ export class Worker {
       onProgress: () => {},
     });
     return isDone;
+  }
+
+  stale(): Promise<readonly StaleRange[]> {
+    return this.#aggregate().stale();
   }
 
   async endBackfill(name: string): Promise<boolean> {

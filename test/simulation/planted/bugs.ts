@@ -283,6 +283,12 @@ export const plantedBugs: readonly PlantedBug[] = [
     only: backfills,
   },
   {
+    name: 'windows that are open are repaired, and closed ones are not',
+    rule: 'E14',
+    edits: [{ file: rebuild, find: 'tables.latePanes(set, horizonMs, closesUpToMs)', replace: 'tables.latePanes(set, closesUpToMs, Number.POSITIVE_INFINITY)' }],
+    only: backfills,
+  },
+  {
     name: 'final windows are not said anew',
     rule: 'E18',
     edits: [{ file: 'connectors/aggregate/window-closer.ts', find: 'revise: reviseRebuilt }, ends)', replace: 'revise }, ends)' }],
