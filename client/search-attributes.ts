@@ -1,5 +1,4 @@
 import type { Connection } from '@temporalio/client';
-import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
 
 /** Temporal's IndexedValueType. */
 const keyword = 2;
@@ -12,10 +11,4 @@ export async function registerSearchAttributes({ operatorService }: Connection, 
   if (!known) return; // Temporal Cloud does not say; starting a workflow does
   const missing = Object.entries(attributes).filter(([name]) => !(name in known.customAttributes));
   if (missing.length > 0) await operatorService.addSearchAttributes({ namespace, searchAttributes: Object.fromEntries(missing) });
-}
-
-/** What a workflow of ours is found by from its start on. */
-export function startAttributes(pipeline: string, kind: string, state: string): SearchAttributePair[] {
-  const values = { SluicePipeline: pipeline, SluiceKind: kind, SluiceState: state };
-  return Object.entries(values).map(([name, value]) => ({ key: defineSearchAttributeKey(name, 'KEYWORD'), value }));
 }

@@ -19,7 +19,23 @@ export function joined(ranges: readonly StaleRange[]): readonly StaleRange[] {
   return [...byViews.values()];
 }
 
-/** One at a time for a pipeline. */
+export type RepairInput = {
+  readonly pipeline: string;
+  /** So long are late changes gathered, and so far apart are repairs. */
+  readonly afterMs: number;
+  /** How long it rests at its end where each repair reads the whole table; missing: an hour. */
+  readonly restMs?: number;
+};
+
+/** What a repair did. A range that could not be computed is tried again by the next one. */
+export type RepairReport = { readonly repaired: readonly string[]; readonly failed: readonly string[]; readonly rows: number };
+
+export function repairText(pipeline: string, { repaired, failed, rows }: RepairReport): string {
+  if (repaired.length + failed.length === 0) return `${pipeline}: no window that has closed lacks late changes.`;
+  return [...repaired.map((range) => `computed anew: ${range}`), ...failed.map((range) => `NOT DONE: ${range}`), `${rows} rows read`].join('\n');
+}
+
+/** The pipeline's own, one at a time. */
 export function repairWorkflowId(pipeline: string): string {
   return `repair/${pipeline}`;
 }

@@ -3,17 +3,9 @@ import { executeChild, isCancellation, proxyActivities, setCurrentDetails, sleep
 import type { RepairActivities } from '../activities/repair.ts';
 import { backfillWorkflowId, rangeText, type BackfillRequest } from '../core/backfill.ts';
 import { bugFailure, configurationFailure } from '../core/failure-types.ts';
-import { joined, type StaleRange } from '../core/repair.ts';
+import { joined, type RepairInput, type RepairReport, type StaleRange } from '../core/repair.ts';
 import type { backfill } from './backfill.ts';
-
-export type RepairInput = {
-  readonly pipeline: string;
-  /** So long are late changes gathered, and so far apart are repairs. */
-  readonly afterMs: number;
-};
-
-/** What a repair did. A range that could not be computed is tried again by the next one. */
-export type RepairReport = { readonly repaired: readonly string[]; readonly failed: readonly string[]; readonly rows: number };
+import { startAttributes } from './search-attributes.ts';
 
 const options = {
   startToCloseTimeout: '1 minute',
@@ -22,7 +14,7 @@ const options = {
 const activities = proxyActivities<RepairActivities>(options);
 
 /** Windows that late changes have made stale are computed anew by small, slow backfills (E14). */
-export async function repair({ pipeline, afterMs }: RepairInput): Promise<RepairReport> {
+export async function repair({ pipeline, afterMs, restMs = hourMs }: RepairInput): Promise<RepairReport> {
   const [repaired, failed]: [string[], string[]] = [[], []];
   let rows = 0;
   const report = () => ({ repaired, failed, rows });
@@ -43,7 +35,7 @@ export async function repair({ pipeline, afterMs }: RepairInput): Promise<Repair
       failed.push(`${text}: ${reason(error)}`);
     }
   }
-  if (!hasIndex) {
+  if (!hasIndex && all.length > 0 && restMs > 0) {
     tell('the event time has no index, so each repair reads the whole table several times: the next one begins in an hour');
     await sleep(restMs);
   }
@@ -53,7 +45,7 @@ export async function repair({ pipeline, afterMs }: RepairInput): Promise<Repair
 
 function computeAnew(pipeline: string, { fromMs, toMs, views }: StaleRange): ReturnType<typeof backfill> {
   const request: BackfillRequest = { pipeline, fromMs, toMs, views, sinks: [], chunkRows, rowsPerSecond };
-  return executeChild<typeof backfill>('backfill', { workflowId: backfillWorkflowId(request), args: [request], staticSummary: `late changes of ${views.join(', ')}, ${rangeText(fromMs, toMs)}` });
+  return executeChild<typeof backfill>('backfill', { workflowId: backfillWorkflowId(request), args: [request], typedSearchAttributes: startAttributes(pipeline, 'backfill', 'running'), staticSummary: `late changes of ${views.join(', ')}, ${rangeText(fromMs, toMs)}` });
 }
 
 function page(pipeline: string, phase: string, { repaired, failed, rows }: RepairReport): string {
@@ -70,4 +62,4 @@ const mostRanges = 20;
 /** A user who asks for a backfill may have all of the source; this one nobody asked for. */
 const rowsPerSecond = 20_000;
 const chunkRows = 20_000;
-const restMs = 3_600_000;
+const hourMs = 3_600_000;

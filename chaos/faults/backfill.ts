@@ -1,12 +1,16 @@
 import { followBackfill, startBackfill } from '../../client/backfills.ts';
+import { repairPipeline } from '../../client/repairs.ts';
 import { paneTable } from '../../connectors/postgres/aggregate/pane-store.ts';
 import { backfillRequest } from '../../core/backfill.ts';
+import type { RepairReport } from '../../core/repair.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import { boundsAt, noClock } from '../../core/views/watermark.ts';
 import { DidNotStrike, struckMs, type Fault } from '../fault.ts';
 import { until } from '../until.ts';
+import { sampleTables } from '../random-transactions.ts';
 import type { World } from '../world.ts';
 import { dead } from './kill.ts';
+import { asideBy, ofSample } from './time.ts';
 
 const unfit = (world: World) => (world.laneOf('clickhouse') === undefined || paneSetsOf(world.pipeline).length === 0 ? `Pipeline ${world.name} has no views, or no rows with versions.` : undefined);
 
@@ -40,7 +44,35 @@ const killedInChunk: Fault = {
   },
 };
 
-export const backfillFaults: readonly Fault[] = [spoiled, killedInChunk];
+const late: Fault = {
+  name: 'backfill/late',
+  what: 'Forty events come half an hour late, and the repair of late changes is begun at once.',
+  expected: 'Views set them aside as late; the repair computes their windows anew from the source, and nothing that has closed lacks them any more (E14).',
+  drawn: true,
+  unfit: ofSample,
+  async strike(world, _, signal) {
+    const lateMs = Date.now() - 1_800_000;
+    const before = await lateAbout(world, lateMs);
+    await world.source.query(sampleTables[world.name]!.insert, [1_800_000, 40]);
+    await until('the events to be set aside', async () => (await lateAbout(world, lateMs)) > before, { timeoutMs: struckMs, everyMs: 200, signal });
+    const found = await lateAbout(world, lateMs);
+    let last: RepairReport = { repaired: [], failed: [], rows: 0 };
+    // one that met a fault beside it has left something
+    const repaired = async () => {
+      last = await repairPipeline(world.config, world.name);
+      return (await lateAbout(world, lateMs)) === 0;
+    };
+    await until('the repair to have put them into their windows', repaired, { timeoutMs: struckMs, everyMs: 500, signal });
+    return { evidence: `${found} changes of panes were late, and are not any more; the repair read ${last.rows} rows for ${last.repaired.length} ranges` };
+  },
+};
+
+export const backfillFaults: readonly Fault[] = [spoiled, killedInChunk, late];
+
+async function lateAbout(world: World, ms: number): Promise<number> {
+  const count = await asideBy(world);
+  return count('late', ms - 60_000, ms + 60_000);
+}
 
 type Range = { readonly fromMs: number; readonly toMs: number };
 

@@ -2,7 +2,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { quoteRelation } from '../../connectors/postgres/source-catalog.ts';
-import { DidNotStrike, type Fault } from '../fault.ts';
+import { DidNotStrike, struckMs, type Fault } from '../fault.ts';
 import { sampleTables } from '../random-transactions.ts';
 import { until } from '../until.ts';
 import type { World } from '../world.ts';
@@ -28,7 +28,7 @@ const hourOff: Fault = {
       const late = now('late', nowMs - hourMs - 60_000, nowMs - hourMs + 60_000) - count('late', nowMs - hourMs - 60_000, nowMs - hourMs + 60_000);
       evidence = `${early} changes of panes were set aside as future, ${late} as late`;
       return early > 0 && late > 0;
-    }, { timeoutMs: 60_000, everyMs: 200, signal });
+    }, { timeoutMs: struckMs, everyMs: 200, signal });
     return { evidence };
   },
 };
@@ -43,11 +43,11 @@ const year9999: Fault = {
     const { insert } = sampleTables[world.name]!;
     const year = Date.UTC(9999, 5, 1);
     await world.source.query(insert.replaceAll('$1', '$1::float8'), [Date.now() - year, 1]);
-    await until('the event to be set aside', async () => (await asideBy(world))('future', year - 86_400_000, year + 86_400_000) > 0, { timeoutMs: 60_000, everyMs: 200, signal });
+    await until('the event to be set aside', async () => (await asideBy(world))('future', year - 86_400_000, year + 86_400_000) > 0, { timeoutMs: struckMs, everyMs: 200, signal });
     const windows = await newestWindow(world);
     const clock = await clockMs(world);
     if (clock > Date.now() + 60_000) throw new Error(`The clock of the windows is at ${new Date(clock).toISOString()}.`);
-    await until('another window to close in its time', async () => (await newestWindow(world)) > windows, { timeoutMs: 60_000, everyMs: 200, signal });
+    await until('another window to close in its time', async () => (await newestWindow(world)) > windows, { timeoutMs: struckMs, everyMs: 200, signal });
     return { evidence: `it was set aside; the clock of the windows stood at ${new Date(clock).toISOString()}, and the next window closed in its time` };
   },
 };
@@ -63,7 +63,7 @@ const idleWatermark: Fault = {
       const rows = async () => (await world.source.query<{ count: string }>(`select count(*)::text as count from ${quoteRelation(events.relation)}`)).rows[0]!.count;
       await sleep(1_000, undefined, { signal });
       const [before, clock, window] = [await rows(), await clockMs(world), await newestWindow(world)];
-      await until('the watermark to go on', async () => (await clockMs(world)) > clock + 12_000, { timeoutMs: 60_000, everyMs: 200, signal });
+      await until('the watermark to go on', async () => (await clockMs(world)) > clock + 12_000, { timeoutMs: struckMs, everyMs: 200, signal });
       await until('a window to close', async () => (await newestWindow(world)) > window, { timeoutMs: 30_000, everyMs: 200, signal });
       if ((await rows()) !== before) throw new DidNotStrike('Somebody wrote to the table meanwhile.');
       return `with ${before} rows from beginning to end, the clock of the windows went on by more than 12 s, and a window closed`;
@@ -97,7 +97,7 @@ const longTransaction: Fault = {
     await until('its rows to be counted as late', async () => {
       late = (await asideBy(world))('late', beganMs - 31_000, beganMs - 9_000);
       return late > 0;
-    }, { timeoutMs: 60_000, everyMs: 200, signal });
+    }, { timeoutMs: struckMs, everyMs: 200, signal });
     return { evidence: `it was committed ${((Date.now() - beganMs) / 1000).toFixed(0)} s after its beginning, and ${late} changes of panes of its time were late` };
   },
 };
@@ -118,7 +118,7 @@ const workerClock: Fault = {
         await world.processes.start('worker', signal);
         await log.line(new RegExp(`the clock of this worker is wrong by ${shiftMs} ms`), signal);
         const [clock, window] = [await clockMs(world), await newestWindow(world)];
-        await until('the watermark to go on', async () => (await clockMs(world)) > clock + 12_000, { timeoutMs: 60_000, everyMs: 200, signal });
+        await until('the watermark to go on', async () => (await clockMs(world)) > clock + 12_000, { timeoutMs: struckMs, everyMs: 200, signal });
         await until('a window to close', async () => (await newestWindow(world)) > window, { timeoutMs: 30_000, everyMs: 200, signal });
         const off = Math.abs((await clockMs(world)) - Date.now());
         if (off > 60_000) throw new Error(`With the worker's clock off by ${shiftMs} ms, the clock of the windows is off by ${off} ms.`);
@@ -139,14 +139,14 @@ const workerClock: Fault = {
 
 export const timeFaults: readonly Fault[] = [hourOff, year9999, idleWatermark, longTransaction, workerClock];
 
-function ofSample(world: World): string | undefined {
+export function ofSample(world: World): string | undefined {
   return Object.hasOwn(sampleTables, world.name) ? undefined : `It needs the tables of a sample pipeline, not those of ${world.name}.`;
 }
 
 type Aside = (reason: 'late' | 'future', fromMs: number, toMs: number) => number;
 
 /** How many changes of panes in a time were set aside, and for which reason. */
-async function asideBy(world: World): Promise<Aside> {
+export async function asideBy(world: World): Promise<Aside> {
   const { rows } = await world.state.query<{ pane: string; reason: string }>('select pane_ms::text as pane, reason from sluice.late where pipeline = $1', [world.name]);
   return (reason, fromMs, toMs) => rows.filter((row) => row.reason === reason && Number(row.pane) >= fromMs && Number(row.pane) <= toMs).length;
 }

@@ -2,8 +2,7 @@ import { Context } from '@temporalio/activity';
 import type { WorkflowHandle } from '@temporalio/client';
 import { expect, test } from 'vitest';
 import type { BackfillRequest } from '../../core/backfill.ts';
-import { repairWorkflowId, type StaleRange } from '../../core/repair.ts';
-import type { RepairReport } from '../../workflows/repair.ts';
+import { repairWorkflowId, type RepairReport, type StaleRange } from '../../core/repair.ts';
 import { services } from '../embedded/services.ts';
 import { refused, RunningPipeline, Stage, waited } from './stage.ts';
 

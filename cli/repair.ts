@@ -1,0 +1,20 @@
+import { defineCommand } from 'citty';
+import { repairPipeline } from '../client/repairs.ts';
+import { repairText } from '../core/repair.ts';
+import { dataArg, instanceConfig } from './instance.ts';
+import { pipelineArg, pipelineName } from './pipeline-name.ts';
+
+export default defineCommand({
+  meta: { name: 'repair', description: 'Compute windows with late changes anew, now; a pipeline does it by itself five minutes after they came' },
+  args: {
+    name: pipelineArg,
+    json: { type: 'boolean', description: 'As JSON' },
+    ...dataArg,
+  },
+  async run({ args }) {
+    const name = pipelineName('repair', args.name);
+    const report = await repairPipeline(instanceConfig(args), name, (workflowId, url) => console.error(`repairing; see ${url ?? workflowId}`));
+    console.log(args.json ? JSON.stringify(report, undefined, 2) : repairText(name, report));
+    process.exitCode = report.failed.length === 0 ? 0 : 1;
+  },
+});
