@@ -61,7 +61,7 @@ const idleWatermark: Fault = {
     const evidence = await world.load.pausedWhile(async () => {
       const { events } = world.pipeline.source;
       const rows = async () => (await world.source.query<{ count: string }>(`select count(*)::text as count from ${quoteRelation(events.relation)}`)).rows[0]!.count;
-      await sleep(1_000, undefined, { signal });
+      await untilNobodyWrites(world, signal);
       const [before, clock, window] = [await rows(), await clockMs(world), await newestWindow(world)];
       await until('the watermark to go on', async () => (await clockMs(world)) > clock + 12_000, { timeoutMs: struckMs, everyMs: 200, signal });
       await until('a window to close', async () => (await newestWindow(world)) > window, { timeoutMs: 30_000, everyMs: 200, signal });
@@ -138,6 +138,17 @@ const workerClock: Fault = {
 };
 
 export const timeFaults: readonly Fault[] = [hourOff, year9999, idleWatermark, longTransaction, workerClock];
+
+/** The load is paused, but for what it had begun; stopped in the middle of a transaction, it ends that later. */
+async function untilNobodyWrites(world: World, signal: AbortSignal): Promise<void> {
+  let quietLooks = 0;
+  const quiet = async () => {
+    const { rows } = await world.source.query("select from pg_stat_activity where (application_name = 'sluice chaos load' and state <> 'idle') or (application_name = 'sluice load' and state = 'active')");
+    quietLooks = rows.length === 0 ? quietLooks + 1 : 0;
+    return quietLooks === 5;
+  };
+  await until('running transactions to end', quiet, { timeoutMs: struckMs, everyMs: 200, signal });
+}
 
 export function ofSample(world: World): string | undefined {
   return Object.hasOwn(sampleTables, world.name) ? undefined : `It needs the tables of a sample pipeline, not those of ${world.name}.`;
