@@ -28,10 +28,14 @@ export async function ownNamespace(): Promise<string> {
   return namespace;
 }
 
-/** The real workflows of both pipelines with a worker whose steps read and write nothing, until they are asked to end. */
-export async function runPipelines(config: Config): Promise<AsyncDisposable> {
+/**
+ * The real workflows of both pipelines with a worker whose steps read and write nothing, until they are asked to end;
+ * `beside`: what the workflows beside theirs run.
+ */
+export async function runPipelines(config: Config, beside: Stage['beside'] = {}): Promise<AsyncDisposable> {
   const connection = await NativeConnection.connect({ address: config.temporalAddress });
   const stage = new Stage();
+  stage.beside = beside;
   const worker = await known(async () =>
     Worker.create({
       connection,

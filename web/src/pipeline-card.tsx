@@ -1,8 +1,9 @@
 import { useEffect, useState } from 'preact/hooks';
+import { Backfills } from './backfills.tsx';
 import { Boards } from './boards.tsx';
 import { Lanes } from './lanes.tsx';
 import { useLive } from './live.ts';
-import type { PipelineStatus } from './protocol.ts';
+import type { PipelineStatus, Results } from './protocol.ts';
 import { change } from './requests.ts';
 import { StateChip } from './state-chip.tsx';
 import { Vitals } from './vitals.tsx';
@@ -57,6 +58,12 @@ export function PipelineCard({ first, onConnection }: Props) {
         stopped={stopped && status.state !== 'parked'}
         onAsk={ask}
       />
+      <Backfills pipeline={name} views={viewsOf(status, results)} connected={connected} />
     </section>
   );
+}
+
+/** Those of which the page hears: rolling ones have no windows that end, others may be published nowhere. */
+function viewsOf({ openWindows }: PipelineStatus, results: Results | undefined): readonly string[] {
+  return [...new Set([...(results?.boards ?? []), ...openWindows].map(({ view }) => view))];
 }

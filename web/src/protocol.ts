@@ -48,3 +48,29 @@ export type BoardRow = {
   readonly value: string;
 };
 export type Results = { readonly boards: readonly Board[] };
+
+/** Windows, and rows, of a range of time that are computed anew from the source. Times are ISO. */
+export type Backfill = {
+  readonly workflowId: string;
+  readonly workflowUrl: string | null;
+  /** What the paths to pause, resume and cancel it name; in UTC. */
+  readonly range: string;
+  readonly state: 'running' | 'paused' | 'done' | 'cancelled' | 'failed';
+  readonly views: readonly string[];
+  readonly sinks: readonly string[];
+  readonly from: string;
+  readonly to: string;
+  /** Everything before it is done. */
+  readonly doneTo: string | null;
+  readonly rows: number;
+  readonly phase: string | null;
+  readonly started: string;
+  readonly error: string | null;
+};
+
+export type BackfillChoice = {
+  readonly from: string;
+  readonly to: string;
+  /** Only these, and no rows; without it everything. */
+  readonly views?: readonly string[];
+};

@@ -1,4 +1,4 @@
-import type { PipelineStatus } from './protocol.ts';
+import type { Backfill, BackfillChoice, PipelineStatus } from './protocol.ts';
 
 /** The API asks for a token that this browser does not have. */
 export class TokenNeeded extends Error {}
@@ -9,14 +9,37 @@ export async function listPipelines(signal: AbortSignal): Promise<readonly Pipel
 }
 
 export async function change(pipeline: string, verb: 'pause' | 'resume', lane?: string): Promise<void> {
-  const body =
-    lane === undefined ? {} : { body: JSON.stringify({ lane }), headers: { 'Content-Type': 'application/json' } };
-  await ask(`/pipelines/${encodeURIComponent(pipeline)}/${verb}`, { method: 'POST', ...body });
+  await ask(`/pipelines/${encodeURIComponent(pipeline)}/${verb}`, post(lane === undefined ? undefined : { lane }));
 }
+
+/** The newest ones. */
+export async function listBackfills(pipeline: string, signal: AbortSignal): Promise<readonly Backfill[]> {
+  const { backfills } = (await ask(backfillsOf(pipeline), { signal })) as { backfills: Backfill[] };
+  return backfills;
+}
+
+export async function startBackfill(pipeline: string, choice: BackfillChoice): Promise<void> {
+  await ask(backfillsOf(pipeline), post(choice));
+}
+
+export async function changeBackfill(pipeline: string, range: string, verb: BackfillVerb): Promise<void> {
+  await ask(`${backfillsOf(pipeline)}/${encodeURIComponent(range)}/${verb}`, post());
+}
+
+export type BackfillVerb = 'pause' | 'resume' | 'cancel';
 
 /** Exchanges the token for a cookie, which event streams send along. */
 export async function signIn(token: string): Promise<void> {
   await ask('/session', { method: 'POST', headers: { Authorization: `Bearer ${token}` } });
+}
+
+function backfillsOf(pipeline: string): string {
+  return `/pipelines/${encodeURIComponent(pipeline)}/backfills`;
+}
+
+function post(body?: object): RequestInit {
+  if (body === undefined) return { method: 'POST' };
+  return { method: 'POST', body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } };
 }
 
 /** Throws with the API's own sentence. */

@@ -6,6 +6,7 @@ const tones: Readonly<Record<string, string>> = {
   paused: 'quiet',
   parked: 'bad',
   broken: 'bad',
+  failed: 'bad',
   unreachable: 'bad',
 };
 
