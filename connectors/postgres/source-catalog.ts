@@ -112,7 +112,7 @@ export async function ensurePublication(client: Client, pipeline: Pipeline): Pro
 }
 
 /** Stored generated columns, from PostgreSQL 18 on. */
-async function sendsGenerated(client: Client): Promise<boolean> {
+export async function sendsGenerated(client: Client): Promise<boolean> {
   const { rows } = await client.query<{ version: number }>("select current_setting('server_version_num')::int as version");
   return rows[0]!.version >= 180_000;
 }
@@ -154,7 +154,7 @@ async function readTable(client: Client, table: Table, pipeline: string): Promis
   return {
     oid: Number(rows[0]!.table_oid),
     withoutIdentity: rows[0]!.without_identity ?? undefined,
-    columns: new Map(rows.map(({ column, oid, base, kind, name, generated }) => [column, { oid: Number(oid), type: kind === 'e' ? 'text' : (byName[base] ?? 'other'), name, generated }])),
+    columns: new Map(rows.map(({ column, oid, base, kind, name, generated }) => [column, { oid: Number(oid), type: columnTypeOf(kind, base), name, generated }])),
   };
 }
 
@@ -175,6 +175,11 @@ function checkColumns(table: Table, found: ReadonlyMap<string, FoundColumn>, gen
       throw new ConfigurationError(`Column ${name} of table ${table.relation} is ${column.type} in the source${hint}, and the definition says ${type}. Correct the definition.`);
     }
   }
+}
+
+/** Of a type that is no domain: its typtype and typname. */
+export function columnTypeOf(kind: string, name: string): ColumnType {
+  return kind === 'e' ? 'text' : (byName[name] ?? 'other');
 }
 
 const byName: Record<string, ColumnType> = {
