@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 /** What `./sluice` starts, on a data directory on which nothing runs. */
 function sluice(...args: string[]): Promise<{ code: number; output: string }> {
   return new Promise((resolve) => {
-    const environment = { ...process.env, SLUICE_DATA: join(tmpdir(), 'sluice-nothing-here'), NO_COLOR: '1' };
+    const environment = { ...process.env, SLUICE_SOURCE_URL: '', SLUICE_DATA: join(tmpdir(), 'sluice-nothing-here'), NO_COLOR: '1' };
     execFile(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'main.ts'), ...args], { env: environment }, (error, stdout, stderr) => {
       resolve({ code: Number(error?.code ?? 0), output: stdout + stderr });
     });
@@ -22,6 +22,12 @@ describe('what cannot be meant ends with 2, and says what can', () => {
     ['a value of the wrong kind', ['up', '--rate', 'fast'], /--rate fast is not a number/],
     ['no pipeline', ['verify'], /^Which pipeline\? engagement, trending\. For example: \.\/sluice verify engagement\n$/],
     ['an unknown pipeline', ['pause', 'engagemnt'], /There is no pipeline engagemnt\. The pipelines are engagement, trending/],
+    ['a new pipeline without a name', ['init'], /^What shall the pipeline be called\?/],
+    ['a new pipeline with a bad name', ['init', 'Orders'], /^pipeline "Orders": a name is a lower-case letter/],
+    ['a new pipeline with the name of the list', ['init', 'index'], /pipelines\/index\.ts is the list of all/],
+    ['a new pipeline of no source', ['init', 'orders'], /^Which database\? \.\/sluice init orders --source postgres:/],
+    ['a new pipeline of another kind of source', ['init', 'orders', '--source', 'mysql://a:secret@b/c'], /^The source is no address of a PostgreSQL(?![^]*secret)/],
+    ['a new pipeline of a name that is taken', ['init', 'trending', '--source', 'postgres://a@b/c'], /trending\.ts is there already\. Replace it with --yes/],
     ['an unknown letter', ['dlq', 'drop', 'engagement', '--lane', 'nowhere'], /has no lane nowhere/],
   ])('%s', async (_, args, output) => {
     expect(await sluice(...args)).toEqual({ code: 2, output: expect.stringMatching(output) as string });
