@@ -3,7 +3,7 @@ import { backfillWorkflowId, rangeText, type BackfillProgress, type BackfillRequ
 import { BadInput } from '../core/bad-input.ts';
 import type { Config } from '../core/config.ts';
 import { taskQueue } from '../core/workflow-names.ts';
-import { startAttributes } from '../workflows/search-attributes.ts';
+import { startAttributes } from './search-attributes.ts';
 import { withTemporal } from './temporal-connection.ts';
 import { webUiUrl } from './web-ui.ts';
 

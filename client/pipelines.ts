@@ -5,10 +5,9 @@ import { pipelineWorkflowId, taskQueue } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
 import type { WorkflowStatus } from '../workflows/messages.ts';
 import type { PipelineInput } from '../workflows/pipeline.ts';
-import { startAttributes } from '../workflows/search-attributes.ts';
 import { pipelineStatus, type PipelineStatus } from './pipeline-status.ts';
 import { readProgress, type ProgressByPart } from './progress.ts';
-import { registerSearchAttributes } from './search-attributes.ts';
+import { registerSearchAttributes, startAttributes } from './search-attributes.ts';
 import { stuckTask } from './stuck-task.ts';
 import { withTemporal } from './temporal-connection.ts';
 

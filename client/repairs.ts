@@ -3,7 +3,7 @@ import { WorkflowFailedError } from '@temporalio/client';
 import type { Config } from '../core/config.ts';
 import { repairWorkflowId, type RepairInput, type RepairReport } from '../core/repair.ts';
 import { taskQueue } from '../core/workflow-names.ts';
-import { startAttributes } from '../workflows/search-attributes.ts';
+import { startAttributes } from './search-attributes.ts';
 import { withTemporal } from './temporal-connection.ts';
 import { webUiUrl } from './web-ui.ts';
 

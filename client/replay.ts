@@ -3,7 +3,7 @@ import type { ReplayInput } from '../activities/replay.ts';
 import type { Config } from '../core/config.ts';
 import type { ReplayReport } from '../core/dead-letters/replay-report.ts';
 import { taskQueue } from '../core/workflow-names.ts';
-import { startAttributes } from '../workflows/search-attributes.ts';
+import { startAttributes } from './search-attributes.ts';
 import { withTemporal } from './temporal-connection.ts';
 import { webUiUrl } from './web-ui.ts';
 

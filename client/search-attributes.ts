@@ -1,4 +1,6 @@
 import type { Connection } from '@temporalio/client';
+import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
+import { startValues } from '../core/workflow-names.ts';
 
 /** Temporal's IndexedValueType. */
 const keyword = 2;
@@ -11,4 +13,9 @@ export async function registerSearchAttributes({ operatorService }: Connection, 
   if (!known) return; // Temporal Cloud does not say; starting a workflow does
   const missing = Object.entries(attributes).filter(([name]) => !(name in known.customAttributes));
   if (missing.length > 0) await operatorService.addSearchAttributes({ namespace, searchAttributes: Object.fromEntries(missing) });
+}
+
+/** What a workflow of ours is found by from its start on. */
+export function startAttributes(pipeline: string, kind: string, state: string): SearchAttributePair[] {
+  return Object.entries(startValues(pipeline, kind, state)).map(([name, value]) => ({ key: defineSearchAttributeKey(name, 'KEYWORD'), value }));
 }

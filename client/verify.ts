@@ -3,7 +3,7 @@ import type { Config } from '../core/config.ts';
 import type { Verification } from '../core/verification.ts';
 import { taskQueue } from '../core/workflow-names.ts';
 import type { VerifyWorkflowInput } from '../workflows/verify.ts';
-import { startAttributes } from '../workflows/search-attributes.ts';
+import { startAttributes } from './search-attributes.ts';
 import { assertPipeline } from './pipelines.ts';
 import { withTemporal } from './temporal-connection.ts';
 import { webUiUrl } from './web-ui.ts';

@@ -4,3 +4,8 @@ export const taskQueue = 'sluice';
 export function pipelineWorkflowId(pipeline: string): string {
   return `pipeline/${pipeline}`;
 }
+
+/** Search attributes: what a workflow of ours is found by from its start on. */
+export function startValues(pipeline: string, kind: string, state: string): Readonly<Record<string, string>> {
+  return { SluicePipeline: pipeline, SluiceKind: kind, SluiceState: state };
+}

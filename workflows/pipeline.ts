@@ -6,7 +6,7 @@ import type { Part } from './messages.ts';
 import { PipelineRun, type Memory } from './pipeline-run.ts';
 import { refusal } from './refusal.ts';
 import type { repair } from './repair.ts';
-import { startAttributes } from './search-attributes.ts';
+import { childAttributes } from './search-attributes.ts';
 import { firstLoad, slotLag, step } from './steps.ts';
 
 export type PipelineInput = {
@@ -126,7 +126,7 @@ async function repaired(run: PipelineRun, afterMs: number): Promise<void> {
       workflowId: repairWorkflowId(run.name),
       args: [{ pipeline: run.name, afterMs }],
       parentClosePolicy: ParentClosePolicy.ABANDON,
-      typedSearchAttributes: startAttributes(run.name, 'repair', 'running'),
+      typedSearchAttributes: childAttributes(run.name, 'repair'),
       staticSummary: 'computes windows with late changes anew',
     });
     await child.result();

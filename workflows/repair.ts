@@ -5,7 +5,7 @@ import { backfillWorkflowId, rangeText, type BackfillRequest } from '../core/bac
 import { bugFailure, configurationFailure } from '../core/failure-types.ts';
 import { joined, type RepairInput, type RepairReport, type StaleRange } from '../core/repair.ts';
 import type { backfill } from './backfill.ts';
-import { startAttributes } from './search-attributes.ts';
+import { childAttributes } from './search-attributes.ts';
 
 const options = {
   startToCloseTimeout: '1 minute',
@@ -45,7 +45,7 @@ export async function repair({ pipeline, afterMs, restMs = hourMs }: RepairInput
 
 function computeAnew(pipeline: string, { fromMs, toMs, views }: StaleRange): ReturnType<typeof backfill> {
   const request: BackfillRequest = { pipeline, fromMs, toMs, views, sinks: [], chunkRows, rowsPerSecond };
-  return executeChild<typeof backfill>('backfill', { workflowId: backfillWorkflowId(request), args: [request], typedSearchAttributes: startAttributes(pipeline, 'backfill', 'running'), staticSummary: `late changes of ${views.join(', ')}, ${rangeText(fromMs, toMs)}` });
+  return executeChild<typeof backfill>('backfill', { workflowId: backfillWorkflowId(request), args: [request], typedSearchAttributes: childAttributes(pipeline, 'backfill'), staticSummary: `late changes of ${views.join(', ')}, ${rangeText(fromMs, toMs)}` });
 }
 
 function page(pipeline: string, phase: string, { repaired, failed, rows }: RepairReport): string {

@@ -40,7 +40,7 @@ const beside: Stage['beside'] = {
     return { ended: told.done < 1 ? 'asked' : 'done', progress: now() };
   },
   endBackfill: async () => {},
-  staleWindows: async () => told.stale.splice(0),
+  staleWindows: async () => ({ ranges: told.stale.splice(0), hasIndex: true }),
 };
 const refusedMs = Date.UTC(2026, 9, 3);
 
