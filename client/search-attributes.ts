@@ -9,10 +9,19 @@ const attributes: Readonly<Record<string, number>> = { SluicePipeline: keyword, 
 
 /** Makes Sluice's search attributes known to a server that lacks them: without them no workflow can start. */
 export async function registerSearchAttributes({ operatorService }: Connection, namespace: string): Promise<void> {
+  const missing = await missingSearchAttributes(operatorService, namespace);
+  if (missing && missing.length > 0) await operatorService.addSearchAttributes({ namespace, searchAttributes: Object.fromEntries(missing.map((name) => [name, attributes[name]!])) });
+}
+
+/** Undefined: Temporal Cloud does not say; starting a workflow does. */
+export async function missingSearchAttributes(operatorService: Connection['operatorService'], namespace: string): Promise<readonly string[] | undefined> {
   const known = await operatorService.listSearchAttributes({ namespace }).catch(() => undefined);
-  if (!known) return; // Temporal Cloud does not say; starting a workflow does
-  const missing = Object.entries(attributes).filter(([name]) => !(name in known.customAttributes));
-  if (missing.length > 0) await operatorService.addSearchAttributes({ namespace, searchAttributes: Object.fromEntries(missing) });
+  return known && Object.keys(attributes).filter((name) => !(name in known.customAttributes));
+}
+
+/** As `temporal operator search-attribute create --type` calls it. */
+export function searchAttributeType(name: string): 'Keyword' | 'Double' {
+  return attributes[name] === double ? 'Double' : 'Keyword';
 }
 
 /** What a workflow of ours is found by from its start on. */

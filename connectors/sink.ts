@@ -61,4 +61,15 @@ export class FenceMoved extends Error {
  */
 export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError';
+  /** The sentence without what to type, if `mend` has that. */
+  readonly what: string;
+  readonly mend: string | undefined;
+  constructor(what: string, { cause, mend }: { readonly cause?: unknown; readonly mend?: Mend } = {}) {
+    super(mend ? `${what} ${mend.lead ?? 'Type in the source: '}${mend.type}${mend.otherwise ?? ''}` : what, cause === undefined ? undefined : { cause });
+    this.what = what;
+    this.mend = mend?.type;
+  }
 }
+
+/** `type`: the SQL or the command alone, as `doctor` prints it. `lead`: what the sentence says before it. */
+export type Mend = { readonly type: string; readonly lead?: string; readonly otherwise?: string };

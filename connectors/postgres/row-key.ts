@@ -9,7 +9,8 @@ import { ConfigurationError } from '../sink.ts';
 export async function assertRowKey(client: Client, tableOid: number, { relation, key }: Table): Promise<void> {
   if ((await uniqueColumns(client, [tableOid])).get(tableOid)?.includes(key)) return;
   throw new ConfigurationError(
-    `Table ${relation} has no primary key or unique index on ${key} alone, which the definition calls its key: two rows with one ${key} would be one row in every sink. Type in the source: ALTER TABLE ${relation} ADD PRIMARY KEY (${key}); or name another key in the definition.`,
+    `Table ${relation} has no primary key or unique index on ${key} alone, which the definition calls its key: two rows with one ${key} would be one row in every sink.`,
+    { mend: { type: `ALTER TABLE ${relation} ADD PRIMARY KEY (${key});`, otherwise: ' or name another key in the definition.' } },
   );
 }
 

@@ -15,9 +15,9 @@ import { describeGap, type StreamEnd } from './stream-gap.ts';
  */
 
 /** E1: positions of another server say nothing about its stream. */
-export function assertSameSource(pipeline: string, shard: Pick<ShardState, 'systemIdentifier'>, { systemIdentifier }: SourceCatalog): void {
+export function assertSameSource(pipeline: string, shard: Pick<ShardState, 'systemIdentifier'>, { systemIdentifier }: Pick<SourceCatalog, 'systemIdentifier'>): void {
   if (systemIdentifier !== shard.systemIdentifier) {
-    throw new ConfigurationError(`The source of pipeline ${pipeline} is another server than the one it was loaded from (system identifier ${systemIdentifier}, not ${shard.systemIdentifier}). Set SLUICE_SOURCE_URL to that one. ${loadAnew(pipeline)}`);
+    throw new ConfigurationError(`The source of pipeline ${pipeline} is another server than the one it was loaded from (system identifier ${systemIdentifier}, not ${shard.systemIdentifier}).`, { mend: { lead: '', type: `Set SLUICE_SOURCE_URL to that one. ${loadAnew(pipeline)}` } });
   }
 }
 

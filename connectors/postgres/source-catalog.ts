@@ -38,23 +38,16 @@ export async function readSourceCatalog(client: Client, pipeline: Pipeline): Pro
     `select current_setting('wal_level') as wal_level, (select setting::int from pg_settings where name = 'max_slot_wal_keep_size') as keep_mib,
             current_setting('synchronous_standby_names') as synchronous, pg_current_wal_flush_lsn()::text as wal_end, (select system_identifier::text from pg_control_system()) as system_identifier`,
   );
-  if (server!.wal_level !== 'logical') {
-    throw new ConfigurationError(
-      `The source has wal_level=${server!.wal_level}, and a change stream needs logical. Type in the source: ALTER SYSTEM SET wal_level = 'logical'; then restart that server.`,
-    );
-  }
+  assertLogical(server!.wal_level);
   assertNotSynchronous(pipeline.name, server!.synchronous);
   const { events, dimensions } = pipeline.source;
-  const generated = await sendsGenerated(client);
   const types = new Map<number, ColumnType>();
   const tables: Record<string, number> = {};
   for (const table of [events, ...Object.values(dimensions)]) {
-    const found = await readTable(client, table, pipeline.name);
-    for (const { oid, type } of found.columns.values()) types.set(oid, type);
-    tables[table.relation] = found.oid;
-    checkColumns(table, found.columns, generated);
-    await assertRowKey(client, found.oid, table);
-    if (found.withoutIdentity !== undefined && !('appendOnly' in table && table.appendOnly)) throw replicaIdentityMissing(found.withoutIdentity);
+    const { found, problems: [problem] } = await checkTable(client, table, pipeline.name);
+    if (problem) throw problem;
+    for (const { oid, type } of found!.columns.values()) types.set(oid, type);
+    tables[table.relation] = found!.oid;
   }
   const declared = [events, ...Object.values(dimensions)].flatMap((table) => Object.values(table.columns));
   return {
@@ -65,6 +58,32 @@ export async function readSourceCatalog(client: Client, pipeline: Pipeline): Pro
     typeOf: (oid) => types.get(oid) ?? 'other',
     binary: declared.every(({ type }) => type !== 'other'),
   };
+}
+
+export function assertLogical(walLevel: string): void {
+  if (walLevel === 'logical') return;
+  throw new ConfigurationError(`The source has wal_level=${walLevel}, and a change stream needs logical.`, { mend: { type: "ALTER SYSTEM SET wal_level = 'logical'; then restart that server." } });
+}
+
+/** `found`: undefined if there is no such table. `problems`: all of them, the gravest first. */
+export async function checkTable(client: Client, table: Table, pipeline: string): Promise<{ readonly found: FoundTable | undefined; readonly problems: readonly ConfigurationError[] }> {
+  const found = await readTable(client, table);
+  if (!found) return { found, problems: [tableMissing(table, pipeline)] };
+  const problems = columnProblems(table, found.columns, await sendsGenerated(client));
+  await assertRowKey(client, found.oid, table).catch((error: unknown) => problems.push(asProblem(error)));
+  if (found.withoutIdentity !== undefined && !('appendOnly' in table && table.appendOnly)) problems.push(replicaIdentityMissing(found.withoutIdentity));
+  return { found, problems };
+}
+
+function tableMissing({ relation }: Table, pipeline: string): ConfigurationError {
+  return new ConfigurationError(
+    `Table ${relation} does not exist in the source, or this user may not see it. Create it, or correct the definition pipelines/${pipeline}.ts, then type: ./sluice resume ${pipeline}`,
+  );
+}
+
+function asProblem(error: unknown): ConfigurationError {
+  if (error instanceof ConfigurationError) return error;
+  throw error;
 }
 
 /**
@@ -84,8 +103,8 @@ export async function assertPublication(client: Client, pipeline: Pipeline, load
   for (const { relation } of [events, ...Object.values(dimensions)]) {
     const found = rows.find((row) => row.relation === relation);
     const what = !found ? `does not have table ${relation}` : !found.whole ? `leaves out a part of table ${relation}` : undefined;
-    if (what) throw new ConfigurationError(`The publication ${publication} ${what}: changes of it may be missing in the stream. ${loadAnew(pipeline.name)}`);
-    if (loaded && loaded[relation] !== Number(found!.oid)) throw new ConfigurationError(`Table ${relation} is not the one that was loaded (it was dropped or renamed, and made again): its changes were not in the stream. ${loadAnew(pipeline.name)}`);
+    if (what) throw new ConfigurationError(`The publication ${publication} ${what}: changes of it may be missing in the stream.`, { mend: { lead: '', type: loadAnew(pipeline.name) } });
+    if (loaded && loaded[relation] !== Number(found!.oid)) throw new ConfigurationError(`Table ${relation} is not the one that was loaded (it was dropped or renamed, and made again): its changes were not in the stream.`, { mend: { lead: '', type: loadAnew(pipeline.name) } });
   }
 }
 
@@ -129,7 +148,9 @@ export function quoteRelation(relation: string): string {
 
 type FoundColumn = { readonly oid: number; readonly type: ColumnType; /** As Postgres calls the type. */ readonly name: string; readonly generated: string };
 
-async function readTable(client: Client, table: Table, pipeline: string): Promise<{ oid: number; withoutIdentity: string | undefined; columns: Map<string, FoundColumn> }> {
+export type FoundTable = { readonly oid: number; /** One of its partitions, or itself, that is not REPLICA IDENTITY FULL. */ readonly withoutIdentity: string | undefined; readonly columns: ReadonlyMap<string, FoundColumn> };
+
+async function readTable(client: Client, table: Table): Promise<FoundTable | undefined> {
   const { rows } = await client.query<{ table_oid: string; without_identity: string | null; column: string; oid: string; base: string; kind: string; name: string; generated: string }>(
     `with recursive base as (
        select a.attname, a.attnum, a.atttypid, a.atttypid as typid, c.oid as table_oid, a.attgenerated::text as generated
@@ -146,11 +167,7 @@ async function readTable(client: Client, table: Table, pipeline: string): Promis
        from base b join pg_type t on t.oid = b.typid where t.typtype <> 'd' order by b.attnum`,
     [quoteRelation(table.relation)],
   );
-  if (rows.length === 0) {
-    throw new ConfigurationError(
-      `Table ${table.relation} does not exist in the source, or this user may not see it. Create it, or correct the definition pipelines/${pipeline}.ts, then type: ./sluice resume ${pipeline}`,
-    );
-  }
+  if (rows.length === 0) return undefined;
   return {
     oid: Number(rows[0]!.table_oid),
     withoutIdentity: rows[0]!.without_identity ?? undefined,
@@ -159,22 +176,24 @@ async function readTable(client: Client, table: Table, pipeline: string): Promis
 }
 
 /** `generated`: the source sends stored generated columns. */
-function checkColumns(table: Table, found: ReadonlyMap<string, FoundColumn>, generated: boolean): void {
+function columnProblems(table: Table, found: ReadonlyMap<string, FoundColumn>, generated: boolean): ConfigurationError[] {
+  const problems: ConfigurationError[] = [];
+  const add = (...problem: ConstructorParameters<typeof ConfigurationError>) => problems.push(new ConfigurationError(...problem));
   const virtual = [...found].find(([, column]) => column.generated === 'v');
   if (virtual && !('appendOnly' in table && table.appendOnly)) {
-    throw new ConfigurationError(`Column ${virtual[0]} of table ${table.relation} is generated and not stored: with REPLICA IDENTITY FULL, PostgreSQL would refuse every update of a published table that has one. Make it STORED, or drop it: ALTER TABLE ${table.relation} DROP COLUMN ${virtual[0]};`);
+    add(`Column ${virtual[0]} of table ${table.relation} is generated and not stored: with REPLICA IDENTITY FULL, PostgreSQL would refuse every update of a published table that has one.`, { mend: { lead: 'Make it STORED, or drop it: ', type: `ALTER TABLE ${table.relation} DROP COLUMN ${virtual[0]};` } });
   }
   for (const [name, { type }] of Object.entries(table.columns)) {
     const column = found.get(name);
-    if (!column) throw new ConfigurationError(`Table ${table.relation} has no column ${name}, and the definition uses it. It has: ${[...found.keys()].join(', ')}. Add the column, or correct the definition.`);
-    if (column.generated === 'v' || (column.generated === 's' && !generated)) {
-      throw new ConfigurationError(`Column ${name} of table ${table.relation} is generated, and the source does not send it (stored ones are sent from PostgreSQL 18 on). Leave it out of the definition; what it holds can be computed in enrich.`);
-    }
-    if (column.type !== type) {
+    if (!column) add(`Table ${table.relation} has no column ${name}, and the definition uses it. It has: ${[...found.keys()].join(', ')}. Add the column, or correct the definition.`);
+    else if (column.generated === 'v' || (column.generated === 's' && !generated)) {
+      add(`Column ${name} of table ${table.relation} is generated, and the source does not send it (stored ones are sent from PostgreSQL 18 on). Leave it out of the definition; what it holds can be computed in enrich.`);
+    } else if (column.type !== type) {
       const hint = column.type === 'other' ? ` (${column.name}), which is declared as other()` : '';
-      throw new ConfigurationError(`Column ${name} of table ${table.relation} is ${column.type} in the source${hint}, and the definition says ${type}. Correct the definition.`);
+      add(`Column ${name} of table ${table.relation} is ${column.type} in the source${hint}, and the definition says ${type}. Correct the definition.`);
     }
   }
+  return problems;
 }
 
 /** Of a type that is no domain: its typtype and typname. */

@@ -9,7 +9,8 @@ export function assertNotSynchronous(pipeline: string, standbyNames: string): vo
   const matching = namesIn(standbyNames).find((name) => name === '*' || name.toLowerCase() === captureApplicationName(pipeline).toLowerCase());
   if (matching === undefined) return;
   throw new ConfigurationError(
-    `The source has synchronous_standby_names = ${JSON.stringify(standbyNames)}, and ${matching} in it matches the connection of pipeline ${pipeline} (${captureApplicationName(pipeline)}): every commit there would wait for this pipeline's sinks. Name the real standbys in it, in the source: ALTER SYSTEM SET synchronous_standby_names = '...'; SELECT pg_reload_conf(); then type ./sluice resume ${pipeline}`,
+    `The source has synchronous_standby_names = ${JSON.stringify(standbyNames)}, and ${matching} in it matches the connection of pipeline ${pipeline} (${captureApplicationName(pipeline)}): every commit there would wait for this pipeline's sinks.`,
+    { mend: { lead: 'Name the real standbys in it, in the source: ', type: `ALTER SYSTEM SET synchronous_standby_names = '...'; SELECT pg_reload_conf(); then type ./sluice resume ${pipeline}` } },
   );
 }
 

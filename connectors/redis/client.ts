@@ -59,6 +59,7 @@ export async function demandNoEviction(redis: Redis): Promise<void> {
   const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1];
   if (policy === undefined || policy === 'noeviction') return;
   throw new ConfigurationError(
-    `Redis evicts keys when its memory is full (maxmemory-policy ${policy}), which would take results away unnoticed. Type: CONFIG SET maxmemory-policy noeviction`,
+    `Redis evicts keys when its memory is full (maxmemory-policy ${policy}), which would take results away unnoticed.`,
+    { mend: { lead: 'Type: ', type: 'CONFIG SET maxmemory-policy noeviction' } },
   );
 }

@@ -66,7 +66,8 @@ export function planRelation(pipeline: string, relation: Relation, schema: Table
 
 export function replicaIdentityMissing(table: string): ConfigurationError {
   return new ConfigurationError(
-    `Table ${table} does not have REPLICA IDENTITY FULL: an update or delete would not say which row it took away, so windows could not be corrected. Type in the source: ALTER TABLE ${table} REPLICA IDENTITY FULL; or declare the table appendOnly.`,
+    `Table ${table} does not have REPLICA IDENTITY FULL: an update or delete would not say which row it took away, so windows could not be corrected.`,
+    { mend: { type: `ALTER TABLE ${table} REPLICA IDENTITY FULL;`, otherwise: ' or declare the table appendOnly.' } },
   );
 }
 
