@@ -16,6 +16,7 @@ const arrows: Record<string, readonly string[]> = {
   client: ['core', 'pipelines', 'type:workflows', 'type:activities'],
   api: ['core', 'client'],
   infra: ['core', 'client'],
+  doctor: ['core', 'connectors', 'client', 'pipelines'],
   cli: ['core', 'client', 'infra'],
   bench: ['core', 'connectors', 'client', 'infra', 'pipelines'],
   chaos: ['core', 'connectors', 'client', 'infra', 'pipelines', 'bench'],

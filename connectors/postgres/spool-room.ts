@@ -2,7 +2,7 @@ import type { Position } from '../../core/position.ts';
 import type { Appender } from '../spool/segment-log.ts';
 
 /** Left free on the spool's disk: for what is on its way there, and to be able to note what is trimmed. */
-const spareBytes = 64 << 20;
+export const spareBytes = 64 << 20;
 
 /** What a spool has and may have (E20): its budget, or less if its disk has less room. */
 export class SpoolRoom {
