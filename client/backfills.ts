@@ -87,7 +87,9 @@ export function signalBackfill(config: Config, workflowId: string, signal: 'paus
 
 /** What its workflow knows, and what the step that runs has told since. */
 async function statusOf(handle: WorkflowHandle): Promise<BackfillStatus> {
-  const [status, { raw }] = await Promise.all([handle.query<BackfillStatus>('progress'), handle.describe()]);
+  const [status, { raw, status: { name } }] = await Promise.all([handle.query<BackfillStatus>('progress'), handle.describe()]);
+  // whoever ends it in Temporal, the workflow does not hear of it
+  if (name !== 'RUNNING' && (status.state === 'running' || status.state === 'paused')) return { ...status, state: 'failed', error: `It was ended in Temporal (${name.toLowerCase().replace('_', ' ')}); what was done stays.` };
   const details = raw.pendingActivities?.find(({ activityType }) => activityType?.name === 'backfill')?.heartbeatDetails?.payloads?.[0]?.data;
   if (!details || status.state !== 'running') return status;
   const now = JSON.parse(Buffer.from(details).toString('utf8')) as BackfillProgress;

@@ -1,6 +1,7 @@
 import { BadInput } from './bad-input.ts';
 import type { Pipeline, Text } from './pipeline.ts';
 import type { Position } from './position.ts';
+import { sqlIdentifier, sqlRelation } from './sql-names.ts';
 
 /** What a backfill is asked for: the windows of some views, and the rows of some sinks, in a range of time, milliseconds since 1970. */
 export type BackfillRequest = {
@@ -104,7 +105,7 @@ export function backfillWorkflowId({ pipeline, fromMs, toMs, dryRun }: BackfillR
 
 export function planText({ fromMs, toMs, windows, sinks, rows, hasIndex, relation, eventTime }: BackfillPlan): string {
   const views = [...Object.entries(windows).map(([view, count]) => `${countText(count)} windows of ${view}`), ...sinks.map((sink) => `the rows of ${sink}`)];
-  const index = hasIndex ? [] : [`${relation} has no index that begins with ${eventTime}, so each chunk reads all of it. In the source: CREATE INDEX CONCURRENTLY ON ${relation} (${eventTime});`];
+  const index = hasIndex ? [] : [`${relation} has no index that begins with ${eventTime}, so each chunk reads all of it. In the source: CREATE INDEX CONCURRENTLY ON ${sqlRelation(relation)} (${sqlIdentifier(eventTime)});`];
   return [`${rangeText(fromMs, toMs)} (UTC): ${views.join(', ')}; about ${countText(rows)} rows of ${relation} to read`, ...index].join('\n');
 }
 

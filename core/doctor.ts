@@ -1,5 +1,6 @@
 import { loadAnew } from './load-anew.ts';
 import { bytesText } from './quantities.ts';
+import { sqlIdentifier, sqlRelation } from './sql-names.ts';
 
 /** What `./sluice doctor` says: what is wrong, given what the services said of themselves. Nothing here asks anybody. */
 export type Finding = {
@@ -104,7 +105,7 @@ export function notReached(service: Service, why: string, variable: string): Fin
 
 export function sourceFindings(source: SourceFacts, pipelines: readonly Pick<PipelineFacts, 'slot'>[]): Finding[] {
   const { ok, warning, wrong, problem } = about('source');
-  const role = identifier(source.role);
+  const role = sqlIdentifier(source.role);
   const findings = serverFindings('source', source, 'SLUICE_SOURCE_URL');
   if (source.versionNumber < leastPostgres) findings.push(wrong(`PostgreSQL ${source.version} is too old: Sluice needs 15 or newer.`, 'upgrade that server'));
   findings.push(source.walLevel ? problem(source.walLevel) : ok('wal_level is logical'));
@@ -241,15 +242,15 @@ function tableFindings({ name, role }: PipelineFacts, table: TableFacts): Findin
   const findings = table.problems.map(problem);
   if (!table.isThere) return findings;
   const schema = relation.slice(0, relation.indexOf('.'));
-  if (!table.mayUseSchema) findings.push(wrong(`role ${role} may not use the schema of table ${relation}`, `GRANT USAGE ON SCHEMA ${identifier(schema)} TO ${identifier(role)};`));
-  if (!table.maySelect) findings.push(wrong(`role ${role} may not read table ${relation}, which loads, backfills and verify do`, `GRANT SELECT ON ${sqlName(relation)} TO ${identifier(role)};`));
+  if (!table.mayUseSchema) findings.push(wrong(`role ${role} may not use the schema of table ${relation}`, `GRANT USAGE ON SCHEMA ${sqlIdentifier(schema)} TO ${sqlIdentifier(role)};`));
+  if (!table.maySelect) findings.push(wrong(`role ${role} may not read table ${relation}, which loads, backfills and verify do`, `GRANT SELECT ON ${sqlRelation(relation)} TO ${sqlIdentifier(role)};`));
   if (table.otherColumns.length > 0) {
     findings.push(warning(`${table.otherColumns.join(', ')} of table ${relation} is declared as other(): the whole stream of the pipeline is sent as text, which costs more to read`, `leave it out of pipelines/${name}.ts, if nothing needs it`));
   }
   if (table.unindexedTime !== undefined) {
     // PostgreSQL makes no index of a partitioned table CONCURRENTLY
     const concurrently = table.isPartitioned ? '' : 'CONCURRENTLY ';
-    findings.push(warning(`table ${relation} has no index that begins with its event time ${table.unindexedTime}: each chunk of a backfill reads all of it`, `CREATE INDEX ${concurrently}ON ${sqlName(relation)} (${identifier(table.unindexedTime)});`));
+    findings.push(warning(`table ${relation} has no index that begins with its event time ${table.unindexedTime}: each chunk of a backfill reads all of it`, `CREATE INDEX ${concurrently}ON ${sqlRelation(relation)} (${sqlIdentifier(table.unindexedTime)});`));
   }
   return findings.some(({ state }) => state === 'wrong') ? findings : [ok(`table ${relation} is as declared`), ...findings];
 }
@@ -257,13 +258,13 @@ function tableFindings({ name, role }: PipelineFacts, table: TableFacts): Findin
 /** What the first load needs in order to make the publication. */
 function missingRights({ name, role, database, names, tables, mayCreatePublication, publicationOwner }: PipelineFacts): Finding[] {
   const { wrong } = about('source', name);
-  const us = identifier(role);
-  const publication = identifier(names.publication);
+  const us = sqlIdentifier(role);
+  const publication = sqlIdentifier(names.publication);
   const notOurs = tables.filter(({ isThere, isOwned }) => isThere && !isOwned);
   return [
-    ...(mayCreatePublication || publicationOwner ? [] : [wrong(`role ${role} may not make the publication ${names.publication}`, `GRANT CREATE ON DATABASE ${identifier(database)} TO ${us};`)]),
+    ...(mayCreatePublication || publicationOwner ? [] : [wrong(`role ${role} may not make the publication ${names.publication}`, `GRANT CREATE ON DATABASE ${sqlIdentifier(database)} TO ${us};`)]),
     ...(publicationOwner && !publicationOwner.isUs ? [wrong(`the publication ${names.publication} belongs to another role, and role ${role} must set it up`, `ALTER PUBLICATION ${publication} OWNER TO ${us};`)] : []),
-    ...notOurs.map(({ relation, owner }) => wrong(`table ${relation} belongs to ${owner}, and only its owner may publish it: role ${role} is to make the publication ${names.publication}`, `GRANT ${identifier(owner)} TO ${us};`)),
+    ...notOurs.map(({ relation, owner }) => wrong(`table ${relation} belongs to ${owner}, and only its owner may publish it: role ${role} is to make the publication ${names.publication}`, `GRANT ${sqlIdentifier(owner)} TO ${us};`)),
   ];
 }
 
@@ -285,14 +286,4 @@ function about(service: Service, pipeline: string | null = null) {
     wrong: (found: string, mend: string) => finding('wrong', found, mend),
     problem: ({ what, mend }: Problem) => finding('wrong', what, mend ?? null),
   };
-}
-
-/** A name as it is typed in SQL: quoted if it must be. */
-function identifier(name: string): string {
-  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
-}
-
-function sqlName(relation: string): string {
-  const dot = relation.indexOf('.');
-  return `${identifier(relation.slice(0, dot))}.${identifier(relation.slice(dot + 1))}`;
 }
