@@ -12,9 +12,10 @@ export type RepairActivities = {
   staleWindows(input: { readonly pipeline: string }): Promise<Stale>;
 };
 
-export async function staleWindows({ config, state, definition }: Pick<Runtime, 'config' | 'state' | 'definition'>, input: { readonly pipeline: string }): Promise<Stale> {
+export async function staleWindows(runtime: Pick<Runtime, 'config' | 'state' | 'definition'>, input: { readonly pipeline: string }): Promise<Stale> {
   try {
-    const { pipeline } = definition(input.pipeline);
+    const { config, state } = runtime;
+    const { pipeline } = runtime.definition(input.pipeline);
     const ranges = await new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline).stale();
     if (ranges.length === 0) return { ranges, hasIndex: true };
     return { ranges, hasIndex: await withSource(config.sourceUrl, `sluice ${pipeline.name} repair`, (source) => hasTimeIndex(source, pipeline.source.events)) };

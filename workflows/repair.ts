@@ -1,9 +1,9 @@
-import { ActivityFailure, ChildWorkflowFailure } from '@temporalio/common';
+import { ActivityFailure, ApplicationFailure, ChildWorkflowFailure } from '@temporalio/common';
 import { executeChild, isCancellation, proxyActivities, setCurrentDetails, sleep, type ActivityOptions } from '@temporalio/workflow';
 import type { RepairActivities } from '../activities/repair.ts';
 import { backfillWorkflowId, rangeText, type BackfillRequest } from '../core/backfill.ts';
 import { bugFailure, configurationFailure } from '../core/failure-types.ts';
-import { joined, type RepairInput, type RepairReport, type StaleRange } from '../core/repair.ts';
+import { joined, type RepairInput, type RepairReport, type Stale, type StaleRange } from '../core/repair.ts';
 import type { backfill } from './backfill.ts';
 import { childAttributes } from './search-attributes.ts';
 
@@ -21,7 +21,7 @@ export async function repair({ pipeline, afterMs, restMs = hourMs }: RepairInput
   const tell = (phase: string) => setCurrentDetails(page(pipeline, phase, report()));
   tell('late changes are being gathered');
   await sleep(afterMs);
-  const { ranges: all, hasIndex } = await activities.staleWindows.executeWithOptions({ ...options, summary: 'which windows are stale' }, [{ pipeline }]);
+  const { ranges: all, hasIndex } = await lookedUp(pipeline);
   const ranges = hasIndex ? all : joined(all);
   for (const range of ranges.slice(0, mostRanges)) {
     const text = `${range.views.join(', ')} ${rangeText(range.fromMs, range.toMs)}`;
@@ -41,6 +41,15 @@ export async function repair({ pipeline, afterMs, restMs = hourMs }: RepairInput
   }
   tell(ranges.length > mostRanges ? `${ranges.length - mostRanges} ranges are left for the next repair` : 'done');
   return report();
+}
+
+async function lookedUp(pipeline: string): Promise<Stale> {
+  try {
+    return await activities.staleWindows.executeWithOptions({ ...options, summary: 'which windows are stale' }, [{ pipeline }]);
+  } catch (error) {
+    // its sentence, and not that an activity failed
+    throw error instanceof ActivityFailure && error.cause instanceof ApplicationFailure ? error.cause : error;
+  }
 }
 
 function computeAnew(pipeline: string, { fromMs, toMs, views }: StaleRange): ReturnType<typeof backfill> {
