@@ -81,6 +81,8 @@ export async function runBackfill(loop: BackfillLoop): Promise<{ readonly rows: 
     const attempt = new Attempt(loop, left, rows);
     const outcome = await attempt.run();
     rows = attempt.rows;
+    // not while it has a snapshot
+    if (attempt.owedMs > 0) await pause(loop.clock, attempt.owedMs, signal);
     if (outcome === 'time') return { rows, isDone: false };
     if (outcome === 'gone') throw new ConfigurationError(`Backfill ${name} of ${pipeline.name} is over: it was ended, or the pipeline is being loaded anew, which computes every window. See ./sluice status.`);
     if (signal.aborted) throw signal.reason;
@@ -98,6 +100,9 @@ class Attempt {
   #doneToMs: number;
   /** How often rows were loaded from this snapshot. */
   #loads = 0;
+  #takenMs = 0;
+  /** So much later would it have read what it has, at the speed that is asked for. */
+  owedMs = 0;
 
   constructor(loop: BackfillLoop, left: PaneRange, rowsBefore: number) {
     this.#loop = loop;
@@ -123,6 +128,8 @@ class Attempt {
     // what was read must not be used any more: the source may have been promoted without what it had
     snapshot.lost.catch((error: unknown) => this.#end.abort(error));
     try {
+      // loaded anew meanwhile
+      if (fence !== undefined && parsePosition(fence).epoch !== parsePosition(snapshot.base).epoch) return 'gone';
       if (fence !== undefined && snapshot.base < fence) throw new ConfigurationError(`The source of ${pipeline.name} is at ${snapshot.base}, before ${fence}, which was applied already: it was put back to an earlier time, and a backfill would take what it has lost for deleted. See ./sluice status.`);
       return await this.#read(snapshot);
     } catch (error) {
@@ -137,7 +144,9 @@ class Attempt {
   async #read(snapshot: Snapshot): Promise<Ended> {
     const { pipeline, views, rows: rowSinks, chunkRows, clock, durationMs } = this.#loop;
     const { base, isEven } = snapshot;
-    const takenMs = clock.steady();
+    this.#takenMs = clock.steady();
+    // before anything is read or loaded: a lane that stands still would have it done in vain
+    for (const [lane, sink] of [['aggregate', this.#loop.panes] as const, ...rowSinks]) await this.#passed(lane, sink, base);
     const sets = paneSetsOf(pipeline).filter((set) => set.views.some(({ name }) => views.includes(name)));
     const fold = new SnapshotFold(pipeline, sets);
     let { lengthMs } = snapshot;
@@ -162,12 +171,17 @@ class Attempt {
         // the table was emptied since: another snapshot shows that
         if (outcome === 'void') return 'done';
         this.#doneToMs = piece.toMs;
+        this.#tell('reading');
       }
       left = { ...left, fromMs: range.toMs };
-      if (isOpen(left) && clock.steady() - takenMs >= durationMs) return 'time';
       const read = snapshot.rows - rowsBefore;
       if (!isEven) lengthMs = nextLength(range.toMs - range.fromMs, read, chunkRows);
-      await this.#pace(read, startedMs);
+      const owedMs = this.#owed(read, startedMs);
+      if (isOpen(left) && clock.steady() - this.#takenMs + owedMs >= durationMs) {
+        this.owedMs = owedMs;
+        return 'time';
+      }
+      await this.#pause(isOpen(left) ? owedMs : 0);
     }
     return 'done';
   }
@@ -187,27 +201,34 @@ class Attempt {
   }
 
   async #replace(chunk: Rebuilt): Promise<Replaced> {
-    const { panes, name } = this.#loop;
-    for (;;) {
-      await this.#passed('aggregate', panes, chunk.base);
+    const { panes, name, clock } = this.#loop;
+    for (const sinceMs = clock.steady(); ; await this.#pause(lookMs)) {
       this.#end.signal.throwIfAborted();
       const outcome = await panes.replacePanes(name, chunk);
       if (outcome !== 'behind') return outcome;
+      if (clock.steady() - sinceMs > standsMs) throw new LaneBehind();
+      this.#tell('waiting for a comparison of the pipeline to end');
     }
   }
 
   /** A lane has applied everything that is in the snapshot. One that is paused may not for days. */
   async #passed(lane: string, sink: Pick<Sink, 'readFence'>, base: Position): Promise<void> {
-    const { clock } = this.#loop;
-    for (const sinceMs = clock.steady(); ((await sink.readFence()) ?? base) < base; await this.#pause(lookMs)) {
+    const { clock, durationMs } = this.#loop;
+    let [seen, movedMs]: [Position | undefined, number] = [undefined, clock.steady()];
+    for (;;) {
+      const fence = await sink.readFence();
+      if (fence === undefined || fence >= base) return;
+      const nowMs = clock.steady();
+      if (fence !== seen) [seen, movedMs] = [fence, nowMs];
+      if (nowMs - movedMs > standsMs || nowMs - this.#takenMs > Math.max(durationMs, standsMs)) throw new LaneBehind();
       this.#tell(`waiting for lane ${lane} to pass the snapshot`);
-      if (clock.steady() - sinceMs > waitForLaneMs) throw new LaneBehind();
+      await this.#pause(lookMs);
     }
   }
 
-  async #pace(rows: number, startedMs: number): Promise<void> {
+  #owed(rows: number, startedMs: number): number {
     const { rowsPerSecond, clock } = this.#loop;
-    await this.#pause(rowsPerSecond === undefined ? 0 : Math.max(0, (rows * 1000) / rowsPerSecond - (clock.steady() - startedMs)));
+    return rowsPerSecond === undefined ? 0 : Math.max(0, (rows * 1000) / rowsPerSecond - (clock.steady() - startedMs));
   }
 
   async #pause(ms: number): Promise<void> {
@@ -227,8 +248,9 @@ function panesWithin(panes: Rebuilt['panes'], { fromMs, toMs }: PaneRange): Rebu
   return new Map([...panes].map(([set, deltas]) => [set, someDeltas(deltas, (pane) => pane >= fromMs && pane < toMs)]));
 }
 
-/** Its step ends, so that the source need not keep the snapshot until then. */
+/** Or a comparison holds it. Its step ends, so that the source need not keep the snapshot until then. */
 class LaneBehind extends Error {}
 
 const lookMs = 50;
-const waitForLaneMs = 60_000;
+/** A lane that does not move for so long is paused, or its destination is away. */
+const standsMs = 60_000;

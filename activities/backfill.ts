@@ -1,5 +1,4 @@
 import { Context } from '@temporalio/activity';
-import { WorkflowNotFoundError, type Client as TemporalClient } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
@@ -15,9 +14,11 @@ import { lanesOf } from '../core/define/lanes.ts';
 import { configurationFailure } from '../core/failure-types.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { runBackfill } from './backfill-loop.ts';
+import { endMarksOfTheDead, markName } from './dead-marks.ts';
 import { failureOf } from './failures.ts';
 import { openSink, type OpenSink } from './open-destination.ts';
-import type { Runtime } from './runtime.ts';
+import type { Definition, Runtime } from './runtime.ts';
+import { assertSame } from './step.ts';
 
 /** What the backfill workflow sees. */
 export type BackfillActivities = {
@@ -41,7 +42,7 @@ type BackfillRuntime = Pick<Runtime, 'config' | 'state' | 'definition'>;
 export function planBackfill(runtime: BackfillRuntime, request: BackfillRequest): Promise<BackfillPlan> {
   return failing(async () => {
     const { config, state } = runtime;
-    const { pipeline } = runtime.definition(request.pipeline);
+    const { pipeline } = definitionOf(runtime, request);
     const { views, sinks } = request;
     assertRows(pipeline, sinks);
     const unknown = views.filter((view) => !Object.hasOwn(pipeline.views, view));
@@ -72,7 +73,7 @@ export async function backfill(runtime: BackfillRuntime, { request, durationMs }
   const beat = setInterval(() => context.heartbeat(progress), beatMs);
   try {
     return await failing(async () => {
-      const { pipeline } = runtime.definition(request.pipeline);
+      const { pipeline } = definitionOf(runtime, request);
       const shard = await readShard(state, pipeline.name);
       if (shard?.state !== 'streaming') throw new BadInput(`Pipeline ${pipeline.name} is not loaded yet, and its first load computes every window there is. See ./sluice status.`);
       const panes = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
@@ -135,6 +136,11 @@ export function endBackfill(runtime: BackfillRuntime, { request }: Pick<Backfill
   });
 }
 
+function definitionOf(runtime: BackfillRuntime, { pipeline, definitionHash }: BackfillRequest): Definition {
+  const definition = runtime.definition(pipeline);
+  return definitionHash === undefined ? definition : assertSame(definition, definitionHash);
+}
+
 function assertRows(pipeline: Pipeline, sinks: readonly string[]): void {
   const possible = rowSinks(pipeline);
   const other = sinks.filter((sink) => !possible.includes(sink));
@@ -148,27 +154,8 @@ async function openRows({ config, state }: BackfillRuntime, pipeline: Pipeline, 
   return Promise.all(sinks.map(async (lane) => [lane, await openSink(config, state, pipeline, lane)] as const));
 }
 
-/** Of the workflow that this activity belongs to: no other run marks panes under it. */
 function ownName(): string {
-  const { workflowId, runId } = Context.current().info.workflowExecution!;
-  return `${workflowId} ${runId}`;
-}
-
-/** A workflow that was terminated has tidied up nothing: its panes would stay marked, and every change in them would be kept for nobody. */
-async function endMarksOfTheDead(client: TemporalClient, panes: AggregateSink, own: string): Promise<void> {
-  for (const { backfill: name, fromMs, toMs } of await panes.rebuilding()) {
-    const place = name.lastIndexOf(' ');
-    if (toMs > fromMs && name !== own && !(await isRunning(client, name.slice(0, place), name.slice(place + 1)))) await panes.endRebuild(name);
-  }
-}
-
-async function isRunning(client: TemporalClient, workflowId: string, runId: string): Promise<boolean> {
-  try {
-    return (await client.workflow.getHandle(workflowId, runId).describe()).status.name === 'RUNNING';
-  } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return false;
-    throw error;
-  }
+  return markName(Context.current().info.workflowExecution!);
 }
 
 async function failing<T>(work: () => Promise<T>): Promise<T> {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { ClickHouseSink } from '../connectors/clickhouse/clickhouse-sink.ts';
 import { resolve } from '../core/define/resolve.ts';
 import type { Pipeline } from '../core/pipeline.ts';
-import { position } from '../core/position.ts';
+import { position, type Position } from '../core/position.ts';
 import engagement from '../pipelines/engagement.ts';
 import { rangeSink } from './range-sink.ts';
 
@@ -12,7 +12,7 @@ const mark = { backfill: 'one', at: position(1, 100n, 1) };
 /** What becomes of the rows of an hour, with so many dead letters, in a table sorted by these. */
 function finish(waiting: number, orderBy: readonly string[], row: Pipeline['row'] = pipeline.row): Promise<boolean> {
   const sink = { buryMissing: async () => true } as unknown as ClickHouseSink;
-  const letters = { voidedBelow: async () => undefined, waiting: async () => waiting };
+  const letters = { voidedBelow: async () => undefined, waitingBelow: async (below: Position) => (below === base ? waiting : 0) };
   const { enriched } = pipeline.sinks;
   if (enriched?.kind !== 'clickhouse') throw new TypeError('enriched is a table of ClickHouse');
   return rangeSink({ ...pipeline, row, sinks: { enriched: { ...enriched, orderBy } } }, 'enriched', sink, letters).finish({ fromMs: 0, toMs: 3_600_000 }, base, mark);

@@ -1,8 +1,10 @@
+import { Context } from '@temporalio/activity';
 import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
 import { hasTimeIndex } from '../connectors/postgres/backfill-estimate.ts';
 import { withSource } from '../connectors/postgres/with-source.ts';
 import type { Stale } from '../core/repair.ts';
+import { endMarksOfTheDead } from './dead-marks.ts';
 import { failureOf } from './failures.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -16,7 +18,10 @@ export async function staleWindows(runtime: Pick<Runtime, 'config' | 'state' | '
   try {
     const { config, state } = runtime;
     const { pipeline } = runtime.definition(input.pipeline);
-    const ranges = await new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline).stale();
+    const panes = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
+    // what those have marked would be left out
+    await endMarksOfTheDead(Context.current().client, panes);
+    const ranges = await panes.stale();
     if (ranges.length === 0) return { ranges, hasIndex: true };
     return { ranges, hasIndex: await withSource(config.sourceUrl, `sluice ${pipeline.name} repair`, (source) => hasTimeIndex(source, pipeline.source.events)) };
   } catch (error) {

@@ -10,6 +10,8 @@ export type BackfillRequest = {
   readonly toMs: number;
   /** None: only rows. */
   readonly views: readonly string[];
+  /** Only by workers that have this definition; missing: by any. */
+  readonly definitionHash?: string;
   /** Lanes of destinations whose rows of that time are written anew. */
   readonly sinks: readonly string[];
   /** About so many rows are read in one transaction of the source. */

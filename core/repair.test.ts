@@ -21,6 +21,10 @@ test('joined, there is one range for the views of each set', () => {
     { fromMs: 20, toMs: 90, views: ['b'] },
   ]);
   expect(joined([])).toEqual([]);
+  // what is between would cost more than another repair
+  const days = [range(0, 'a'), range(86_000_000, 'a'), range(90_000_000, 'a')];
+  expect(joined(days)).toEqual([{ fromMs: 0, toMs: 86_000_010, views: ['a'] }]);
+  expect(joined(days.slice(2))).toEqual([days[2]]);
 });
 
 test('what a backfill computes already is left out, and no range reaches over it', () => {

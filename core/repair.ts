@@ -8,15 +8,21 @@ export type StaleRange = PaneRange & { readonly views: readonly string[] };
 /** What a repair is to do. Without an index on the event time every range costs scans of the whole table. */
 export type Stale = { readonly ranges: readonly StaleRange[]; readonly hasIndex: boolean };
 
-/** One range for the views of each set, over all of its ranges. */
+/** One range for the views of each set, over its ranges of the first day that has any; oldest first, as they are given. */
 export function joined(ranges: readonly StaleRange[]): readonly StaleRange[] {
   const byViews = new Map<string, StaleRange>();
   for (const range of ranges) {
     const views = range.views.join();
-    const before = byViews.get(views) ?? range;
-    byViews.set(views, { ...range, fromMs: Math.min(before.fromMs, range.fromMs), toMs: Math.max(before.toMs, range.toMs) });
+    const { fromMs, toMs } = byViews.get(views) ?? range;
+    if (range.toMs - fromMs <= dayMs || range.fromMs === fromMs) byViews.set(views, { ...range, fromMs, toMs: Math.max(toMs, range.toMs) });
   }
   return [...byViews.values()];
+}
+
+const dayMs = 86_400_000;
+
+export function covers(range: StaleRange, other: StaleRange): boolean {
+  return range.views.join() === other.views.join() && range.fromMs <= other.fromMs && other.toMs <= range.toMs;
 }
 
 export type RepairInput = {
@@ -25,14 +31,16 @@ export type RepairInput = {
   readonly afterMs: number;
   /** How long it rests at its end where each repair reads the whole table; missing: an hour. */
   readonly restMs?: number;
+  /** Only by workers that have this definition. */
+  readonly definitionHash?: string;
 };
 
 /** What a repair did. A range that could not be computed is tried again by the next one. */
-export type RepairReport = { readonly repaired: readonly string[]; readonly failed: readonly string[]; readonly rows: number };
+export type RepairReport = { readonly repaired: readonly string[]; readonly failed: readonly string[]; readonly rows: number; /** Ranges that were not come to. */ readonly left: number };
 
-export function repairText(pipeline: string, { repaired, failed, rows }: RepairReport): string {
+export function repairText(pipeline: string, { repaired, failed, rows, left }: RepairReport): string {
   if (repaired.length + failed.length === 0) return `${pipeline}: no window that has closed lacks late changes.`;
-  return [...repaired.map((range) => `computed anew: ${range}`), ...failed.map((range) => `NOT DONE: ${range}`), `${rows} rows read`].join('\n');
+  return [...repaired.map((range) => `computed anew: ${range}`), ...failed.map((range) => `NOT DONE: ${range}`), `${rows} rows read`, ...(left > 0 ? [`${left} ranges are left for the next repair`] : [])].join('\n');
 }
 
 /** The pipeline's own, one at a time. */

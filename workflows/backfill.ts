@@ -23,7 +23,8 @@ const options = {
   retry: { initialInterval: 500, maximumInterval: 5_000, nonRetryableErrorTypes: [configurationFailure, bugFailure] },
 } satisfies ActivityOptions;
 const activities = proxyActivities<BackfillActivities>(options);
-const restMs = 30_000;
+const shortestRestMs = 30_000;
+const longestRestMs = 600_000;
 
 /** Computes windows anew from the source while the stream goes on (E17-E19). Rows never enter its history. */
 export async function backfill(request: BackfillRequest): Promise<BackfillStatus> {
@@ -38,8 +39,14 @@ export async function backfill(request: BackfillRequest): Promise<BackfillStatus
     run.plan = await activities.planBackfill.executeWithOptions({ ...options, summary: 'what is to be read' }, [request]);
     run.publish();
     if (request.dryRun) return run.status();
-    while (run.state === 'running' || run.state === 'paused') {
-      if (run.state === 'running' && !(await run.step()) && patched('a step that came nowhere waits')) await condition(() => run.state !== 'running', restMs);
+    for (let restMs = shortestRestMs; run.state === 'running' || run.state === 'paused'; ) {
+      if (run.state === 'running') {
+        if (await run.step()) restMs = shortestRestMs;
+        else if (patched('a step that came nowhere waits')) {
+          await condition(() => run.state !== 'running', restMs);
+          restMs = Math.min(longestRestMs, restMs * 2);
+        }
+      }
       else await condition(() => run.state !== 'paused');
     }
   } catch (error) {

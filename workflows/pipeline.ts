@@ -1,3 +1,4 @@
+import { ChildWorkflowFailure, WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { CancellationScope, ParentClosePolicy, allHandlersFinished, condition, continueAsNew, isCancellation, patched, startChild, workflowInfo } from '@temporalio/workflow';
 import { repairWorkflowId } from '../core/repair.ts';
 import { described } from './described.ts';
@@ -115,7 +116,7 @@ async function watchSlot(run: PipelineRun): Promise<void> {
 function repairIfStale(run: PipelineRun): void {
   const afterMs = run.description?.repairAfterMs ?? 0;
   if (afterMs === 0 || !run.isStale || run.isRepairing || run.rotating || run.state !== 'running') return;
-  void repaired(run, afterMs);
+  if (patched('late changes are repaired')) void repaired(run, afterMs);
 }
 
 async function repaired(run: PipelineRun, afterMs: number): Promise<void> {
@@ -124,18 +125,30 @@ async function repaired(run: PipelineRun, afterMs: number): Promise<void> {
   try {
     const child = await startChild<typeof repair>('repair', {
       workflowId: repairWorkflowId(run.name),
-      args: [{ pipeline: run.name, afterMs }],
+      args: [{ pipeline: run.name, afterMs, definitionHash: run.description!.definitionHash }],
       parentClosePolicy: ParentClosePolicy.ABANDON,
       typedSearchAttributes: childAttributes(run.name, 'repair'),
       staticSummary: 'computes windows with late changes anew',
     });
-    await child.result();
-  } catch {
-    // or an earlier run has begun one, which may have looked already
-    run.isStale = true;
-    await condition(() => run.rotating, afterMs).catch(() => {});
+    const { failed, left } = await child.result();
+    if (failed.length > 0) run.noteOnce('late changes could not be put into their windows: ', failed[0]!);
+    if (failed.length + left > 0) await triedLater(run, afterMs);
+  } catch (error) {
+    // one of an earlier run goes on, which may have looked already
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError) && !isCancellation(error)) run.noteOnce('the repair of late changes failed: ', reasonOf(error));
+    await triedLater(run, afterMs);
   }
   run.isRepairing = false;
+}
+
+async function triedLater(run: PipelineRun, afterMs: number): Promise<void> {
+  run.isStale = true;
+  await condition(() => run.rotating, afterMs).catch(() => {});
+}
+
+function reasonOf(error: unknown): string {
+  const cause = error instanceof ChildWorkflowFailure ? error.cause : error;
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 async function oneStep(run: PipelineRun, part: Part): Promise<boolean> {

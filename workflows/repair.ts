@@ -1,9 +1,9 @@
 import { ActivityFailure, ApplicationFailure, ChildWorkflowFailure } from '@temporalio/common';
-import { executeChild, isCancellation, proxyActivities, setCurrentDetails, sleep, type ActivityOptions } from '@temporalio/workflow';
+import { ParentClosePolicy, executeChild, isCancellation, proxyActivities, setCurrentDetails, sleep, type ActivityOptions } from '@temporalio/workflow';
 import type { RepairActivities } from '../activities/repair.ts';
 import { backfillWorkflowId, rangeText, type BackfillRequest } from '../core/backfill.ts';
 import { bugFailure, configurationFailure } from '../core/failure-types.ts';
-import { joined, type RepairInput, type RepairReport, type Stale, type StaleRange } from '../core/repair.ts';
+import { covers, joined, type RepairInput, type RepairReport, type Stale, type StaleRange } from '../core/repair.ts';
 import type { backfill } from './backfill.ts';
 import { childAttributes } from './search-attributes.ts';
 
@@ -14,20 +14,21 @@ const options = {
 const activities = proxyActivities<RepairActivities>(options);
 
 /** Windows that late changes have made stale are computed anew by small, slow backfills (E14). */
-export async function repair({ pipeline, afterMs, restMs = hourMs }: RepairInput): Promise<RepairReport> {
+export async function repair({ pipeline, afterMs, restMs = hourMs, definitionHash }: RepairInput): Promise<RepairReport> {
   const [repaired, failed]: [string[], string[]] = [[], []];
-  let rows = 0;
-  const report = () => ({ repaired, failed, rows });
+  let [rows, left] = [0, 0];
+  const report = () => ({ repaired, failed, rows, left });
   const tell = (phase: string) => setCurrentDetails(page(pipeline, phase, report()));
   tell('late changes are being gathered');
   await sleep(afterMs);
   const { ranges: all, hasIndex } = await lookedUp(pipeline);
-  const ranges = hasIndex ? all : joined(all);
-  for (const range of ranges.slice(0, mostRanges)) {
+  const ranges = (hasIndex ? all : joined(all)).slice(0, mostRanges);
+  left = all.filter((range) => !ranges.some((each) => covers(each, range))).length;
+  for (const range of ranges) {
     const text = `${range.views.join(', ')} ${rangeText(range.fromMs, range.toMs)}`;
     tell(`computing ${text}`);
     try {
-      const status = await computeAnew(pipeline, range);
+      const status = await computeAnew(pipeline, range, definitionHash);
       rows += status.progress?.rows ?? 0;
       (status.state === 'done' ? repaired : failed).push(status.state === 'done' ? text : `${text}: it was ${status.state}`);
     } catch (error) {
@@ -39,7 +40,7 @@ export async function repair({ pipeline, afterMs, restMs = hourMs }: RepairInput
     tell('the event time has no index, so each repair reads the whole table several times: the next one begins in an hour');
     await sleep(restMs);
   }
-  tell(ranges.length > mostRanges ? `${ranges.length - mostRanges} ranges are left for the next repair` : 'done');
+  tell('done');
   return report();
 }
 
@@ -52,13 +53,13 @@ async function lookedUp(pipeline: string): Promise<Stale> {
   }
 }
 
-function computeAnew(pipeline: string, { fromMs, toMs, views }: StaleRange): ReturnType<typeof backfill> {
-  const request: BackfillRequest = { pipeline, fromMs, toMs, views, sinks: [], chunkRows, rowsPerSecond };
-  return executeChild<typeof backfill>('backfill', { workflowId: backfillWorkflowId(request), args: [request], typedSearchAttributes: childAttributes(pipeline, 'backfill'), staticSummary: `late changes of ${views.join(', ')}, ${rangeText(fromMs, toMs)}` });
+function computeAnew(pipeline: string, { fromMs, toMs, views }: StaleRange, definitionHash: string | undefined): ReturnType<typeof backfill> {
+  const request: BackfillRequest = { pipeline, fromMs, toMs, views, sinks: [], chunkRows, rowsPerSecond, ...(definitionHash === undefined ? {} : { definitionHash }) };
+  return executeChild<typeof backfill>('backfill', { workflowId: backfillWorkflowId(request), args: [request], parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL, typedSearchAttributes: childAttributes(pipeline, 'backfill'), staticSummary: `late changes of ${views.join(', ')}, ${rangeText(fromMs, toMs)}` });
 }
 
-function page(pipeline: string, phase: string, { repaired, failed, rows }: RepairReport): string {
-  return [`# ${pipeline}: windows with late changes`, '', phase, '', ...repaired.map((text) => `- ${text}`), ...failed.map((text) => `- **not done** ${text}`), '', `${rows} rows read.`].join('\n');
+function page(pipeline: string, phase: string, { repaired, failed, rows, left }: RepairReport): string {
+  return [`# ${pipeline}: windows with late changes`, '', phase, '', ...repaired.map((text) => `- ${text}`), ...failed.map((text) => `- **not done** ${text}`), '', `${rows} rows read.`, ...(left > 0 ? ['', 'Some ranges are left for the next repair.'] : [])].join('\n');
 }
 
 function reason(error: unknown): string {

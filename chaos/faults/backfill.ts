@@ -5,7 +5,7 @@ import { backfillRequest } from '../../core/backfill.ts';
 import type { RepairReport } from '../../core/repair.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import { boundsAt, noClock } from '../../core/views/watermark.ts';
-import { DidNotStrike, struckMs, type Fault } from '../fault.ts';
+import { struckMs, type Fault } from '../fault.ts';
 import { until } from '../until.ts';
 import { sampleTables } from '../random-transactions.ts';
 import type { World } from '../world.ts';
@@ -56,7 +56,7 @@ const late: Fault = {
     await world.source.query(sampleTables[world.name]!.insert, [1_800_000, 40]);
     await until('the events to be set aside', async () => (await lateAbout(world, lateMs)) > before, { timeoutMs: struckMs, everyMs: 200, signal });
     const found = await lateAbout(world, lateMs);
-    let last: RepairReport = { repaired: [], failed: [], rows: 0 };
+    let last: RepairReport = { repaired: [], failed: [], rows: 0, left: 0 };
     // one that met a fault beside it has left something
     const repaired = async () => {
       last = await repairPipeline(world.config, world.name);
@@ -78,15 +78,16 @@ type Range = { readonly fromMs: number; readonly toMs: number };
 
 /** Some closed panes of each set, and some rows. Waits until there are any: the load may just have emptied the table. */
 async function spoil(world: World, signal: AbortSignal): Promise<{ readonly range: Range; readonly what: string }> {
-  let [range, panes]: [Range | undefined, number] = [undefined, 0];
+  let [range, rows, panes]: [Range | undefined, number, number] = [undefined, 0, 0];
   const changed = async () => {
     range = await closedTime(world);
+    // rows first: what fails there has spoiled nothing that only a backfill mends
+    rows = range ? await spoilRows(world, range) : 0;
     panes = range ? await spoilPanes(world, range) : 0;
     return panes > 0;
   };
   await until('closed panes to change', changed, { timeoutMs: struckMs, everyMs: 200, signal });
-  await spoilRows(world, range!);
-  return { range: range!, what: `${panes} panes and five rows` };
+  return { range: range!, what: `${panes} panes and ${rows} rows` };
 }
 
 /** What is kept, up to the last window that has closed. */
@@ -113,19 +114,28 @@ async function spoilPanes(world: World, { fromMs, toMs }: Range): Promise<number
   return panes;
 }
 
-async function spoilRows(world: World, { fromMs, toMs }: Range): Promise<void> {
+/** Likewise. */
+async function spoilRows(world: World, { fromMs, toMs }: Range): Promise<number> {
   const sink = world.pipeline.sinks[world.laneOf('clickhouse')!] as Extract<World['pipeline']['sinks'][string], { kind: 'clickhouse' }>;
   const key = sink.orderBy.join(', ');
   const time = world.pipeline.source.events.eventTime;
   const within = `${time} >= fromUnixTimestamp64Milli({from:Int64}) AND ${time} < fromUnixTimestamp64Milli({to:Int64})`;
   const query_params = { from: fromMs, to: toMs };
   // dead from their own position on: the next change of such a row brings it back, and else only a backfill does
-  await world.clickhouse.command({ query: `INSERT INTO ${sink.table} (${key}, _position, _deleted) SELECT ${key}, _position + 1, 1 FROM ${sink.table} FINAL WHERE ${within} LIMIT 5`, query_params });
+  const { summary } = await world.clickhouse.command({ query: `INSERT INTO ${sink.table} (${key}, _position, _deleted) SELECT ${key}, _position + 1, 1 FROM ${sink.table} FINAL WHERE ${within} LIMIT 5`, query_params });
+  return Number(summary?.written_rows ?? 0);
 }
 
+/** The pipeline's own repair may be computing some of it, or a fault beside it may have ended one: until it is done. */
 async function computed(world: World, { fromMs, toMs }: Range, signal: AbortSignal): Promise<number> {
-  const { workflowId } = await startBackfill(world.config, backfillRequest(world.pipeline, { fromMs, toMs, chunkRows: 2_000 }, Date.now()));
-  const { state, progress, error } = await followBackfill(world.config, workflowId, () => {}, signal);
-  if (state !== 'done') throw new DidNotStrike(`The backfill ${workflowId} is ${state}: ${error ?? 'it was not to end so'}.`);
-  return progress!.rows;
+  let rows = 0;
+  const done = async () => {
+    const { workflowId } = await startBackfill(world.config, backfillRequest(world.pipeline, { fromMs, toMs, chunkRows: 2_000 }, Date.now()));
+    const { state, progress, error } = await followBackfill(world.config, workflowId, () => {}, signal);
+    if (state !== 'done') throw new Error(`it is ${state}: ${error ?? 'it was not to end so'}`);
+    rows = progress!.rows;
+    return true;
+  };
+  await until('a backfill of that time', done, { timeoutMs: struckMs, everyMs: 1_000, signal });
+  return rows;
 }

@@ -19,7 +19,7 @@ export type Rebuilt = {
 };
 
 /**
- * behind: the lane has not come to the snapshot yet. void: the table was truncated since, or this is not what is left: to be
+ * behind: the lane has not come to the snapshot yet, or a comparison goes on. void: the table was truncated since, or this is not what is left: to be
  * asked for again, with another snapshot.
  * gone: nothing of it is computed anew any more, because it was ended, or a first load has begun.
  */
@@ -80,6 +80,7 @@ export class Rebuild {
 
   /** Chunks come in the order of their panes, and none is left out. */
   async replace(tables: AggregateTransaction, backfill: string, { range, base, panes }: Rebuilt): Promise<Replaced> {
+    if (!(await tables.mayReplace())) return 'behind';
     const progress = new Progress(await tables.lock());
     const mark = progress.rebuilding.find((each) => each.backfill === backfill);
     // a worker that stood still may come with a snapshot of an earlier load

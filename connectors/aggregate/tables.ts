@@ -46,6 +46,8 @@ export interface AggregateTransaction {
    * set aside before counts no more, and from now on nothing does that is below `base` (E18).
    */
   replacePanes(set: PaneSet, range: PaneRange, panes: PaneDeltas, base: Position): Promise<void>;
+  /** False: the pipeline is being compared with its source, and what a backfill says could not be published meanwhile. Holds for this transaction. */
+  mayReplace(): Promise<boolean>;
   /** Structures that are made of panes are to be made anew, whatever happens after this transaction (E11). */
   noteLiveRebuilds(): Promise<void>;
   /** No pane of the set is being computed anew any more. */

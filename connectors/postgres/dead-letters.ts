@@ -71,6 +71,12 @@ export class DeadLetters {
     return rows[0]?.below;
   }
 
+  /** Of those at lower positions. */
+  async waitingBelow(position: Position): Promise<number> {
+    const { rows } = await this.#query<{ waiting: string }>("select count(*) as waiting from sluice.dead_letter where pipeline = $1 and lane = $2 and state = 'waiting' and position < $3", [this.#pipeline.name, this.#lane, position]);
+    return Number(rows[0]!.waiting);
+  }
+
   async waiting(): Promise<number> {
     const { rows } = await this.#query<{ waiting: string }>("select count(*) as waiting from sluice.dead_letter where pipeline = $1 and lane = $2 and state = 'waiting'", [this.#pipeline.name, this.#lane]);
     return Number(rows[0]!.waiting);

@@ -23,6 +23,8 @@ export async function createSnapshotSlot(options: { url: string; slot: string; t
     replication: 'database',
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
+    // the snapshot is a transaction that does nothing
+    options: '-c idle_in_transaction_session_timeout=0',
   } as unknown as ClientConfig);
   const lost = Promise.withResolvers<never>();
   lost.promise.catch(() => {});

@@ -6,6 +6,7 @@ import { position } from '../../core/position.ts';
 import { unreachable } from '../../core/unreachable.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import type { Check, Verification } from '../../core/verification.ts';
+import { keepPanes } from '../postgres/aggregate/comparing.ts';
 import { readShard } from '../postgres/shard-state.ts';
 import { checkClickHouse } from './check-clickhouse.ts';
 import { checkLive } from './check-live.ts';
@@ -57,6 +58,7 @@ export async function verifyPipeline(options: VerifyOptions): Promise<Verificati
   try {
     onPhase('stopping the stream for a moment');
     await hold.stop();
+    await keepPanes(database, pipeline.name);
     const { epoch, loadedAt } = await shardOf(database, pipeline.name);
     onPhase('taking a snapshot of the source');
     snapshot = await SourceSnapshot.take(addresses.sourceUrl, pipeline, options.waitMs);

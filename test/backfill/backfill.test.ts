@@ -1,4 +1,6 @@
+import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { keepPanes } from '../../connectors/postgres/aggregate/comparing.ts';
 import { minute, paneMs, Stream } from './stream.ts';
 
 describe('a backfill beside the stream', () => {
@@ -75,6 +77,29 @@ describe('a backfill beside the stream', () => {
     for (const { fromMs, toMs } of stale) await stream.backfill(fromMs, toMs, { name: `repair ${fromMs}` });
     expect(await stream.sink.stale()).toEqual([]);
     expect(await stream.late(from, to)).toBe(0);
+    expect(await stream.differences()).toEqual([]);
+  }, 60_000);
+
+  test('E17: while the pipeline is compared no pane is replaced, and afterwards the backfill goes on', async () => {
+    await stream.write(timesAt(50));
+    await stream.followed();
+    const comparing = await stream.state.connect();
+    await keepPanes(comparing as unknown as Client, 'trending');
+    const waiting = Promise.withResolvers<void>();
+    let phase = '';
+    const running = stream.backfill(from, to, {
+      name: 'beside a comparison',
+      onProgress: (now) => {
+        ({ phase } = now);
+        if (/comparison/.test(phase)) waiting.resolve();
+        expect(now.doneToMs === from || phase !== 'waiting for a comparison of the pipeline to end').toBe(true);
+      },
+    });
+    await waiting.promise;
+    comparing.release(true);
+    expect((await running).isDone).toBe(true);
+    await stream.sink.endRebuild('beside a comparison');
+    await stream.followed();
     expect(await stream.differences()).toEqual([]);
   }, 60_000);
 

@@ -106,6 +106,10 @@ export class StateTransaction implements AggregateTransaction {
     this.#state.rebuildsNoted++;
   }
 
+  async mayReplace(): Promise<boolean> {
+    return true;
+  }
+
   async forgetChanges({ name }: PaneSet): Promise<void> {
     for (const [at, { set }] of this.#state.kept) if (set === name) this.#state.kept.delete(at);
   }

@@ -151,7 +151,7 @@ export class Worker {
       pipeline: this.#pipeline,
       name,
       views: Object.keys(this.#pipeline.views),
-      rows: new Map([[lane, rangeSink(this.#pipeline, lane, rows, { voidedBelow: () => state.call(this.process, () => state.voided.get(lane)), waiting: async () => 0 })]]),
+      rows: new Map([[lane, rangeSink(this.#pipeline, lane, rows, { voidedBelow: () => state.call(this.process, () => state.voided.get(lane)), waitingBelow: async () => 0 })]]),
       asked,
       chunkRows: 10,
       rowsPerSecond: undefined,

@@ -13,6 +13,7 @@ import { classified } from '../errors.ts';
 import { noteRebuilds } from '../live-rebuilds.ts';
 import type { State } from '../state/state.ts';
 import { inTransaction, lockFence, outboxChannel, readFence, setFence } from '../state/state.ts';
+import { mayReplacePanes } from './comparing.ts';
 import { keepDimensionVersions } from './dimension-versions.ts';
 import { PaneStore, bigints } from './pane-store.ts';
 import { WindowQuery } from './window-query.ts';
@@ -145,6 +146,10 @@ class Transaction implements AggregateTransaction {
 
   noteLiveRebuilds(): Promise<void> {
     return noteRebuilds(this.#client, this.#pipeline);
+  }
+
+  mayReplace(): Promise<boolean> {
+    return mayReplacePanes(this.#client, this.#pipeline.name);
   }
 
   forgetChanges(set: PaneSet): Promise<void> {
