@@ -37,6 +37,8 @@ export function* inOrder(seed: number, given: readonly (readonly Fault[])[]): Ge
 
 /** The process that a fault lays its hands on: Temporal's let workers come and go, the state is in the source's server, and what is written there needs it. */
 export function hitBy({ name }: Fault): string {
+  // by an order, of which there is one at a time
+  if (name === 'backfill/killed') return 'worker';
   const kind = name.slice(0, name.indexOf('/'));
   return { temporal: 'worker', state: 'source', data: 'source', time: 'source' }[kind] ?? kind;
 }
