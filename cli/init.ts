@@ -78,7 +78,7 @@ function newName(given: string | undefined): string {
 /** By a program of its own, for a command reaches no connector. The address goes by its environment. */
 async function factsOf(source: string, shown: string, name: string): Promise<SourceFacts> {
   try {
-    const { stdout } = await promisify(execFile)(process.execPath, ['--disable-warning=ExperimentalWarning', join(checkout, 'connectors/postgres/source-facts-main.ts'), name], {
+    const { stdout } = await promisify(execFile)(process.execPath, ['--disable-warning=ExperimentalWarning', join(checkout, 'init/main.ts'), name], {
       env: { ...process.env, SLUICE_SOURCE_URL: source },
       maxBuffer: 1 << 28,
     });

@@ -17,6 +17,7 @@ const arrows: Record<string, readonly string[]> = {
   api: ['core', 'client'],
   infra: ['core', 'client'],
   doctor: ['core', 'connectors', 'client', 'pipelines'],
+  init: ['core', 'connectors'],
   cli: ['core', 'client', 'infra'],
   bench: ['core', 'connectors', 'client', 'infra', 'pipelines'],
   chaos: ['core', 'connectors', 'client', 'infra', 'pipelines', 'bench'],

@@ -1,8 +1,3 @@
-/** A name in SQL, always quoted. */
-export function quotedName(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
 /** A string of TypeScript: a name of the source must not end it, whatever is in it. */
 export function literal(text: string): string {
   return `'${JSON.stringify(text).slice(1, -1).replaceAll(String.raw`\"`, '"').replaceAll("'", String.raw`\'`).replaceAll('\u2028', String.raw`\u2028`).replaceAll('\u2029', String.raw`\u2029`)}'`;

@@ -1,6 +1,6 @@
 import { BadInput } from '../bad-input.ts';
+import { quotedName } from '../sql-names.ts';
 import { groupingColumn } from './grouping.ts';
-import { quotedName } from './names.ts';
 import { relationOf, type ColumnFacts, type SourceFacts, type TableFacts } from './source-facts.ts';
 import { keyCandidates, tableRefusal, timeCandidates } from './table-fit.ts';
 

@@ -1,4 +1,4 @@
-import { quotedName } from './names.ts';
+import { quotedName } from '../sql-names.ts';
 import { relationOf, type SourceFacts, type TableFacts } from './source-facts.ts';
 
 /** What the source lacks: why, and what to type there. */

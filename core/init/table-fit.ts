@@ -1,5 +1,5 @@
 import { canBeKey } from '../define/check-source.ts';
-import { quotedName } from './names.ts';
+import { quotedName } from '../sql-names.ts';
 import { relationOf, type ColumnFacts, type SourceFacts, type TableFacts } from './source-facts.ts';
 
 type Given = { readonly sendsGenerated: boolean };

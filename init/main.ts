@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { readSourceFacts } from './source-facts.ts';
+import { readSourceFacts } from '../connectors/postgres/source-facts.ts';
 
 /**
  * The program that `./sluice init` runs: a command reaches no connector (test/arrows.test.ts). Facts of the database at
