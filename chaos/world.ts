@@ -144,12 +144,22 @@ export class World {
     return said.split('\n')[0]!;
   }
 
-  /** What a person does after having mended it: `./sluice resume`, by lane. Returns the names of the parts. */
-  async resumeParked(): Promise<string[]> {
-    const { capture, lanes } = await this.status();
-    const parked = [capture!, ...lanes].filter(({ state }) => state === 'parked' || state === 'broken').map(({ name }) => name);
-    for (const lane of parked) await resumePipeline(this.config, this.name, lane);
-    return parked;
+  /** What a person does after having mended it, as soon as a worker answers: `./sluice resume`, by lane. Returns the names of the parts. */
+  async resumeParked(signal: AbortSignal): Promise<string[]> {
+    const resumed = new Set<string>();
+    const resumeAll = async () => {
+      const { capture, lanes, reason } = await this.status();
+      // another fault may just have killed the worker
+      if (!capture) throw new Error(reason ?? 'its workflow does not answer');
+      for (const { name, state } of [capture, ...lanes]) {
+        if (state !== 'parked' && state !== 'broken') continue;
+        await resumePipeline(this.config, this.name, name);
+        resumed.add(name);
+      }
+      return true;
+    };
+    await until('what has parked to go on', resumeAll, { timeoutMs: struckMs, everyMs: 200, signal });
+    return [...resumed];
   }
 
   /** The product's own way out when only a new first load helps. `beforeStart` is called while no worker runs. */

@@ -64,7 +64,7 @@ export const httpFaults: readonly Fault[] = [
           world.front.set({ tag: 'pass' });
         }
         const resumed = async () => {
-          await world.resumeParked();
+          await world.resumeParked(signal);
           return (await world.status()).lanes.find(({ name: each }) => each === lane)?.state === 'running';
         };
         await until(`${lane} to be resumed`, resumed, { timeoutMs: 20_000, everyMs: 500, signal });

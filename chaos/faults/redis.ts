@@ -79,7 +79,7 @@ const evicted: Fault = {
     const count = (await countEvicted()) - before;
     // a step that fails just now parks only when the workflow has seen it
     await sleep(1_000, undefined, { signal });
-    const parked = await world.resumeParked();
+    const parked = await world.resumeParked(signal);
     return { evidence: `${count} keys were evicted${parked.length > 0 ? `; ${parked.join(', ')} had parked and were resumed` : ''}` };
   },
 };

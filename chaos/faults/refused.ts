@@ -43,7 +43,7 @@ const identityNothing: Fault = {
     } finally {
       await world.source.query(`alter table ${quoteRelation(relation)} replica identity full`);
     }
-    await world.resumeParked();
+    await world.resumeParked(signal);
     return { evidence };
   },
 };
@@ -63,7 +63,7 @@ const noKey: Fault = {
     } finally {
       await world.source.query(`alter table ${quoteRelation(relation)} add constraint ${constraint!.name} ${constraint!.definition}`);
     }
-    await world.resumeParked();
+    await world.resumeParked(signal);
     return { evidence: `the capture said: ${sentence}` };
   },
 };

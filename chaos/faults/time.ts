@@ -125,14 +125,14 @@ const workerClock: Fault = {
         const http = world.laneOf('http');
         if (http !== undefined) await world.untilParked(http, /does not accept our signature.*clock/, signal);
         said.push(`${shiftMs / 60_000} min: the clock of the windows was ${Math.round(off)} ms behind${http === undefined ? '' : ', the HTTP lane was parked'}`);
-        await world.resumeParked();
+        await world.resumeParked(signal);
       }
     } finally {
       await rm(file, { force: true });
       await world.processes.stop('worker');
       await world.processes.start('worker', signal);
     }
-    await world.resumeParked();
+    await world.resumeParked(signal);
     return { evidence: `worker off by ${said.join(', by ')}` };
   },
 };
