@@ -22,11 +22,15 @@ describe('what a seed draws', () => {
     expect(new Set(turns.slice(0, drawn.length)).size).toBe(drawn.length);
   });
 
-  test('sometimes lets two overlap, never two of one process', () => {
+  test('sometimes lets two overlap, never two of one process, nor one that is to be alone', () => {
     const pairs = first(400, drawTurns(1, drawn)).filter((turn) => turn.faults.length > 1);
     expect(pairs.length).toBeGreaterThan(40);
     expect(pairs.length).toBeLessThan(140);
-    for (const { faults: [one, other] } of pairs) expect(hitBy(one!)).not.toBe(hitBy(other!));
+    for (const { faults: [one, other] } of pairs) {
+      expect(hitBy(one!)).not.toBe(hitBy(other!));
+      expect([one!.alone, other!.alone]).not.toContain(true);
+    }
+    expect(drawn.filter(({ alone }) => alone).map(({ name }) => name)).toEqual(['worker/kill-in-first-load', 'worker/kill-at-handoff']);
   });
 
   test('given faults come once each, in their order', () => {

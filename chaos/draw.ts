@@ -24,7 +24,7 @@ export function* drawTurns(seed: number, drawn: readonly Fault[]): Generator<Tur
   for (;;) {
     const first = take(() => true)!;
     // what two would do to each other says nothing of the product
-    const second = random.below(5) === 0 ? take((fault) => hitBy(fault) !== hitBy(first)) : undefined;
+    const second = random.below(5) === 0 && !first.alone ? take((fault) => !fault.alone && hitBy(fault) !== hitBy(first)) : undefined;
     yield { faults: second ? [first, second] : [first], pauseMs: 3_000 + random.below(6_000), apartMs: random.below(4_000), seed: random.word() };
   }
 }

@@ -11,6 +11,8 @@ export type Fault = {
   readonly expected: string;
   /** Drawn at random; false: only by name, and in the full run (it takes minutes, or parks the pipeline). */
   readonly drawn: boolean;
+  /** No other one overlaps it: it has the pipeline loaded anew, and others wait for lanes, which do not run meanwhile. */
+  readonly alone?: boolean;
   /** Why this world cannot have it (a pipeline without such a sink, a machine that does not let us mount). */
   readonly unfit?: (world: World) => string | undefined;
   /**

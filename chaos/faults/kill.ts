@@ -59,6 +59,7 @@ export const kills: readonly Fault[] = [
       what: `The pipeline is loaded anew, and the worker is killed (SIGKILL) ${where}.`,
       expected,
       drawn: true,
+      alone: true,
       async strike(world, _, signal) {
         const deathsBefore = world.processes.endings('worker').length;
         await world.loadAnew(signal, () => world.killOrders.arm(point));
