@@ -75,6 +75,7 @@ export class SegmentReader {
   }
 }
 
-const maxBytes = 64 << 20;
+/** Of what several lanes read apart from each other, each has its own. */
+const maxBytes = 16 << 20;
 const readsAtOnce = 16;
 const usualHeaderBytes = 8_192;
