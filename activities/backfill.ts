@@ -17,8 +17,7 @@ import { runBackfill } from './backfill-loop.ts';
 import { endMarksOfTheDead, markName } from './dead-marks.ts';
 import { failureOf } from './failures.ts';
 import { openSink, type OpenSink } from './open-destination.ts';
-import type { Definition, Runtime } from './runtime.ts';
-import { assertSame } from './step.ts';
+import type { Runtime } from './runtime.ts';
 
 /** What the backfill workflow sees. */
 export type BackfillActivities = {
@@ -42,7 +41,7 @@ type BackfillRuntime = Pick<Runtime, 'config' | 'state' | 'definition'>;
 export function planBackfill(runtime: BackfillRuntime, request: BackfillRequest): Promise<BackfillPlan> {
   return failing(async () => {
     const { config, state } = runtime;
-    const { pipeline } = definitionOf(runtime, request);
+    const { pipeline } = await runtime.definition(request.pipeline, request.definitionHash);
     const { views, sinks } = request;
     assertRows(pipeline, sinks);
     const unknown = views.filter((view) => !Object.hasOwn(pipeline.views, view));
@@ -73,7 +72,7 @@ export async function backfill(runtime: BackfillRuntime, { request, durationMs }
   const beat = setInterval(() => context.heartbeat(progress), beatMs);
   try {
     return await failing(async () => {
-      const { pipeline } = definitionOf(runtime, request);
+      const { pipeline } = await runtime.definition(request.pipeline, request.definitionHash);
       const shard = await readShard(state, pipeline.name);
       if (shard?.state !== 'streaming') throw new BadInput(`Pipeline ${pipeline.name} is not loaded yet, and its first load computes every window there is. See ./sluice status.`);
       const panes = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
@@ -117,7 +116,7 @@ export function endBackfill(runtime: BackfillRuntime, { request }: Pick<Backfill
     const context = Context.current();
     const beat = setInterval(() => context.heartbeat(), beatMs);
     try {
-      const { pipeline } = runtime.definition(request.pipeline);
+      const { pipeline } = await runtime.definition(request.pipeline);
       await new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline).endRebuild(ownName());
       // their lanes do it at their next steps, if this does not come to it
       const due = await lanesToRebuild(state, pipeline.name);
@@ -134,11 +133,6 @@ export function endBackfill(runtime: BackfillRuntime, { request }: Pick<Backfill
       clearInterval(beat);
     }
   });
-}
-
-function definitionOf(runtime: BackfillRuntime, { pipeline, definitionHash }: BackfillRequest): Definition {
-  const definition = runtime.definition(pipeline);
-  return definitionHash === undefined ? definition : assertSame(definition, definitionHash);
 }
 
 function assertRows(pipeline: Pipeline, sinks: readonly string[]): void {

@@ -4,6 +4,7 @@ import { connectSource } from '../connectors/postgres/postgres-source.ts';
 import { keptVersions } from '../connectors/postgres/aggregate/dimension-versions.ts';
 import { dimensionsAt } from '../connectors/postgres/dimensions-at.ts';
 import { noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
+import { keepSourceColumns, readSourceColumns, recordChange } from '../connectors/postgres/schema-changes.ts';
 import { readShard, recordConfirmed } from '../connectors/postgres/shard-state.ts';
 import type { Between } from '../connectors/postgres/standing.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
@@ -19,7 +20,7 @@ export function captureStep(runtime: Runtime, input: StepInput): Promise<StepRes
   return runStep(runtime, 'capture', input, (step) => runtime.standing(input.pipeline).step((between) => captureTo(runtime, step, between)));
 }
 
-async function captureTo(runtime: Runtime, { definition: { pipeline }, signal, progress, count }: Step, between: Between): Promise<StepEnd> {
+async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, signal, progress, count }: Step, between: Between): Promise<StepEnd> {
   const { state, config } = runtime;
   const shard = await readShard(state, pipeline.name);
   if (shard?.state !== 'streaming') throw new ConfigurationError(`Pipeline ${pipeline.name} is not loaded, though it was: is the state database another one? ${loadAnew(pipeline.name)}`);
@@ -38,6 +39,12 @@ async function captureTo(runtime: Runtime, { definition: { pipeline }, signal, p
     shard,
     readConfirmed: async () => (await readShard(state, pipeline.name))?.confirmed,
     recordConfirmed: (confirmed) => recordConfirmed(state, pipeline.name, shard.epoch, confirmed),
+    columns: {
+      shape,
+      known: await readSourceColumns(state, pipeline.name, shard.epoch),
+      keep: (columns) => keepSourceColumns(state, pipeline.name, shard.epoch, columns),
+      record: (found) => recordChange(state, pipeline.name, { ...found, epoch: shard.epoch }),
+    },
     ...begin,
     dimensionsAt: (at) => dimensionsAt(keptVersions(state, pipeline.name), log, pipeline, at),
     fences: () => runtime.progress.fences(pipeline.name, lanes),
@@ -55,6 +62,6 @@ async function captureTo(runtime: Runtime, { definition: { pipeline }, signal, p
     },
   });
   progress.moved(result.position, result.events - before.events, undefined);
-  count({ events: result.events - before.events, segments: result.segments - before.segments });
-  return result.reason === 'superseded' ? 'superseded' : 'asked';
+  count({ events: result.events - before.events, segments: result.segments - before.segments, ...(result.change === undefined ? {} : { change: result.change }) });
+  return result.reason === 'stopped' ? 'asked' : result.reason;
 }

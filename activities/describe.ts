@@ -8,7 +8,7 @@ import type { Description } from './steps.ts';
 /** What the workflow must know of the definition that this worker has. */
 export async function describe(runtime: Runtime, { pipeline: name }: { readonly pipeline: string }): Promise<Description> {
   try {
-    const { pipeline, hash } = runtime.definition(name);
+    const { pipeline, hash } = await runtime.definition(name);
     const heartbeatMs = heartbeatMsOf(pipeline.settings, runtime.config.heartbeat);
     const shard = await readShard(runtime.state, name);
     return { lanes: lanesOf(pipeline), definitionHash: hash, stepMs: stepMsOf(pipeline.settings, heartbeatMs), heartbeatMs, ...(isToldToStop(heartbeatMs) ? { tellsSteps: true } : {}), loaded: shard?.state === 'streaming', repairAfterMs: pipeline.settings.repairAfterMs };

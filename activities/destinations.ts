@@ -10,8 +10,8 @@ import { openRelay, openSink, type OpenSink } from './open-destination.ts';
 export class Destinations {
   readonly #config: Config;
   readonly #state: State;
-  readonly #sinks = new Map<string, Promise<OpenSink>>();
-  readonly #relays = new Map<string, Promise<Relay>>();
+  readonly #sinks: Opened<OpenSink> = new Map();
+  readonly #relays: Opened<Relay> = new Map();
 
   constructor(config: Config, state: State) {
     this.#config = config;
@@ -19,11 +19,11 @@ export class Destinations {
   }
 
   useSink<T>(pipeline: Pipeline, lane: string, use: (open: OpenSink) => Promise<T>): Promise<T> {
-    return useOpen(this.#sinks, keyOf(pipeline, lane), () => openSink(this.#config, this.#state, pipeline, lane), use, ({ sink }) => sink.close());
+    return useOpen(this.#sinks, pipeline, lane, () => openSink(this.#config, this.#state, pipeline, lane), use, ({ sink }) => sink.close());
   }
 
   useRelay<T>(pipeline: Pipeline, lane: string, use: (relay: Relay) => Promise<T>): Promise<T> {
-    return useOpen(this.#relays, keyOf(pipeline, lane), () => openRelay(this.#config, this.#state, pipeline, lane), use, (relay) => relay.close());
+    return useOpen(this.#relays, pipeline, lane, () => openRelay(this.#config, this.#state, pipeline, lane), use, (relay) => relay.close());
   }
 
   /** For the length of a first load, in which no lane runs. */
@@ -36,23 +36,26 @@ export class Destinations {
   }
 
   async close(): Promise<void> {
-    const open = [...[...this.#sinks.values()].map(async (sink) => (await sink).sink.close()), ...[...this.#relays.values()].map(async (relay) => (await relay).close())];
+    const open = [...[...this.#sinks.values()].map(async ({ destination }) => (await destination).sink.close()), ...[...this.#relays.values()].map(async ({ destination }) => (await destination).close())];
     await Promise.allSettled(open);
   }
 }
 
-async function useOpen<O, T>(opened: Map<string, Promise<O>>, key: string, open: () => Promise<O>, use: (destination: O) => Promise<T>, close: (destination: O) => Promise<void>): Promise<T> {
-  let destination = opened.get(key);
-  if (!destination) opened.set(key, (destination = open()));
+type Opened<O> = Map<string, { readonly pipeline: Pipeline; readonly destination: Promise<O> }>;
+
+async function useOpen<O, T>(all: Opened<O>, pipeline: Pipeline, lane: string, open: () => Promise<O>, use: (destination: O) => Promise<T>, close: (destination: O) => Promise<void>): Promise<T> {
+  const key = `${pipeline.name}/${lane}`;
+  let opened = all.get(key);
+  if (opened?.pipeline !== pipeline) {
+    // a migration has come between: who still uses it fails, and tries again
+    void opened?.destination.then(close).catch(() => {});
+    all.set(key, (opened = { pipeline, destination: open() }));
+  }
   try {
-    return await use(await destination);
+    return await use(await opened.destination);
   } catch (error) {
-    if (opened.get(key) === destination) opened.delete(key);
-    await destination.then(close).catch(() => {});
+    if (all.get(key) === opened) all.delete(key);
+    await opened.destination.then(close).catch(() => {});
     throw error;
   }
-}
-
-function keyOf(pipeline: Pipeline, lane: string): string {
-  return `${pipeline.name}/${lane}`;
 }

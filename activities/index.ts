@@ -5,7 +5,9 @@ import { laneStep } from './lane-step.ts';
 import { load } from './load.ts';
 import { relayStep } from './relay-step.ts';
 import { staleWindows, type RepairActivities } from './repair.ts';
+import { beginAnew, forgetLoad, planRecovery, untilLoaded, type RecoveryActivities } from './recovery.ts';
 import { lanesToReplay, replay, type ReplayActivities } from './replay.ts';
+import { changeSinks, drainToChange, planned, settleMigration, tellMigration, type MigrationActivities } from './migration.ts';
 import type { Runtime } from './runtime.ts';
 import { slotLag } from './slot-lag.ts';
 import type { Activities } from './steps.ts';
@@ -13,12 +15,13 @@ import { stopSteps } from './stop-steps.ts';
 import { verify, type VerifyActivities } from './verify.ts';
 
 /** Every activity, by the type that the Web UI shows. */
-export function createActivities(runtime: Runtime): Activities & VerifyActivities & ReplayActivities & BackfillActivities & RepairActivities {
+export function createActivities(runtime: Runtime): Activities & VerifyActivities & ReplayActivities & BackfillActivities & RepairActivities & MigrationActivities & RecoveryActivities {
   return {
     describe: (input) => describe(runtime, input),
     firstLoad: (input) => load(runtime, input),
     capture: (input) => captureStep(runtime, input),
     slotLag: (input) => slotLag(runtime, input),
+    forgetLoad: (input) => forgetLoad(runtime, input),
     stopSteps: (input) => stopSteps(runtime, input),
     aggregate: (input) => laneStep(runtime, input),
     clickhouse: (input) => laneStep(runtime, input),
@@ -32,6 +35,14 @@ export function createActivities(runtime: Runtime): Activities & VerifyActivitie
     backfill: (input) => backfill(runtime, input),
     endBackfill: (input) => endBackfill(runtime, input),
     staleWindows: (input) => staleWindows(runtime, input),
+    planMigration: (input) => planned(runtime, input),
+    drainToChange: (input) => drainToChange(runtime, input),
+    changeSinks: (input) => changeSinks(runtime, input),
+    settleMigration: (input) => settleMigration(runtime, input),
+    tellMigration: (input) => tellMigration(runtime, input),
+    planRecovery: (input) => planRecovery(runtime, input),
+    beginAnew: (input) => beginAnew(runtime, input),
+    untilLoaded: (input) => untilLoaded(runtime, input),
     verify: (input) => verify(runtime, input),
   };
 }

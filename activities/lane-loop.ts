@@ -16,6 +16,8 @@ export type LaneLoop = ApplyAround & {
   /** Makes what the destination has lost out of what others keep, and returns the fence it has then. */
   readonly rebuild?: (() => Promise<Position>) | undefined;
   readonly log: Pick<SegmentLog, 'read' | 'release'>;
+  /** How many migrations the columns that it knows have gone through; missing: none. */
+  readonly shape?: number;
   /** Apply nothing above this, and end there. */
   readonly until?: Position | undefined;
   /**
@@ -55,7 +57,7 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
       fence = found === fence ? await rebuilt(loop, fence, segments) : found;
       continue;
     }
-    if (segments.length === 0) return 'asked';
+    if (segments.length === 0) return signal.aborted ? 'asked' : 'changed';
     const { to: last, captureId: newest } = segments.at(-1)!.header;
     // what another capture has found out when it began is on record before its first segment is there
     if (loop.rebuild && newest !== captureId) {
@@ -123,19 +125,32 @@ const longestMs = 1_000;
 /** How soon it is seen that no more is on its way. */
 const lookMs = 50;
 
-async function segmentsAfter({ pipeline, name, log, maxRows, signal }: LaneLoop, fence: Position): Promise<readonly Segment[] | ConfigurationError> {
+async function segmentsAfter(loop: LaneLoop, fence: Position): Promise<readonly Segment[] | ConfigurationError> {
+  const { pipeline, name, log, maxRows, signal } = loop;
   const restored = `Was the destination restored to an earlier time? Restore it to a later one and type ./sluice resume ${pipeline} --lane ${name}, or start over. ${loadAnew(pipeline)}`;
   try {
     const segments = await log.read(fence, { maxRows }, signal);
     const { epoch } = parsePosition(fence);
     const load = segments.map(({ header }) => parsePosition(header.to).epoch).find((each) => each !== epoch);
-    if (load === undefined) return segments;
+    if (load === undefined) return ofShape(loop, fence, segments, restored);
     // E28: what a load found, sinks have from that load alone; in the stream its place looks as if nothing were there
     return new ConfigurationError(`Lane ${name}: its destination is at position ${fence}, of load ${epoch}, and the stream goes on with load ${load}, which found rows that are not in it. ${restored}`);
   } catch (error) {
     if (!(error instanceof SpoolTooShort)) throw error;
     return new ConfigurationError(`Lane ${name}: its destination is at position ${fence}, and the spool begins at ${error.oldest}: what is between was trimmed (spoolKeep). ${restored}`, { cause: error });
   }
+}
+
+/**
+ * Up to where the columns become others: what follows is for a step that knows them. An error if it begins with columns of
+ * before: every lane had all of those when they were given up, so this destination has lost some.
+ */
+function ofShape({ log, shape = 0, name }: LaneLoop, fence: Position, segments: readonly Segment[], restored: string): readonly Segment[] | ConfigurationError {
+  const end = segments.findIndex(({ header }) => header.kind === 'events' && (header.shape ?? 0) !== shape);
+  if (end < 0) return segments;
+  log.release(segments.slice(end));
+  if (end > 0 || (segments[0]!.header.shape ?? 0) > shape) return segments.slice(0, end);
+  return new ConfigurationError(`Lane ${name}: its destination is at position ${fence}, which is before migration ${shape} of the source's columns, and what follows has the columns of then. ${restored}`);
 }
 
 /** Out of what others keep; throws `why` if the destination cannot be, or is then where it was. */

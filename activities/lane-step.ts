@@ -17,7 +17,7 @@ const longestScriptMs = 250;
 
 /** One step of a lane that reads segments. */
 export function laneStep(runtime: Runtime, input: LaneStepInput): Promise<StepResult> {
-  return runStep(runtime, input.lane, input, async ({ definition: { pipeline }, signal, progress, count }) => {
+  return runStep(runtime, input.lane, input, async ({ definition: { pipeline, shape }, signal, progress, count }) => {
     const log = await runtime.log(pipeline.name);
     const definition = pipeline.sinks[input.lane];
     const letters = new DeadLetters(runtime.state, pipeline, input.lane, progress.tally);
@@ -31,6 +31,7 @@ export function laneStep(runtime: Runtime, input: LaneStepInput): Promise<StepRe
         sink,
         rebuild,
         log,
+        shape: shape.number,
         until: input.until,
         gatherMs: definition && 'gatherMs' in definition ? definition.gatherMs : 0,
         maxRows: definition?.kind === 'clickhouse' || definition?.kind === 'http' ? maxRows[definition.kind] : maxRows.other,

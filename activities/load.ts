@@ -1,5 +1,6 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
 import { firstLoad } from '../connectors/postgres/first-load.ts';
+import { keepSourceColumns } from '../connectors/postgres/schema-changes.ts';
 import { assertLoading, beginLoad, endLoad, readShard } from '../connectors/postgres/shard-state.ts';
 import { sourceNames } from '../connectors/postgres/source-catalog.ts';
 import type { Sink } from '../connectors/sink.ts';
@@ -9,7 +10,7 @@ import type { Pipeline } from '../core/pipeline.ts';
 import { parsePosition } from '../core/position.ts';
 import { failureOf } from './failures.ts';
 import type { Runtime } from './runtime.ts';
-import { assertSame, watchStop } from './step.ts';
+import { watchStop } from './step.ts';
 import type { LoadInput, LoadResult } from './steps.ts';
 
 /** The first load of a pipeline (E28). An attempt that ends early is given up; the next one begins anew with a new epoch. */
@@ -25,12 +26,12 @@ export async function load(runtime: Runtime, input: LoadInput): Promise<LoadResu
   let leave = () => {};
   try {
     leave = await runtime.seats.take(`${input.pipeline}/first load`, stop);
-    const { pipeline, hash } = assertSame(runtime.definition(input.pipeline), input.definitionHash);
+    const { pipeline, hash } = await runtime.definition(input.pipeline, input.definitionHash);
     const shard = await readShard(runtime.state, pipeline.name);
     if (shard?.state === 'streaming' && shard.loadedAt) return { position: shard.loadedAt, rows: 0 };
     const sinks = await sinksOf(runtime, pipeline);
     const epoch = await beginLoad(runtime.state, pipeline.name, sourceNames(pipeline.name).slot, hash, await usedEpoch(runtime, pipeline, sinks));
-    const { rows, ...loaded } = await firstLoad({
+    const { rows, columns, ...loaded } = await firstLoad({
       pipeline,
       sourceUrl: runtime.config.sourceUrl,
       epoch,
@@ -40,6 +41,7 @@ export async function load(runtime: Runtime, input: LoadInput): Promise<LoadResu
       onProgress: (now) => Object.assign(progress, now),
     });
     killPoint('load/handoff');
+    await keepSourceColumns(runtime.state, pipeline.name, epoch, columns);
     await endLoad(runtime.state, pipeline.name, epoch, loaded);
     return { position: loaded.position, rows };
   } catch (error) {

@@ -17,7 +17,7 @@ export type RepairActivities = {
 export async function staleWindows(runtime: Pick<Runtime, 'config' | 'state' | 'definition'>, input: { readonly pipeline: string }): Promise<Stale> {
   try {
     const { config, state } = runtime;
-    const { pipeline } = runtime.definition(input.pipeline);
+    const { pipeline } = await runtime.definition(input.pipeline);
     const panes = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
     // what those have marked would be left out
     await endMarksOfTheDead(Context.current().client, panes);

@@ -35,7 +35,7 @@ type ReplayRuntime = Pick<Runtime, 'config' | 'state' | 'definition'>;
  */
 export async function lanesToReplay(runtime: ReplayRuntime, input: ReplayInput): Promise<readonly string[]> {
   try {
-    const { pipeline } = runtime.definition(input.pipeline);
+    const { pipeline } = await runtime.definition(input.pipeline);
     const waiting = new Set((await waitingLetters(runtime.state, input)).map(({ lane }) => lane));
     const due = await lanesToRebuild(runtime.state, input.pipeline);
     const follows = (live: string) => waiting.has('aggregate') || (due.has(live) && [undefined, 'aggregate', live].includes(input.lane));
@@ -53,7 +53,7 @@ export async function replay(runtime: ReplayRuntime, input: ReplayInput & { read
   const beat = setInterval(() => context.heartbeat(done), 500);
   let open: OpenSink | undefined;
   try {
-    const { pipeline } = runtime.definition(input.pipeline);
+    const { pipeline } = await runtime.definition(input.pipeline);
     // of its own: a lane that runs here must not lose its sink to a letter's trouble
     open = await openSink(config, state, pipeline, input.lane);
     const { sink, replay: send } = open;

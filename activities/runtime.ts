@@ -5,11 +5,13 @@ import { openSegmentLog } from '../connectors/spool/open-segment-log.ts';
 import { Listener } from '../connectors/postgres/state/listener.ts';
 import { openState, outboxChannel, type State } from '../connectors/postgres/state/state.ts';
 import { Standing } from '../connectors/postgres/standing.ts';
+import { readShapes } from '../connectors/postgres/schema-changes.ts';
 import { readStopped, stoppedChannel } from '../connectors/postgres/stopped-steps.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import type { Config, Environment } from '../core/config.ts';
 import { definitionHash } from '../core/define/definition-hash.ts';
 import { resolve } from '../core/define/resolve.ts';
+import { reshaped, type Shape } from '../core/migration/shape.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { pipelines } from '../pipelines/index.ts';
 import { Destinations } from './destinations.ts';
@@ -19,7 +21,8 @@ import type { Reachability } from './reachability.ts';
 import { Seats } from './seats.ts';
 import { StepStops } from './step-stops.ts';
 
-export type Definition = { readonly pipeline: Pipeline; readonly hash: string };
+/** `pipeline`: as its source has it now, which is the definition with what migrations have made of its columns. */
+export type Definition = { readonly pipeline: Pipeline; readonly hash: string; readonly shape: { readonly number: number; readonly columns: Shape } };
 
 /** What the activities of one worker process share. */
 export class Runtime {
@@ -33,6 +36,8 @@ export class Runtime {
   readonly reachability: Reachability;
   readonly #listener: Listener;
   readonly #environment: Environment;
+  readonly #declared = new Map<string, Pipeline>();
+  /** By name and the number of migrations. */
   readonly #definitions = new Map<string, Definition>();
   readonly #logs = new Map<string, Promise<SegmentLog & Appender>>();
   readonly #standing = new Map<string, Standing>();
@@ -48,18 +53,41 @@ export class Runtime {
     this.destinations = new Destinations(config, this.state);
   }
 
-  /** Throws ConfigurationError, or MissingVariable when the environment lacks an address. */
-  definition(name: string): Definition {
-    let definition = this.#definitions.get(name);
-    if (definition) return definition;
+  /** As pipelines/ has it. Throws ConfigurationError, or MissingVariable when the environment lacks an address. */
+  declared(name: string): Pipeline {
+    let pipeline = this.#declared.get(name);
+    if (pipeline) return pipeline;
     const found = Object.hasOwn(pipelines, name) ? pipelines[name] : undefined;
     if (!found) {
       const known = Object.keys(pipelines).join(', ') || 'none';
       throw new ConfigurationError(`There is no pipeline ${name} in pipelines/index.ts of this worker; it has ${known}. Add it there and restart the worker (./sluice down, ./sluice up), then ./sluice resume ${name}.`);
     }
-    const pipeline = resolve(found, this.#environment);
-    definition = { pipeline, hash: definitionHash(pipeline) };
-    this.#definitions.set(name, definition);
+    pipeline = resolve(found, this.#environment);
+    this.#declared.set(name, pipeline);
+    return pipeline;
+  }
+
+  /**
+   * The newest, or the one with this hash: what began before a migration ends as it began. Throws as `declared`, and
+   * ConfigurationError when the definition is not the one that the pipeline was loaded with.
+   */
+  async definition(name: string, hash?: string): Promise<Definition> {
+    const pipeline = this.declared(name);
+    const shapes = [{ number: 0, shape: {} }, ...(await readShapes(this.state, name))].map((each) => this.#shaped(pipeline, each.number, each.shape));
+    const found = hash === undefined ? shapes.at(-1) : shapes.findLast((each) => each.hash === hash);
+    if (found) return found;
+    throw new ConfigurationError(
+      `The definition of ${name} has changed since the pipeline was loaded: its source, row, views or sinks are others. Put pipelines/${name}.ts back, restart the worker and type ./sluice resume ${name}; or start over with an empty instance (./sluice up --data DIR).`,
+    );
+  }
+
+  #shaped(declared: Pipeline, number: number, columns: Shape): Definition {
+    const key = `${declared.name} ${JSON.stringify([number, columns])}`;
+    let definition = this.#definitions.get(key);
+    if (!definition) {
+      const pipeline = reshaped(declared, columns);
+      this.#definitions.set(key, (definition = { pipeline, hash: definitionHash(pipeline), shape: { number, columns } }));
+    }
     return definition;
   }
 

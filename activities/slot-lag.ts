@@ -7,9 +7,9 @@ import type { SlotLag } from './steps.ts';
 /** Asked while a pipeline is paused: a slot that nobody reads keeps the source's WAL. */
 export async function slotLag(runtime: Runtime, { pipeline: name }: { readonly pipeline: string }): Promise<SlotLag> {
   try {
-    const { pipeline } = runtime.definition(name);
-    const lag = await readSlotLag(runtime.config.sourceUrl, pipeline.name);
-    return { bytes: lag?.bytes ?? 0, most: slotLagLimit(pipeline.settings.maxSlotLagBytes, lag?.keepBytes) };
+    const { settings } = runtime.declared(name);
+    const lag = await readSlotLag(runtime.config.sourceUrl, name);
+    return { bytes: lag?.bytes ?? 0, most: slotLagLimit(settings.maxSlotLagBytes, lag?.keepBytes) };
   } catch (error) {
     throw failureOf(error);
   }

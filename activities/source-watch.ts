@@ -15,7 +15,7 @@ type Stream = { readonly streaming: boolean; readonly spoolBytes: number };
  * Temporal keeps WAL too. What it sees is told to everybody, and `onAlarm` when the alarm changes.
  */
 export class SourceWatch {
-  readonly #runtime: Pick<Runtime, 'config' | 'state' | 'definition'>;
+  readonly #runtime: Pick<Runtime, 'config' | 'state' | 'declared'>;
   readonly #seen: ReadonlyMap<string, Seen>;
   readonly #onAlarm: (pipeline: string, forecast: SlotForecast) => void;
   readonly #timer: NodeJS.Timeout;
@@ -23,7 +23,7 @@ export class SourceWatch {
   #client: Client | undefined;
   #looking: Promise<void> | undefined;
 
-  constructor(runtime: Pick<Runtime, 'config' | 'state' | 'definition'>, pipelines: readonly string[], onAlarm: (pipeline: string, forecast: SlotForecast) => void, everyMs = 5_000) {
+  constructor(runtime: Pick<Runtime, 'config' | 'state' | 'declared'>, pipelines: readonly string[], onAlarm: (pipeline: string, forecast: SlotForecast) => void, everyMs = 5_000) {
     this.#runtime = runtime;
     this.#seen = new Map(pipelines.map((name) => [name, { history: new SlotHistory(), changes: new SlotAlarmChanges(), forecast: undefined }]));
     this.#onAlarm = onAlarm;
@@ -82,7 +82,7 @@ export class SourceWatch {
   /** Undefined while the environment lacks something that the pipeline needs: its own steps say so. */
   #settings(name: string): Settings | undefined {
     try {
-      return this.#runtime.definition(name).pipeline.settings;
+      return this.#runtime.declared(name).settings;
     } catch {
       return undefined;
     }

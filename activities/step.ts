@@ -1,5 +1,4 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
-import { ConfigurationError } from '../connectors/sink.ts';
 import { failureOf } from './failures.ts';
 import type { PartProgress } from './progress.ts';
 import type { Definition, Runtime } from './runtime.ts';
@@ -11,7 +10,7 @@ export type Step = {
   readonly signal: AbortSignal;
   readonly progress: PartProgress;
   /** Adds to what the step's result and its heartbeats say. */
-  count(done: { readonly segments?: number; readonly events?: number; readonly late?: number; readonly windowsClosed?: number; readonly deadLetters?: number; readonly watermarkMs?: number }): void;
+  count(done: { readonly segments?: number; readonly events?: number; readonly late?: number; readonly windowsClosed?: number; readonly deadLetters?: number; readonly watermarkMs?: number; readonly change?: number }): void;
 };
 
 /**
@@ -22,7 +21,7 @@ export type Step = {
 export async function runStep(runtime: Runtime, part: string, input: Omit<StepInput, 'durationMs'> & { readonly durationMs?: number }, work: (step: Step) => Promise<StepEnd>): Promise<StepResult> {
   const context = Context.current();
   const progress = runtime.progress.part(input.pipeline, part);
-  const done = { segments: 0, events: 0, late: 0, windowsClosed: 0, deadLetters: 0, watermarkMs: undefined as number | undefined };
+  const done = { segments: 0, events: 0, late: 0, windowsClosed: 0, deadLetters: 0, watermarkMs: undefined as number | undefined, change: undefined as number | undefined };
   const end = new AbortController();
   const stop = async (why: StepEnd, evenIfAway: boolean) => {
     if (!evenIfAway) await runtime.reachability.untilReachable();
@@ -38,7 +37,7 @@ export async function runStep(runtime: Runtime, part: string, input: Omit<StepIn
   try {
     leave = await runtime.seats.take(`${input.pipeline}/${part}`, () => end.abort('superseded'));
     if (input.durationMs !== undefined) clock = setTimeout(() => void stop('time', false), input.durationMs);
-    const definition = assertSame(runtime.definition(input.pipeline), input.definitionHash);
+    const definition = await runtime.definition(input.pipeline, input.definitionHash);
     progress.active = true;
     const count: Step['count'] = (more) => {
       done.segments += more.segments ?? 0;
@@ -47,6 +46,7 @@ export async function runStep(runtime: Runtime, part: string, input: Omit<StepIn
       done.windowsClosed += more.windowsClosed ?? 0;
       done.deadLetters += more.deadLetters ?? 0;
       done.watermarkMs = more.watermarkMs ?? done.watermarkMs;
+      done.change = more.change ?? done.change;
     };
     const ended = await work({ definition, signal: end.signal, progress, count });
     assertWanted(context);
@@ -82,15 +82,7 @@ function assertWanted({ cancellationDetails }: Context): void {
   if (paused || reset || timedOut || notFound) throw new CancelledFailure('the server has given this attempt up');
 }
 
-export function assertSame(definition: Definition, hash: string): Definition {
-  if (definition.hash === hash) return definition;
-  const { name } = definition.pipeline;
-  throw new ConfigurationError(
-    `The definition of ${name} has changed since the pipeline was loaded: its source, row, views or sinks are others. Put pipelines/${name}.ts back, restart the worker and type ./sluice resume ${name}; or start over with an empty instance (./sluice up --data DIR).`,
-  );
-}
-
-function resultOf(ended: StepEnd, fence: string | undefined, done: { segments: number; events: number; late: number; windowsClosed: number; deadLetters: number; watermarkMs: number | undefined }): StepResult {
+function resultOf(ended: StepEnd, fence: string | undefined, done: { segments: number; events: number; late: number; windowsClosed: number; deadLetters: number; watermarkMs: number | undefined; change: number | undefined }): StepResult {
   return {
     ended,
     ...(fence === undefined ? {} : { fence }),
@@ -99,6 +91,7 @@ function resultOf(ended: StepEnd, fence: string | undefined, done: { segments: n
     ...(done.late > 0 ? { late: done.late } : {}),
     ...(done.windowsClosed > 0 ? { windowsClosed: done.windowsClosed } : {}),
     ...(done.deadLetters > 0 ? { deadLetters: done.deadLetters } : {}),
+    ...(done.change === undefined ? {} : { change: done.change }),
     ...(done.watermarkMs === undefined ? {} : { watermark: new Date(done.watermarkMs).toISOString() }),
   };
 }

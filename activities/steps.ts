@@ -8,6 +8,8 @@ export type Activities = {
   capture(input: StepInput): Promise<StepResult>;
   /** What the source keeps for the pipeline, and how much it may become. */
   slotLag(input: { readonly pipeline: string }): Promise<SlotLag>;
+  /** The stream of this epoch is given up, so that the pipeline is loaded anew. */
+  forgetLoad(input: { readonly pipeline: string; readonly epoch: number }): Promise<void>;
   /** Tells steps that they are stopped, before their next heartbeat does. Local. */
   stopSteps(input: StopInput): Promise<void>;
 } & { readonly [Kind in LaneKind]: (input: LaneStepInput) => Promise<StepResult> };
@@ -52,9 +54,9 @@ export type LoadResult = { readonly position: Position; readonly rows: number };
 
 /**
  * Why a step ended. held: it is exactly at `until`. past: its fence was above `until` already. superseded: another
- * worker has gone on.
+ * worker has gone on. changed: what follows has other columns (`change`).
  */
-export type StepEnd = 'time' | 'asked' | 'held' | 'past' | 'superseded';
+export type StepEnd = 'time' | 'asked' | 'held' | 'past' | 'superseded' | 'changed';
 
 /** What a step did, as an operator reads it in the history. */
 export type StepResult = {
@@ -69,4 +71,6 @@ export type StepResult = {
   readonly deadLetters?: number;
   /** ISO time. */
   readonly watermark?: string;
+  /** Of a change of the source's schema: its number. */
+  readonly change?: number;
 };

@@ -44,7 +44,7 @@ export async function verify(runtime: Pick<Runtime, 'config' | 'definition'>, { 
     await letGoOfEarlierRelease(client, pipeline, heartbeatDetails as Told | undefined);
     await hold.release();
     return await verifyPipeline({
-      pipeline: runtime.definition(pipeline).pipeline,
+      pipeline: (await runtime.definition(pipeline)).pipeline,
       addresses: runtime.config,
       hold,
       waitMs: reachMs,

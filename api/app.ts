@@ -10,6 +10,7 @@ import { jsonBodiesOnly } from './json-body.ts';
 import { liveRoute } from './live/route.ts';
 import { measureRequests, metricsRoute } from './metrics.ts';
 import { ownPagesOnly } from './origin.ts';
+import { migrationRoutes } from './migrations.ts';
 import { pipelineRoutes } from './pipelines.ts';
 import type { Resources } from './resources.ts';
 import { rememberToken, requireToken } from './token.ts';
@@ -59,6 +60,7 @@ export function createApp(resources: Resources): OpenAPIHono {
   metricsRoute(app, resources);
   pipelineRoutes(app, resources);
   backfillRoutes(app, resources);
+  migrationRoutes(app, resources);
   deadLetterRoutes(app, resources);
   liveRoute(app, resources);
   return app;

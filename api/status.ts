@@ -10,7 +10,7 @@ const Lane = z
   .object({
     name: z.string(),
     kind: z.string(),
-    state: z.enum(['running', 'paused', 'held', 'parked', 'broken']),
+    state: z.enum(['running', 'paused', 'held', 'parked', 'broken', 'migrating']),
     lagMs: z.number().nullable().openapi({ description: "How far behind the source's commits its destination is." }),
     fence: z
       .string()

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { Client } from 'pg';
 import { capture } from '../connectors/postgres/capture.ts';
 import { connectSource } from '../connectors/postgres/postgres-source.ts';
+import { noRecord } from '../connectors/postgres/column-watch.ts';
 import { ensurePublication, quoteRelation, readSourceCatalog, sourceNames } from '../connectors/postgres/source-catalog.ts';
 import { openSegmentLog } from '../connectors/spool/open-segment-log.ts';
 import { systemClock } from '../connectors/system-clock.ts';
@@ -111,6 +112,7 @@ async function captureAll(directory: string, from: bigint): Promise<void> {
     dimensionsAt: () => dimensionsNow(pipeline),
     fences: () => new Map([['none', start]]),
     signal: AbortSignal.any([finished.signal, stop.signal]),
+    columns: noRecord,
     onProgress: ({ events }) => events >= rows && finished.abort(),
   });
   if (result.events !== rows) throw new Error(`the capture got ${result.events} of ${rows} events`);

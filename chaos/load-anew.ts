@@ -1,10 +1,12 @@
 import { ensurePipelines } from '../client/pipelines.ts';
+import { recoverPipeline } from '../client/recoveries.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
 import { until } from './until.ts';
 import type { World } from './world.ts';
 
-/** What core/load-anew.ts tells a person to type, step by step; the worker stands for the whole instance. */
-export async function loadAnew(world: World, signal: AbortSignal, beforeStart: () => Promise<void> = async () => {}): Promise<void> {
+/** What core/load-anew.ts tells a person to type. If something is to happen before the load begins, by hand: while no worker runs. */
+export async function loadAnew(world: World, signal: AbortSignal, beforeStart?: () => Promise<void>): Promise<void> {
+  if (!beforeStart) return recovered(world, signal);
   const marked = async () => (await world.state.query("update sluice.shard set state = 'loading' where pipeline = $1", [world.name])).rowCount === 1;
   await until('the state database to take it', marked, { timeoutMs: 60_000, signal });
   await world.temporal((client) => client.workflow.getHandle(pipelineWorkflowId(world.name)).terminate('it is loaded anew'));
@@ -12,4 +14,9 @@ export async function loadAnew(world: World, signal: AbortSignal, beforeStart: (
   await beforeStart();
   await world.processes.start('worker', signal);
   await ensurePipelines(world.config, [world.name]);
+}
+
+async function recovered(world: World, signal: AbortSignal): Promise<void> {
+  const once = async () => (await recoverPipeline(world.config, world.name, { approve: async () => true })).state === 'done';
+  await until('the pipeline to be loaded anew', once, { timeoutMs: 150_000, everyMs: 500, signal });
 }

@@ -72,7 +72,7 @@ describe('the source', () => {
 });
 
 describe('a pipeline', () => {
-  const anew = /^wrong: Load the pipeline anew: .*UPDATE sluice\.shard SET state = 'loading' WHERE pipeline = 'orders';/;
+  const anew = /^wrong: Load the pipeline anew: \.\/sluice recover orders/;
   test.each<[string, Partial<PipelineFacts>, Partial<TableFacts>, string | RegExp]>([
     ['a check of the product', {}, { problems: [{ what: 'no identity', mend: 'ALTER TABLE public.events REPLICA IDENTITY FULL;' }] }, 'wrong: ALTER TABLE public.events REPLICA IDENTITY FULL;'],
     ['a check that says itself what to do', {}, { isThere: false, problems: [{ what: 'Create it', mend: undefined }] }, 'wrong: null'],

@@ -2,17 +2,18 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { laneStates, type LaneEvent, type LaneState } from './lane-state.ts';
 
-const events: readonly LaneEvent[] = ['pause', 'resume', 'hold', 'release', 'refuse', 'fail'];
+const events: readonly LaneEvent[] = ['pause', 'resume', 'hold', 'release', 'refuse', 'fail', 'change'];
 const states = Object.keys(laneStates) as LaneState[];
 
 /** Every cell, written a second time on purpose. */
 const expected: Record<LaneState, string> = {
-  //       pause  resume  hold   release refuse fail
-  running: 'paused running held   running parked broken',
-  paused: 'paused running paused paused  parked broken',
-  held: 'paused held    held   running parked broken',
-  parked: 'parked running parked parked  parked broken',
-  broken: 'broken running broken broken  parked broken',
+  //       pause  resume  hold   release refuse fail   change
+  running: 'paused running held   running parked broken migrating',
+  paused: 'paused running paused paused  parked broken migrating',
+  held: 'paused held    held   running parked broken migrating',
+  parked: 'parked running parked parked  parked broken parked',
+  broken: 'broken running broken broken  parked broken broken',
+  migrating: 'migrating running migrating migrating parked broken migrating',
 };
 
 describe('the lane as a state machine', () => {

@@ -12,18 +12,24 @@
  *                     ^                 |        fail       |
  *                     +-----------------+-------------------+
  *                                    resume
+ *            change
+ *   running ----------> migrating   (the capture alone)
+ *      ^                   | resume
+ *      +-------------------+
  *
- * parked: only a person can mend it, and a sentence says how. broken: a bug, with its message. Both wait for `resume`,
- * and nothing else moves them, so that a reason is never lost by a pause.
+ * parked: only a person can mend it, and a sentence says how. broken: a bug, with its message. migrating: what follows
+ * has other columns, and a migration says when to go on. All three wait for `resume`, and nothing else moves them, so that a
+ * reason is never lost by a pause.
  */
-export type LaneState = 'running' | 'paused' | 'held' | 'parked' | 'broken';
-export type LaneEvent = 'pause' | 'resume' | 'hold' | 'release' | 'refuse' | 'fail';
+export type LaneState = 'running' | 'paused' | 'held' | 'parked' | 'broken' | 'migrating';
+export type LaneEvent = 'pause' | 'resume' | 'hold' | 'release' | 'refuse' | 'fail' | 'change';
 
 export const laneStates: Readonly<Record<LaneState, Readonly<Record<LaneEvent, LaneState>>>> = {
-  running: { pause: 'paused', resume: 'running', hold: 'held', release: 'running', refuse: 'parked', fail: 'broken' },
+  running: { pause: 'paused', resume: 'running', hold: 'held', release: 'running', refuse: 'parked', fail: 'broken', change: 'migrating' },
   // a step that was ending when the pause came may still say that it is at the held position, or fail
-  paused: { pause: 'paused', resume: 'running', hold: 'paused', release: 'paused', refuse: 'parked', fail: 'broken' },
-  held: { pause: 'paused', resume: 'held', hold: 'held', release: 'running', refuse: 'parked', fail: 'broken' },
-  parked: { pause: 'parked', resume: 'running', hold: 'parked', release: 'parked', refuse: 'parked', fail: 'broken' },
-  broken: { pause: 'broken', resume: 'running', hold: 'broken', release: 'broken', refuse: 'parked', fail: 'broken' },
+  paused: { pause: 'paused', resume: 'running', hold: 'paused', release: 'paused', refuse: 'parked', fail: 'broken', change: 'migrating' },
+  held: { pause: 'paused', resume: 'held', hold: 'held', release: 'running', refuse: 'parked', fail: 'broken', change: 'migrating' },
+  parked: { pause: 'parked', resume: 'running', hold: 'parked', release: 'parked', refuse: 'parked', fail: 'broken', change: 'parked' },
+  broken: { pause: 'broken', resume: 'running', hold: 'broken', release: 'broken', refuse: 'parked', fail: 'broken', change: 'broken' },
+  migrating: { pause: 'migrating', resume: 'running', hold: 'migrating', release: 'migrating', refuse: 'parked', fail: 'broken', change: 'migrating' },
 };

@@ -1,4 +1,4 @@
 /** What to type when only a new first load helps. The epoch rises with it, so nothing of the old stream counts any more. */
 export function loadAnew(pipeline: string): string {
-  return `Load the pipeline anew: in the state database, UPDATE sluice.shard SET state = 'loading' WHERE pipeline = '${pipeline}'; then temporal workflow terminate --workflow-id pipeline/${pipeline}; then ./sluice down and ./sluice up.`;
+  return `Load the pipeline anew: ./sluice recover ${pipeline}`;
 }

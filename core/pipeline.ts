@@ -20,6 +20,8 @@ export type ColumnSchema = {
   readonly nullable: boolean;
   /** Few distinct values are expected: kept as a dictionary (COLUMNS.md, interning). */
   readonly interned: boolean;
+  /** Its name in the source, where a migration found another one; null: the source has it no more, and it is always NULL. */
+  readonly from?: string | null;
 };
 
 export type Table = {
@@ -29,6 +31,12 @@ export type Table = {
   readonly key: string;
 };
 export type EventTable = Table & { readonly eventTime: string; readonly appendOnly: boolean };
+/** The name of a declared column in the source; undefined: the source has it no more. */
+export function nameInSource({ columns }: Pick<Table, 'columns'>, column: string): string | undefined {
+  const { from = column } = columns[column]!;
+  return from ?? undefined;
+}
+
 /** `on` is the event table's column that holds the dimension's key. */
 export type DimensionTable = Table & { readonly on: string };
 

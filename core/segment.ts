@@ -27,6 +27,8 @@ export type SegmentHeader = {
   readonly endLsn?: string;
   /** How late the stream was here, if more of it was on its way: who takes this segment does well to wait for that. */
   readonly delayMs?: number;
+  /** How many migrations the columns have gone through; missing: none. */
+  readonly shape?: number;
   /** In a claim: under which conditions its capture reads (E3). */
   readonly claim?: Claim;
 };

@@ -4,8 +4,9 @@ import type { Description } from '../activities/steps.ts';
 import { origin, toPosition, type Position } from '../core/position.ts';
 import { described } from './described.ts';
 import { beginHold, holdReport, isSettled, withReleased, type Hold } from './hold.ts';
-import { drain, holdAt, pause, pauseLane, releaseHold, reload, resume, resumeLane, rotatingFailure, status, stopCapture, type HoldReport, type HoldRequest, type StopRequest } from './messages.ts';
+import { drain, holdAt, loadAnew, pause, pauseLane, releaseHold, reload, resume, resumeLane, migrated, rotatingFailure, status, stopCapture, type HoldReport, type HoldRequest, type StopRequest } from './messages.ts';
 import type { PipelineRun } from './pipeline-run.ts';
+import { forgetLoad } from './steps.ts';
 
 /** Everything that one can ask of a running pipeline. */
 export function handleMessages(run: PipelineRun): void {
@@ -52,6 +53,8 @@ export function handleMessages(run: PipelineRun): void {
   });
   setHandler(stopCapture, (request) => holdCapture(run, request), { validator: (request) => assertCanStop(run, request) });
   setHandler(holdAt, (request) => holdLanes(run, request), { validator: (request) => assertCanHold(run, request) });
+  setHandler(loadAnew, (epoch: number) => beginAnew(run, epoch), { validator: (_epoch: number) => assertNotRotating(run) });
+  setHandler(migrated, (number, reason) => goOnAfter(run, number, reason));
   setHandler(drain, () => drainAll(run), { validator: () => assertRuns(run, 'drained') });
   setHandler(reload, () => reloadSettings(run), { validator: () => assertNotRotating(run) });
   if (run.hold) keepInTime(run, run.hold);
@@ -164,6 +167,27 @@ async function reloadSettings(run: PipelineRun): Promise<{ definitionHash: strin
   run.description = { ...now, loaded: before?.loaded ?? now.loaded };
   run.stop();
   return { definitionHash: now.definitionHash };
+}
+
+/** When nothing of it runs any more, for a step would not find its load. */
+async function beginAnew(run: PipelineRun, epoch: number): Promise<void> {
+  run.draining = undefined;
+  run.release();
+  run.rotating = true;
+  run.stop();
+  await condition(() => run.scopes.size === 0);
+  await forgetLoad(run.name, epoch);
+  run.forget();
+}
+
+/** Its lanes have all that came before, and know nothing of the new columns until they begin anew. */
+async function goOnAfter(run: PipelineRun, number: number, reason: string | undefined): Promise<void> {
+  if (run.part('capture').state !== 'migrating' || run.part('capture').last?.change !== number) return;
+  if (reason !== undefined) return run.refused('capture', { kind: 'configuration', sentence: reason });
+  run.description = { ...(await described(run)), loaded: true };
+  run.moveLane('capture', 'resume');
+  run.stop();
+  run.publish();
 }
 
 function difference(before: Description, now: Description): string {

@@ -1,6 +1,8 @@
 /** Every workflow, by the name that the Web UI shows. */
 export { backfill } from './backfill.ts';
+export { migration } from './migration.ts';
 export { pipeline } from './pipeline.ts';
+export { recovery } from './recovery.ts';
 export { repair } from './repair.ts';
 export { replay } from './replay.ts';
 export { verify } from './verify.ts';

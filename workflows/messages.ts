@@ -29,6 +29,11 @@ export const stopCapture = defineUpdate<void, [StopRequest]>('stopCapture');
  */
 export const holdAt = defineUpdate<HoldReport, [HoldRequest]>('holdAt');
 
+/** Gives up the stream of this epoch, and begins with the first load. Nothing, if a later one has begun. */
+export const loadAnew = defineUpdate<void, [number]>('loadAnew');
+/** Input: the number of a migration that is over, and why the pipeline cannot go on, if it cannot. */
+export const migrated = defineSignal<[number, string?]>('migrated');
+
 export const status = defineQuery<WorkflowStatus>('status');
 
 export type StopRequest = {

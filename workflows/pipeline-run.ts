@@ -76,6 +76,15 @@ export class PipelineRun {
     return { state, description, hold, released, notes, error, spooling, parts: Object.fromEntries(this.#parts), startedMs: this.#startedMs };
   }
 
+  /** Nothing of before counts any more: a fresh run begins with the first load. */
+  forget(): void {
+    this.state = 'loading';
+    this.description = undefined;
+    this.error = undefined;
+    this.#parts.clear();
+    this.note('it is loaded anew, as it was asked to be');
+  }
+
   get lanes(): readonly Part[] {
     return this.description?.lanes ?? [];
   }
@@ -131,6 +140,7 @@ export class PipelineRun {
     part.last = result;
     if (result.late) this.isStale = true;
     if (result.fence !== undefined) part.fence = result.fence;
+    if (result.ended === 'changed' && name === 'capture') this.moveLane(name, 'change');
     if (!this.hold?.waiting[name]) return;
     if (result.ended === 'held') this.moveLane(name, 'hold');
     else if (result.ended === 'past') this.settle(name, `it is already past it, at ${result.fence}`);

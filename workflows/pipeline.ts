@@ -1,9 +1,12 @@
 import { ChildWorkflowFailure, WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { CancellationScope, ParentClosePolicy, allHandlersFinished, condition, continueAsNew, isCancellation, patched, startChild, workflowInfo } from '@temporalio/workflow';
+import type { StepEnd } from '../activities/steps.ts';
 import { repairWorkflowId } from '../core/repair.ts';
 import { described } from './described.ts';
 import { handleMessages } from './handle-messages.ts';
+import { migrationWorkflowId } from '../core/migration/schema-change.ts';
 import type { Part } from './messages.ts';
+import type { migration } from './migration.ts';
 import { PipelineRun, type Memory } from './pipeline-run.ts';
 import { refusal } from './refusal.ts';
 import type { repair } from './repair.ts';
@@ -42,7 +45,8 @@ export async function pipeline(input: PipelineInput): Promise<void> {
 /** Until it is known what the pipeline is, and its sinks have what the tables held before. */
 async function prepare(run: PipelineRun): Promise<void> {
   while (!run.description?.loaded) {
-    await allowed(() => run.state === 'loading');
+    await allowed(() => run.rotating || run.state === 'loading');
+    if (run.rotating) return;
     try {
       await scoped(run, 'capture', async () => {
         run.description ??= await described(run);
@@ -75,12 +79,13 @@ async function loop(run: PipelineRun, part: Part, { rotateAtEvents, watchMs = 60
     }
     await allowed(may);
     if (run.rotating) return;
-    const superseded = await oneStep(run, part);
+    const ended = await oneStep(run, part);
     run.publish();
     repairIfStale(run);
     rotateIfDue(run, rotateAtEvents);
     // whoever took over is at work: do not race it
-    if (superseded) await condition(() => run.rotating || !run.mayRun(part.name), 1_000);
+    if (ended === 'changed' && part.name === 'capture') await migrate(run);
+    else if (ended === 'superseded' || ended === 'changed') await condition(() => run.rotating || !run.mayRun(part.name), 1_000);
   }
 }
 
@@ -151,16 +156,32 @@ function reasonOf(error: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-async function oneStep(run: PipelineRun, part: Part): Promise<boolean> {
+async function oneStep(run: PipelineRun, part: Part): Promise<StepEnd | undefined> {
   const until = run.hold && part.name in run.hold.waiting ? run.hold.position : undefined;
   try {
     const result = await scoped(run, part.name, () => step(run.name, run.description!, part, until, run.number(part.name)));
     run.stepped(part.name, result);
-    return result.ended === 'superseded';
+    return result.ended;
   } catch (error) {
     // a step that waited for its next attempt is cancelled without a result
     if (!isCancellation(error)) run.refused(part.name, refusal(error));
-    return false;
+    return undefined;
+  }
+}
+
+/** It goes on whatever becomes of this run, and says when it is over. */
+async function migrate(run: PipelineRun): Promise<void> {
+  const number = run.part('capture').last!.change!;
+  try {
+    await startChild<typeof migration>('migration', {
+      workflowId: migrationWorkflowId(run.name, number),
+      args: [{ pipeline: run.name, number }],
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+      typedSearchAttributes: childAttributes(run.name, 'migration'),
+      staticSummary: `the source's tables have other columns`,
+    });
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError) && !isCancellation(error)) throw error;
   }
 }
 

@@ -31,6 +31,10 @@ export function firstLoad(pipeline: string, { definitionHash, heartbeatMs, lanes
   );
 }
 
+export function forgetLoad(pipeline: string, epoch: number): Promise<void> {
+  return activities.forgetLoad.executeWithOptions({ ...options, activityId: 'forget load', summary: `gives up the stream of load ${epoch}`, startToCloseTimeout: '30 seconds' }, [{ pipeline, epoch }]);
+}
+
 /** One look: the next one comes soon enough. */
 export function slotLag(pipeline: string): Promise<SlotLag> {
   const once: ActivityOptions = { ...options, activityId: 'slot lag', summary: 'what the paused slot keeps', startToCloseTimeout: '15 seconds', retry: { maximumAttempts: 1 }, cancellationType: ActivityCancellationType.TRY_CANCEL };

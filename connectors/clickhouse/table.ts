@@ -53,13 +53,18 @@ async function checkTable(client: ClickHouseClient, table: SinkTable): Promise<v
   if (row.sorting_key.replaceAll(/[`\\]/g, '') !== wanted.replaceAll(/[`\\]/g, '')) {
     throw new ConfigurationError(`ClickHouse table ${table.name} is sorted by (${row.sorting_key}), the pipeline's definition says (${wanted}): a sort key cannot be changed. Choose another table name, or DROP TABLE ${table.name} to have it loaded again.`);
   }
-  const columns = await select<{ name: string }>(client, table, 'SELECT name FROM system.columns WHERE table = {table:String}');
-  const present = new Set(columns.map(({ name }) => name));
+  const present = await columnsThere(client, table);
   const missing = Object.keys(table.columns).filter((name) => !present.has(name));
   if (missing.length > 0) {
     const additions = missing.map((name) => `ADD COLUMN ${name} ${columnType(table.columns[name]!)}`).join(', ');
     throw new ConfigurationError(`ClickHouse table ${table.name} lacks ${missing.join(', ')}. Type: ALTER TABLE ${table.name} ${additions}`);
   }
+}
+
+/** Its columns' types, by name. */
+export async function columnsThere(client: ClickHouseClient, table: SinkTable): Promise<ReadonlyMap<string, string>> {
+  const columns = await select<{ name: string; type: string }>(client, table, 'SELECT name, type FROM system.columns WHERE table = {table:String}');
+  return new Map(columns.map(({ name, type }) => [name, type]));
 }
 
 type Description = { identity: string; engine_full: string; sorting_key: string };

@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import type { EventTable, Pipeline } from '../../core/pipeline.ts';
+import { nameInSource, type EventTable, type Pipeline } from '../../core/pipeline.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import { quote, quoteRelation } from './source-catalog.ts';
 
@@ -30,15 +30,16 @@ export const scansWithoutIndex = 8;
 export function within({ source: { events } }: Pick<Pipeline, 'source'>, { fromMs, toMs }: PaneRange): string {
   const { type } = events.columns[events.eventTime]!;
   const time = (ms: number) => `'${new Date(ms).toISOString()}'::timestamptz${type === 'timestamp' ? " at time zone 'UTC'" : ''}`;
-  return `${quote(events.eventTime)} >= ${time(fromMs)} and ${quote(events.eventTime)} < ${time(toMs)}`;
+  const column = quote(nameInSource(events, events.eventTime)!);
+  return `${column} >= ${time(fromMs)} and ${column} < ${time(toMs)}`;
 }
 
 /** A valid one that begins with it; of a partitioned table, its own. */
-export async function hasTimeIndex(source: Client, { relation, eventTime }: EventTable): Promise<boolean> {
+export async function hasTimeIndex(source: Client, events: EventTable): Promise<boolean> {
   const { rows } = await source.query(
     `select from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
       where i.indrelid = to_regclass($1) and i.indisvalid and i.indpred is null and a.attname = $2 limit 1`,
-    [quoteRelation(relation), eventTime],
+    [quoteRelation(events.relation), nameInSource(events, events.eventTime)],
   );
   return rows.length > 0;
 }

@@ -7,6 +7,7 @@ import type { Position } from '../../core/position.ts';
 import type { SegmentHeader } from '../../core/segment.ts';
 import { ConfigurationError } from '../sink.ts';
 import type { Appender, SegmentLog } from '../spool/segment-log.ts';
+import type { ColumnRecord } from './column-watch.ts';
 import { classifyPostgresError } from './errors.ts';
 import { RunningCapture, type Step } from './running-capture.ts';
 import type { Confirmed, ShardState } from './shard-state.ts';
@@ -38,6 +39,7 @@ export type CaptureOptions = {
   readonly fences: () => ReadonlyMap<string, Position | undefined>;
   /** When an event came last, as an earlier capture of this process has told; undefined: not known. */
   readonly lastEventMs?: number | undefined;
+  readonly columns: ColumnRecord;
   /** Ends the capture at the next segment boundary. */
   readonly signal: AbortSignal;
   readonly onProgress: (progress: CaptureProgress) => void;
@@ -66,8 +68,13 @@ export type CaptureResult = {
   readonly events: number;
   readonly segments: number;
   readonly position: Position;
-  /** superseded: another capture has claimed the shard (E3); this one must not run again as itself. */
-  readonly reason: 'stopped' | 'superseded';
+  /**
+   * superseded: another capture has claimed the shard (E3); this one must not run again as itself. changed: what follows has
+   * other columns, and a migration must say what becomes of them.
+   */
+  readonly reason: 'stopped' | 'superseded' | 'changed';
+  /** The number of that change. */
+  readonly change?: number;
 };
 
 /**

@@ -75,9 +75,13 @@ export class Confirmation {
     stream.confirm(lsn);
   }
 
+  /** Where the source is in decoding: what committed below has been sent. */
+  get streamAt(): Lsn {
+    return (BigInt(this.#serverEndHigh) << 32n) | BigInt(this.#serverEndLow);
+  }
+
   /** The greatest end of the source's WAL that was heard of. */
   get knownWalEnd(): Lsn {
-    const told = (BigInt(this.#serverEndHigh) << 32n) | BigInt(this.#serverEndLow);
-    return told > this.#walEnd ? told : this.#walEnd;
+    return this.streamAt > this.#walEnd ? this.streamAt : this.#walEnd;
   }
 }

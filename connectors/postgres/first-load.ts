@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, DatabaseError } from 'pg';
 import { eventsTable } from '../../core/capture/assembler.ts';
 import { killPoint } from '../../core/kill-point.ts';
+import type { SourceColumns } from '../../core/migration/schema-change.ts';
 import type { Pipeline, Table } from '../../core/pipeline.ts';
 import { lsnText, position } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
@@ -35,14 +36,14 @@ export type FirstLoadOptions = {
  * is used up: the next attempt starts over. The slot goes with it, and after a crash with the next attempt: there may be
  * none until a person has mended something, and the source would keep its WAL for nobody.
  */
-export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { rows: number }> {
+export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { rows: number; columns: SourceColumns }> {
   const { pipeline, sourceUrl, epoch, sinks, onProgress } = options;
   const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} load`, connectionTimeoutMillis: 10_000, keepAlive: true, options: textSettings });
   source.on('error', () => {});
   await source.connect();
   let slot: SnapshotSlot | undefined;
   try {
-    const catalog = await readSourceCatalog(source, pipeline);
+    const catalog = await readSourceCatalog(source, pipeline, { columns: true });
     const { timeline } = await readTimeline(sourceUrl, undefined, `sluice ${pipeline.name} timeline`);
     await ensurePublication(source, pipeline);
     // a load that stood still until here must not end the one that has taken its place, nor drop its slot
@@ -60,7 +61,7 @@ export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { r
       await options.assertCurrent();
       await untilItPasses(options, () => sink.finishLoad(at));
     }
-    return { position: at, rows, systemIdentifier: catalog.systemIdentifier, timeline, tables: catalog.tables };
+    return { position: at, rows, systemIdentifier: catalog.systemIdentifier, timeline, tables: catalog.tables, columns: catalog.columns };
   } catch (error) {
     if (slot) await dropOwnSlot(options, slot);
     // sinks have said what theirs mean

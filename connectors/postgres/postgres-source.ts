@@ -9,7 +9,7 @@ import { ReplicationStream, captureApplicationName } from './replication-stream.
 import type { TableIds } from './shard-state.ts';
 import { readWalEnd } from './slot-look.ts';
 import type { Slot, Source, Timeline } from './source.ts';
-import { assertPublication, readSourceCatalog, sourceNames } from './source-catalog.ts';
+import { assertPublication, quoteRelation, readColumns, readSourceCatalog, sourceNames } from './source-catalog.ts';
 
 /** Connects to the source. `loaded`: the tables that the pipeline was loaded from. */
 export async function connectSource(url: string, pipeline: Pipeline, loaded: TableIds | undefined): Promise<Source> {
@@ -26,6 +26,8 @@ export async function connectSource(url: string, pipeline: Pipeline, loaded: Tab
   return {
     gone: gone.promise,
     catalog: () => readSourceCatalog(client, pipeline),
+    columns: () => readColumns(client, pipeline),
+    expectedRows: () => readExpectedRows(client, pipeline),
     assertPublication: () => assertPublication(client, pipeline, loaded),
     timeline: (known) => readTimeline(url, known, `sluice ${pipeline.name} timeline`),
     slot: () => readSlot(client, slot),
@@ -41,6 +43,12 @@ export async function connectSource(url: string, pipeline: Pipeline, loaded: Tab
       await client.end().catch(() => {});
     },
   };
+}
+
+async function readExpectedRows(client: Client, { source: { events, dimensions } }: Pipeline): Promise<number> {
+  const relations = [events, ...Object.values(dimensions)].map(({ relation }) => quoteRelation(relation));
+  const { rows } = await client.query<{ rows: string }>('select coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint::text as rows from unnest($1::text[]) as name cross join lateral pg_partition_tree(to_regclass(name)) t join pg_class c on c.oid = t.relid where t.isleaf', [relations]);
+  return Number(rows[0]!.rows);
 }
 
 async function readSlot(client: Client, name: string): Promise<Slot | undefined> {

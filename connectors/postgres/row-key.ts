@@ -1,12 +1,14 @@
 import type { Client } from 'pg';
-import type { Table } from '../../core/pipeline.ts';
+import { nameInSource, type Table } from '../../core/pipeline.ts';
 import { ConfigurationError } from '../sink.ts';
 
 /**
  * The source must keep the key unique: of two rows with one key, sinks would have one. A partitioned table can only
  * promise it together with its partition columns, so there the definition is taken at its word for the rest.
  */
-export async function assertRowKey(client: Client, tableOid: number, { relation, key }: Table): Promise<void> {
+export async function assertRowKey(client: Client, tableOid: number, table: Table): Promise<void> {
+  const { relation } = table;
+  const key = nameInSource(table, table.key)!;
   if ((await uniqueColumns(client, [tableOid])).get(tableOid)?.includes(key)) return;
   throw new ConfigurationError(
     `Table ${relation} has no primary key or unique index on ${key} alone, which the definition calls its key: two rows with one ${key} would be one row in every sink.`,

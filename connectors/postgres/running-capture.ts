@@ -10,7 +10,9 @@ import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { Segment, SegmentHeader } from '../../core/segment.ts';
 import { LanePace } from './lane-pace.ts';
 import { Linger } from './linger.ts';
+import { ColumnWatch, type FoundColumns } from './column-watch.ts';
 import { PgoutputDecoder } from './pgoutput/decoder.ts';
+import { SchemaChanged } from './pgoutput/relation.ts';
 import { SegmentWriter } from './segment-writer.ts';
 import { BackPressure } from './back-pressure.ts';
 import type { CaptureOptions, CaptureResult } from './capture.ts';
@@ -39,6 +41,9 @@ export class RunningCapture {
   #confirmation!: Confirmation;
   #assembler!: SegmentAssembler;
   #decoder!: PgoutputDecoder;
+  #columns!: ColumnWatch;
+  /** What follows is of other columns: nothing of it is taken. */
+  #changed: FoundColumns | undefined;
   #stream: SourceStream | undefined;
   #began: Pick<Step, 'catalog' | 'timeline'> | undefined;
   /** Not yet when the first messages come. */
@@ -88,8 +93,10 @@ export class RunningCapture {
       beforeColumns: beforeColumns(pipeline),
       dimensions,
       tailEventLsn: lastEvents?.to === tail.to ? lastEvents.lastEventLsn : undefined,
+      shape: options.columns.shape.number,
     });
-    this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: (oid) => this.#began!.catalog.typeOf(oid), emit: (segment) => this.#emit(segment, this.#linger.delayMs(this.#assembler.commitTime)) });
+    this.#columns = new ColumnWatch(pipeline, options.columns, catalog.columns);
+    this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: (oid) => this.#columns.typeOf(oid) ?? 'other', formerNames: (table, column) => options.columns.shape.columns[table]?.[column]?.was ?? [], emit: (segment) => this.#emit(segment, this.#linger.delayMs(this.#assembler.commitTime)) });
     this.#began = { catalog, timeline };
     const streamEnd = await readStreamEnd(log, tail.to);
     const confirmed = await check.takeOver(streamEnd);
@@ -141,7 +148,7 @@ export class RunningCapture {
         // E7: what it waits for may be away as well
         await Promise.race([this.#finish(stream), source.gone]);
       }
-      return this.result(reason);
+      return reason === 'changed' ? await this.#ofChange() : this.result(reason);
     } finally {
       for (const end of timers) end();
       this.#linger.end();
@@ -166,9 +173,31 @@ export class RunningCapture {
   }
 
   #message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {
-    this.#decoder.message(bytes, start, end, walHigh, walLow);
+    if (this.#changed) return;
+    try {
+      this.#decoder.message(bytes, start, end, walHigh, walLow);
+    } catch (error) {
+      if (!(error instanceof SchemaChanged)) throw error;
+      this.#standBefore(this.#columns.found(error.table, error.relation));
+      return;
+    }
     killPoint('capture/received');
     if (!this.#linger.running && this.#assembler.ready) this.#linger.begin(this.#assembler.commitTime);
+  }
+
+  /** Spools what came before a change, which is the end of this capture. */
+  #standBefore(changed: FoundColumns): void {
+    this.#changed = changed;
+    this.#stream?.hold();
+    const segment = this.#assembler.makeRoom(true);
+    if (segment) this.#emit(segment, undefined);
+    this.#outcome.resolve('changed');
+  }
+
+  async #ofChange(): Promise<CaptureResult> {
+    await this.#writer.drained();
+    if (this.#writer.stopped) return this.result('superseded');
+    return { ...this.result('changed'), change: await this.#options.columns.record({ ...this.#changed!, position: this.#position }) };
   }
 
   #cutAtTransactionEnd(delayMs: number | undefined): void {
@@ -237,6 +266,9 @@ export class RunningCapture {
     };
     const tidy = async () => {
       await source.assertPublication();
+      await this.#columns.look(source);
+      const changed = this.#assembler.inTransaction ? undefined : this.#columns.passed(this.#confirmation.streamAt);
+      if (changed && !this.#changed) this.#standBefore(changed);
       await this.#room.make(smallestOf(fences()));
       this.#confirmation.walEnd(await source.walEnd());
       this.#pressure?.balance();

@@ -62,6 +62,11 @@ async function takeEpoch(client: Queryable, pipeline: string, slot: string, defi
   return Number(rows[0]!.epoch);
 }
 
+/** The stream of this epoch is given up: the pipeline is to be loaded anew. One that has begun already stays. */
+export async function markForLoad(state: Queryable, pipeline: string, epoch: number): Promise<void> {
+  await state.query("update sluice.shard set state = 'loading' where pipeline = $1 and shard = $1 and epoch = $2", [pipeline, epoch]);
+}
+
 /** Throws LoadSuperseded when a later load has begun. */
 export async function assertLoading(state: Queryable, pipeline: string, epoch: number): Promise<void> {
   const shard = await readShard(state, pipeline);

@@ -3,13 +3,13 @@ import { to as copyTo } from 'pg-copy-streams';
 import { eventsTable, SegmentAssembler } from '../../core/capture/assembler.ts';
 import { DimensionStore } from '../../core/capture/dimension-store.ts';
 import { beforeColumns } from '../../core/define/before-columns.ts';
-import type { Pipeline, Table } from '../../core/pipeline.ts';
+import { nameInSource, type Pipeline, type Table } from '../../core/pipeline.ts';
 import { position } from '../../core/position.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { Segment } from '../../core/segment.ts';
 import { copyTuples } from './copy-reader.ts';
 import type { SnapshotSlot } from './snapshot-slot.ts';
-import { quote, quoteRelation } from './source-catalog.ts';
+import { assertColumns, columnsChanged, quote, quoteRelation } from './source-catalog.ts';
 
 /** By relation, what `fileNodes` says of it. */
 export type FileNodes = ReadonlyMap<string, string>;
@@ -69,8 +69,9 @@ export class SnapshotReader {
       await source.query(`set transaction snapshot '${slot.snapshot}'`);
       await source.query(`lock table ${from} in access share mode`);
       if ((await fileNodes(source, relation)) !== this.#options.files.get(relation)) throw new TableRewritten(relation);
+      await assertColumns(source, table);
       // concat, because a cast to text is not what Postgres puts out for every type; a composite of NULLs is no NULL
-      const list = columns.map(([column]) => (table.columns[column]!.type === 'other' ? `case when ${quote(column)} is distinct from null then concat(${quote(column)}) end` : quote(column))).join(', ');
+      const list = columns.map(([column]) => read(table, column)).join(', ');
       const stream = source.query(copyTo(`copy (select ${list} from ${from} where ${where}) to stdout (format binary)`));
       this.#begin();
       const { segmentRows, segmentBytes } = pipeline.settings;
@@ -91,6 +92,9 @@ export class SnapshotReader {
       yield* this.#cut();
       await source.query('commit');
       isWhole = true;
+    } catch (error) {
+      // renamed or dropped since the snapshot: names are looked up in the present
+      throw (error as { code?: string }).code === undefinedColumn ? columnsChanged(table) : error;
     } finally {
       // not a ROLLBACK: a COPY that no one reads any more would never let it come to its turn
       if (!isWhole) void source.end();
@@ -111,6 +115,16 @@ export class SnapshotReader {
     yield segment;
   }
 }
+
+/** A column as SQL, in the type that its place in rows has. */
+function read(table: Table, column: string): string {
+  const { type } = table.columns[column]!;
+  const name = nameInSource(table, column);
+  if (name === undefined) return `null::${type === 'other' ? 'text' : type}`;
+  return type === 'other' ? `case when ${quote(name)} is distinct from null then concat(${quote(name)}) end` : quote(name);
+}
+
+const undefinedColumn = '42703';
 
 /** Nothing of it can be read from an old snapshot any more: that would silently show no rows (E19). */
 export class TableRewritten extends Error {

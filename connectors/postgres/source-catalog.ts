@@ -1,10 +1,14 @@
 import type { Client } from 'pg';
 import type { ColumnType } from '../../core/columns/vector.ts';
 import { loadAnew } from '../../core/load-anew.ts';
-import type { Pipeline, Table } from '../../core/pipeline.ts';
+import type { SourceColumns } from '../../core/migration/schema-change.ts';
+import { fits } from '../../core/migration/shape.ts';
+import type { SourceColumn } from '../../core/migration/source-changes.ts';
+import { nameInSource, type Pipeline, type Table } from '../../core/pipeline.ts';
 import type { Lsn } from '../../core/position.ts';
 import { parseLsn } from '../../core/position.ts';
 import { ConfigurationError } from '../sink.ts';
+import { TransientError } from '../transient-error.ts';
 import { replicaIdentityMissing } from './pgoutput/relation.ts';
 import { assertRowKey } from './row-key.ts';
 import type { TableIds } from './shard-state.ts';
@@ -12,11 +16,11 @@ import { assertNotSynchronous } from './synchronous-standby.ts';
 
 export type SourceCatalog = {
   readonly systemIdentifier: string;
-  /** A type by its OID, domains resolved to their base (COLUMNS.md). */
-  readonly typeOf: (oid: number) => ColumnType;
   /** Flushed WAL ends here. */
   readonly walEnd: Lsn;
   readonly tables: TableIds;
+  /** As they are now: the stream may not be there yet. Types are those that domains are made of (COLUMNS.md). */
+  readonly columns: SourceColumns;
   /** max_slot_wal_keep_size; undefined: unlimited. */
   readonly keepBytes: number | undefined;
   /** Every column of the pipeline has a binary format that Sluice is sure of. */
@@ -30,10 +34,10 @@ export function sourceNames(pipeline: string): { slot: string; publication: stri
 }
 
 /**
- * Looks at the source through an ordinary connection and compares it with the definition. Changes nothing. Throws a
- * ConfigurationError with what to type.
+ * Looks at the source through an ordinary connection and compares its tables with the pipeline; their columns only if asked
+ * to, as a stream may be at a place where they were others. Changes nothing. Throws a ConfigurationError with what to type.
  */
-export async function readSourceCatalog(client: Client, pipeline: Pipeline): Promise<SourceCatalog> {
+export async function readSourceCatalog(client: Client, pipeline: Pipeline, { columns: exact = false }: { readonly columns?: boolean } = {}): Promise<SourceCatalog> {
   const { rows: [server] } = await client.query<{ wal_level: string; system_identifier: string; wal_end: string; keep_mib: number; synchronous: string }>(
     `select current_setting('wal_level') as wal_level, (select setting::int from pg_settings where name = 'max_slot_wal_keep_size') as keep_mib,
             current_setting('synchronous_standby_names') as synchronous, pg_current_wal_flush_lsn()::text as wal_end, (select system_identifier::text from pg_control_system()) as system_identifier`,
@@ -41,21 +45,21 @@ export async function readSourceCatalog(client: Client, pipeline: Pipeline): Pro
   assertLogical(server!.wal_level);
   assertNotSynchronous(pipeline.name, server!.synchronous);
   const { events, dimensions } = pipeline.source;
-  const types = new Map<number, ColumnType>();
   const tables: Record<string, number> = {};
-  for (const table of [events, ...Object.values(dimensions)]) {
-    const { found, problems: [problem] } = await checkTable(client, table, pipeline.name);
+  const columns: Record<string, readonly SourceColumn[]> = {};
+  for (const [name, table] of Object.entries({ events, ...dimensions })) {
+    const { found, problems: [problem] } = await checkTable(client, table, pipeline.name, exact);
     if (problem) throw problem;
-    for (const { oid, type } of found!.columns.values()) types.set(oid, type);
     tables[table.relation] = found!.oid;
+    columns[name] = sourceColumns(found!);
   }
   const declared = [events, ...Object.values(dimensions)].flatMap((table) => Object.values(table.columns));
   return {
     systemIdentifier: server!.system_identifier,
     walEnd: parseLsn(server!.wal_end),
     tables,
+    columns,
     keepBytes: server!.keep_mib < 0 ? undefined : server!.keep_mib * 2 ** 20,
-    typeOf: (oid) => types.get(oid) ?? 'other',
     binary: declared.every(({ type }) => type !== 'other'),
   };
 }
@@ -65,12 +69,13 @@ export function assertLogical(walLevel: string): void {
   throw new ConfigurationError(`The source has wal_level=${walLevel}, and a change stream needs logical.`, { mend: { type: "ALTER SYSTEM SET wal_level = 'logical'; then restart that server." } });
 }
 
-/** `found`: undefined if there is no such table. `problems`: all of them, the gravest first. */
-export async function checkTable(client: Client, table: Table, pipeline: string): Promise<{ readonly found: FoundTable | undefined; readonly problems: readonly ConfigurationError[] }> {
+/** `found`: undefined if there is no such table. `problems`: all of them, the gravest first; with those of columns that are missing or of another type if `columns`. */
+export async function checkTable(client: Client, table: Table, pipeline: string, columns = true): Promise<{ readonly found: FoundTable | undefined; readonly problems: readonly ConfigurationError[] }> {
   const found = await readTable(client, table);
   if (!found) return { found, problems: [tableMissing(table, pipeline)] };
-  const problems = columnProblems(table, found.columns, await sendsGenerated(client));
-  await assertRowKey(client, found.oid, table).catch((error: unknown) => problems.push(asProblem(error)));
+  const problems = [...virtualProblems(table, found.columns), ...(columns ? columnProblems(table, found.columns, await sendsGenerated(client)) : [])];
+  // of a key that has another name by now, the stream says what becomes
+  if (columns || found.columns.has(nameInSource(table, table.key)!)) await assertRowKey(client, found.oid, table).catch((error: unknown) => problems.push(asProblem(error)));
   if (found.withoutIdentity !== undefined && !('appendOnly' in table && table.appendOnly)) problems.push(replicaIdentityMissing(found.withoutIdentity));
   return { found, problems };
 }
@@ -146,12 +151,12 @@ export function quoteRelation(relation: string): string {
   return `${quote(relation.slice(0, dot))}.${quote(relation.slice(dot + 1))}`;
 }
 
-type FoundColumn = { readonly oid: number; readonly type: ColumnType; /** As Postgres calls the type. */ readonly name: string; readonly generated: string };
+type FoundColumn = { readonly number: number; readonly oid: number; readonly type: ColumnType; /** As Postgres calls the type. */ readonly name: string; readonly generated: string };
 
 export type FoundTable = { readonly oid: number; /** One of its partitions, or itself, that is not REPLICA IDENTITY FULL. */ readonly withoutIdentity: string | undefined; readonly columns: ReadonlyMap<string, FoundColumn> };
 
 async function readTable(client: Client, table: Table): Promise<FoundTable | undefined> {
-  const { rows } = await client.query<{ table_oid: string; without_identity: string | null; column: string; oid: string; base: string; kind: string; name: string; generated: string }>(
+  const { rows } = await client.query<{ table_oid: string; without_identity: string | null; column: string; number: number; oid: string; base: string; kind: string; name: string; generated: string }>(
     `with recursive base as (
        select a.attname, a.attnum, a.atttypid, a.atttypid as typid, c.oid as table_oid, a.attgenerated::text as generated
          from pg_class c join pg_attribute a on a.attrelid = c.oid
@@ -162,7 +167,7 @@ async function readTable(client: Client, table: Table): Promise<FoundTable | und
      )
      select b.table_oid::text,
             (select p.oid::regclass::text from pg_class p where p.relreplident <> 'f' and p.oid in (select $1::regclass union select relid from pg_partition_tree($1::regclass)) limit 1) as without_identity,
-            b.attname as column, b.atttypid::text as oid, t.typname as base, t.typtype::text as kind,
+            b.attname as column, b.attnum as number, b.atttypid::text as oid, t.typname as base, t.typtype::text as kind,
             format_type(b.atttypid, null) as name, b.generated
        from base b join pg_type t on t.oid = b.typid where t.typtype <> 'd' order by b.attnum`,
     [quoteRelation(table.relation)],
@@ -171,19 +176,23 @@ async function readTable(client: Client, table: Table): Promise<FoundTable | und
   return {
     oid: Number(rows[0]!.table_oid),
     withoutIdentity: rows[0]!.without_identity ?? undefined,
-    columns: new Map(rows.map(({ column, oid, base, kind, name, generated }) => [column, { oid: Number(oid), type: columnTypeOf(kind, base), name, generated }])),
+    columns: new Map(rows.map(({ column, number, oid, base, kind, name, generated }) => [column, { number, oid: Number(oid), type: columnTypeOf(kind, base), name, generated }])),
   };
+}
+
+function virtualProblems(table: Table, found: ReadonlyMap<string, FoundColumn>): ConfigurationError[] {
+  const virtual = [...found].find(([, column]) => column.generated === 'v');
+  if (!virtual || ('appendOnly' in table && table.appendOnly)) return [];
+  return [new ConfigurationError(`Column ${virtual[0]} of table ${table.relation} is generated and not stored: with REPLICA IDENTITY FULL, PostgreSQL would refuse every update of a published table that has one.`, { mend: { lead: 'Make it STORED, or drop it: ', type: `ALTER TABLE ${table.relation} DROP COLUMN ${virtual[0]};` } })];
 }
 
 /** `generated`: the source sends stored generated columns. */
 function columnProblems(table: Table, found: ReadonlyMap<string, FoundColumn>, generated: boolean): ConfigurationError[] {
   const problems: ConfigurationError[] = [];
   const add = (...problem: ConstructorParameters<typeof ConfigurationError>) => problems.push(new ConfigurationError(...problem));
-  const virtual = [...found].find(([, column]) => column.generated === 'v');
-  if (virtual && !('appendOnly' in table && table.appendOnly)) {
-    add(`Column ${virtual[0]} of table ${table.relation} is generated and not stored: with REPLICA IDENTITY FULL, PostgreSQL would refuse every update of a published table that has one.`, { mend: { lead: 'Make it STORED, or drop it: ', type: `ALTER TABLE ${table.relation} DROP COLUMN ${virtual[0]};` } });
-  }
-  for (const [name, { type }] of Object.entries(table.columns)) {
+  for (const [declared, { type }] of Object.entries(table.columns)) {
+    const name = nameInSource(table, declared);
+    if (name === undefined) continue;
     const column = found.get(name);
     if (!column) add(`Table ${table.relation} has no column ${name}, and the definition uses it. It has: ${[...found.keys()].join(', ')}. Add the column, or correct the definition.`);
     else if (column.generated === 'v' || (column.generated === 's' && !generated)) {
@@ -194,6 +203,30 @@ function columnProblems(table: Table, found: ReadonlyMap<string, FoundColumn>, g
     }
   }
   return problems;
+}
+
+/** Of tables that are there. */
+export async function readColumns(client: Client, { source: { events, dimensions } }: Pipeline): Promise<SourceColumns> {
+  const columns: Record<string, readonly SourceColumn[]> = {};
+  for (const [name, table] of Object.entries({ events, ...dimensions })) {
+    const found = await readTable(client, table);
+    if (found) columns[name] = sourceColumns(found);
+  }
+  return columns;
+}
+
+/** In a snapshot: a migration of its columns may be due. Throws a TransientError. */
+export async function assertColumns(client: Client, table: Table): Promise<void> {
+  const found = await readTable(client, table);
+  if (!found || !fits(table, sourceColumns(found))) throw columnsChanged(table);
+}
+
+export function columnsChanged({ relation }: Table): TransientError {
+  return new TransientError(`table ${relation} has other columns than the pipeline knows: it can be read again when their migration is done (./sluice migrations)`);
+}
+
+function sourceColumns({ columns }: FoundTable): SourceColumn[] {
+  return Array.from(columns, ([name, { number, oid, type, name: typeName }]) => ({ name, type, typeName, oid, number }));
 }
 
 /** Of a type that is no domain: its typtype and typname. */

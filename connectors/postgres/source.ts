@@ -1,5 +1,6 @@
 import type { Lsn } from '../../core/position.ts';
 import type { ReplicationTarget } from './replication-stream.ts';
+import type { SourceColumns } from '../../core/migration/schema-change.ts';
 import type { SourceCatalog } from './source-catalog.ts';
 
 /**
@@ -9,8 +10,12 @@ import type { SourceCatalog } from './source-catalog.ts';
 export interface Source {
   /** Rejects when the server lets the ordinary connection go. */
   readonly gone: Promise<never>;
-  /** Compares the source with the definition. Throws a ConfigurationError. */
+  /** Compares the source with the pipeline. Throws a ConfigurationError. */
   catalog(): Promise<SourceCatalog>;
+  /** Of the pipeline's tables, as they are now. */
+  columns(): Promise<SourceColumns>;
+  /** So many rows the planner expects in them. */
+  expectedRows(): Promise<number>;
   /** The publication still has every table whole. Throws a ConfigurationError. */
   assertPublication(): Promise<void>;
   /** `known`: a timeline whose history needs no look. */

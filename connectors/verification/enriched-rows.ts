@@ -1,5 +1,6 @@
 import { rowSchema } from '../../core/define/row-schema.ts';
 import { toSql } from '../../core/expressions/sql.ts';
+import { readsLost } from '../../core/migration/lost.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import { quote } from '../postgres/source-catalog.ts';
 import type { ComparedColumn } from './columns.ts';
@@ -9,11 +10,11 @@ import { sourceTable, validVersion } from './dimensions.ts';
 /** The position of a row that a sink has; no column of a definition can have this name. */
 export const positionColumn: ComparedColumn = { name: ' position', type: 'text collate "C"' };
 
-/** The columns of an enriched row as they are compared, its key first. */
+/** The columns of an enriched row as they are compared, its key first, and without those of which the source knows only what came after a migration. */
 export function enrichedColumns(pipeline: Pipeline): readonly ComparedColumn[] {
   const { key } = pipeline.source.events;
   const schema = rowSchema(pipeline);
-  return [key, ...Object.keys(schema).filter((name) => name !== key)].map((name) => ({ name, type: comparedType(schema[name]!.type) }));
+  return [key, ...Object.keys(schema).filter((name) => name !== key && !readsLost(pipeline, pipeline.row[name]))].map((name) => ({ name, type: comparedType(schema[name]!.type) }));
 }
 
 /**

@@ -3,7 +3,7 @@ import { Client } from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import type { ColumnType } from '../../core/columns/vector.ts';
 import { lastTimeText } from '../../core/columns/wide-columns.ts';
-import type { Pipeline, Table } from '../../core/pipeline.ts';
+import { nameInSource, type Pipeline, type Table } from '../../core/pipeline.ts';
 import type { Lsn } from '../../core/position.ts';
 import { emitCanary } from '../postgres/canary.ts';
 import { textSettings } from '../postgres/replication-stream.ts';
@@ -65,8 +65,9 @@ export class SourceSnapshot {
   }
 
   /** A transaction a table: none is longer than its own reading, for DDL waits behind it (E19). */
-  async #copy({ relation, columns }: Table, database: Client, into: string, signal: AbortSignal): Promise<void> {
+  async #copy(table: Table, database: Client, into: string, signal: AbortSignal): Promise<void> {
     const source = this.#source;
+    const { relation, columns } = table;
     await source.query('begin isolation level repeatable read read only');
     try {
       await source.query(`set transaction snapshot '${this.#slot.snapshot}'`);
@@ -74,7 +75,7 @@ export class SourceSnapshot {
       if ((await fileNodes(source, relation)) !== this.#files.get(relation)) {
         throw new NotComparable(`Table ${relation} was truncated or rewritten while it was read, so its snapshot shows nothing any more. Run verify again.`);
       }
-      const list = Object.entries(columns).map(([name, { type }]) => asType(quote(name), type)).join(', ');
+      const list = Object.entries(columns).map(([name, { type }]) => read(nameInSource(table, name), type)).join(', ');
       const rows = source.query(copyTo(`copy (select ${list} from ${quoteRelation(relation)}) to stdout (format binary)`));
       await fillTable(database, into, rows, 'binary', signal);
       await source.query('commit');
@@ -92,6 +93,10 @@ export function tablesOf({ source }: Pipeline): readonly Table[] {
 
 function sourceType(type: ColumnType): string {
   return type === 'other' ? 'text' : type;
+}
+
+function read(name: string | undefined, type: ColumnType): string {
+  return name === undefined ? `null::${sourceType(type)}` : asType(quote(name), type);
 }
 
 /** Enums, domains and other relatives as the type itself; texts as they are put out, a char's blanks included. A composite of NULLs is no NULL. */

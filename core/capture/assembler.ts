@@ -102,6 +102,11 @@ export class SegmentAssembler {
     return this.#commitTime;
   }
 
+  /** The next event is not one that was spooled before. */
+  get takesNext(): boolean {
+    return this.#options.snapshot === true || this.#ordinal + 1 > this.#skipOrdinals;
+  }
+
   get inTransaction(): boolean {
     return this.#open;
   }
@@ -264,7 +269,7 @@ export class SegmentAssembler {
   }
 
   #cut(): AssembledSegment {
-    const { pipeline, shard, captureId } = this.#options;
+    const { pipeline, shard, captureId, shape = 0 } = this.#options;
     if (this.#open && this.#taken) {
       this.#endTransaction(false);
       this.#endLsn = undefined;
@@ -285,6 +290,7 @@ export class SegmentAssembler {
         from: this.#from,
         to: this.#to,
         lastEventLsn: this.#eventLsnText(),
+        ...(shape > 0 ? { shape } : {}),
         ...(this.#endLsn === undefined ? {} : { endLsn: lsnText(this.#endLsn) }),
       },
       transactions: this.#transactions.view(),
@@ -328,6 +334,8 @@ export type AssemblerOptions = {
   readonly dimensions: ReadonlyMap<string, DimensionStore>;
   /** WAL LSN of the event at `from`, if it is known. */
   readonly tailEventLsn?: string | undefined;
+  /** How many migrations the pipeline's columns have gone through. */
+  readonly shape?: number;
   /** The rows are a snapshot's: all of them have ordinal 0, and nothing is dropped (E2, E28). */
   readonly snapshot?: boolean;
 };

@@ -4,16 +4,17 @@ import { Kind, int32 } from '../columns/column.ts';
 /**
  * Reads the fields of a TupleData (behind its column count) into `row` and returns the offset behind the tuple. One
  * line of generated code emits only the calls, so that each call site sees one class (COLUMNS.md, decode plan).
- * `undefined` stands for a field that is passed over.
+ * `undefined` stands for a field that is passed over; columns that are `missing` in the tuple become NULL.
  */
 export type TuplePlan = (bytes: Buffer, offset: number, row: number) => number;
 
-export function tuplePlan(fields: readonly (Column | undefined)[]): TuplePlan {
-  const names = fields.map((_, index) => `c${index}`);
-  const calls = fields.map((field, index) => (field ? `o=c${index}.read(b,o,r);` : 'o=skip(b,o);'));
+export function tuplePlan(fields: readonly (Column | undefined)[], missing: readonly Column[] = []): TuplePlan {
+  const columns = [...fields, ...missing];
+  const names = columns.map((_, index) => `c${index}`);
+  const calls = columns.map((field, index) => (index >= fields.length ? `c${index}.setNull(r);` : field ? `o=c${index}.read(b,o,r);` : 'o=skip(b,o);'));
   // oxlint-disable-next-line typescript/no-implied-eval -- no text from outside is in it: only numbered calls
   const build = new Function('skip', ...names, `return (b,o,r)=>{${calls.join('')}return o}`) as (skip: typeof skipField, ...columns: unknown[]) => TuplePlan;
-  return build(skipField, ...fields);
+  return build(skipField, ...columns);
 }
 
 export function skipField(bytes: Buffer, offset: number): number {

@@ -96,6 +96,8 @@ describe('without a token, on loopback', () => {
       '/pipelines/{name}/dead-letters/replay',
       '/pipelines/{name}/dead-letters/{id}',
       '/pipelines/{name}/live',
+      '/pipelines/{name}/migrations',
+      '/pipelines/{name}/migrations/{number}/{decision}',
       '/pipelines/{name}/pause',
       '/pipelines/{name}/resume',
     ]);

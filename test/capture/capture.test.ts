@@ -12,6 +12,7 @@ import type { Position } from '../../core/position.ts';
 import { origin, parsePosition, positionAt } from '../../core/position.ts';
 import { Operation } from '../../core/segment.ts';
 import type { Segment } from '../../core/segment.ts';
+import { noRecord } from '../../connectors/postgres/column-watch.ts';
 import { capture } from '../../connectors/postgres/capture.ts';
 import type { CaptureOptions, CaptureResult } from '../../connectors/postgres/capture.ts';
 import { firstLoad } from '../../connectors/postgres/first-load.ts';
@@ -102,7 +103,7 @@ describe('capture', () => {
     };
     const running = capture({
       pipeline, log, connect: () => connectSource(database.url, pipeline, shard.tables), clock: systemClock, captureId: crypto.randomUUID(), shard, readConfirmed: async () => shard.confirmed, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start, after: await log.tail(), reached: (await log.tail())?.to ?? start,
-      dimensionsAt: dimensions, fences: () => new Map([['fold', fence]]), signal: controller.signal, onProgress: () => {},
+      dimensionsAt: dimensions, fences: () => new Map([['fold', fence]]), columns: noRecord, signal: controller.signal, onProgress: () => {},
     });
     const reading = readUntilMarker();
     await during();
@@ -235,7 +236,7 @@ describe('capture', () => {
       const takeOver = async (): Promise<CaptureResult> => capture({
         pipeline, log: other, connect: () => connectSource(database.url, pipeline, shard.tables), clock: systemClock, captureId: crypto.randomUUID(), shard, readConfirmed: async () => shard.confirmed, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start, after: await log.tail(), reached: (await log.tail())?.to ?? start,
         dimensionsAt: async () => new Map(Object.entries(pipeline.source.dimensions).map(([name, table]) => [name, new DimensionStore(table)])),
-        fences: () => new Map(), signal: stop.signal, onProgress: () => {},
+        fences: () => new Map(), columns: noRecord, signal: stop.signal, onProgress: () => {},
       }).catch((error: Error) => {
         // the first one took the slot after the second had looked: tried again, as every step is
         if (/is active for PID/.test(error.message)) return takeOver();
@@ -269,13 +270,8 @@ describe('capture', () => {
     const attempt = async (more: Partial<typeof shard> = {}, url = database.url, begin: Partial<CaptureOptions> = {}) =>
       capture({
         pipeline, log, connect: () => connectSource(url, pipeline, { ...shard, ...more }.tables), clock: systemClock, captureId: crypto.randomUUID(), shard: { ...shard, ...more }, readConfirmed: async () => ({ ...shard, ...more }).confirmed, recordConfirmed: async (confirmed) => void (shard = { ...shard, confirmed }), start: (await log.tail())?.to ?? start, after: await log.tail(), reached: (await log.tail())?.to ?? start,
-        dimensionsAt: async () => new Map(), fences: () => new Map(), signal: AbortSignal.timeout(10_000), onProgress: () => {}, ...begin,
+        dimensionsAt: async () => new Map(), fences: () => new Map(), columns: noRecord, signal: AbortSignal.timeout(10_000), onProgress: () => {}, ...begin,
       });
-    await source.query('alter table engagement_events rename column device to gadget');
-    const error: unknown = await attempt().catch((reason: unknown) => reason);
-    expect(error).toBeInstanceOf(ConfigurationError);
-    expect(String(error)).toMatch(/no column device.*gadget/);
-    await source.query('alter table engagement_events rename column gadget to device');
     await source.query('alter table engagement_events replica identity default');
     await expect(attempt()).rejects.toThrow(/ALTER TABLE .*engagement_events REPLICA IDENTITY FULL/);
     await source.query('alter table engagement_events replica identity full');

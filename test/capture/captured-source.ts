@@ -7,6 +7,7 @@ import { DimensionStore } from '../../core/capture/dimension-store.ts';
 import { resolve } from '../../core/define/resolve.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import { parsePosition, type Position } from '../../core/position.ts';
+import { type ColumnRecord, noRecord } from '../../connectors/postgres/column-watch.ts';
 import { capture, type CaptureOptions, type CaptureProgress, type CaptureResult } from '../../connectors/postgres/capture.ts';
 import { firstLoad } from '../../connectors/postgres/first-load.ts';
 import { connectSource } from '../../connectors/postgres/postgres-source.ts';
@@ -22,7 +23,9 @@ import definition from '../../pipelines/trending.ts';
 
 /** A source that pipeline `trending` was loaded from, and its spool; its lanes stand where `fence` is. */
 export class CapturedSource implements AsyncDisposable {
-  readonly pipeline: Pipeline;
+  pipeline: Pipeline;
+  /** What is on record of its tables' columns. */
+  columns: ColumnRecord = noRecord;
   source: Client;
   readonly log: SegmentLog & Appender;
   shard: CaptureOptions['shard'] & { confirmed: Confirmed | undefined };
@@ -98,6 +101,7 @@ export class CapturedSource implements AsyncDisposable {
       clock: systemClock,
       captureId: crypto.randomUUID(),
       shard: this.shard,
+      columns: this.columns,
       readConfirmed: async () => this.shard.confirmed,
       recordConfirmed: async (confirmed) => void (this.shard = { ...this.shard, confirmed }),
       start,

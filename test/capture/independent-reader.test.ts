@@ -10,6 +10,7 @@ import { postgresText } from '../../core/columns/postgres-text.ts';
 import { resolve } from '../../core/define/resolve.ts';
 import { position, positionAt } from '../../core/position.ts';
 import { Operation } from '../../core/segment.ts';
+import { noRecord } from '../../connectors/postgres/column-watch.ts';
 import { capture } from '../../connectors/postgres/capture.ts';
 import { connectSource } from '../../connectors/postgres/postgres-source.ts';
 import { createSnapshotSlot } from '../../connectors/postgres/snapshot-slot.ts';
@@ -60,7 +61,7 @@ test('the capture tells what pg-logical-replication tells', async () => {
     const running = capture({
       pipeline, log, connect: () => connectSource(database.url, pipeline, undefined), clock: systemClock, captureId: 'ours', shard: { epoch: 1, systemIdentifier }, readConfirmed: async () => undefined, recordConfirmed: async () => {}, start, after: undefined, reached: start,
       dimensionsAt: async () => new Map(Object.entries(pipeline.source.dimensions).map(([name, table]) => [name, new DimensionStore(table)])),
-      fences: () => new Map(), signal: controller.signal, onProgress: () => {},
+      fences: () => new Map(), columns: noRecord, signal: controller.signal, onProgress: () => {},
     });
     const ours: { position: string; text: string }[] = [];
     for (let after = start; !ours.some(({ text }) => text.includes('"last"')); ) {

@@ -81,7 +81,7 @@ describe('the source is never endangered', { timeout: 90_000 }, () => {
     const between = await captured();
     const state = openState(server.url);
     const alarms: SlotForecast[] = [];
-    const watch = new SourceWatch({ config: { sourceUrl: server.url } as never, state, definition: () => ({ pipeline: stream!.pipeline, hash: '' }) }, ['trending', 'engagement'], (_, forecast) => alarms.push(forecast));
+    const watch = new SourceWatch({ config: { sourceUrl: server.url } as never, state, declared: () => stream!.pipeline }, ['trending', 'engagement'], (_, forecast) => alarms.push(forecast));
     try {
       await migrate(state);
       await server.query("insert into sluice.shard (pipeline, shard, epoch, slot, system_identifier, state, definition_hash) values ('trending', 'trending', 1, 'sluice_trending', '1', 'streaming', '')");

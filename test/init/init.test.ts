@@ -74,10 +74,10 @@ describe('./sluice init on a real database', () => {
     const { needs } = JSON.parse(stdout) as { needs: { sql: string }[] };
     const pipeline = await written(name);
     for (const { sql } of needs) {
-      await expect(readSourceCatalog(source, pipeline)).rejects.toThrow('REPLICA IDENTITY FULL');
+      await expect(readSourceCatalog(source, pipeline, { columns: true })).rejects.toThrow('REPLICA IDENTITY FULL');
       await source.query(sql);
     }
-    await readSourceCatalog(source, pipeline);
+    await readSourceCatalog(source, pipeline, { columns: true });
     return pipeline;
   }
 
@@ -110,7 +110,7 @@ describe('./sluice init on a real database', () => {
     const { stdout } = await init('branches', '--table', 'pgbench_branches', '--append-only', '--sinks', 'clickhouse');
     expect(stdout).toContain('The source needs nothing more.');
     expect(stdout).toContain('CREATE INDEX CONCURRENTLY ON public.pgbench_branches ("made_at");');
-    await readSourceCatalog(source, await written('branches'));
+    await readSourceCatalog(source, await written('branches'), { columns: true });
   });
 
   test('tsc accepts what was written', async () => {
@@ -168,7 +168,7 @@ describe('./sluice init on a real database', () => {
       await expect(asReader(() => ensurePublication(source, pipeline))).rejects.toThrow(/permission denied/);
       for (const sql of needs) await source.query(sql);
       await asReader(async () => {
-        await readSourceCatalog(source, pipeline);
+        await readSourceCatalog(source, pipeline, { columns: true });
         await ensurePublication(source, pipeline);
         const after = await readSourceFacts(source, 'things');
         expect(sourceNeeds(after, after.tables.find(({ schema }) => schema === 'own')!, false)).toEqual([]);

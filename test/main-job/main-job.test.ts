@@ -121,6 +121,18 @@ describe('the main job', { timeout: 240_000 }, () => {
     await expectVerified();
   });
 
+  test('a slot that was dropped, with 10,000 changes in the gap, is recovered by one command, which names the gap', async () => {
+    await source.query("select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where slot_name = 'sluice_engagement'");
+    await expect.poll(() => source.query("select pg_drop_replication_slot('sluice_engagement')").then(() => 'dropped', (error: Error) => error.message), { timeout: 20_000, interval: 1 }).toBe('dropped');
+    await source.query("insert into engagement_events (content_id, event_type, event_ts, duration_ms) select (select id from content order by id limit 1), 'play', now() - g * interval '1 second', g from generate_series(1, 6000) g");
+    await source.query("update engagement_events set event_type = 'finish' where id in (select id from engagement_events order by id limit 2000); delete from engagement_events where id in (select id from engagement_events order by id desc limit 2000)");
+    await expect.poll(async () => (await sluice('status')).output, { timeout: 30_000, interval: 500 }).toContain('./sluice recover engagement');
+    const { code, output } = await sluice('recover', 'engagement', '--yes');
+    expect({ code, output }).toMatchObject({ code: 0 });
+    expect(output).toMatch(/The gap begins behind position [0-9a-f]{32} \(WAL position .*, committed 20/);
+    await expectVerified();
+  });
+
   test.each([
     [['verify', 'nothing'], /no pipeline nothing.*engagement/s],
     [['pause', 'nothing'], /no pipeline nothing.*engagement/s],

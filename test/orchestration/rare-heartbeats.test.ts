@@ -27,7 +27,7 @@ async function open(options: { readonly input?: Partial<PipelineInput>; readonly
   const runtime = new Runtime(config, {}, new Reachability(async () => {}, 1_000_000));
   stack.defer(() => runtime.close());
   stack.defer(() => way.set({ tag: 'pass' }));
-  const { hash } = runtime.definition('trending');
+  const { hash } = await runtime.definition('trending');
 
   const stage = new Stage();
   stage.heartbeatMs = heartbeatMs;

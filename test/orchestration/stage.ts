@@ -6,6 +6,8 @@ import { ApplicationFailure } from '@temporalio/common';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { BackfillActivities } from '../../activities/backfill.ts';
+import type { MigrationActivities } from '../../activities/migration.ts';
+import type { RecoveryActivities } from '../../activities/recovery.ts';
 import type { RepairActivities } from '../../activities/repair.ts';
 import type { ReplayActivities } from '../../activities/replay.ts';
 import type { Activities, LaneStepInput, LoadInput, SlotLag, StepInput, StepResult } from '../../activities/steps.ts';
@@ -27,6 +29,9 @@ export const lanes: readonly Lane[] = [
 ];
 
 export const at = (lsn: number): Position => position(1, BigInt(lsn), 0);
+
+/** Of the workflows beside the pipeline's. */
+type Beside = ReplayActivities & VerifyActivities & BackfillActivities & RepairActivities & MigrationActivities & RecoveryActivities;
 
 /** A step as the workflow sees it: it runs until its time is over or it is asked to end, and says where it is. */
 export type Step = (input: StepInput & Partial<LaneStepInput>, part: string) => Promise<StepResult>;
@@ -55,10 +60,9 @@ export class Stage {
   asked = 0;
   answered: () => Promise<void> = async () => {};
   stopSteps: Activities['stopSteps'] = async () => {};
-  /** Of the workflows beside the pipeline's. */
-  beside: Partial<ReplayActivities & VerifyActivities & BackfillActivities & RepairActivities> = {};
+  beside: Partial<Beside> = {};
 
-  get activities(): Activities & Partial<ReplayActivities & VerifyActivities & BackfillActivities & RepairActivities> {
+  get activities(): Activities & Partial<Beside> {
     const lane = (input: LaneStepInput) => this.#step(input, input.lane);
     return {
       describe: async () => {
@@ -76,6 +80,8 @@ export class Stage {
         this.looks++;
         return this.slotLag;
       },
+      // the next load finds it to be made
+      forgetLoad: async () => void (this.loaded = false),
       stopSteps: (input) => this.stopSteps(input),
       aggregate: lane,
       clickhouse: lane,

@@ -60,7 +60,7 @@ describe('E25: Temporal is away', () => {
     const probe = () => new Promise<void>((resolve, reject) => connect(Number(wire.address.split(':')[1]), '127.0.0.1').on('data', () => {}).on('error', reject).on('close', () => reject(new Error('closed'))).on('connect', () => setTimeout(resolve, 100)));
     const runtime = new Runtime(config, {}, new Reachability(probe, 200));
     await using _ = { [Symbol.asyncDispose]: () => runtime.close() };
-    const { hash } = runtime.definition('trending');
+    const { hash } = await runtime.definition('trending');
 
     const stage = new Stage();
     stage.stepMs = 2_000;

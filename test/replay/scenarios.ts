@@ -4,12 +4,14 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { BackfillStatus } from '../../core/backfill.ts';
 import { notComparable, notLetGo } from '../../core/verification.ts';
 import type { HoldReport } from '../../workflows/messages.ts';
+import { migrationWorkflowId } from '../../core/migration/schema-change.ts';
+import { decide, Migrating, stateOf } from '../orchestration/migrating.ts';
 import { at, laneState, lanes, refused, RunningPipeline, Stage, waited } from '../orchestration/stage.ts';
 
 /** What a recorded history contains. Each returns the run ids whose histories are kept. */
 export type Scenario = (address: string) => Promise<readonly unknown[]>;
 
-export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled, repaired, 'behind-backfill': behindBackfill };
+export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled, repaired, 'behind-backfill': behindBackfill, migrated, 'loaded-anew': loadedAnew };
 
 async function pauseAndLanes(address: string): Promise<readonly unknown[]> {
   const stage = quick();
@@ -163,6 +165,47 @@ async function toldSteps(address: string): Promise<readonly unknown[]> {
   await pipeline.until(({ state }) => state === 'paused');
   const first = await pipeline.client.workflow.getHandle(pipeline.handle.workflowId, runId).fetchHistory();
   return [first, await pipeline.handle.fetchHistory()];
+}
+
+/** A change of the source's columns that a sink refuses at first, and the pipeline's own run. */
+async function migrated(address: string): Promise<readonly unknown[]> {
+  const migrating = new Migrating();
+  let isRefused = true;
+  migrating.changing = async () => {
+    if (isRefused) throw refused('three rows do not fit');
+  };
+  await using pipeline = await RunningPipeline.start(migrating.stage, address);
+  await pipeline.until(({ capture }) => capture.state === 'running');
+  migrating.change = 1;
+  await stateOf(pipeline, 1, 'waiting');
+  await decide(pipeline, 1, 'approve');
+  await pipeline.until(() => migrating.did.length === 1);
+  await stateOf(pipeline, 1, 'waiting');
+  isRefused = false;
+  await decide(pipeline, 1, 'reject');
+  await pipeline.until(({ capture }) => capture.state === 'running');
+  return [await pipeline.client.workflow.getHandle(migrationWorkflowId(migrating.stage.name, 1)).fetchHistory(), await pipeline.handle.fetchHistory()];
+}
+
+/** Parked for good, and begun again with a load, which a recovery asked for. */
+async function loadedAnew(address: string): Promise<readonly unknown[]> {
+  const stage = quick();
+  let isLost = true;
+  stage.step = async (input, part) => {
+    if (part === 'capture' && isLost) throw refused('the slot is gone');
+    return stage.plainStep(input, part);
+  };
+  stage.load = async () => void ([isLost, stage.loaded] = [false, true]);
+  stage.beside = { planRecovery: async () => ({ gap: 'the slot is gone', rows: 7, says: [] }), beginAnew: async () => 1, untilLoaded: async () => {} };
+  await using pipeline = await RunningPipeline.start(stage, address);
+  await pipeline.until(({ state }) => state === 'parked');
+  const { runId } = await pipeline.handle.describe();
+  const recovery = await pipeline.client.workflow.start('recovery', { workflowId: `recovery/${stage.name}/1`, taskQueue: stage.taskQueue, args: [{ pipeline: stage.name, approved: false }] });
+  await recovery.executeUpdate('approve');
+  await recovery.result();
+  await pipeline.handle.executeUpdate('loadAnew', { args: [1] });
+  await pipeline.until(({ state }) => state === 'running' && stage.running.size === 4);
+  return [await recovery.fetchHistory(), await pipeline.client.workflow.getHandle(pipeline.handle.workflowId, runId).fetchHistory(), await pipeline.handle.fetchHistory()];
 }
 
 function quick(): Stage {

@@ -23,6 +23,8 @@ export class Connection implements Source {
   }
 
   catalog = () => this.#ask(() => this.#server.catalog());
+  columns = () => this.#ask(() => this.#server.catalog().columns);
+  expectedRows = () => this.#ask(() => 0);
   assertPublication = () => this.#ask(() => {});
   timeline = () => this.#ask(() => this.#server.timeline());
   slot = () => this.#ask(() => this.#server.describeSlot());

@@ -30,6 +30,7 @@ const tables: Readonly<Record<string, ServerTable>> = {
   posts: { id: 2, name: 'posts', columns: [{ name: 'id', typeOid: 25 }, { name: 'title', typeOid: 25 }] },
 };
 const types = new Map([[20, 'int8'], [25, 'text'], [1184, 'timestamptz'], [23, 'int4']] as const);
+const sourceColumns = Object.fromEntries(Object.entries(tables).map(([table, { columns }]) => [table, columns.map(({ name, typeOid }, index) => ({ name, type: types.get(typeOid as 20)!, typeName: types.get(typeOid as 20)!, oid: typeOid, number: index + 1 }))]));
 export const systemIdentifier = '7000000000000000001';
 
 /**
@@ -150,7 +151,7 @@ export class SourceServer {
 
   catalog() {
     const relations = { 'public.events': 1, 'public.posts': 2 };
-    return { systemIdentifier, walEnd: this.#walEnd, tables: relations, keepBytes: undefined, binary: false, typeOf: (oid: number) => types.get(oid as 20) ?? ('other' as const) };
+    return { systemIdentifier, walEnd: this.#walEnd, tables: relations, columns: sourceColumns, keepBytes: undefined, binary: false };
   }
 
   timeline() {

@@ -5,6 +5,7 @@ import { captureStart, segmentLanes } from '../../activities/capture-start.ts';
 import { rangeSink } from '../../activities/range-sink.ts';
 import { runRelay } from '../../activities/relay-loop.ts';
 import { Seats } from '../../activities/seats.ts';
+import { noRecord } from '../../connectors/postgres/column-watch.ts';
 import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
 import { ClickHouseSink, sinkTable } from '../../connectors/clickhouse/clickhouse-sink.ts';
 import { HttpSink } from '../../connectors/http/http-sink.ts';
@@ -82,6 +83,7 @@ export class Worker {
       clock: this.process.clock,
       captureId: `${this.process.name}-${this.#world.nextCapture++}`,
       shard: { epoch: 1, systemIdentifier },
+      columns: noRecord,
       readConfirmed: () => state.call(this.process, () => state.confirmed),
       recordConfirmed: (confirmed) =>
         state.call(this.process, () => {

@@ -31,7 +31,7 @@ async function open() {
   const connection = stack.adopt(await Connection.connect({ address: `127.0.0.1:${way.port}`, interceptors }), (each) => each.close());
   const environment = { SLUICE_SOURCE_URL: url, SLUICE_STATE_URL: url, SLUICE_REDIS_URL: services().redisUrl, SLUICE_CLICKHOUSE_URL: services().clickhouseUrl, TEMPORAL_ADDRESS: services().temporalAddress, SLUICE_EXTERNAL_URL: 'http://127.0.0.1:1/events', SLUICE_EXTERNAL_SECRET: 'whsec_x' };
   const stage = new Stage();
-  const runtime = { config: parseConfig(environment), definition: () => ({ pipeline: { ...resolve(engagement, environment), name: stage.name }, hash: '' }) };
+  const runtime = { config: parseConfig(environment), definition: async () => ({ pipeline: { ...resolve(engagement, environment), name: stage.name }, hash: '', shape: { number: 0, columns: {} } }) };
   const failures: Error[] = [];
   const before = { first: async () => {} };
   let whenFailed = async () => {};

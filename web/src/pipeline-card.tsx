@@ -3,6 +3,7 @@ import { Backfills } from './backfills.tsx';
 import { Boards } from './boards.tsx';
 import { Lanes } from './lanes.tsx';
 import { useLive } from './live.ts';
+import { Migration } from './migration.tsx';
 import type { PipelineStatus, Results } from './protocol.ts';
 import { change } from './requests.ts';
 import { StateChip } from './state-chip.tsx';
@@ -58,6 +59,7 @@ export function PipelineCard({ first, onConnection }: Props) {
         stopped={stopped && status.state !== 'parked'}
         onAsk={ask}
       />
+      {status.capture?.state === 'migrating' && <Migration pipeline={name} />}
       <Backfills pipeline={name} views={viewsOf(status, results)} connected={connected} />
     </section>
   );

@@ -68,6 +68,17 @@ export type Backfill = {
   readonly error: string | null;
 };
 
+/** A change of the columns of a pipeline's source, and what becomes of it. */
+export type Migration = {
+  readonly number: number;
+  readonly state: string;
+  readonly changes: readonly string[];
+  /** What either decision means; null when it is over. */
+  readonly text: string | null;
+  readonly error: string | null;
+  readonly workflowUrl: string | null;
+};
+
 export type BackfillChoice = {
   readonly from: string;
   readonly to: string;

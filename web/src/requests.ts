@@ -1,4 +1,4 @@
-import type { Backfill, BackfillChoice, PipelineStatus } from './protocol.ts';
+import type { Backfill, BackfillChoice, Migration, PipelineStatus } from './protocol.ts';
 
 /** The API asks for a token that this browser does not have. */
 export class TokenNeeded extends Error {}
@@ -26,6 +26,16 @@ export async function changeBackfill(pipeline: string, range: string, verb: Back
   await ask(`${backfillsOf(pipeline)}/${encodeURIComponent(range)}/${verb}`, post());
 }
 
+/** Newest first. */
+export async function listMigrations(pipeline: string, signal: AbortSignal): Promise<readonly Migration[]> {
+  const { migrations } = (await ask(migrationsOf(pipeline), { signal })) as { migrations: Migration[] };
+  return migrations;
+}
+
+export async function decideMigration(pipeline: string, number: number, decision: 'approve' | 'reject'): Promise<void> {
+  await ask(`${migrationsOf(pipeline)}/${number}/${decision}`, post());
+}
+
 export type BackfillVerb = 'pause' | 'resume' | 'cancel';
 
 /** Exchanges the token for a cookie, which event streams send along. */
@@ -35,6 +45,10 @@ export async function signIn(token: string): Promise<void> {
 
 function backfillsOf(pipeline: string): string {
   return `/pipelines/${encodeURIComponent(pipeline)}/backfills`;
+}
+
+function migrationsOf(pipeline: string): string {
+  return `/pipelines/${encodeURIComponent(pipeline)}/migrations`;
 }
 
 function post(body?: object): RequestInit {

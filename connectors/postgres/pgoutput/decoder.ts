@@ -32,7 +32,7 @@ export class PgoutputDecoder {
     ]);
   }
 
-  /** One message in [start, end); `walStart` is where its record begins: high and low word. Throws ConfigurationError. */
+  /** One message in [start, end); `walStart` is where its record begins: high and low word. Throws ConfigurationError, or SchemaChanged before the first row that it cannot read. */
   message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {
     switch (bytes[start]) {
       case Message.insert:
@@ -84,6 +84,7 @@ export class PgoutputDecoder {
     }
     const { pipeline } = this.#options;
     const { table } = plan;
+    if (plan.changed !== undefined && this.#assembler.takesNext) throw plan.changed;
     const full = table.after.rows >= pipeline.settings.segmentRows || table.before.rows >= pipeline.settings.segmentRows || this.#pendingBytes >= pipeline.settings.segmentBytes;
     if (full) {
       const segment = this.#assembler.makeRoom(true);
@@ -138,13 +139,15 @@ export class PgoutputDecoder {
   #relation(bytes: Buffer, start: number): void {
     const { id, relation } = readRelation(bytes, start);
     const table = this.#tables.get(relation.name);
-    this.#relations.set(id, table && planRelation(this.#options.pipeline.name, relation, this.#schema(table), table, this.#options.typeOf));
+    const { typeOf, formerNames } = this.#options;
+    this.#relations.set(id, table && planRelation(relation, this.#schema(table), table, typeOf, (column) => formerNames(table.name, column)));
   }
 
   #truncate(bytes: Buffer, start: number): void {
     const count = int32(bytes, start + 1);
     for (let i = 0; i < count; i++) {
       const plan = this.#relations.get(int32(bytes, start + 6 + i * 4));
+      if (plan?.changed !== undefined && this.#assembler.takesNext) throw plan.changed;
       if (plan) this.#assembler.truncated(plan.table);
     }
   }
@@ -171,6 +174,8 @@ export type DecoderOptions = {
   readonly pipeline: Pipeline;
   /** A Postgres type by its OID, domains resolved to their base. */
   readonly typeOf: (oid: number) => ColumnType;
+  /** What a table's column was called in the source before. */
+  readonly formerNames: (table: string, column: string) => readonly string[];
   /** Takes a segment that was cut because it is full; the assembler is released when it returns. */
   readonly emit: (segment: AssembledSegment) => void;
 };

@@ -2,8 +2,7 @@ import { tuplePlan } from '../../../core/capture/tuple-plan.ts';
 import type { TuplePlan } from '../../../core/capture/tuple-plan.ts';
 import type { TableWriters } from '../../../core/capture/assembler.ts';
 import type { ColumnType } from '../../../core/columns/vector.ts';
-import { loadAnew } from '../../../core/load-anew.ts';
-import type { EventTable, Table } from '../../../core/pipeline.ts';
+import { nameInSource, type EventTable, type Table } from '../../../core/pipeline.ts';
 import { ConfigurationError } from '../../sink.ts';
 
 /** A Relation message. https://www.postgresql.org/docs/18/protocol-logicalrep-message-formats.html */
@@ -20,6 +19,8 @@ export type RelationPlan = {
   readonly before: TuplePlan;
   /** Field number of each declared column. */
   readonly fieldOf: ReadonlyMap<string, number>;
+  /** The relation is not what the pipeline knows: of its rows only those that were spooled before may be read, to be counted. */
+  readonly changed: SchemaChanged | undefined;
 };
 
 export function readRelation(bytes: Buffer, start: number): { id: number; relation: Relation } {
@@ -48,20 +49,42 @@ export function readRelation(bytes: Buffer, start: number): { id: number; relati
 }
 
 /**
- * Checks a relation against the definition and compiles its plans. Columns that the definition does not name are passed
- * over, so new ones do no harm. Throws a ConfigurationError for what a migration must settle.
+ * Compares a relation with the pipeline and compiles its plans. Columns that the pipeline does not name are passed over, so
+ * new ones do no harm. `formerNames`: what a column was called in the source before a migration.
  */
-export function planRelation(pipeline: string, relation: Relation, schema: Table | EventTable, table: TableWriters, typeOf: (oid: number) => ColumnType): RelationPlan {
+export function planRelation(relation: Relation, schema: Table | EventTable, table: TableWriters, typeOf: (oid: number) => ColumnType, formerNames: (column: string) => readonly string[]): RelationPlan {
   const fieldOf = new Map<string, number>();
-  for (const [name, column] of Object.entries(schema.columns)) {
-    const field = relation.columns.findIndex((candidate) => candidate.name === name);
-    if (field < 0) throw schemaChanged(pipeline, relation, `column ${name} is gone from the source, and the pipeline's definition uses it`);
-    const found = typeOf(relation.columns[field]!.typeOid);
-    if (found !== column.type) throw schemaChanged(pipeline, relation, `column ${name} is ${found} in the source, and the pipeline's definition says ${column.type}`);
-    fieldOf.set(name, field);
+  const find = (column: string, names: readonly string[]) => {
+    const field = relation.columns.findIndex(({ name, typeOid }) => names.includes(name) && typeOf(typeOid) === schema.columns[column]!.type);
+    if (field >= 0) fieldOf.set(column, field);
+    return field >= 0;
+  };
+  const read = Object.keys(schema.columns).filter((column) => nameInSource(schema, column) !== undefined);
+  const fits = read.map((column) => find(column, [nameInSource(schema, column)!])).every(Boolean);
+  if (!fits) {
+    // rows of before the change that come again: their ordinals need the key, and their transaction's clock the event time
+    fieldOf.clear();
+    for (const column of [schema.key, ...('eventTime' in schema ? [schema.eventTime] : [])]) find(column, [nameInSource(schema, column) ?? column, ...formerNames(column)]);
   }
-  const fields = (columns: TableWriters['after']['columns']) => relation.columns.map(({ name }) => (fieldOf.has(name) ? columns.get(name) : undefined));
-  return { table, fieldOf, after: tuplePlan(fields(table.after.columns)), before: tuplePlan(fields(table.before.columns)) };
+  const plan = ({ columns }: TableWriters['after']) => {
+    const names = new Map([...fieldOf].map(([column, field]) => [field, column]));
+    const missing = [...columns].flatMap(([column, writer]) => (fieldOf.has(column) ? [] : [writer]));
+    return tuplePlan(relation.columns.map((_, field) => columns.get(names.get(field) ?? '')), missing);
+  };
+  return { table, fieldOf, after: plan(table.after), before: plan(table.before), changed: fits ? undefined : new SchemaChanged(table.name, relation) };
+}
+
+/** Rows of a form that the pipeline does not know yet begin here: a migration must settle what becomes of them. */
+export class SchemaChanged extends Error {
+  override readonly name = 'SchemaChanged';
+  /** The table's name in the definition. */
+  readonly table: string;
+  readonly relation: Relation;
+  constructor(table: string, relation: Relation) {
+    super(`table ${relation.name} has other columns from here on: ${relation.columns.map(({ name }) => name).join(', ')}`);
+    this.table = table;
+    this.relation = relation;
+  }
 }
 
 export function replicaIdentityMissing(table: string): ConfigurationError {
@@ -69,10 +92,6 @@ export function replicaIdentityMissing(table: string): ConfigurationError {
     `Table ${table} does not have REPLICA IDENTITY FULL: an update or delete would not say which row it took away, so windows could not be corrected.`,
     { mend: { type: `ALTER TABLE ${table} REPLICA IDENTITY FULL;`, otherwise: ' or declare the table appendOnly.' } },
   );
-}
-
-function schemaChanged(pipeline: string, relation: Relation, what: string): ConfigurationError {
-  return new ConfigurationError(`Table ${relation.name} changed: ${what}. The rows that were written since have the new form, so changing it back is not enough. ${loadAnew(pipeline)}`);
 }
 
 const identities: Record<string, Relation['replicaIdentity']> = { d: 'default', n: 'nothing', f: 'full', i: 'index' };

@@ -1,0 +1,85 @@
+import { CancelledFailure, Context } from '@temporalio/activity';
+import { WorkflowNotFoundError } from '@temporalio/client';
+import { gapOf } from '../connectors/postgres/gap.ts';
+import { markForLoad, readShard } from '../connectors/postgres/shard-state.ts';
+import { ConfigurationError } from '../connectors/sink.ts';
+import { systemClock } from '../connectors/system-clock.ts';
+import { TransientError } from '../connectors/transient-error.ts';
+import { pause } from '../core/clock.ts';
+import type { RecoveryPlan } from '../core/recovery.ts';
+import { pipelineWorkflowId } from '../core/workflow-names.ts';
+import { failureOf } from './failures.ts';
+import type { Runtime } from './runtime.ts';
+
+/** What the recovery workflow sees, and the pipeline's own. */
+export type RecoveryActivities = {
+  planRecovery(input: RecoveryTarget): Promise<RecoveryPlan>;
+  /** Tells the pipeline's workflow to begin anew. Returns the epoch that the load must be above. */
+  beginAnew(input: RecoveryTarget): Promise<number>;
+  /** Returns when the load of a later epoch has ended. */
+  untilLoaded(input: RecoveryTarget & { readonly above: number }): Promise<void>;
+};
+
+export type RecoveryTarget = { readonly pipeline: string };
+
+type RecoveryRuntime = Pick<Runtime, 'config' | 'state' | 'definition' | 'declared' | 'log'>;
+
+export function planRecovery(runtime: RecoveryRuntime, { pipeline: name }: RecoveryTarget): Promise<RecoveryPlan> {
+  return known(async () => {
+    const { pipeline } = await runtime.definition(name);
+    const shard = await readShard(runtime.state, name);
+    if (!shard) throw new ConfigurationError(`Pipeline ${name} was never loaded, so there is nothing to recover. Type: ./sluice up`);
+    const { gap, rows } = await gapOf(runtime.config.sourceUrl, pipeline, shard, await runtime.log(name));
+    const sinks = Object.entries(pipeline.sinks);
+    const external = sinks.flatMap(([lane, sink]) => (sink.kind === 'http' ? [lane] : []));
+    return {
+      gap,
+      rows,
+      says: [
+        'Every sink gets the source as it is now, and loses what is not there any more, under a new epoch: nothing of the old stream counts against it. Dead letters that wait end with it. The stream goes on exactly where the load ends.',
+        ...(external.length > 0 ? [`What was changed or deleted in the gap, ${external.join(', ')} does not get as single events: only what is there now${sinks.some(([, sink]) => sink.kind === 'http' && !sink.initialLoad) ? ', and where initialLoad is off not even that' : ''}.`] : []),
+      ],
+    };
+  });
+}
+
+export function beginAnew({ state }: RecoveryRuntime, { pipeline }: RecoveryTarget): Promise<number> {
+  return known(async () => {
+    const above = (await readShard(state, pipeline))?.epoch ?? 0;
+    try {
+      await Context.current().client.workflow.getHandle(pipelineWorkflowId(pipeline)).executeUpdate('loadAnew', { args: [above] });
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) throw new ConfigurationError(`Pipeline ${pipeline} does not run: its workflow ${pipelineWorkflowId(pipeline)} was never started, or was ended. Type: ./sluice up`);
+      throw new TransientError(`the workflow of ${pipeline} could not be told: ${(error as Error).message}`, { cause: error });
+    }
+    return above;
+  });
+}
+
+export function untilLoaded({ state }: RecoveryRuntime, { pipeline, above }: RecoveryTarget & { readonly above: number }): Promise<void> {
+  return known(async () => {
+    const { cancellationSignal, heartbeat } = Context.current();
+    for (;;) {
+      const shard = await readShard(state, pipeline);
+      if (shard && shard.epoch > above && shard.state === 'streaming') return;
+      heartbeat({ epoch: shard?.epoch, state: shard?.state });
+      if (cancellationSignal.aborted) throw new CancelledFailure('asked to stop');
+      await pause(systemClock, lookMs, cancellationSignal);
+    }
+  });
+}
+
+/** For the pipeline's workflow, when nothing of it runs any more. Again, after a load has begun, it changes nothing. */
+export function forgetLoad({ state }: Pick<Runtime, 'state'>, { pipeline, epoch }: RecoveryTarget & { readonly epoch: number }): Promise<void> {
+  return known(() => markForLoad(state, pipeline, epoch));
+}
+
+async function known<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw failureOf(error);
+  }
+}
+
+const lookMs = 1_000;

@@ -1,0 +1,26 @@
+import { defineCommand } from 'citty';
+import { decideMigration } from '../client/migrations.ts';
+import { BadInput } from '../core/bad-input.ts';
+import type { Decision } from '../core/migration/plan.ts';
+import { dataArg, instanceConfig } from './instance.ts';
+import { pipelineArg, pipelineName } from './pipeline-name.ts';
+
+/** `./sluice approve` and `./sluice reject`. */
+export function decisionCommand(decision: Decision, description: string) {
+  return defineCommand({
+    meta: { name: decision, description },
+    args: {
+      name: pipelineArg,
+      number: { type: 'string', valueHint: 'N', description: 'Of the migration; by default the one that waits' },
+      json: { type: 'boolean', description: 'As JSON' },
+      ...dataArg,
+    },
+    async run({ args }) {
+      const name = pipelineName(decision, args.name);
+      const number = args.number === undefined ? undefined : Number(args.number);
+      if (number !== undefined && !(Number.isInteger(number) && number > 0)) throw new BadInput(`--number ${args.number} is not the number of a migration. See: ./sluice migrations ${name}`);
+      const status = await decideMigration(instanceConfig(args), name, decision, number);
+      console.log(args.json ? JSON.stringify(status, undefined, 2) : `${name}: migration ${status.number} is ${status.state}; see ./sluice migrations ${name}`);
+    },
+  });
+}

@@ -1,0 +1,65 @@
+import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import { Client } from 'pg';
+import { BadInput } from '../core/bad-input.ts';
+import type { Config } from '../core/config.ts';
+import type { Decision } from '../core/migration/plan.ts';
+import { migrationWorkflowId, type SchemaChange } from '../core/migration/schema-change.ts';
+import type { MigrationStatus } from '../workflows/migration.ts';
+import { withTemporal } from './temporal-connection.ts';
+import { webUiUrl } from './web-ui.ts';
+
+export type ListedMigration = SchemaChange & {
+  readonly decision: Decision | null;
+  /** What a sink said to it. */
+  readonly error: string | null;
+  /** ISO times. */
+  readonly detected: string;
+  readonly ended: string | null;
+  readonly workflowId: string;
+  readonly workflowUrl: string | null;
+  /** What it means and what may be decided; null of one that is over, or when nobody answers. */
+  readonly text: string | null;
+};
+
+type Row = SchemaChange & { readonly decision: Decision | null; readonly error: string | null; readonly detected_at: Date; readonly ended_at: Date | null };
+
+/** Newest first. */
+export async function listMigrations(config: Config, pipeline: string): Promise<ListedMigration[]> {
+  const { rows } = await withState(config, (client) => client.query<Row>('select pipeline, number, position, changes, state, decision, error, detected_at, ended_at from sluice.schema_change where pipeline = $1 order by number desc limit $2', [pipeline, mostListed]));
+  return withTemporal(config, async (client) =>
+    Promise.all(
+      rows.map(async ({ detected_at, ended_at, ...change }): Promise<ListedMigration> => {
+        const workflowId = migrationWorkflowId(pipeline, change.number);
+        const status = ended_at === null ? await client.workflow.getHandle(workflowId).query<MigrationStatus>('status').catch(() => undefined) : undefined;
+        return { ...change, detected: detected_at.toISOString(), ended: ended_at?.toISOString() ?? null, ...(status ? { state: status.state, error: status.error } : {}), workflowId, workflowUrl: webUiUrl(config, workflowId), text: status?.plan?.text ?? null };
+      }),
+    ),
+  );
+}
+
+/** `number`: of one that waits; the one that does by default. Throws BadInput if none does, or if that cannot be done. */
+export async function decideMigration(config: Config, pipeline: string, decision: Decision, number?: number): Promise<MigrationStatus> {
+  const which = number ?? (await listMigrations(config, pipeline)).find(({ state }) => state === 'waiting')?.number;
+  if (which === undefined) throw new BadInput(`No migration of ${pipeline} waits for a decision. See: ./sluice migrations ${pipeline}`);
+  return withTemporal(config, async (client) => {
+    try {
+      return await client.workflow.getHandle(migrationWorkflowId(pipeline, which)).executeUpdate<MigrationStatus, []>(decision);
+    } catch (error) {
+      if (error instanceof WorkflowUpdateFailedError) throw new BadInput(error.cause?.message ?? error.message, { cause: error });
+      if (error instanceof WorkflowNotFoundError) throw new BadInput(`No migration ${which} of ${pipeline} is going on. See: ./sluice migrations ${pipeline}`, { cause: error });
+      throw error;
+    }
+  });
+}
+
+async function withState<T>(config: Config, use: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client({ connectionString: config.stateUrl, application_name: 'sluice migrations', connectionTimeoutMillis: 10_000 });
+  await client.connect();
+  try {
+    return await use(client);
+  } finally {
+    await client.end();
+  }
+}
+
+const mostListed = 20;

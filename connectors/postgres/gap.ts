@@ -1,0 +1,34 @@
+import type { Pipeline } from '../../core/pipeline.ts';
+import { parsePosition } from '../../core/position.ts';
+import { ConfigurationError } from '../sink.ts';
+import type { SegmentLog } from '../spool/segment-log.ts';
+import { assertNoGap, assertNotSetBack, assertSameSource, assertSlot } from './same-stream.ts';
+import type { ShardState } from './shard-state.ts';
+import { connectSource } from './postgres-source.ts';
+import { readStreamEnd } from './stream-gap.ts';
+
+/** What keeps a capture from going on where the spool ends, as the sentence that it would park with; null: nothing. `rows`: what the planner of the source expects of the pipeline's tables. */
+export async function gapOf(sourceUrl: string, pipeline: Pipeline, shard: ShardState, log: Pick<SegmentLog, 'tail' | 'read' | 'release' | 'lastEvents'>): Promise<{ readonly gap: string | null; readonly rows: number }> {
+  const source = await connectSource(sourceUrl, pipeline, shard.tables);
+  try {
+    const rows = await source.expectedRows();
+    const at = (await log.tail())?.to ?? shard.confirmed?.to ?? shard.loadedAt;
+    if (at === undefined) return { gap: 'It was never loaded to the end.', rows };
+    try {
+      const catalog = await source.catalog();
+      assertSameSource(pipeline.name, shard, catalog);
+      await source.assertPublication();
+      assertNotSetBack(pipeline.name, at, catalog.walEnd);
+      const slot = await source.slot();
+      const end = (await log.tail()) ? await readStreamEnd(log, at) : { position: at, endLsn: parsePosition(at).lsn, committedMs: undefined };
+      assertSlot(pipeline.name, slot, end, catalog.walEnd);
+      assertNoGap(pipeline.name, shard.confirmed, slot.confirmed, end);
+      return { gap: null, rows };
+    } catch (error) {
+      if (!(error instanceof ConfigurationError)) throw error;
+      return { gap: error.what, rows };
+    }
+  } finally {
+    await source.close();
+  }
+}

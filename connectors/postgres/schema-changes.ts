@@ -1,0 +1,97 @@
+import type { MigrationState } from '../../core/migration/migration-state.ts';
+import type { Decision, TableChanges } from '../../core/migration/plan.ts';
+import type { SchemaChange, SourceColumns } from '../../core/migration/schema-change.ts';
+import type { Shape } from '../../core/migration/shape.ts';
+import { loadAnew } from '../../core/load-anew.ts';
+import type { Position } from '../../core/position.ts';
+import { ConfigurationError } from '../sink.ts';
+import type { Queryable, State } from './state/state.ts';
+import { inTransaction } from './state/state.ts';
+
+/** What was decided of a pipeline's columns, oldest first. It stays when the pipeline is loaded anew: the source is still so. */
+export async function readShapes(state: Queryable, pipeline: string): Promise<readonly { readonly number: number; readonly shape: Shape }[]> {
+  const { rows } = await state.query<{ number: number; shape: Shape }>({
+    name: 'read shapes',
+    text: "select number, shape from sluice.schema_change where pipeline = $1 and state = 'done' and shape is not null order by number",
+    values: [pipeline],
+  });
+  return rows;
+}
+
+/** Undefined: nobody has looked since the last load. */
+export async function readSourceColumns(state: Queryable, pipeline: string, epoch: number): Promise<SourceColumns | undefined> {
+  const { rows } = await state.query<{ columns: SourceColumns }>('select columns from sluice.source_columns where pipeline = $1 and epoch = $2', [pipeline, epoch]);
+  return rows[0]?.columns;
+}
+
+export async function keepSourceColumns(state: Queryable, pipeline: string, epoch: number, columns: SourceColumns): Promise<void> {
+  await state.query(
+    `insert into sluice.source_columns (pipeline, epoch, columns) values ($1, $2, $3)
+     on conflict (pipeline) do update set epoch = excluded.epoch, columns = excluded.columns`,
+    [pipeline, epoch, JSON.stringify(columns)],
+  );
+}
+
+export type FoundChange = { readonly epoch: number; readonly position: Position | null; readonly columns: SourceColumns; readonly changes: readonly TableChanges[] };
+
+/**
+ * Puts a change on record and returns its number. One that is on record at this position, and not over, or over without
+ * having been done, is that one: a capture that meets it again has met nothing new.
+ */
+export function recordChange(state: State, pipeline: string, { epoch, position, columns, changes }: FoundChange): Promise<number> {
+  return inTransaction(state, async (client) => {
+    await client.query("select pg_advisory_xact_lock(hashtextextended('sluice.schema_change/' || $1, 0))", [pipeline]);
+    if (position !== null) {
+      await assertNotBefore(client, pipeline, epoch, position);
+      const { rows } = await client.query<{ number: number }>("select number from sluice.schema_change where pipeline = $1 and epoch = $2 and position = $3 and state not in ('done', 'unneeded') order by number desc limit 1", [pipeline, epoch, position]);
+      if (rows[0]) {
+        await client.query('update sluice.schema_change set columns = $3, changes = $4 where pipeline = $1 and number = $2', [pipeline, rows[0].number, JSON.stringify(columns), JSON.stringify(changes)]);
+        return rows[0].number;
+      }
+    }
+    const { rows } = await client.query<{ number: number }>(
+      `insert into sluice.schema_change (pipeline, number, epoch, position, columns, changes, state, ended_at)
+       select $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6, case when $6 = 'unneeded' then now() end from sluice.schema_change where pipeline = $1
+       returning number`,
+      [pipeline, epoch, position, JSON.stringify(columns), JSON.stringify(changes), position === null ? 'unneeded' : 'planned'],
+    );
+    if (position === null) await keepSourceColumns(client, pipeline, epoch, columns);
+    return rows[0]!.number;
+  });
+}
+
+/** A destination was set back, and with it the stream: what follows has the columns of then, which nobody knows how to read any more. */
+async function assertNotBefore(state: Queryable, pipeline: string, epoch: number, position: Position): Promise<void> {
+  const { rows } = await state.query<{ number: number; position: Position }>("select number, position from sluice.schema_change where pipeline = $1 and epoch = $2 and state = 'done' and position > $3 order by number limit 1", [pipeline, epoch, position]);
+  const later = rows[0];
+  if (later) throw new ConfigurationError(`The stream of pipeline ${pipeline} would go on at ${position}, which is before migration ${later.number} of its source's columns at ${later.position}: was a destination restored to an earlier time? Restore it to a later one and type ./sluice resume ${pipeline}, or start over. ${loadAnew(pipeline)}`);
+}
+
+export async function readChange(state: Queryable, pipeline: string, number: number): Promise<SchemaChange | undefined> {
+  const { rows } = await state.query<SchemaChange>('select pipeline, number, position, changes, state from sluice.schema_change where pipeline = $1 and number = $2', [pipeline, number]);
+  return rows[0];
+}
+
+export type Told = { readonly state: MigrationState; readonly decision?: Decision | undefined; readonly error?: string | undefined };
+
+/** What the migration says of itself, for lists. One that is done stays so. */
+export async function tellChange(state: Queryable, pipeline: string, number: number, { state: now, decision, error }: Told): Promise<void> {
+  await state.query(
+    `update sluice.schema_change set state = $3, decision = coalesce($4, decision), error = $5, ended_at = case when $6 then now() end
+      where pipeline = $1 and number = $2 and state <> 'done'`,
+    [pipeline, number, now, decision ?? null, error ?? null, now === 'impossible' || now === 'cancelled'],
+  );
+}
+
+/** From its commit on, the pipeline is of this shape. Done again, it changes nothing. */
+export function settleChange(state: State, pipeline: string, number: number, shape: Shape): Promise<void> {
+  return inTransaction(state, async (client) => {
+    const { rowCount } = await client.query("update sluice.schema_change set state = 'done', shape = $3, error = null, ended_at = now() where pipeline = $1 and number = $2 and state <> 'done'", [pipeline, number, JSON.stringify(shape)]);
+    if (rowCount === 0) return;
+    await client.query(
+      `insert into sluice.source_columns (pipeline, epoch, columns) select pipeline, epoch, columns from sluice.schema_change where pipeline = $1 and number = $2
+       on conflict (pipeline) do update set epoch = excluded.epoch, columns = excluded.columns`,
+      [pipeline, number],
+    );
+  });
+}

@@ -1,0 +1,63 @@
+import { describe, expect, test } from 'vitest';
+import type { ColumnType } from '../columns/vector.ts';
+import { sourceChanges, type SourceChange, type SourceColumn } from './source-changes.ts';
+
+/** `id:int8 device:text`, numbered from 1 unless the numbers are given: `device:text#4`. */
+function columns(text: string, numbered = true): SourceColumn[] {
+  return text.split(' ').map((each, index) => {
+    const [, name, type, number] = /^(\w+):(\w+)(?:#(\d+))?$/.exec(each)!;
+    return { name: name!, type: type as ColumnType, typeName: type!, ...(numbered ? { number: number === undefined ? index + 1 : Number(number) } : {}) };
+  });
+}
+
+const table = 'id:int8 at:timestamptz device:text note:text';
+
+describe.each([
+  ['with numbers', true],
+  ['as relation messages have them, without', false],
+])('%s', (_, numbered) => {
+  test.each<[string, string, SourceChange[]]>([
+    ['nothing', table, []],
+    ['an added column', `${table} more:int4#5`, [{ kind: 'added', column: 'more', type: 'int4', typeName: 'int4' }]],
+    ['a dropped one', 'id:int8 at:timestamptz note:text#4', [{ kind: 'dropped', column: 'device' }]],
+    ['a renamed one', 'id:int8 at:timestamptz gadget:text note:text', [{ kind: 'renamed', column: 'device', to: 'gadget' }]],
+    ['the last one renamed', 'id:int8 at:timestamptz device:text remark:text', [{ kind: 'renamed', column: 'note', to: 'remark' }]],
+    ['a retyped one', 'id:int8 at:timestamptz device:int4 note:text', [{ kind: 'retyped', column: 'device', from: 'text', to: 'int4', typeName: 'int4' }]],
+    ['renamed and retyped', 'id:int8 at:timestamptz gadget:int4 note:text', [{ kind: 'renamed', column: 'device', to: 'gadget' }, { kind: 'retyped', column: 'gadget', from: 'text', to: 'int4', typeName: 'int4' }]],
+    ['two names exchanged with a third', 'id:int8 at:timestamptz one:text two:text', [{ kind: 'renamed', column: 'device', to: 'one' }, { kind: 'renamed', column: 'note', to: 'two' }]],
+    ['one dropped and another added with its own type', 'id:int8 at:timestamptz note:text#4 more:int4#5', [{ kind: 'dropped', column: 'device' }, { kind: 'added', column: 'more', type: 'int4', typeName: 'int4' }]],
+    ['one renamed and one added', 'id:int8 at:timestamptz gadget:text note:text more:bool#5', [{ kind: 'renamed', column: 'device', to: 'gadget' }, { kind: 'added', column: 'more', type: 'bool', typeName: 'bool' }]],
+  ])('%s', (_name, after, changes) => {
+    expect(sourceChanges(columns(table, numbered), columns(after, numbered))).toEqual(changes);
+  });
+});
+
+describe('numbers tell apart what looks the same', () => {
+  test('the last column dropped and one of its type added', () => {
+    expect(sourceChanges(columns(table), columns('id:int8 at:timestamptz device:text remark:text#5'))).toEqual([
+      { kind: 'dropped', column: 'note' },
+      { kind: 'added', column: 'remark', type: 'text', typeName: 'text' },
+    ]);
+  });
+
+  test('a column dropped and made again under its name', () => {
+    expect(sourceChanges(columns(table), columns('id:int8 at:timestamptz note:text#4 device:text#5'))).toEqual([
+      { kind: 'dropped', column: 'device' },
+      { kind: 'added', column: 'device', type: 'text', typeName: 'text' },
+    ]);
+  });
+
+  test('two columns that changed their names', () => {
+    expect(sourceChanges(columns(table), columns('id:int8 at:timestamptz note:text#3 device:text#4'))).toEqual([
+      { kind: 'renamed', column: 'device', to: 'note' },
+      { kind: 'renamed', column: 'note', to: 'device' },
+    ]);
+  });
+
+  test('the last column renamed and retyped', () => {
+    expect(sourceChanges(columns(table), columns('id:int8 at:timestamptz device:text remark:int8#4'))).toEqual([
+      { kind: 'renamed', column: 'note', to: 'remark' },
+      { kind: 'retyped', column: 'remark', from: 'text', to: 'int8', typeName: 'int8' },
+    ]);
+  });
+});

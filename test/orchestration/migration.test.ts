@@ -1,0 +1,112 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { describe, expect, test } from 'vitest';
+import { migrationWorkflowId } from '../../core/migration/schema-change.ts';
+import { services } from '../embedded/services.ts';
+import { decide, Migrating, stateOf } from './migrating.ts';
+import { refused, RunningPipeline, waited } from './stage.ts';
+
+const isMigrating = ({ capture }: { readonly capture: { readonly state: string } }) => capture.state === 'migrating';
+const runs = ({ capture }: { readonly capture: { readonly state: string } }) => capture.state === 'running';
+
+describe('a change of the source\'s columns', () => {
+  test.each(['approve', 'reject'] as const)('waits for somebody while lanes go on, and %s lets the pipeline go on with what it is then', async (decision) => {
+    const migrating = new Migrating();
+    await using pipeline = await RunningPipeline.start(migrating.stage, services().temporalAddress);
+    await pipeline.until(runs);
+    migrating.change = 1;
+    await pipeline.until(isMigrating);
+    await stateOf(pipeline, 1, 'waiting');
+    const before = migrating.stage.began.length;
+    await pipeline.until(() => migrating.stage.began.slice(before).some(({ part }) => part === 'aggregate'));
+    expect(migrating.stage.began.slice(before).filter(({ part }) => part === 'capture')).toEqual([]);
+    // nobody gets it on its way by pausing and resuming the pipeline
+    await pipeline.handle.signal('pause');
+    await pipeline.until(({ state }) => state === 'paused');
+    await pipeline.handle.signal('resume');
+    await pipeline.until(({ state, capture }) => state === 'running' && capture.state === 'migrating');
+    expect(migrating.did).toEqual([]);
+
+    await decide(pipeline, 1, decision);
+    await pipeline.until(runs);
+    expect(migrating.did).toEqual([`sinks ${decision}`, `settled ${decision}`]);
+    expect(migrating.told.get(1)).toBe('done');
+    await stateOf(pipeline, 1, 'done');
+    await expect(decide(pipeline, 1, decision)).rejects.toThrow(/completed|not found/);
+  }, 40_000);
+
+  test('goes by itself where nobody must be asked, and asks again when a sink refuses it', async () => {
+    const migrating = new Migrating();
+    migrating.verdict = 'automatic';
+    let isRefused = true;
+    migrating.changing = async () => {
+      if (isRefused) throw refused('three rows do not fit');
+    };
+    await using pipeline = await RunningPipeline.start(migrating.stage, services().temporalAddress);
+    await pipeline.until(runs);
+    migrating.change = 4;
+    expect(await stateOf(pipeline, 4, 'waiting')).toMatchObject({ error: 'three rows do not fit', decision: 'approve' });
+    isRefused = false;
+    await decide(pipeline, 4, 'approve');
+    await pipeline.until(runs);
+    expect(migrating.did).toEqual(['sinks approve', 'sinks approve', 'settled approve']);
+  }, 40_000);
+
+  test('that nobody can follow parks the pipeline with the reason; what cannot be done is refused', async () => {
+    const migrating = new Migrating();
+    migrating.verdict = 'impossible';
+    migrating.possible = [];
+    await using pipeline = await RunningPipeline.start(migrating.stage, services().temporalAddress);
+    await pipeline.until(runs);
+    migrating.change = 1;
+    await pipeline.until(({ state, error }) => state === 'parked' && /cannot follow: public.t: column a was renamed to b/.test(error ?? ''));
+
+    migrating.verdict = 'approval';
+    migrating.possible = ['reject'];
+    await pipeline.handle.signal('resumeLane', 'capture');
+    await stateOf(pipeline, 1, 'waiting');
+    const refusal: unknown = await decide(pipeline, 1, 'approve').catch((error: { cause?: unknown }) => error.cause);
+    expect(refusal).toBeInstanceOf(ApplicationFailure);
+    expect((refusal as Error).message).toMatch(/approve cannot be done.*\.\/sluice migrations/);
+    await decide(pipeline, 1, 'reject');
+    await pipeline.until(runs);
+  }, 40_000);
+
+  test.each(['waiting', 'draining', 'changing'] as const)('cancelled while %s it has parked the pipeline, and resume asks again', async (stage) => {
+    const migrating = new Migrating();
+    const blocked = Promise.withResolvers<void>();
+    if (stage === 'draining') migrating.drained = blocked.promise;
+    if (stage === 'changing') migrating.changing = () => blocked.promise;
+    await using pipeline = await RunningPipeline.start(migrating.stage, services().temporalAddress);
+    await pipeline.until(runs);
+    migrating.change = 2;
+    await stateOf(pipeline, 2, 'waiting');
+    if (stage !== 'waiting') {
+      await decide(pipeline, 2, 'approve');
+      await stateOf(pipeline, 2, stage);
+    }
+    await pipeline.client.workflow.getHandle(migrationWorkflowId(migrating.stage.name, 2)).cancel();
+    blocked.resolve();
+    await pipeline.until(({ capture }) => capture.state === 'parked' || capture.state === 'running');
+    if (stage === 'changing') return; // it was done before the cancellation came
+    expect((await pipeline.status()).capture.error).toContain(`./sluice resume ${migrating.stage.name} --lane capture`);
+    expect(migrating.told.get(2)).toBe('cancelled');
+    await pipeline.handle.signal('resumeLane', 'capture');
+    await stateOf(pipeline, 2, 'waiting');
+    await decide(pipeline, 2, 'approve');
+    await pipeline.until(runs);
+    expect(migrating.did.at(-1)).toBe('settled approve');
+  }, 40_000);
+
+  test('outlives runs of the pipeline\'s workflow', async () => {
+    const migrating = new Migrating();
+    await using pipeline = await RunningPipeline.start(migrating.stage, services().temporalAddress, { rotateAtEvents: 120 });
+    await pipeline.until(runs);
+    migrating.change = 1;
+    await stateOf(pipeline, 1, 'waiting');
+    const first = (await pipeline.handle.describe()).runId;
+    for (const startedAt = performance.now(); (await pipeline.handle.describe()).runId === first; await waited(100, new AbortController().signal)) if (performance.now() - startedAt > 20_000) throw new Error('no fresh run');
+    await pipeline.until(isMigrating);
+    await decide(pipeline, 1, 'approve');
+    await pipeline.until(runs);
+  }, 60_000);
+});
