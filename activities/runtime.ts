@@ -21,7 +21,10 @@ import type { Reachability } from './reachability.ts';
 import { Seats } from './seats.ts';
 import { StepStops } from './step-stops.ts';
 
-/** `pipeline`: as its source has it now, which is the definition with what migrations have made of its columns. */
+/**
+ * `pipeline`: as its source has it now, which is the definition with what migrations have made of its columns. `hash`: with
+ * their number, as what was changed back is read like before, and its segments are others all the same.
+ */
 export type Definition = { readonly pipeline: Pipeline; readonly hash: string; readonly shape: { readonly number: number; readonly columns: Shape } };
 
 /** What the activities of one worker process share. */
@@ -68,11 +71,14 @@ export class Runtime {
   }
 
   /**
-   * The newest, or the one with this hash: what began before a migration ends as it began. Throws as `declared`, and
-   * ConfigurationError when the definition is not the one that the pipeline was loaded with.
+   * The newest, or the one with this hash: what began before a migration ends as it began. Only one that this process has
+   * not met is asked of the state database. Throws as `declared`, and ConfigurationError when the definition is not the one
+   * that the pipeline was loaded with.
    */
   async definition(name: string, hash?: string): Promise<Definition> {
     const pipeline = this.declared(name);
+    const met = [...this.#definitions.values()].find((each) => each.hash === hash && each.pipeline.name === name);
+    if (met) return met;
     const shapes = [{ number: 0, shape: {} }, ...(await readShapes(this.state, name))].map((each) => this.#shaped(pipeline, each.number, each.shape));
     const found = hash === undefined ? shapes.at(-1) : shapes.findLast((each) => each.hash === hash);
     if (found) return found;
@@ -86,7 +92,7 @@ export class Runtime {
     let definition = this.#definitions.get(key);
     if (!definition) {
       const pipeline = reshaped(declared, columns);
-      this.#definitions.set(key, (definition = { pipeline, hash: definitionHash(pipeline), shape: { number, columns } }));
+      this.#definitions.set(key, (definition = { pipeline, hash: `${definitionHash(pipeline)}${number === 0 ? '' : ` ${number}`}`, shape: { number, columns } }));
     }
     return definition;
   }

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Reachability } from '../../activities/reachability.ts';
 import { Runtime } from '../../activities/runtime.ts';
 import { runStep } from '../../activities/step.ts';
+import { migrate } from '../../connectors/postgres/state/migrate.ts';
 import { parseConfig } from '../../core/config.ts';
 import { services } from '../embedded/services.ts';
 import { RunningPipeline, Stage, waited } from './stage.ts';
@@ -60,6 +61,7 @@ describe('E25: Temporal is away', () => {
     const probe = () => new Promise<void>((resolve, reject) => connect(Number(wire.address.split(':')[1]), '127.0.0.1').on('data', () => {}).on('error', reject).on('close', () => reject(new Error('closed'))).on('connect', () => setTimeout(resolve, 100)));
     const runtime = new Runtime(config, {}, new Reachability(probe, 200));
     await using _ = { [Symbol.asyncDispose]: () => runtime.close() };
+    await migrate(runtime.state);
     const { hash } = await runtime.definition('trending');
 
     const stage = new Stage();
