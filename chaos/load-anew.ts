@@ -16,7 +16,20 @@ export async function loadAnew(world: World, signal: AbortSignal, beforeStart?: 
   await ensurePipelines(world.config, [world.name]);
 }
 
+/** Returns when the load has begun: it may be meant to be refused. */
 async function recovered(world: World, signal: AbortSignal): Promise<void> {
-  const once = async () => (await recoverPipeline(world.config, world.name, { approve: async () => true })).state === 'done';
-  await until('the pipeline to be loaded anew', once, { timeoutMs: 150_000, everyMs: 500, signal });
+  const before = await epochOf(world);
+  let failure: unknown;
+  recoverPipeline(world.config, world.name, { approve: async () => true }).catch((error: unknown) => (failure = error));
+  const begun = async () => {
+    if (failure !== undefined) throw failure;
+    const { rows } = await world.state.query('select from sluice.shard where pipeline = $1 and (epoch > $2 or state = $3)', [world.name, before, 'loading']);
+    return rows.length > 0;
+  };
+  await until('the pipeline to be loaded anew', begun, { timeoutMs: 150_000, everyMs: 100, signal });
+}
+
+async function epochOf({ state, name }: World): Promise<string> {
+  const { rows } = await state.query<{ epoch: string }>('select epoch::text from sluice.shard where pipeline = $1', [name]);
+  return rows[0]!.epoch;
 }
