@@ -198,8 +198,8 @@ describe('the aggregate lane', () => {
         const { segments, transactions } = streamOf(list, 3, new Set());
         await forget();
         await (await world.sink('aggregate')).sink.apply(segments, zero, endOf(segments));
-        const [state] = await world.rows('select horizon_ms from sluice.aggregate');
-        const horizonMs = Number(state!.horizon_ms);
+        const [aggregate] = await world.rows('select horizon_ms from sluice.aggregate');
+        const horizonMs = Number(aggregate!.horizon_ms);
         const expected = await sums(horizonMs);
         await forget();
         const all = eventPositions(segments, zero, endOf(segments));
