@@ -1,21 +1,20 @@
 import { Context } from '@temporalio/activity';
-import { ApplicationFailure } from '@temporalio/common';
 import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
 import { BackfillSnapshot } from '../connectors/postgres/backfill-snapshot.ts';
 import { estimateRange } from '../connectors/postgres/backfill-estimate.ts';
 import { lanesToRebuild } from '../connectors/postgres/live-rebuilds.ts';
-import { readShard } from '../connectors/postgres/shard-state.ts';
+import { readShard, type ShardState } from '../connectors/postgres/shard-state.ts';
+import type { State } from '../connectors/postgres/state/state.ts';
 import { withSource } from '../connectors/postgres/with-source.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { rowSinks, type BackfillPlan, type BackfillProgress, type BackfillRequest } from '../core/backfill.ts';
 import { BadInput } from '../core/bad-input.ts';
 import { lanesOf } from '../core/define/lanes.ts';
-import { configurationFailure } from '../core/failure-types.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { runBackfill } from './backfill-loop.ts';
 import { endMarksOfTheDead, markName } from './dead-marks.ts';
-import { failureOf } from './failures.ts';
+import { failing } from './failures.ts';
 import { openSink, type OpenSink } from './open-destination.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -46,6 +45,8 @@ export function planBackfill(runtime: BackfillRuntime, request: BackfillRequest)
     assertRows(pipeline, sinks);
     const unknown = views.filter((view) => !Object.hasOwn(pipeline.views, view));
     if (unknown.length > 0) throw new BadInput(`Pipeline ${pipeline.name} has no view ${unknown.join(', ')}; it has ${Object.keys(pipeline.views).join(', ')}.`);
+    // before anything is opened, which would make its tables
+    await assertLoaded(state, pipeline.name);
     const panes = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
     await endMarksOfTheDead(Context.current().client, panes, ownName());
     const { fromMs, toMs } = await panes.checkRebuild(views, request);
@@ -73,8 +74,7 @@ export async function backfill(runtime: BackfillRuntime, { request, durationMs }
   try {
     return await failing(async () => {
       const { pipeline } = await runtime.definition(request.pipeline, request.definitionHash);
-      const shard = await readShard(state, pipeline.name);
-      if (shard?.state !== 'streaming') throw new BadInput(`Pipeline ${pipeline.name} is not loaded yet, and its first load computes every window there is. See ./sluice status.`);
+      const shard = await assertLoaded(state, pipeline.name);
       const panes = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
       await endMarksOfTheDead(context.client, panes, ownName());
       const open = await openRows(runtime, pipeline, request.sinks);
@@ -117,6 +117,8 @@ export function endBackfill(runtime: BackfillRuntime, { request }: Pick<Backfill
     const beat = setInterval(() => context.heartbeat(), beatMs);
     try {
       const { pipeline } = await runtime.definition(request.pipeline);
+      // one that was destroyed has no marks, and must get no tables
+      if (!(await readShard(state, pipeline.name))) return;
       await new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline).endRebuild(ownName());
       // their lanes do it at their next steps, if this does not come to it
       const due = await lanesToRebuild(state, pipeline.name);
@@ -135,6 +137,12 @@ export function endBackfill(runtime: BackfillRuntime, { request }: Pick<Backfill
   });
 }
 
+async function assertLoaded(state: State, pipeline: string): Promise<ShardState> {
+  const shard = await readShard(state, pipeline);
+  if (shard?.state === 'streaming') return shard;
+  throw new BadInput(`Pipeline ${pipeline} is not loaded, and its first load computes every window there is. See ./sluice status.`);
+}
+
 function assertRows(pipeline: Pipeline, sinks: readonly string[]): void {
   const possible = rowSinks(pipeline);
   const other = sinks.filter((sink) => !possible.includes(sink));
@@ -150,14 +158,6 @@ async function openRows({ config, state }: BackfillRuntime, pipeline: Pipeline, 
 
 function ownName(): string {
   return markName(Context.current().info.workflowExecution!);
-}
-
-async function failing<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw error instanceof BadInput ? ApplicationFailure.create({ message: error.message, type: configurationFailure, nonRetryable: true, cause: error }) : failureOf(error);
-  }
 }
 
 const beatMs = 500;

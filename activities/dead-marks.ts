@@ -14,7 +14,8 @@ export async function endMarksOfTheDead(client: TemporalClient, panes: Aggregate
   }
 }
 
-async function isRunning(client: TemporalClient, workflowId: string, runId: string): Promise<boolean> {
+/** Without a run its newest. */
+export async function isRunning(client: TemporalClient, workflowId: string, runId?: string): Promise<boolean> {
   try {
     return (await client.workflow.getHandle(workflowId, runId).describe()).status.name === 'RUNNING';
   } catch (error) {

@@ -1,4 +1,5 @@
 import { readShard } from '../connectors/postgres/shard-state.ts';
+import { assertNotBeingDestroyed } from '../connectors/postgres/state/destroyed.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import { heartbeatMsOf, isToldToStop, stepMsOf } from '../core/heartbeat.ts';
 import { failureOf } from './failures.ts';
@@ -10,6 +11,7 @@ export async function describe(runtime: Runtime, { pipeline: name }: { readonly 
   try {
     const { pipeline, hash } = await runtime.definition(name);
     const heartbeatMs = heartbeatMsOf(pipeline.settings, runtime.config.heartbeat);
+    await assertNotBeingDestroyed(runtime.state, name);
     const shard = await readShard(runtime.state, name);
     return { lanes: lanesOf(pipeline), definitionHash: hash, stepMs: stepMsOf(pipeline.settings, heartbeatMs), heartbeatMs, ...(isToldToStop(heartbeatMs) ? { tellsSteps: true } : {}), loaded: shard?.state === 'streaming', repairAfterMs: pipeline.settings.repairAfterMs };
   } catch (error) {

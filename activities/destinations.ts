@@ -35,6 +35,12 @@ export class Destinations {
     return this.useSink(pipeline, lane, ({ sink }) => sink.readFence());
   }
 
+  /** Those of a pipeline are opened anew by whoever needs them next. */
+  async forget(pipeline: string): Promise<void> {
+    const [sinks, relays] = [taken(this.#sinks, pipeline), taken(this.#relays, pipeline)];
+    await Promise.allSettled([...sinks.map(async (sink) => (await sink).sink.close()), ...relays.map(async (relay) => (await relay).close())]);
+  }
+
   async close(): Promise<void> {
     const open = [...[...this.#sinks.values()].map(async ({ destination }) => (await destination).sink.close()), ...[...this.#relays.values()].map(async ({ destination }) => (await destination).close())];
     await Promise.allSettled(open);
@@ -58,4 +64,10 @@ async function useOpen<O, T>(all: Opened<O>, pipeline: Pipeline, lane: string, o
     await opened.destination.then(close).catch(() => {});
     throw error;
   }
+}
+
+function taken<O>(all: Opened<O>, pipeline: string): readonly Promise<O>[] {
+  const own = [...all].filter(([, opened]) => opened.pipeline.name === pipeline);
+  for (const [key] of own) all.delete(key);
+  return own.map(([, { destination }]) => destination);
 }

@@ -2,6 +2,7 @@ import { AssertionError } from 'node:assert';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { PoisonError } from '../connectors/poison-error.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
+import { BadInput } from '../core/bad-input.ts';
 import { BrokenChain } from '../connectors/spool/segment-chain.ts';
 import { SpoolTooShort } from '../connectors/spool/segment-log.ts';
 import { isNetworkError, TransientError } from '../connectors/transient-error.ts';
@@ -24,6 +25,15 @@ export function failureOf(error: unknown): Error {
   if (error instanceof ConfigurationError || error instanceof MissingVariable) return final(configurationFailure, error.message, error);
   if (isBug(error)) return final(bugFailure, `${error.name}: ${error.message}${place(error)}`, error);
   return error;
+}
+
+/** Of what a person has asked for: what cannot be meant is refused with its sentence. */
+export async function failing<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw error instanceof BadInput ? final(configurationFailure, error.message, error) : failureOf(error);
+  }
 }
 
 function transient(error: TransientError): ApplicationFailure {

@@ -1,6 +1,8 @@
 import { backfill, endBackfill, planBackfill, type BackfillActivities } from './backfill.ts';
+import { compareDefinition, examine, followStart, reload, type BootstrapActivities } from './bootstrap.ts';
 import { captureStep } from './capture.ts';
 import { describe } from './describe.ts';
+import { beginDestroy, dropDestination, dropPublicationOf, dropSlotsOf, dropSpoolOf, dropState, endWorkflows, finishDestroy, planDestroy, type DestroyActivities } from './destroy.ts';
 import { laneStep } from './lane-step.ts';
 import { load } from './load.ts';
 import { relayStep } from './relay-step.ts';
@@ -15,7 +17,7 @@ import { stopSteps } from './stop-steps.ts';
 import { verify, type VerifyActivities } from './verify.ts';
 
 /** Every activity, by the type that the Web UI shows. */
-export function createActivities(runtime: Runtime): Activities & VerifyActivities & ReplayActivities & BackfillActivities & RepairActivities & MigrationActivities & RecoveryActivities {
+export function createActivities(runtime: Runtime): Activities & VerifyActivities & ReplayActivities & BackfillActivities & RepairActivities & MigrationActivities & RecoveryActivities & BootstrapActivities & DestroyActivities {
   return {
     describe: (input) => describe(runtime, input),
     firstLoad: (input) => load(runtime, input),
@@ -44,5 +46,18 @@ export function createActivities(runtime: Runtime): Activities & VerifyActivitie
     beginAnew: (input) => beginAnew(runtime, input),
     untilLoaded: (input) => untilLoaded(runtime, input),
     verify: (input) => verify(runtime, input),
+    compareDefinition: (input) => compareDefinition(runtime, input),
+    examine: (input) => examine(runtime, input),
+    reload: (input) => reload(input),
+    followStart: (input) => followStart(runtime, input),
+    planDestroy: (input) => planDestroy(runtime, input),
+    beginDestroy: (input) => beginDestroy(runtime, input),
+    endWorkflows: (input) => endWorkflows(input),
+    dropSlots: (input) => dropSlotsOf(runtime, input),
+    dropPublication: (input) => dropPublicationOf(runtime, input),
+    dropDestination: (input) => dropDestination(runtime, input),
+    dropState: (input) => dropState(runtime, input),
+    dropSpool: (input) => dropSpoolOf(runtime, input),
+    finishDestroy: (input) => finishDestroy(runtime, input),
   };
 }

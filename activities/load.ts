@@ -3,7 +3,9 @@ import { firstLoad } from '../connectors/postgres/first-load.ts';
 import { keepSourceColumns } from '../connectors/postgres/schema-changes.ts';
 import { assertLoading, beginLoad, endLoad, readShard } from '../connectors/postgres/shard-state.ts';
 import { sourceNames } from '../connectors/postgres/source-catalog.ts';
+import { assertNotBeingDestroyed } from '../connectors/postgres/state/destroyed.ts';
 import type { Sink } from '../connectors/sink.ts';
+import { loadedDefinition } from '../core/define/definition-hash.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import { killPoint } from '../core/kill-point.ts';
 import type { Pipeline } from '../core/pipeline.ts';
@@ -26,11 +28,12 @@ export async function load(runtime: Runtime, input: LoadInput): Promise<LoadResu
   let leave = () => {};
   try {
     leave = await runtime.seats.take(`${input.pipeline}/first load`, stop);
-    const { pipeline, hash } = await runtime.definition(input.pipeline, input.definitionHash);
+    const { pipeline } = await runtime.definition(input.pipeline, input.definitionHash);
     const shard = await readShard(runtime.state, pipeline.name);
     if (shard?.state === 'streaming' && shard.loadedAt) return { position: shard.loadedAt, rows: 0 };
+    await assertNotBeingDestroyed(runtime.state, pipeline.name);
     const sinks = await sinksOf(runtime, pipeline);
-    const epoch = await beginLoad(runtime.state, pipeline.name, sourceNames(pipeline.name).slot, hash, await usedEpoch(runtime, pipeline, sinks));
+    const epoch = await beginLoad(runtime.state, pipeline.name, sourceNames(pipeline.name).slot, loadedDefinition(pipeline), await usedEpoch(runtime, pipeline, sinks));
     const { rows, columns, ...loaded } = await firstLoad({
       pipeline,
       sourceUrl: runtime.config.sourceUrl,
@@ -64,11 +67,14 @@ async function usedEpoch(runtime: Runtime, pipeline: Pipeline, sinks: ReadonlyMa
   return Math.max(0, ...[tail?.to, ...fences].map((position) => (position === undefined ? 0 : parsePosition(position).epoch)));
 }
 
-/** In the order of the lanes: the aggregate lane first. */
+/** In the order of the lanes: the aggregate lane first. All anew, relays too: what an earlier load had open may have been dropped, and who opens makes it. */
 async function sinksOf(runtime: Runtime, pipeline: Pipeline): Promise<ReadonlyMap<string, Sink>> {
+  await runtime.destinations.forget(pipeline.name);
   const sinks = new Map<string, Sink>();
   for (const { name, reads } of lanesOf(pipeline)) {
     if (reads === 'segments') sinks.set(name, await runtime.destinations.sink(pipeline, name));
+    // what is wrong with it, its lane says
+    else await runtime.destinations.useRelay(pipeline, name, async () => {}).catch(() => {});
   }
   return sinks;
 }

@@ -5,6 +5,7 @@ import { smallestOf } from '../connectors/postgres/fences.ts';
 import { readChange, settleChange, tellChange, type Told } from '../connectors/postgres/schema-changes.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { pause } from '../core/clock.ts';
+import { loadedDefinition } from '../core/define/definition-hash.ts';
 import { planMigration, type Decision, type MigrationPlan, type Verdict } from '../core/migration/plan.ts';
 import { planText, type SchemaChange } from '../core/migration/schema-change.ts';
 import { reshaped, type Shape } from '../core/migration/shape.ts';
@@ -69,7 +70,9 @@ export function changeSinks(runtime: MigrationRuntime, input: DecidedMigration):
 export function settleMigration(runtime: MigrationRuntime, input: DecidedMigration): Promise<void> {
   return known(async () => {
     const { change, plan } = await load(runtime, input);
-    if (change.state !== 'done') await settleChange(runtime.state, input.pipeline, input.number, shapeOf(plan, input.decision));
+    if (change.state === 'done') return;
+    const shape = shapeOf(plan, input.decision);
+    await settleChange(runtime.state, input.pipeline, input.number, shape, loadedDefinition(reshaped(runtime.declared(input.pipeline), shape)));
   });
 }
 

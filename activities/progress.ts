@@ -55,6 +55,10 @@ export class Progress {
     return this.#parts.values();
   }
 
+  forget(pipeline: string): void {
+    for (const known of [this.#parts, this.#elsewhere]) for (const key of known.keys()) if (key.startsWith(`${pipeline}/`)) known.delete(key);
+  }
+
   /** What the capture may acknowledge by; undefined: nobody has said. */
   fences(pipeline: string, lanes: readonly string[]): ReadonlyMap<string, Position | undefined> {
     const fence = (key: string) => this.#asked.fence(key, this.#told(key));
@@ -92,7 +96,8 @@ export class Progress {
     const { rows } = await this.#state.query<Told>({
       name: 'sluice progress',
       text: `with written as (
-               insert into sluice.progress (pipeline, part, detail) select * from unnest($1::text[], $2::text[], $3::jsonb[])
+               insert into sluice.progress (pipeline, part, detail) select * from unnest($1::text[], $2::text[], $3::jsonb[]) as told (pipeline, part, detail)
+                where not exists (select from sluice.destroyed where destroyed.pipeline = told.pipeline)
                on conflict (pipeline, part) do update set detail = excluded.detail, reported_at = now())
              select pipeline, part, detail->>'fence' as fence from sluice.progress`,
       values: [due.map(({ pipeline }) => pipeline), due.map(({ name }) => name), due.map((part) => JSON.stringify(part.written(now)))],

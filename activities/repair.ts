@@ -2,6 +2,7 @@ import { Context } from '@temporalio/activity';
 import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
 import { hasTimeIndex } from '../connectors/postgres/backfill-estimate.ts';
+import { readShard } from '../connectors/postgres/shard-state.ts';
 import { withSource } from '../connectors/postgres/with-source.ts';
 import type { Stale } from '../core/repair.ts';
 import { endMarksOfTheDead } from './dead-marks.ts';
@@ -18,6 +19,7 @@ export async function staleWindows(runtime: Pick<Runtime, 'config' | 'state' | '
   try {
     const { config, state } = runtime;
     const { pipeline } = await runtime.definition(input.pipeline);
+    if ((await readShard(state, pipeline.name))?.state !== 'streaming') return { ranges: [], hasIndex: true };
     const panes = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
     // what those have marked would be left out
     await endMarksOfTheDead(Context.current().client, panes);

@@ -115,6 +115,14 @@ export class Runtime {
     return standing;
   }
 
+  /** A pipeline that was destroyed: nothing of it stays open in this process, nor is it told of any more. */
+  async forget(pipeline: string): Promise<void> {
+    this.progress.forget(pipeline);
+    await Promise.all([this.standing(pipeline).end(), this.destinations.forget(pipeline)]);
+    this.#standing.delete(pipeline);
+    this.#logs.delete(pipeline);
+  }
+
   async close(): Promise<void> {
     this.reachability.stop();
     await Promise.allSettled([...[...this.#standing.values()].map((each) => each.end()), this.progress.close(), this.#listener.close(), this.destinations.close()]);

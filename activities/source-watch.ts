@@ -52,6 +52,8 @@ export class SourceWatch {
 
   async #look(): Promise<void> {
     const now = performance.now();
+    // before the slots: one that is dropped with its pipeline was not lost
+    this.#streams = await this.#readStreams().catch(() => this.#streams);
     const looks = await readSlotLooks(await this.#source(), [...this.#seen.keys()], now);
     for (const [name, seen] of this.#seen) {
       const look = looks.get(name);
@@ -61,22 +63,27 @@ export class SourceWatch {
       else seen.forecast = !look && stream?.streaming ? slotGone : undefined;
       if (seen.forecast && seen.changes.changed(seen.forecast.alarm, now)) this.#onAlarm(name, seen.forecast);
     }
-    this.#streams = await this.#tell();
+    await this.#tell();
   }
 
-  /** Tells everybody, and asks what is known of the streams. */
-  async #tell(): Promise<ReadonlyMap<string, Stream>> {
-    const { forecasts } = this;
+  async #readStreams(): Promise<ReadonlyMap<string, Stream>> {
     const { rows } = await this.#runtime.state.query<{ pipeline: string; streaming: boolean; spool: string | null }>({
-      name: 'sluice source watch',
-      text: `with written as (
-               insert into sluice.progress (pipeline, part, detail) select pipeline, 'source', detail from unnest($1::text[], $2::jsonb[]) as seen (pipeline, detail)
-               on conflict (pipeline, part) do update set detail = excluded.detail, reported_at = now())
-             select pipeline, shard.state = 'streaming' as streaming, (select detail ->> 'spoolBytes' from sluice.progress where progress.pipeline = shard.pipeline and part = 'capture') as spool
-               from sluice.shard`,
-      values: [forecasts.map(([name]) => name), forecasts.map(([, slot]) => JSON.stringify({ slot }))],
+      name: 'sluice streams',
+      text: `select pipeline, shard.state = 'streaming' and destroyed.pipeline is null as streaming, (select detail ->> 'spoolBytes' from sluice.progress where progress.pipeline = shard.pipeline and part = 'capture') as spool
+               from sluice.shard left join sluice.destroyed using (pipeline)`,
     });
     return new Map(rows.map(({ pipeline, streaming, spool }) => [pipeline, { streaming, spoolBytes: Number(spool ?? 0) }]));
+  }
+
+  async #tell(): Promise<void> {
+    const { forecasts } = this;
+    await this.#runtime.state.query({
+      name: 'sluice source watch',
+      text: `insert into sluice.progress (pipeline, part, detail) select pipeline, 'source', detail from unnest($1::text[], $2::jsonb[]) as seen (pipeline, detail)
+              where not exists (select from sluice.destroyed where destroyed.pipeline = seen.pipeline)
+             on conflict (pipeline, part) do update set detail = excluded.detail, reported_at = now()`,
+      values: [forecasts.map(([name]) => name), forecasts.map(([, slot]) => JSON.stringify({ slot }))],
+    });
   }
 
   /** Undefined while the environment lacks something that the pipeline needs: its own steps say so. */

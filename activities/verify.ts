@@ -81,7 +81,7 @@ function stillHeld(known: Error, pipeline: string, longestMs: number): Applicati
 
 function failure(error: unknown, pipeline: string, phase: string): Error {
   if (error instanceof NotComparable) return ApplicationFailure.create({ message: error.message, type: notComparable, nonRetryable: true, cause: error });
-  if (error instanceof WorkflowNotFoundError) return ApplicationFailure.nonRetryable(`Pipeline ${pipeline} does not run: its workflow pipeline/${pipeline} was never started. Type ./sluice up.`, notComparable);
+  if (error instanceof WorkflowNotFoundError) return ApplicationFailure.nonRetryable(`Pipeline ${pipeline} does not run: its workflow pipeline/${pipeline} was never started, or has ended. Type ./sluice apply ${pipeline}.`, notComparable);
   const known = failureOf(error);
   const message = `${phase}: ${known.message.replace(/\.$/, '')}. See ./sluice status and ./sluice logs worker, and run verify again.`;
   return ApplicationFailure.create({ message, type: notComparable, nonRetryable: true, cause: known });

@@ -7,6 +7,7 @@ import { deadLetterRoutes } from './dead-letters.ts';
 import { ApiError, onError, onInvalid, onNotFound } from './errors.ts';
 import { healthRoute } from './health.ts';
 import { jsonBodiesOnly } from './json-body.ts';
+import { lifecycleRoutes } from './lifecycle.ts';
 import { liveRoute } from './live/route.ts';
 import { measureRequests, metricsRoute } from './metrics.ts';
 import { ownPagesOnly } from './origin.ts';
@@ -59,6 +60,7 @@ export function createApp(resources: Resources): OpenAPIHono {
   app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' });
   metricsRoute(app, resources);
   pipelineRoutes(app, resources);
+  lifecycleRoutes(app, resources);
   backfillRoutes(app, resources);
   migrationRoutes(app, resources);
   deadLetterRoutes(app, resources);

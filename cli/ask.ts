@@ -22,6 +22,13 @@ export async function confirm(text: string): Promise<boolean> {
   return /^(y|yes|)$/i.test((await typedLine(`${text} [Y/n]: `)).trim());
 }
 
+/** Throws unless the name is typed. `unasked`: what says it without a terminal. */
+export async function typedName(name: string, unasked: string): Promise<void> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) throw new BadInput(`Nobody can be asked here, so nothing was done. Say it with: ${unasked}`);
+  const line = (await typedLine(`Type ${name} to do so: `)).trim();
+  if (line !== name) throw new BadInput(`${line === '' ? 'Nothing' : line} is not ${name}: nothing was done.`);
+}
+
 /** Throws if the terminal is left by Ctrl-C or Ctrl-D. */
 async function typedLine(prompt: string): Promise<string> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });

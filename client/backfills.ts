@@ -3,6 +3,7 @@ import { backfillWorkflowId, rangeText, type BackfillProgress, type BackfillRequ
 import { BadInput } from '../core/bad-input.ts';
 import type { Config } from '../core/config.ts';
 import { taskQueue } from '../core/workflow-names.ts';
+import { followed } from './follow.ts';
 import { startAttributes } from './search-attributes.ts';
 import { withTemporal } from './temporal-connection.ts';
 import { webUiUrl } from './web-ui.ts';
@@ -42,20 +43,11 @@ export function startBackfill(config: Config, request: BackfillRequest): Promise
 export function followBackfill(config: Config, workflowId: string, onProgress: (status: BackfillStatus) => void, signal?: AbortSignal): Promise<BackfillStatus> {
   return withTemporal(config, async (client) => {
     const handle = client.workflow.getHandle(workflowId);
-    const result = handle.result() as Promise<BackfillStatus>;
-    result.catch(() => {});
-    const left = new Promise<'left'>((resolve) => signal?.addEventListener('abort', () => resolve('left'), { once: true }));
-    for (;;) {
-      const tick = new Promise<'tick'>((resolve) => setTimeout(() => resolve('tick'), lookMs));
-      try {
-        const ended = await Promise.race([result, left, tick]);
-        const now = ended === 'tick' || ended === 'left' ? await statusOf(handle) : ended;
-        onProgress(now);
-        if (ended !== 'tick') return now;
-      } catch (error) {
-        if (error instanceof WorkflowFailedError) throw new BackfillFailed(error.cause?.message ?? error.message, { cause: error });
-        throw error;
-      }
+    try {
+      return await followed(handle, () => statusOf(handle), onProgress, signal);
+    } catch (error) {
+      if (error instanceof WorkflowFailedError) throw new BackfillFailed(error.cause?.message ?? error.message, { cause: error });
+      throw error;
     }
   });
 }
@@ -96,5 +88,4 @@ async function statusOf(handle: WorkflowHandle): Promise<BackfillStatus> {
   return { ...status, progress: { ...now, fromMs: status.progress?.fromMs ?? now.fromMs, rows: (status.progress?.rows ?? 0) + now.rows } };
 }
 
-const lookMs = 1_000;
 const mostListed = 20;

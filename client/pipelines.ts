@@ -1,10 +1,13 @@
-import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { Client, QueryRejectedError, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
 import { BadInput } from '../core/bad-input.ts';
 import type { Config } from '../core/config.ts';
+import { destroyWorkflowId } from '../core/destroy.ts';
+import { rotateAtEvents } from '../core/rotate-at-events.ts';
 import { pipelineWorkflowId, taskQueue } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
 import type { WorkflowStatus } from '../workflows/messages.ts';
 import type { PipelineInput } from '../workflows/pipeline.ts';
+import { isRunning } from './is-running.ts';
 import { pipelineStatus, type PipelineStatus } from './pipeline-status.ts';
 import { readProgress, type ProgressByPart } from './progress.ts';
 import { registerSearchAttributes, startAttributes } from './search-attributes.ts';
@@ -14,12 +17,6 @@ import { withTemporal } from './temporal-connection.ts';
 /** Every pipeline's definition, by name. */
 export { pipelines };
 export type { PipelineStatus } from './pipeline-status.ts';
-
-/**
- * A worker that takes a pipeline over replays its history, half a millisecond of CPU an event: the 4,000 at which Temporal
- * suggests a fresh run took longer, on a busy machine, than a workflow task may (10 s), and so for ever.
- */
-const rotateAtEvents = 1_500;
 
 /** How long a worker may take to answer a query. */
 const queryMs = 3_000;
@@ -96,8 +93,10 @@ async function statusesOf(config: Config, names: readonly string[]): Promise<Pip
   );
 }
 
+/** One that has ended would answer with what it was. */
 function queryStatus(client: Client, name: string): Promise<WorkflowStatus> {
-  const handle = client.workflow.getHandle(pipelineWorkflowId(name));
+  const open = new Client({ connection: client.connection, namespace: client.options.namespace, workflow: { queryRejectCondition: 'NOT_OPEN' } });
+  const handle = open.workflow.getHandle(pipelineWorkflowId(name));
   return client.withDeadline(Date.now() + queryMs, () => handle.query<WorkflowStatus>('status'));
 }
 
@@ -157,7 +156,10 @@ async function retryingRotation<T>(ask: () => Promise<T>): Promise<T> {
 
 async function unreachableReason(client: Client, error: unknown, name: string): Promise<string> {
   const workflowId = pipelineWorkflowId(name);
-  if (error instanceof WorkflowNotFoundError) return `its workflow ${workflowId} was never started; type ./sluice up`;
+  if (error instanceof WorkflowNotFoundError || error instanceof QueryRejectedError) {
+    if (await isRunning(client, destroyWorkflowId({ pipeline: name })).catch(() => false)) return `it is being destroyed, by the workflow ${destroyWorkflowId({ pipeline: name })}`;
+    return `it does not run: its workflow ${workflowId} ${error instanceof QueryRejectedError ? 'has ended' : 'was never started'}; ./sluice apply ${name} starts it`;
+  }
   const stuck = await client.withDeadline(Date.now() + queryMs, () => stuckTask(client, workflowId, Date.now())).catch(() => undefined);
   return stuck ?? queryFailure(error);
 }

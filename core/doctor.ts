@@ -1,4 +1,5 @@
 import { loadAnew } from './load-anew.ts';
+import type { Pipeline, Text } from './pipeline.ts';
 import { bytesText } from './quantities.ts';
 import { sqlIdentifier, sqlRelation } from './sql-names.ts';
 
@@ -14,6 +15,16 @@ export type Finding = {
   readonly mend: string | null;
 };
 export type Service = 'source' | 'state' | 'redis' | 'clickhouse' | 'temporal' | 'spool';
+
+/** What a pipeline cannot be without. */
+export function servicesOf({ sinks }: Pick<Pipeline<Text>, 'sinks'>): ReadonlySet<Service> {
+  const services = new Set<Service>(['source', 'state', 'temporal', 'spool']);
+  for (const { kind } of Object.values(sinks)) {
+    if (kind === 'clickhouse') services.add('clickhouse');
+    if (kind === 'redis-live' || kind === 'redis-results') services.add('redis');
+  }
+  return services;
+}
 
 /** What a check of the product itself says (a ConfigurationError has this form). */
 export type Problem = { readonly what: string; readonly mend: string | undefined };

@@ -29,6 +29,10 @@ export const killPoints = [
   'load/handoff',
   /** A chunk of a backfill has taken its place; the backfill does not know. */
   'backfill/chunk',
+  /** A destroy has dropped the slot, what a destination has, or the pipeline's rows; it does not know. */
+  'destroy/slot',
+  'destroy/destination',
+  'destroy/state',
 ] as const;
 
 export type KillPoint = (typeof killPoints)[number];

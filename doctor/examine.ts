@@ -1,55 +1,11 @@
-import { join } from 'node:path';
 import { readTemporalFacts } from '../client/temporal-facts.ts';
-import { readClickhouseFacts } from '../connectors/clickhouse/clickhouse-facts.ts';
-import { readSourceFacts, readStateFacts, type SourceLook, type StateLook } from '../connectors/postgres/source-health.ts';
-import { readRedisFacts } from '../connectors/redis/redis-facts.ts';
-import { readSpoolFacts } from '../connectors/spool/spool-facts.ts';
-import { type Config, settings } from '../core/config.ts';
-import { clickhouseFindings, type Finding, notReached, pipelineFindings, redisFindings, type Service, sourceFindings, spoolFindings, stateFindings, temporalFindings } from '../core/doctor.ts';
+import { asked, examineStores } from '../connectors/examine-stores.ts';
+import type { Config } from '../core/config.ts';
+import { type Finding, temporalFindings } from '../core/doctor.ts';
 import type { Pipeline } from '../core/pipeline.ts';
-
-type Setting = 'sourceUrl' | 'stateUrl' | 'redisUrl' | 'clickhouseUrl' | 'temporalAddress';
 
 /** Asks every service of an instance, and its source about these pipelines. Changes nothing; a service that does not answer is a finding. */
 export async function examine(config: Config, pipelines: readonly Pipeline[]): Promise<Finding[]> {
-  const rest = Promise.all([
-    asked('redis', 'redisUrl', async () => redisFindings(await readRedisFacts(config.redisUrl))),
-    asked('clickhouse', 'clickhouseUrl', async () => clickhouseFindings(await readClickhouseFacts(config.clickhouseUrl))),
-    asked('temporal', 'temporalAddress', async () => temporalFindings(await readTemporalFacts(config))),
-    spool(config, pipelines),
-  ]);
-  return [...(await databases(config, pipelines)), ...(await rest).flat()];
-}
-
-/** The state database first: what was loaded is on record there. */
-async function databases({ stateUrl, sourceUrl }: Config, pipelines: readonly Pipeline[]): Promise<Finding[]> {
-  let state: StateLook | undefined;
-  let source: (SourceLook & { systemIdentifier: string }) | undefined;
-  const unreached = await asked('state', 'stateUrl', async () => ((state = await readStateFacts(stateUrl, pipelines.map(({ name }) => name))), []));
-  const sourceFound = await asked('source', 'sourceUrl', async () => {
-    source = await readSourceFacts(sourceUrl, pipelines, state?.shards);
-    return [...sourceFindings(source.source, source.pipelines), ...source.pipelines.flatMap(pipelineFindings)];
-  });
-  const stateFound = state ? stateFindings({ ...state.state, isSourceServer: source && source.systemIdentifier === state.systemIdentifier }) : unreached;
-  return [...sourceFound, ...stateFound];
-}
-
-async function spool({ dataDir }: Config, pipelines: readonly Pipeline[]): Promise<Finding[]> {
-  const facts = await readSpoolFacts(join(dataDir, 'spool'), pipelines.map(({ name }) => name));
-  return spoolFindings({ ...facts, budgetBytes: pipelines.reduce((sum, { settings: { spoolBudgetBytes } }) => sum + spoolBudgetBytes, 0) });
-}
-
-async function asked(service: Service, setting: Setting, ask: () => Promise<Finding[]>): Promise<Finding[]> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (process.env['SLUICE_LOG_LEVEL'] === 'debug') console.error(error);
-    return [notReached(service, said(error), settings[setting].variable)];
-  }
-}
-
-/** Errors of several addresses of one host have no message of their own. */
-function said(error: unknown): string {
-  if (error instanceof AggregateError && error.message === '') return error.errors.map(said).join('; ');
-  return error instanceof Error ? error.message || error.name : String(error);
+  const temporal = asked('temporal', 'temporalAddress', async () => temporalFindings(await readTemporalFacts(config)));
+  return [...(await examineStores(config, pipelines)), ...(await temporal)];
 }

@@ -1,5 +1,7 @@
 /** Every workflow, by the name that the Web UI shows. */
 export { backfill } from './backfill.ts';
+export { bootstrap } from './bootstrap.ts';
+export { destroy } from './destroy.ts';
 export { migration } from './migration.ts';
 export { pipeline } from './pipeline.ts';
 export { recovery } from './recovery.ts';

@@ -5,6 +5,6 @@ import { startValues } from '../core/workflow-names.ts';
 export const stateAttribute = defineSearchAttributeKey('SluiceState', 'KEYWORD');
 
 /** A child has none of its parent's. */
-export function childAttributes(pipeline: string, kind: string): SearchAttributePair[] {
-  return Object.entries(startValues(pipeline, kind, 'running')).map(([name, value]) => ({ key: defineSearchAttributeKey(name, 'KEYWORD'), value }));
+export function childAttributes(pipeline: string, kind: string, state = 'running'): SearchAttributePair[] {
+  return Object.entries(startValues(pipeline, kind, state)).map(([name, value]) => ({ key: defineSearchAttributeKey(name, 'KEYWORD'), value }));
 }

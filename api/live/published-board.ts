@@ -1,11 +1,12 @@
 import type { Redis } from 'ioredis';
+import { redisPrefix } from '../../core/redis-keys.ts';
 import { type BoardContent, emptyBoard } from './board.ts';
 import type { BoardPlace } from './boards.ts';
 import { inOrder } from './top-of-set.ts';
 
 /** The newest window that a relay lane published: a sorted set, and beside it what the window is and its keys' labels. */
 export async function readPublishedBoard(redis: Redis, { at, labelName }: BoardPlace): Promise<BoardContent> {
-  const prefix = /\{[^}]+\}/.test(at) ? at : `{${at}}`;
+  const prefix = redisPrefix(at);
   const answers = await redis
     .multi()
     .zrevrange(at, 0, -1, 'WITHSCORES')

@@ -45,7 +45,7 @@ export async function tableIdentity(client: ClickHouseClient, table: SinkTable):
 
 async function checkTable(client: ClickHouseClient, table: SinkTable): Promise<void> {
   const [row] = await describe(client, table);
-  if (!row || !row.engine_full.includes('ReplacingMergeTree') || !/_position, _deleted\)/.test(row.engine_full)) {
+  if (!row || !isOurs(row)) {
     throw new ConfigurationError(`ClickHouse table ${table.name} is there already, as ${row?.engine_full.split(' ')[0]}, not as ReplacingMergeTree(_position, _deleted): it is not Sluice's. Choose another table name in the pipeline's definition, or rename that table.`);
   }
   const wanted = table.orderBy.join(', ');
@@ -61,19 +61,25 @@ async function checkTable(client: ClickHouseClient, table: SinkTable): Promise<v
   }
 }
 
+/** Made as Sluice makes its tables. */
+export function isOurs({ engine_full }: Pick<Description, 'engine_full'>): boolean {
+  return engine_full.includes('ReplacingMergeTree') && /_position, _deleted\)/.test(engine_full);
+}
+
 /** Its columns' types, by name. */
 export async function columnsThere(client: ClickHouseClient, table: SinkTable): Promise<ReadonlyMap<string, string>> {
-  const columns = await select<{ name: string; type: string }>(client, table, 'SELECT name, type FROM system.columns WHERE table = {table:String}');
+  const columns = await selectOf<{ name: string; type: string }>(client, table, 'SELECT name, type FROM system.columns WHERE table = {table:String}');
   return new Map(columns.map(({ name, type }) => [name, type]));
 }
 
 type Description = { identity: string; engine_full: string; sorting_key: string };
 
 function describe(client: ClickHouseClient, table: SinkTable): Promise<Description[]> {
-  return select(client, table, `SELECT concat(toString(uuid), ' ', comment) AS identity, engine_full, sorting_key FROM system.tables WHERE name = {table:String}`);
+  return selectOf(client, table, `SELECT concat(toString(uuid), ' ', comment) AS identity, engine_full, sorting_key FROM system.tables WHERE name = {table:String}`);
 }
 
-async function select<T>(client: ClickHouseClient, { name }: SinkTable, query: string): Promise<T[]> {
+/** `query` ends in a condition that names the table. */
+export async function selectOf<T>(client: ClickHouseClient, { name }: Pick<SinkTable, 'name'>, query: string): Promise<T[]> {
   const [table, database] = name.split('.').toReversed();
   const inDatabase = database === undefined ? 'database = currentDatabase()' : 'database = {database:String}';
   const query_params = { table, ...(database !== undefined && { database }) };
@@ -123,7 +129,7 @@ function plainType(type: ColumnSchema['type']): string {
   }
 }
 
-export function tableName({ name }: SinkTable): string {
+export function tableName({ name }: Pick<SinkTable, 'name'>): string {
   return name.split('.').map(quoted).join('.');
 }
 

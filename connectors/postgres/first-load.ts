@@ -9,6 +9,7 @@ import type { Segment } from '../../core/segment.ts';
 import type { Sink } from '../sink.ts';
 import { TransientError, isNetworkError } from '../transient-error.ts';
 import { readTimeline } from './postgres-source.ts';
+import { dropSlot } from './drop-from-source.ts';
 import { classifyPostgresError } from './errors.ts';
 import type { Loaded } from './shard-state.ts';
 import type { SnapshotSlot } from './snapshot-slot.ts';
@@ -49,6 +50,7 @@ export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { r
     // a load that stood still until here must not end the one that has taken its place, nor drop its slot
     await options.assertCurrent();
     await endOtherLoads(source, pipeline.name);
+    // of a load that was lost, or of a pipeline that is loaded anew
     await dropSlot(source, sourceNames(pipeline.name).slot);
     onProgress({ phase: 'waiting for running write transactions of the source', rows: 0 });
     const files = await filesOf(source, pipeline);
@@ -180,10 +182,4 @@ async function dropOwnSlot({ pipeline, sourceUrl }: FirstLoadOptions, slot: Snap
   } finally {
     await source.end().catch(() => {});
   }
-}
-
-/** The slot of a load that was lost, or of a pipeline that is loaded anew. */
-async function dropSlot(source: Client, slot: string): Promise<void> {
-  await source.query('select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where slot_name = $1 and active_pid is not null', [slot]);
-  await source.query('select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1', [slot]);
 }

@@ -1,3 +1,4 @@
+import type { LoadedDefinition } from '../../core/define/definition-hash.ts';
 import type { MigrationState } from '../../core/migration/migration-state.ts';
 import type { Decision, TableChanges } from '../../core/migration/plan.ts';
 import type { SchemaChange, SourceColumns } from '../../core/migration/schema-change.ts';
@@ -83,11 +84,12 @@ export async function tellChange(state: Queryable, pipeline: string, number: num
   );
 }
 
-/** From its commit on, the pipeline is of this shape. Done again, it changes nothing. */
-export function settleChange(state: State, pipeline: string, number: number, shape: Shape): Promise<void> {
+/** From its commit on, the pipeline is of this shape, and `now`. Done again, it changes nothing. */
+export function settleChange(state: State, pipeline: string, number: number, shape: Shape, now: LoadedDefinition): Promise<void> {
   return inTransaction(state, async (client) => {
     const { rowCount } = await client.query("update sluice.schema_change set state = 'done', shape = $3, error = null, ended_at = now() where pipeline = $1 and number = $2 and state <> 'done'", [pipeline, number, JSON.stringify(shape)]);
     if (rowCount === 0) return;
+    await client.query('update sluice.shard set definition_hash = $2, definition = $3 where pipeline = $1', [pipeline, now.hash, now.json]);
     await client.query(
       `insert into sluice.source_columns (pipeline, epoch, columns) select pipeline, epoch, columns from sluice.schema_change where pipeline = $1 and number = $2
        on conflict (pipeline) do update set epoch = excluded.epoch, columns = excluded.columns`,

@@ -11,7 +11,7 @@ test('E6, E28: what is confirmed is on record first, never goes back, and belong
   try {
     await migrate(state);
     const load = async (timeline = 1) => {
-      const epoch = await beginLoad(state, 'p', 's', 'hash', 0);
+      const epoch = await beginLoad(state, 'p', 's', { hash: 'hash', json: '{}' }, 0);
       await endLoad(state, 'p', epoch, { position: position(epoch, 100n, 0), systemIdentifier: '1', timeline, tables: {} });
       return epoch;
     };

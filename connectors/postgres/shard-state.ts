@@ -1,6 +1,8 @@
+import type { LastingDefinition, LoadedDefinition } from '../../core/define/definition-hash.ts';
 import type { Lsn, Position } from '../../core/position.ts';
 import { lsnText, parseLsn, parsePosition } from '../../core/position.ts';
 import { voidLetters } from './dead-letters.ts';
+import { beginAgain } from './state/destroyed.ts';
 import type { Queryable, State } from './state/state.ts';
 import { inTransaction } from './state/state.ts';
 
@@ -40,24 +42,26 @@ export async function readShard(state: Queryable, pipeline: string): Promise<Sha
 }
 
 /**
- * Takes the next epoch for a load, above `usedEpoch`, the greatest that any sink or spool has: what was before counts no
- * more (E1, E28). Dead letters end here and not with the load: a replay beside it would add to panes that have their rows.
+ * Takes the next epoch for a load, above `usedEpoch`, the greatest that any sink or spool has, and above all of what was
+ * destroyed: what was before counts no more (E1, E28). Dead letters end here and not with the load: a replay beside it would
+ * add to panes that have their rows. Throws ConfigurationError while the pipeline is being destroyed.
  */
-export function beginLoad(state: State, pipeline: string, slot: string, definitionHash: string, usedEpoch: number): Promise<number> {
+export function beginLoad(state: State, pipeline: string, slot: string, definition: LoadedDefinition, usedEpoch: number): Promise<number> {
   return inTransaction(state, async (client) => {
-    const epoch = await takeEpoch(client, pipeline, slot, definitionHash, usedEpoch);
+    const { above } = await beginAgain(client, pipeline);
+    const epoch = await takeEpoch(client, pipeline, slot, definition, Math.max(usedEpoch, above));
     await voidLetters(client, pipeline);
     return epoch;
   });
 }
 
-async function takeEpoch(client: Queryable, pipeline: string, slot: string, definitionHash: string, usedEpoch: number): Promise<number> {
+async function takeEpoch(client: Queryable, pipeline: string, slot: string, { hash, json }: LoadedDefinition, usedEpoch: number): Promise<number> {
   const { rows } = await client.query<{ epoch: string }>(
-    `insert into sluice.shard (pipeline, shard, epoch, slot, system_identifier, state, definition_hash) values ($1, $1, $4::bigint + 1, $2, '', 'loading', $3)
+    `insert into sluice.shard (pipeline, shard, epoch, slot, system_identifier, state, definition_hash, definition) values ($1, $1, $4::bigint + 1, $2, '', 'loading', $3, $5)
      on conflict (pipeline, shard) do update set epoch = greatest(shard.epoch, $4) + 1, slot = excluded.slot, state = 'loading', loaded_at = null, confirmed_lsn = null, confirmed_to = null, timeline = null, tables = null,
-       definition_hash = excluded.definition_hash, changed_at = now()
+       definition_hash = excluded.definition_hash, definition = excluded.definition, changed_at = now()
      returning epoch`,
-    [pipeline, slot, definitionHash, usedEpoch],
+    [pipeline, slot, hash, usedEpoch, json],
   );
   return Number(rows[0]!.epoch);
 }
@@ -66,6 +70,14 @@ async function takeEpoch(client: Queryable, pipeline: string, slot: string, defi
 export async function markForLoad(state: Queryable, pipeline: string, epoch: number): Promise<void> {
   await state.query("update sluice.shard set state = 'loading' where pipeline = $1 and shard = $1 and epoch = $2", [pipeline, epoch]);
 }
+
+/** Of what pipelines were loaded, by name; undefined: an earlier release did not put it on record. */
+export async function readLoaded(state: Queryable): Promise<ReadonlyMap<string, LoadedRecord>> {
+  const { rows } = await state.query<{ pipeline: string; state: ShardState['state']; system_identifier: string; definition_hash: string; definition: LastingDefinition | null }>('select pipeline, state, system_identifier, definition_hash, definition from sluice.shard');
+  return new Map(rows.map(({ pipeline, state: is, system_identifier, definition_hash, definition }) => [pipeline, { isStreaming: is === 'streaming', systemIdentifier: system_identifier, hash: definition_hash, definition: definition ?? undefined }]));
+}
+
+export type LoadedRecord = { readonly isStreaming: boolean; readonly systemIdentifier: string; readonly hash: string; readonly definition: LastingDefinition | undefined };
 
 /** Throws LoadSuperseded when a later load has begun. */
 export async function assertLoading(state: Queryable, pipeline: string, epoch: number): Promise<void> {

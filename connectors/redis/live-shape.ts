@@ -1,4 +1,5 @@
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
+import { memberWord } from '../../core/redis-keys.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import type { PaneDeltas, PaneSet, PaneView } from '../../core/views/panes.ts';
 import type { LiveMeasure, LiveShape } from './live-structure.ts';
@@ -25,7 +26,7 @@ export function livePlan(pipeline: Pipeline, definition: LiveDefinition): LivePl
       paneMs: set.paneMs,
       score: liveMeasure(view, view.rankBy, accumulators),
       hash: Object.entries(definition.hash).map(([field, name]) => ({ field, ...liveMeasure(view, name, accumulators) })),
-      memberWord: set.key.replace(/_id$/, ''),
+      memberWord: memberWord(set.key),
       // A member is written when its numbers change, at the latest when its last pane is over.
       memberTtlMs: Math.ceil(sizeMs * 1.5),
     },

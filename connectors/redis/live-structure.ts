@@ -4,6 +4,7 @@ import type { Redis, Result } from 'ioredis';
 import type { Position } from '../../core/position.ts';
 import { parsePosition, toPosition } from '../../core/position.ts';
 import type { PaneDeltas } from '../../core/views/panes.ts';
+import { redisPrefix } from '../../core/redis-keys.ts';
 import { ConfigurationError, FenceMoved } from '../sink.ts';
 import { demandNoEviction } from './client.ts';
 
@@ -61,8 +62,7 @@ export class RedisLiveStructure implements LiveStructure {
     redis.defineCommand('sluiceLive', { numberOfKeys: 1, lua: script });
     this.#redis = redis;
     this.#key = key;
-    // A name with a hash tag of its own keeps it; any other name becomes the tag.
-    this.#prefix = /\{[^}]+\}/.test(key) ? key : `{${key}}`;
+    this.#prefix = redisPrefix(key);
     this.#shape = JSON.stringify(shape);
     this.#memberWord = shape.memberWord;
   }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Redis, Result } from 'ioredis';
 import type { Pipeline } from '../../core/pipeline.ts';
+import { redisPrefix } from '../../core/redis-keys.ts';
 import type { State } from '../postgres/state/state.ts';
 import type { OutboxMessage, Relay, ResultBody } from '../relay.ts';
 import { FenceMoved } from '../sink.ts';
@@ -32,8 +33,7 @@ export class RedisResultsRelay implements Relay {
     this.#view = sink.view;
     this.#rankBy = pipeline.views[sink.view]!.rank.by;
     this.#key = sink.key;
-    // A name with a hash tag of its own keeps it; any other name becomes the tag.
-    this.#prefix = /\{[^}]+\}/.test(sink.key) ? sink.key : `{${sink.key}}`;
+    this.#prefix = redisPrefix(sink.key);
   }
 
   readFence(): Promise<number> {

@@ -16,7 +16,7 @@ async function existing(directory: string): Promise<string> {
 }
 
 /** A segment that is trimmed meanwhile counts nothing. */
-async function bytesIn(directory: string): Promise<number> {
+export async function bytesIn(directory: string): Promise<number> {
   const names = await readdir(directory).catch(() => []);
   const files = await Promise.all(names.map((name) => systemFiles.describe(join(directory, name))));
   return files.reduce((sum, file) => sum + (file?.size ?? 0), 0);

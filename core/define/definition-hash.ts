@@ -1,19 +1,61 @@
 import { createHash } from 'node:crypto';
-import type { Pipeline, SinkDefinition } from '../pipeline.ts';
+import type { Expression } from '../expressions/expression.ts';
+import { reshaped, type Shape } from '../migration/shape.ts';
+import type { Pipeline, SinkDefinition, Text } from '../pipeline.ts';
 
-/**
- * Equal for definitions that make the same rows and results in the same places (E3). Settings, addresses and secrets
- * are left out: `reload` may change those.
- */
+/** Equal for definitions that make the same rows and results in the same places (E3). */
 export function definitionHash(pipeline: Pipeline): string {
-  const { name, source, row, views } = pipeline;
-  // The order of a row's columns is part of what a sink gets.
-  const columns = Object.entries(row);
-  const sinks = Object.fromEntries(Object.entries(pipeline.sinks).map(([sinkName, sink]) => [sinkName, lasting(sink)]));
-  return createHash('sha256').update(canonical({ name, source, columns, views, sinks })).digest('hex');
+  return createHash('sha256').update(canonical(lastingDefinition(pipeline))).digest('hex');
 }
 
-function lasting(sink: SinkDefinition): object {
+/** What makes rows and results, and where they go. Settings, addresses and secrets are left out: `reload` may change those. */
+export type LastingDefinition = Pick<Pipeline, 'name' | 'source' | 'views'> & {
+  /** The order of a row's columns is part of what a sink gets. */
+  readonly columns: readonly (readonly [string, Expression])[];
+  readonly sinks: Readonly<Record<string, LastingSink>>;
+};
+export type LastingSink = Without<Exclude<SinkDefinition, { kind: 'http' }>, 'gatherMs'> | { readonly kind: 'http' };
+type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never;
+
+export function lastingDefinition(pipeline: Pipeline): LastingDefinition {
+  const { name, source, row, views } = pipeline;
+  const columns = Object.entries(row);
+  const sinks = Object.fromEntries(Object.entries(pipeline.sinks).map(([sinkName, sink]) => [sinkName, lasting(sink)]));
+  return { name, source, columns, views, sinks };
+}
+
+/** All that a definition says, as it was written, as JSON. Not its secrets: those as something that changes with them. */
+export function writtenDefinition(pipeline: Pipeline<Text>): string {
+  const { row, ...rest } = pipeline;
+  const sinks = Object.fromEntries(Object.entries(pipeline.sinks).map(([name, sink]) => [name, 'secret' in sink && typeof sink.secret === 'string' ? { ...sink, secret: digestOf(sink.secret) } : sink]));
+  return definitionJson({ ...rest, columns: Object.entries(row), sinks });
+}
+
+/** Of what `writtenDefinition` says, without what `reload` may change, and with what migrations have made of its columns. */
+export function writtenLasting(written: string, shape: Shape): object {
+  const { columns, ...rest } = JSON.parse(written) as Omit<Pipeline<Text>, 'row'> & { readonly columns: readonly (readonly [string, Expression])[] };
+  const { settings: _, sinks, row, ...found } = reshaped({ ...rest, row: Object.fromEntries(columns) }, shape);
+  const kept = Object.entries(sinks).map(([name, { gatherMs: __, ...sink }]: [string, { readonly kind: string; readonly gatherMs?: number }]) => [name, sink.kind === 'http' ? { kind: sink.kind } : sink]);
+  return { ...found, columns: Object.entries(row), sinks: Object.fromEntries(kept) as object };
+}
+
+/** What is put on record of a pipeline as it runs. */
+export type LoadedDefinition = { readonly hash: string; /** `lastingDefinition`, as JSON. */ readonly json: string };
+
+export function loadedDefinition(pipeline: Pipeline): LoadedDefinition {
+  return { hash: definitionHash(pipeline), json: definitionJson(lastingDefinition(pipeline)) };
+}
+
+/** 64-bit literals as such. */
+export function definitionJson(definition: object): string {
+  return JSON.stringify(definition, (_, value: unknown) => (typeof value === 'bigint' ? { bigint: String(value) } : value));
+}
+
+function digestOf(secret: string): string {
+  return createHash('sha256').update(secret).digest('hex').slice(0, 12);
+}
+
+function lasting(sink: SinkDefinition): LastingSink {
   switch (sink.kind) {
     case 'clickhouse':
     case 'redis-live': {

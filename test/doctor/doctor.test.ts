@@ -60,7 +60,7 @@ describe('doctor on real servers', () => {
 
   /** As the pipeline's workflow does it, into no sink. */
   async function load(): Promise<void> {
-    const epoch = await beginLoad(state, pipeline.name, slot, 'hash', 0);
+    const epoch = await beginLoad(state, pipeline.name, slot, { hash: 'hash', json: '{}' }, 0);
     const nothing = { readFence: async () => undefined, apply: async () => ({ events: 0 }), load: async () => {}, finishLoad: async () => {}, close: async () => {} };
     const loaded = await firstLoad({ pipeline, sourceUrl: sourceDatabase.url, epoch, sinks: new Map([['none', nothing]]), assertCurrent: async () => {}, signal: new AbortController().signal, onProgress: () => {} });
     await endLoad(state, pipeline.name, epoch, loaded);

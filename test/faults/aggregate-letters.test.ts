@@ -127,7 +127,7 @@ describe('the aggregate lane', () => {
       const zombie = applySegment(refused, (await sink.readFence())!, asleep.letters);
       zombie.catch(() => {}); // seen below
       await asleep.reached;
-      await beginLoad(state, pipeline.name, 'slot', 'hash', 1);
+      await beginLoad(state, pipeline.name, 'slot', { hash: 'hash', json: '{}' }, 1);
       expect(await letters()).toEqual([]);
       await sink.load(snapshot(), 0);
       await sink.finishLoad(loadedAt);

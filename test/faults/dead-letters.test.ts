@@ -136,7 +136,7 @@ describe('poison among good rows', () => {
     const order: unknown[] = [];
     const replaying = withLetter(world.state, letter!.id, () => (held.resolve(), replayed.promise)).then((outcome) => order.push(outcome));
     await held.promise;
-    const beginning = beginLoad(world.state, 'engagement', 'slot', 'hash', 1).then(() => order.push('load'));
+    const beginning = beginLoad(world.state, 'engagement', 'slot', { hash: 'hash', json: '{}' }, 1).then(() => order.push('load'));
     const waits = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like 'delete from sluice.dead_letter%'`;
     await until(async () => (await world.rows(waits)).length > 0, 'the load waits for the letter');
     replayed.resolve();

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { checkout } from '../../infra/supervisor/checkout.ts';
 import { isAlive } from '../../infra/supervisor/identity.ts';
 import { readInstance } from '../../infra/supervisor/instance.ts';
+import { restart } from '../../infra/supervisor/restart.ts';
 import { handSession } from './hand-session.ts';
 import { throwAwayDatabase, type ThrowAway } from '../embedded/services.ts';
 
@@ -153,6 +154,18 @@ describe('the main job', { timeout: 240_000 }, () => {
     expect(code).toBe(1);
     expect(output).toMatch(/already running/);
     expect(readInstance(dataDir)).toEqual(before);
+  });
+
+  test('a worker and an API that have read older files start anew, and nothing else does', async () => {
+    const pids = () => Object.fromEntries(readInstance(dataDir)!.processes.map(({ name, pid }) => [name, pid]));
+    const { worker, api, ...others } = pids();
+    await restart(dataDir, ['worker', 'api'], () => {});
+    const after = pids();
+    expect(after).toMatchObject(others);
+    expect(after['worker']).not.toBe(worker);
+    expect(after['api']).not.toBe(api);
+    expect(await sluice('apply', 'trending')).toMatchObject({ code: 0, output: expect.stringContaining('settings and addresses were taken over') as string });
+    await expectVerified();
   });
 
   test('down leaves no process', async () => {

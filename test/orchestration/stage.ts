@@ -6,6 +6,8 @@ import { ApplicationFailure } from '@temporalio/common';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { BackfillActivities } from '../../activities/backfill.ts';
+import type { BootstrapActivities } from '../../activities/bootstrap.ts';
+import type { DestroyActivities } from '../../activities/destroy.ts';
 import type { MigrationActivities } from '../../activities/migration.ts';
 import type { RecoveryActivities } from '../../activities/recovery.ts';
 import type { RepairActivities } from '../../activities/repair.ts';
@@ -31,7 +33,7 @@ export const lanes: readonly Lane[] = [
 export const at = (lsn: number): Position => position(1, BigInt(lsn), 0);
 
 /** Of the workflows beside the pipeline's. */
-type Beside = ReplayActivities & VerifyActivities & BackfillActivities & RepairActivities & MigrationActivities & RecoveryActivities;
+type Beside = ReplayActivities & VerifyActivities & BackfillActivities & RepairActivities & MigrationActivities & RecoveryActivities & BootstrapActivities & DestroyActivities;
 
 /** A step as the workflow sees it: it runs until its time is over or it is asked to end, and says where it is. */
 export type Step = (input: StepInput & Partial<LaneStepInput>, part: string) => Promise<StepResult>;
@@ -60,6 +62,7 @@ export class Stage {
   asked = 0;
   answered: () => Promise<void> = async () => {};
   stopSteps: Activities['stopSteps'] = async () => {};
+  /** Of the workflows beside the pipeline's. */
   beside: Partial<Beside> = {};
 
   get activities(): Activities & Partial<Beside> {

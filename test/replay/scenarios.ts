@@ -11,7 +11,7 @@ import { at, laneState, lanes, refused, RunningPipeline, Stage, waited } from '.
 /** What a recorded history contains. Each returns the run ids whose histories are kept. */
 export type Scenario = (address: string) => Promise<readonly unknown[]>;
 
-export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled, repaired, 'behind-backfill': behindBackfill, migrated, 'loaded-anew': loadedAnew };
+export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled, repaired, 'behind-backfill': behindBackfill, migrated, 'loaded-anew': loadedAnew, applied, destroyed };
 
 async function pauseAndLanes(address: string): Promise<readonly unknown[]> {
   const stage = quick();
@@ -351,15 +351,75 @@ async function behindBackfill(address: string): Promise<readonly unknown[]> {
   return [await handle.fetchHistory()];
 }
 
+/** One of a pipeline that runs and has a lane parked, one that starts a new one, one that destroys what was loaded first, and one that is refused. */
+async function applied(address: string): Promise<readonly unknown[]> {
+  const stage = quick();
+  const nothing = { worker: [], changes: [], isChanged: false, loaded: 'new' as const, isRunning: false };
+  stage.beside = {
+    ...dropping(),
+    compareDefinition: async ({ written }) => (written === 'refused' ? { ...nothing, worker: ['settings.lingerMs is 7, and was 50'] } : { ...nothing, isChanged: written === 'changed' }),
+    examine: async () => [{ service: 'source', pipeline: null, state: 'warning', found: 'it is slow', mend: 'CREATE INDEX …;' }],
+    reload: async () => ['enriched', 'pipeline'],
+    followStart: async () => ({ behind: null, rows: 3 }),
+  };
+  await using pipeline = await RunningPipeline.start(stage, address);
+  await pipeline.until(() => stage.running.size === 4);
+  const { client } = pipeline;
+  const histories: unknown[] = [];
+  for (const [name, written] of [[stage.name, ''], [`${stage.name}_new`, ''], [`${stage.name}_other`, 'changed'], [`${stage.name}_not`, 'refused']] as const) {
+    const handle = await client.workflow.start('bootstrap', { workflowId: `bootstrap/${name}`, taskQueue: stage.taskQueue, args: [{ pipeline: name, written, allow: true }] });
+    await handle.result().catch(unlessFailed);
+    await client.workflow.getHandle(`pipeline/${name}`).terminate().catch(() => {});
+    histories.push(await handle.fetchHistory());
+  }
+  return histories;
+}
+
+/** One whose slot is dropped by its second attempt and whose table is left; one that only looks; and one that is cancelled. */
+async function destroyed(address: string): Promise<readonly unknown[]> {
+  const stage = quick();
+  stage.beside = dropping();
+  await using pipeline = await RunningPipeline.start(stage, address);
+  const { client } = pipeline;
+  const histories: unknown[] = [];
+  for (const [id, more] of [['whole', {}], ['plan', { dryRun: true }], ['cancelled', { keepResults: true }]] as const) {
+    const handle = await client.workflow.start('destroy', { workflowId: `destroy/${stage.name}/${id}`, taskQueue: stage.taskQueue, args: [{ pipeline: stage.name, keepResults: false, ...more }] });
+    if (id === 'cancelled') await handle.cancel();
+    await handle.result().catch(unlessFailed);
+    histories.push(await handle.fetchHistory());
+  }
+  return histories;
+}
+
+function dropping(): Stage['beside'] {
+  const place = { kind: 'results', table: 'results.t' } as const;
+  const drops = [{ kind: 'slot' }, { kind: 'publication' }, { kind: 'destination', lane: 'rows', place }, { kind: 'state', paneTables: ['sluice.panes'] }, { kind: 'spool' }] as const;
+  const gone = async () => ({ wasThere: true });
+  let attempts = 0;
+  return {
+    planDestroy: async () => ({ workflows: [], items: drops.map((drop) => ({ drop, what: drop.kind, isThere: true, byHand: 'by hand' })), untouched: [], destroyedAt: null }),
+    beginDestroy: async () => {},
+    endWorkflows: async ({ pipeline }) => [`pipeline/${pipeline}`],
+    dropSlots: async () => (attempts++ === 0 ? Promise.reject(new Error('connection refused')) : gone()),
+    dropPublication: gone,
+    dropDestination: async ({ pipeline }) => (pipeline.endsWith('_other') ? gone() : Promise.reject(refused('the table is locked'))),
+    dropState: gone,
+    dropSpool: gone,
+    finishDestroy: async () => {},
+  };
+}
+
+function unlessFailed(error: unknown): void {
+  if (!(error instanceof WorkflowFailedError)) throw error;
+}
+
 /** The histories of workflows that go on beside a pipeline, one after another, however they end. */
 async function beside(address: string, stage: Stage, type: 'replay' | 'verify', inputs: readonly object[]): Promise<readonly unknown[]> {
   await using pipeline = await RunningPipeline.start(stage, address);
   const histories: unknown[] = [];
   for (const [index, input] of inputs.entries()) {
     const handle = await pipeline.client.workflow.start(type, { workflowId: `${type}/${stage.name}/${index}`, taskQueue: stage.taskQueue, args: [input] });
-    await handle.result().catch((error: unknown) => {
-      if (!(error instanceof WorkflowFailedError)) throw error;
-    });
+    await handle.result().catch(unlessFailed);
     histories.push(await handle.fetchHistory());
   }
   return histories;
