@@ -11,6 +11,7 @@ import { systemClock } from '../connectors/system-clock.ts';
 import { rowSinks, type BackfillPlan, type BackfillProgress, type BackfillRequest } from '../core/backfill.ts';
 import { BadInput } from '../core/bad-input.ts';
 import { lanesOf } from '../core/define/lanes.ts';
+import { readsLost, uncountableViews } from '../core/migration/lost.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { runBackfill } from './backfill-loop.ts';
 import { endMarksOfTheDead, markName } from './dead-marks.ts';
@@ -44,6 +45,8 @@ export function planBackfill(runtime: BackfillRuntime, request: BackfillRequest)
     const { views, sinks } = request;
     assertRows(pipeline, sinks);
     const unknown = views.filter((view) => !Object.hasOwn(pipeline.views, view));
+    const uncountable = views.filter((view) => uncountableViews(pipeline).has(view));
+    if (uncountable.length > 0) throw new BadInput(`Panes of ${uncountable.join(', ')} cannot be computed anew: they count by a column that the source of ${pipeline.name} has no more, so what they counted before is in them alone. Name other views with --views.`);
     if (unknown.length > 0) throw new BadInput(`Pipeline ${pipeline.name} has no view ${unknown.join(', ')}; it has ${Object.keys(pipeline.views).join(', ')}.`);
     // before anything is opened, which would make its tables
     await assertLoaded(state, pipeline.name);
@@ -146,8 +149,9 @@ async function assertLoaded(state: State, pipeline: string): Promise<ShardState>
 function assertRows(pipeline: Pipeline, sinks: readonly string[]): void {
   const possible = rowSinks(pipeline);
   const other = sinks.filter((sink) => !possible.includes(sink));
-  if (other.length === 0) return;
-  throw new BadInput(`${other.join(', ')} of ${pipeline.name} cannot be written anew for a time: only rows with versions can${possible.length === 0 ? ', and it has no such sink' : `, which are those of ${possible.join(', ')}`}. Results and live structures follow the views by themselves.`);
+  if (other.length > 0) throw new BadInput(`${other.join(', ')} of ${pipeline.name} cannot be written anew for a time: only rows with versions can${possible.length === 0 ? ', and it has no such sink' : `, which are those of ${possible.join(', ')}`}. Results and live structures follow the views by themselves.`);
+  const lost = Object.entries(pipeline.row).flatMap(([name, expression]) => (readsLost(pipeline, expression) ? [name] : []));
+  if (sinks.length > 0 && lost.length > 0) throw new BadInput(`Rows of ${sinks.join(', ')} cannot be written anew: the source of ${pipeline.name} has no more what ${lost.join(', ')} had before, so those values are in them alone. Leave the rows out: name the views with --views.`);
 }
 
 /** Of their own: a lane that runs here must not lose its sink to a backfill's trouble. */

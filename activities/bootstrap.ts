@@ -31,7 +31,7 @@ export type BootstrapActivities = {
 /** `behind`: what it still waits for; null: what is written comes through to every destination. `rows`: that its first load read; null: it was loaded before. */
 export type Started = { readonly behind: string | null; readonly rows: number | null };
 
-type BootstrapRuntime = Pick<Runtime, 'config' | 'state' | 'definition'>;
+type BootstrapRuntime = Pick<Runtime, 'config' | 'state' | 'declared' | 'definition'>;
 
 export function compareDefinition(runtime: BootstrapRuntime, { pipeline: name, written }: { readonly pipeline: string; readonly written: string }): Promise<Comparison> {
   return failing(async () => {
@@ -56,7 +56,8 @@ export function compareDefinition(runtime: BootstrapRuntime, { pipeline: name, w
 
 export function examine(runtime: BootstrapRuntime, { pipeline: name, asNew }: { readonly pipeline: string; readonly asNew: boolean }): Promise<readonly Finding[]> {
   return failing(async () => {
-    const { pipeline } = await runtime.definition(name);
+    // what migrations have made of its columns goes with what is loaded
+    const pipeline = asNew ? runtime.declared(name) : (await runtime.definition(name)).pipeline;
     const findings = await examineStores(runtime.config, [pipeline], { services: servicesOf(pipeline), asNew });
     return findings.filter(({ state }) => state !== 'ok');
   });

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Context } from '@temporalio/activity';
-import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { ScheduleNotFoundError, WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { dropTable, lookAtTable } from '../connectors/clickhouse/drop-table.ts';
 import { paneTable } from '../connectors/postgres/aggregate/pane-store.ts';
 import { dropPublication, dropSlots, lookIntoSource } from '../connectors/postgres/drop-from-source.ts';
@@ -20,7 +20,7 @@ import type { Pipeline } from '../core/pipeline.ts';
 import { bytesText } from '../core/quantities.ts';
 import { sqlIdentifier, sqlRelation } from '../core/sql-names.ts';
 import { paneSetsOf } from '../core/views/pane-sets.ts';
-import { pipelineWorkflowId } from '../core/workflow-names.ts';
+import { pipelineWorkflowId, reconcileScheduleId } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
 import { isRunning } from './dead-marks.ts';
 import { failing } from './failures.ts';
@@ -32,7 +32,7 @@ export type DestroyActivities = {
   planDestroy(input: DestroyRequest & Spared): Promise<DestroyPlan>;
   /** From when this returns, nothing of the pipeline begins anew. */
   beginDestroy(input: Named): Promise<void>;
-  /** The pipeline's own workflow first, as it begins others. Returns the ids of those that it ended. */
+  /** The schedule, and the pipeline's own workflow, first, as they begin others. Returns the ids of those that it ended. */
   endWorkflows(input: Named & Spared & { readonly patienceMs: number }): Promise<readonly string[]>;
   dropSlots(input: Named): Promise<Dropped>;
   dropPublication(input: Named): Promise<Dropped>;
@@ -44,7 +44,7 @@ export type DestroyActivities = {
 };
 
 type Named = { readonly pipeline: string };
-/** Workflows that go on: the destroy itself, and what it is a part of. */
+/** What goes on: the destroy itself, what it is a part of, and the schedule, if that begins the pipeline again. */
 type Spared = { readonly spared: readonly string[] };
 /** Whether there was any of it. `stays`: why it was not dropped after all. */
 export type Dropped = { readonly wasThere: boolean; readonly stays?: string };
@@ -114,6 +114,8 @@ export async function endWorkflows({ pipeline, spared, patienceMs }: Named & Spa
   const beat = setInterval(() => context.heartbeat(), beatMs);
   const ended = new Set<string>();
   try {
+    const schedule = reconcileScheduleId(pipeline);
+    if (!spared.includes(schedule)) await context.client.schedule.getHandle(schedule).delete().catch(unlessGone);
     for (let ids: readonly string[] = [pipelineWorkflowId(pipeline)]; ids.length > 0; ids = await runningOf(context.client, pipeline, spared)) {
       for (const id of ids) if (await end(context, id, patienceMs)) ended.add(id);
       await rest(context, lookMs);
@@ -265,7 +267,7 @@ async function end(context: Context, workflowId: string, patienceMs: number): Pr
 }
 
 function unlessGone(error: unknown): void {
-  if (!(error instanceof WorkflowNotFoundError)) throw error;
+  if (!(error instanceof WorkflowNotFoundError || error instanceof ScheduleNotFoundError)) throw error;
 }
 
 /** What takes long is known to live. */

@@ -3,6 +3,7 @@ import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { PoisonError } from '../connectors/poison-error.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { BadInput } from '../core/bad-input.ts';
+import { NotComparable } from '../connectors/verification/not-comparable.ts';
 import { BrokenChain } from '../connectors/spool/segment-chain.ts';
 import { SpoolTooShort } from '../connectors/spool/segment-log.ts';
 import { isNetworkError, TransientError } from '../connectors/transient-error.ts';
@@ -27,12 +28,12 @@ export function failureOf(error: unknown): Error {
   return error;
 }
 
-/** Of what a person has asked for: what cannot be meant is refused with its sentence. */
+/** Of what a person has asked for: what cannot be meant, or not be compared now, is refused with its sentence. */
 export async function failing<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw error instanceof BadInput ? final(configurationFailure, error.message, error) : failureOf(error);
+    throw error instanceof BadInput || error instanceof NotComparable ? final(configurationFailure, error.message, error) : failureOf(error);
   }
 }
 

@@ -3,8 +3,10 @@ import { compareDefinition, examine, followStart, reload, type BootstrapActiviti
 import { captureStep } from './capture.ts';
 import { describe } from './describe.ts';
 import { beginDestroy, dropDestination, dropPublicationOf, dropSlotsOf, dropSpoolOf, dropState, endWorkflows, finishDestroy, planDestroy, type DestroyActivities } from './destroy.ts';
+import { explainWindow, type ExplainActivities } from './explain.ts';
 import { laneStep } from './lane-step.ts';
 import { load } from './load.ts';
+import { endReconcile, mendWindows, planReconcile, reconcile, type ReconcileActivities } from './reconcile.ts';
 import { relayStep } from './relay-step.ts';
 import { staleWindows, type RepairActivities } from './repair.ts';
 import { beginAnew, forgetLoad, planRecovery, untilLoaded, type RecoveryActivities } from './recovery.ts';
@@ -17,7 +19,7 @@ import { stopSteps } from './stop-steps.ts';
 import { verify, type VerifyActivities } from './verify.ts';
 
 /** Every activity, by the type that the Web UI shows. */
-export function createActivities(runtime: Runtime): Activities & VerifyActivities & ReplayActivities & BackfillActivities & RepairActivities & MigrationActivities & RecoveryActivities & BootstrapActivities & DestroyActivities {
+export function createActivities(runtime: Runtime): Activities & VerifyActivities & ReplayActivities & BackfillActivities & RepairActivities & MigrationActivities & RecoveryActivities & BootstrapActivities & DestroyActivities & ReconcileActivities & ExplainActivities {
   return {
     describe: (input) => describe(runtime, input),
     firstLoad: (input) => load(runtime, input),
@@ -59,5 +61,10 @@ export function createActivities(runtime: Runtime): Activities & VerifyActivitie
     dropState: (input) => dropState(runtime, input),
     dropSpool: (input) => dropSpoolOf(runtime, input),
     finishDestroy: (input) => finishDestroy(runtime, input),
+    planReconcile: (input) => planReconcile(runtime, input),
+    reconcile: (input) => reconcile(runtime, input),
+    mendWindows: (input) => mendWindows(runtime, input),
+    endReconcile: (input) => endReconcile(runtime, input),
+    explainWindow: (input) => explainWindow(runtime, input),
   };
 }

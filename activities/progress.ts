@@ -2,6 +2,7 @@ import { classified } from '../connectors/postgres/errors.ts';
 import type { State } from '../connectors/postgres/state/state.ts';
 import { Tally } from '../core/dead-letters/tally.ts';
 import type { Position } from '../core/position.ts';
+import type { ReconcileSummary } from '../core/reconcile-report.ts';
 import type { SlotForecast } from '../core/slot-forecast.ts';
 import { AskedFences } from './asked-fences.ts';
 
@@ -22,6 +23,8 @@ export type PartDetail = {
   readonly spoolBytes?: number;
   /** Of the part `source` only, and it says nothing else. */
   readonly slot?: SlotForecast;
+  /** Likewise of the part `reconcile`: what the last one found. */
+  readonly reconcile?: ReconcileSummary;
 };
 
 const writeMs = 1_000;

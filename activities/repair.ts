@@ -7,6 +7,7 @@ import { withSource } from '../connectors/postgres/with-source.ts';
 import type { Stale } from '../core/repair.ts';
 import { endMarksOfTheDead } from './dead-marks.ts';
 import { failureOf } from './failures.ts';
+import { uncountableViews } from '../core/migration/lost.ts';
 import type { Runtime } from './runtime.ts';
 
 /** What the repair workflow sees. */
@@ -23,7 +24,8 @@ export async function staleWindows(runtime: Pick<Runtime, 'config' | 'state' | '
     const panes = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
     // what those have marked would be left out
     await endMarksOfTheDead(Context.current().client, panes);
-    const ranges = await panes.stale();
+    const uncountable = uncountableViews(pipeline);
+    const ranges = (await panes.stale()).filter(({ views }) => !views.some((view) => uncountable.has(view)));
     if (ranges.length === 0) return { ranges, hasIndex: true };
     return { ranges, hasIndex: await withSource(config.sourceUrl, `sluice ${pipeline.name} repair`, (source) => hasTimeIndex(source, pipeline.source.events)) };
   } catch (error) {

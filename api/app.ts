@@ -13,6 +13,7 @@ import { measureRequests, metricsRoute } from './metrics.ts';
 import { ownPagesOnly } from './origin.ts';
 import { migrationRoutes } from './migrations.ts';
 import { pipelineRoutes } from './pipelines.ts';
+import { reconciliationRoutes } from './reconciliations.ts';
 import type { Resources } from './resources.ts';
 import { rememberToken, requireToken } from './token.ts';
 
@@ -62,6 +63,7 @@ export function createApp(resources: Resources): OpenAPIHono {
   pipelineRoutes(app, resources);
   lifecycleRoutes(app, resources);
   backfillRoutes(app, resources);
+  reconciliationRoutes(app, resources);
   migrationRoutes(app, resources);
   deadLetterRoutes(app, resources);
   liveRoute(app, resources);

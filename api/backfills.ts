@@ -1,8 +1,7 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { listBackfills, signalBackfill, startBackfill } from '../client/backfills.ts';
 import { backfillRequest, backfillStates } from '../core/backfill.ts';
-import { BadInput } from '../core/bad-input.ts';
-import { ApiError, errorResponses } from './errors.ts';
+import { asked, errorResponses } from './errors.ts';
 import { knownPipeline, PipelineName } from './known.ts';
 import type { Resources } from './resources.ts';
 
@@ -89,15 +88,4 @@ export function backfillRoutes(app: OpenAPIHono, { config, pipelines }: Resource
     await asked(404, 'unknown_backfill', () => signalBackfill(config, workflowId, verb));
     return c.json({ workflowId }, 202);
   });
-}
-
-/** With this answer to what cannot be meant. */
-async function asked<T>(status: 400 | 404 | 409 | 503, code: string, work: () => T | Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    const { message } = error as Error;
-    if (error instanceof BadInput) throw new ApiError(status, code, message);
-    throw new ApiError(503, 'unavailable', message, { cause: error });
-  }
 }

@@ -4,6 +4,7 @@ import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { Logger } from 'pino';
 import type { ZodError } from 'zod';
+import { BadInput } from '../core/bad-input.ts';
 
 /** The one shape of every error. */
 export const ErrorBody = z
@@ -101,4 +102,15 @@ function ofHttpException({ status, message }: HTTPException): Pick<ApiError, 'st
     };
   }
   return { status: status as ContentfulStatusCode, code: 'refused', message };
+}
+
+/** With this answer to what cannot be meant. */
+export async function asked<T>(status: 400 | 404 | 409 | 503, code: string, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const { message } = error as Error;
+    if (error instanceof BadInput) throw new ApiError(status, code, message);
+    throw new ApiError(503, 'unavailable', message, { cause: error });
+  }
 }

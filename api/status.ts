@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { pipelineStatus, type PipelineStatus as ClientStatus } from '../client/pipeline-status.ts';
 import { pipelineStatuses } from '../client/pipelines.ts';
 import type { Config } from '../core/config.ts';
+import { reconcileStates } from '../core/reconcile-report.ts';
 import { ApiError } from './errors.ts';
 import type { Pipelines } from './known.ts';
 import { openWindows } from './live/open-windows.ts';
@@ -52,6 +53,16 @@ export const PipelineStatus = z
       })
       .nullable()
       .openapi({ description: 'What the source keeps for the pipeline, and how long it can.' }),
+    reconciled: z
+      .object({
+        state: z.enum(reconcileStates),
+        ended: z.iso.datetime(),
+        sentence: z.string(),
+        workflowId: z.string(),
+        workflowUrl: z.string().nullable(),
+      })
+      .nullable()
+      .openapi({ description: 'What the last comparison of closed windows with the source found.' }),
     notes: z.array(z.string()),
     started: z.string().nullable(),
     workflowId: z.string(),

@@ -30,7 +30,7 @@ describe('what a seed draws', () => {
       expect(hitBy(one!)).not.toBe(hitBy(other!));
       expect([one!.alone, other!.alone]).not.toContain(true);
     }
-    expect(drawn.filter(({ alone }) => alone).map(({ name }) => name)).toEqual(['worker/kill-in-first-load', 'worker/kill-at-handoff']);
+    expect(drawn.filter(({ alone }) => alone).map(({ name }) => name)).toEqual(['worker/kill-in-first-load', 'worker/kill-at-handoff', 'source/slot-dropped']);
   });
 
   test('given faults come once each, in their order', () => {
@@ -42,7 +42,7 @@ describe('what a seed draws', () => {
 describe('the faults', () => {
   test('have names of their own: kind/what', () => {
     expect(new Set(faults.map(({ name }) => name)).size).toBe(faults.length);
-    for (const { name } of faults) expect(name).toMatch(/^(worker|temporal|source|redis|clickhouse|state|http|data|time|backfill)\/[a-z0-9-]+$/);
+    for (const { name } of faults) expect(name).toMatch(/^(worker|temporal|source|redis|clickhouse|state|http|data|time|backfill|migration)\/[a-z0-9-]+$/);
   });
 
   test('say in sentences what is done and what comes of it', () => {

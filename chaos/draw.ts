@@ -40,7 +40,7 @@ export function hitBy({ name }: Fault): string {
   // by an order, of which there is one at a time
   if (name === 'backfill/killed') return 'worker';
   const kind = name.slice(0, name.indexOf('/'));
-  return { temporal: 'worker', state: 'source', data: 'source', time: 'source' }[kind] ?? kind;
+  return { temporal: 'worker', state: 'source', data: 'source', time: 'source', migration: 'source' }[kind] ?? kind;
 }
 
 function shuffled<T>(random: Random, list: readonly T[]): T[] {

@@ -87,4 +87,5 @@ const titles: Readonly<Record<string, string>> = {
   data: 'Data',
   time: 'Time',
   backfill: 'Backfills',
+  migration: 'Migrations',
 };

@@ -5,7 +5,7 @@ import { strict } from './strict.ts';
 import { showUsageOf } from './usage.ts';
 
 /** Every command is the file of its name, loaded when it is used. */
-const commands = ['init', 'doctor', 'up', 'down', 'apply', 'destroy', 'status', 'logs', 'pause', 'resume', 'load', 'verify', 'backfill', 'repair', 'migrations', 'approve', 'reject', 'recover', 'dlq', 'bench', 'chaos', 'soak', 'outage', 'test'];
+const commands = ['init', 'doctor', 'up', 'down', 'apply', 'destroy', 'status', 'logs', 'pause', 'resume', 'load', 'verify', 'backfill', 'repair', 'reconcile', 'migrations', 'approve', 'reject', 'recover', 'dlq', 'bench', 'chaos', 'soak', 'outage', 'test'];
 
 /** citty's errors of what was typed. */
 const missingArgument = 'EARG';

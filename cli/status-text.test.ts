@@ -19,6 +19,7 @@ const status: PipelineStatus = {
   slotLagBytes: null,
   spoolBytes: null,
   slot: null,
+  reconciled: { state: 'different', ended: '2026-11-21T09:48:04.000Z', sentence: 'windows differ: 2 of 360 of enriched', workflowId: 'reconcile/engagement/1', workflowUrl: null },
   notes: [],
   started: null,
   workflowId: 'pipeline/engagement',
@@ -39,6 +40,7 @@ describe('status is a page that one reads', () => {
       '  leaderboard  redis-results  running  -           0         window result 6',
       '  external: 2 dead letters wait, see ./sluice dlq list engagement --lane external',
       '  external: HTTP 503',
+      '  DIFFERENT: reconciled 12 min 0 s ago: windows differ: 2 of 360 of enriched',
     ]);
   });
 

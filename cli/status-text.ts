@@ -18,7 +18,7 @@ export function servicesText(services: Services): string[] {
   return columns([['SERVICE', 'STATE', 'PID', 'ADDRESS', ''], ...rows]);
 }
 
-export function pipelineText({ name, state, reason, eventsPerSecond, watermark, capture, lanes, slot, workflowUrl }: PipelineStatus, nowMs: number): string[] {
+export function pipelineText({ name, state, reason, eventsPerSecond, watermark, capture, lanes, slot, reconciled, workflowUrl }: PipelineStatus, nowMs: number): string[] {
   const parts = [...(capture ? [capture] : []), ...lanes];
   return [
     `${name}: ${state}, ${eventsPerSecond} events/s${watermark === null ? '' : `, watermark ${watermark} (${duration(Math.max(0, nowMs - Date.parse(watermark)))} ago)`}`,
@@ -26,6 +26,7 @@ export function pipelineText({ name, state, reason, eventsPerSecond, watermark, 
     ...(parts.length === 0 ? [] : columns([['PART', 'KIND', 'STATE', 'BEHIND', 'EVENTS/S', 'APPLIED UP TO'], ...parts.map(cells)])).map((line) => `  ${line}`),
     ...parts.flatMap((part) => remarks(name, part)),
     ...(slot === null ? [] : [`  ${slot.alarm === 'none' ? '' : `${slot.alarm.toUpperCase()}: `}${slot.sentence}`]),
+    ...(reconciled === null ? [] : [`  ${reconciled.state === 'different' ? 'DIFFERENT: ' : ''}reconciled ${duration(Math.max(0, nowMs - Date.parse(reconciled.ended)))} ago: ${reconciled.sentence}`]),
     ...(workflowUrl === null ? [] : [`  run: ${workflowUrl}`]),
   ];
 }

@@ -9,6 +9,7 @@ import { pipelines } from '../pipelines/index.ts';
 import { followed, heartbeatOf } from './follow.ts';
 import { isRunning } from './is-running.ts';
 import { assertPipeline } from './pipelines.ts';
+import { ensureSchedule } from './reconciliations.ts';
 import { registerSearchAttributes, startAttributes } from './search-attributes.ts';
 import { withTemporal } from './temporal-connection.ts';
 import { webUiUrl } from './web-ui.ts';
@@ -24,6 +25,7 @@ export async function startBootstrap(config: Config, choice: Omit<BootstrapReque
     await registerSearchAttributes(connection, config.temporalNamespace);
     const destroying = destroyWorkflowId({ pipeline });
     if (await isRunning(client, destroying)) throw new BadInput(`${pipeline} is being destroyed: see ${webUiUrl(config, destroying) ?? destroying}, and type ./sluice apply ${pipeline} when that is over.`);
+    if (!request.dryRun) await ensureSchedule(client, pipeline);
     const workflowId = bootstrapWorkflowId(request);
     try {
       await client.workflow.start('bootstrap', {

@@ -53,6 +53,13 @@ describe('status', () => {
     expect(told(now - 90_000)).toBeNull();
   });
 
+  test('what the last reconcile found is told, however long ago that was', () => {
+    const reconcile = { state: 'equal', ended: '2026-11-21T09:00:00.000Z', sentence: '720 windows compared, all equal', workflowId: 'reconcile/trending/1', sinks: [] } as const;
+    const told = pipelineStatus(config, 'trending', answer, new Map([['trending/reconcile', report({ reconcile, reportedAtMs: now - 9_000_000 })]]), now).reconciled;
+    expect(told).toEqual({ state: 'equal', ended: reconcile.ended, sentence: reconcile.sentence, workflowId: reconcile.workflowId, workflowUrl: 'http://ui:8233/namespaces/default/workflows/reconcile%2Ftrending%2F1' });
+    expect(statusOf(report({})).reconciled).toBeNull();
+  });
+
   test('a workflow that cannot be asked is unreachable, with the reason', () => {
     expect(pipelineStatus(config, 'trending', 'no worker answered', new Map(), now)).toMatchObject({ state: 'unreachable', reason: 'no worker answered', lanes: [], capture: null });
   });

@@ -3,6 +3,7 @@ import type { LaneState } from '../core/lane-state.ts';
 import type { PipelineState } from '../core/pipeline-state.ts';
 import type { Config } from '../core/config.ts';
 import { quietCanaries } from '../core/quiet-canary.ts';
+import type { ReconcileSummary } from '../core/reconcile-report.ts';
 import type { SlotForecast } from '../core/slot-forecast.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
@@ -38,11 +39,15 @@ export type PipelineStatus = {
   readonly spoolBytes: number | null;
   /** What the source keeps for the pipeline, and how long it can; null: nobody has looked of late. */
   readonly slot: SlotForecast | null;
+  /** What the last reconcile found; null: none is known. */
+  readonly reconciled: Reconciled | null;
   readonly notes: readonly string[];
   readonly started: string | null;
   readonly workflowId: string;
   readonly workflowUrl: string | null;
 };
+
+export type Reconciled = Pick<ReconcileSummary, 'state' | 'ended' | 'sentence' | 'workflowId'> & { readonly workflowUrl: string | null };
 
 /** Reports older than this say nothing of the present rate. */
 const staleMs = 10_000;
@@ -70,6 +75,7 @@ export function pipelineStatus(config: Config, name: string, answer: WorkflowSta
     slotLagBytes: captured?.slotLagBytes ?? null,
     spoolBytes: report('capture')?.spoolBytes ?? null,
     slot: slotOf(report('source'), nowMs),
+    reconciled: reconciledOf(config, report('reconcile')),
     notes: workflow?.notes ?? [],
     started: workflow?.started ?? null,
     workflowId,
@@ -103,6 +109,12 @@ function lagMs(report: PartReport | undefined, captured: PartReport, nowMs: numb
 
 function slotOf(report: PartReport | undefined, nowMs: number): SlotForecast | null {
   return report?.slot && nowMs - report.reportedAtMs < staleSlotMs ? report.slot : null;
+}
+
+function reconciledOf(config: Config, report: PartReport | undefined): Reconciled | null {
+  if (!report?.reconcile) return null;
+  const { state, ended, sentence, workflowId } = report.reconcile;
+  return { state, ended, sentence, workflowId, workflowUrl: webUiUrl(config, workflowId) };
 }
 
 function rate(report: PartReport | undefined, nowMs: number): number {

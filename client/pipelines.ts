@@ -10,6 +10,7 @@ import type { PipelineInput } from '../workflows/pipeline.ts';
 import { isRunning } from './is-running.ts';
 import { pipelineStatus, type PipelineStatus } from './pipeline-status.ts';
 import { readProgress, type ProgressByPart } from './progress.ts';
+import { ensureSchedule } from './reconciliations.ts';
 import { registerSearchAttributes, startAttributes } from './search-attributes.ts';
 import { stuckTask } from './stuck-task.ts';
 import { withTemporal } from './temporal-connection.ts';
@@ -30,7 +31,10 @@ export async function ensurePipelines(config: Config, names: readonly string[] =
   for (const name of names) assertPipeline(name);
   await withTemporal(config, async (client, connection) => {
     await registerSearchAttributes(connection, config.temporalNamespace);
-    for (const name of names) await ensure(client, { ...input, name });
+    for (const name of names) {
+      await ensure(client, { ...input, name });
+      await ensureSchedule(client, name);
+    }
   });
 }
 

@@ -106,6 +106,8 @@ export type Settings = {
   readonly paneRetentionMs: number;
   /** Windows that late changes have made stale are computed anew so long after (E14). 0: never; the late output keeps what they lack. */
   readonly repairAfterMs: number;
+  /** So often what has closed is compared with the source, without holding anything. 0: never by itself. */
+  readonly reconcileEveryMs: number;
   /** So many events of a segment may be refused for their content, and this part of them, whichever is more; then the lane parks. */
   readonly deadLetterRows: number;
   readonly deadLetterPercent: number;
@@ -128,6 +130,7 @@ export const defaultSettings: Settings = {
   heartbeatMs: undefined,
   paneRetentionMs: 7 * 86_400_000,
   repairAfterMs: 300_000,
+  reconcileEveryMs: 3_600_000,
   deadLetterRows: 10,
   deadLetterPercent: 1,
   deadLettersKept: 10_000,

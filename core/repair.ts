@@ -1,4 +1,4 @@
-import { isOpen, type Rebuilding } from './views/rebuilding.ts';
+import { replacing, type Rebuilding } from './views/rebuilding.ts';
 import type { PaneRange } from './views/fold.ts';
 import type { PaneSet } from './views/panes.ts';
 
@@ -53,7 +53,7 @@ export function repairWorkflowId(pipeline: string): string {
  * between costs less than a snapshot. Without those that a backfill computes anyway.
  */
 export function staleRanges({ name, paneMs, views }: Pick<PaneSet, 'name' | 'paneMs' | 'views'>, panes: readonly number[], rebuilding: readonly Rebuilding[]): StaleRange[] {
-  const computed = rebuilding.filter((each) => isOpen(each) && each.sets.includes(name));
+  const computed = replacing(rebuilding).filter(({ sets }) => sets.includes(name));
   const ranges: { fromMs: number; toMs: number }[] = [];
   for (const fromMs of panes) {
     const toMs = fromMs + paneMs;

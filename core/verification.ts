@@ -15,6 +15,8 @@ export type Check = {
   readonly equal: boolean;
   /** The first ones, by key. */
   readonly differences: readonly Difference[];
+  /** Of all differences the windows, if they were asked for: milliseconds since 1970, ascending. */
+  readonly windows?: readonly number[];
   /** Why this sink cannot be compared at all, or what was left out; unequal without differences: dead letters wait. */
   readonly note?: string;
 };
@@ -63,20 +65,21 @@ export function verificationText({ pipeline, position, equal, checks }: Verifica
 
 /** `changed id=5: title is 'a', expected 'b'`. */
 export function differenceText({ kind, key, expected = {}, actual = {} }: Difference): string {
-  const where = pairs(key);
+  const where = textsText(key);
   switch (kind) {
     case 'missing':
-      return `missing ${where}: expected ${pairs(expected)}`;
+      return `missing ${where}: expected ${textsText(expected)}`;
     case 'extra':
-      return `extra ${where}: ${pairs(actual)}`;
+      return `extra ${where}: ${textsText(actual)}`;
     case 'repeated':
-      return `repeated ${where}: ${pairs(actual)}`;
+      return `repeated ${where}: ${textsText(actual)}`;
     case 'changed':
       return `changed ${where}: ${Object.keys(actual).map((name) => `${name} is ${valueText(actual[name])}, expected ${valueText(expected[name])}`).join('; ')}`;
   }
 }
 
-function pairs(texts: Texts): string {
+/** `id=5 title='a b'`. */
+export function textsText(texts: Texts): string {
   return Object.entries(texts).map(([name, value]) => `${name}=${valueText(value)}`).join(' ');
 }
 

@@ -5,6 +5,11 @@ export function pipelineWorkflowId(pipeline: string): string {
   return `pipeline/${pipeline}`;
 }
 
+/** Of the schedule by which a pipeline is reconciled. */
+export function reconcileScheduleId(pipeline: string): string {
+  return `reconcile/${pipeline}`;
+}
+
 /** Search attributes: what a workflow of ours is found by from its start on. */
 export function startValues(pipeline: string, kind: string, state: string): Readonly<Record<string, string>> {
   return { SluicePipeline: pipeline, SluiceKind: kind, SluiceState: state };

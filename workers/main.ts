@@ -63,7 +63,7 @@ async function run(): Promise<void> {
     ...workerOptions(needs()),
   });
   const health = () => ({ healthy: worker.getState() === 'RUNNING', worker: worker.getState(), temporal: reachability.reachable ? 'reachable' : 'away: streams go on', pid: process.pid });
-  const server = await serveHealth(config.workerPort, health, openMetrics(runtime.progress, watch));
+  const server = await serveHealth(config.workerPort, health, openMetrics(runtime.progress, watch, runtime.state));
 
   const stop = () => worker.getState() === 'RUNNING' && worker.shutdown();
   stopping.signal.addEventListener('abort', stop, { once: true });

@@ -1,10 +1,12 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { PartProgress, Progress } from '../activities/progress.ts';
 import type { SourceWatch } from '../activities/source-watch.ts';
+import type { State } from '../connectors/postgres/state/state.ts';
 import { slotAlarms, type SlotForecast } from '../core/slot-forecast.ts';
+import { reconcileGauges } from './reconcile-gauges.ts';
 
-/** What the parts in this process do, for Prometheus; read when somebody asks. */
-export function openMetrics(progress: Progress, watch: SourceWatch): Registry {
+/** What the parts in this process do, for Prometheus, and what the last reconcile found, wherever it ran; read when somebody asks. */
+export function openMetrics(progress: Progress, watch: SourceWatch, state: State): Registry {
   const registry = new Registry();
   // its default, a look at the event loop each 10 ms, is most of what an idle process does
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 200 });
@@ -40,6 +42,7 @@ export function openMetrics(progress: Progress, watch: SourceWatch): Registry {
     });
     registry.registerMetric(gauge);
   }
+  for (const gauge of reconcileGauges(state)) registry.registerMetric(gauge);
   return registry;
 }
 

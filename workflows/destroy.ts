@@ -3,6 +3,7 @@ import { ActivityCancellationType, defineQuery, isCancellation, proxyActivities,
 import type { DestroyActivities, Dropped } from '../activities/destroy.ts';
 import { destroyWorkflowId, destroyedText, hasNothing, planText, type DestroyPlan, type DestroyRequest, type DestroyStatus, type Item, type Left } from '../core/destroy.ts';
 import { bugFailure, configurationFailure } from '../core/failure-types.ts';
+import { reconcileScheduleId } from '../core/workflow-names.ts';
 import { stateAttribute } from './search-attributes.ts';
 
 export const progress = defineQuery<DestroyStatus>('progress');
@@ -57,7 +58,7 @@ class Run {
   async go(): Promise<void> {
     const { pipeline, dryRun = false } = this.#request;
     const { workflowId, parent } = workflowInfo();
-    const spared = [workflowId, destroyWorkflowId({ pipeline, dryRun: true }), ...(parent ? [parent.workflowId] : [])];
+    const spared = [workflowId, destroyWorkflowId({ pipeline, dryRun: true }), ...(parent ? [parent.workflowId, reconcileScheduleId(pipeline)] : [])];
     this.publish();
     this.#plan = await activities.planDestroy.executeWithOptions({ ...looking, summary: 'what there is to drop' }, [{ ...this.#request, spared }]);
     if (!dryRun && !hasNothing(this.#plan)) {

@@ -4,6 +4,7 @@ import { clickhouseFaults } from './clickhouse.ts';
 import { dataFaults } from './data.ts';
 import { httpFaults } from './http.ts';
 import { kills } from './kill.ts';
+import { migrationFaults } from './migration.ts';
 import { redisFaults } from './redis.ts';
 import { refusedFaults } from './refused.ts';
 import { lateAnswers, sinkFaults } from './sink.ts';
@@ -15,4 +16,4 @@ import { valueFaults } from './values.ts';
 import { workerFaults } from './worker.ts';
 
 /** Every fault of the laboratory, in the order in which the full run does them. */
-export const faults: readonly Fault[] = [...kills, ...workerFaults, ...temporalFaults, ...sourceFaults, ...sinkFaults, ...lateAnswers, ...redisFaults, ...clickhouseFaults, ...stateFaults, ...httpFaults, ...dataFaults, ...valueFaults, ...refusedFaults, ...timeFaults, ...backfillFaults];
+export const faults: readonly Fault[] = [...kills, ...workerFaults, ...temporalFaults, ...sourceFaults, ...sinkFaults, ...lateAnswers, ...redisFaults, ...clickhouseFaults, ...stateFaults, ...httpFaults, ...dataFaults, ...valueFaults, ...refusedFaults, ...timeFaults, ...backfillFaults, ...migrationFaults];

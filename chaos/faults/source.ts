@@ -75,7 +75,8 @@ const dropped: Fault = {
   name: 'source/slot-dropped',
   what: 'The replication slot is dropped under a running capture.',
   expected: anew,
-  drawn: false,
+  drawn: true,
+  alone: true,
   async strike(world, _, signal) {
     const { slot } = sourceNames(world.name);
     const gone = async () => {

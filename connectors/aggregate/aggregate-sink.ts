@@ -88,6 +88,32 @@ export class AggregateSink implements Sink {
     return this.#tables.transaction((tables) => this.#rebuild.check(tables, views, range));
   }
 
+  /** From when this returns, panes of a range can be compared with a snapshot that is taken then, until `endCompared`. Throws BadInput with what can be asked for. */
+  markCompared(name: string, compares: string, range: PaneRange): Promise<PaneRange> {
+    return this.#tables.transaction((tables) => this.#rebuild.compare(tables, name, compares, range));
+  }
+
+  /** What would be marked so. Throws BadInput with what can be asked for. */
+  checkCompared(range: PaneRange): Promise<PaneRange> {
+    return this.#tables.transaction((tables) => this.#rebuild.checkCompare(tables, range));
+  }
+
+  endCompared(name: string): Promise<void> {
+    return this.#tables.transaction((tables) => this.#rebuild.endCompare(tables, name));
+  }
+
+  /** Windows that end then get their next revision, whatever was said of them. False: not now, a comparison of the pipeline goes on. */
+  sayAgain(view: string, ends: readonly number[]): Promise<boolean> {
+    return this.#tables.transaction(async (tables) => {
+      if (!(await tables.mayReplace())) return false;
+      const progress = new Progress(await tables.lock());
+      const fence = await tables.readFence();
+      if (fence !== undefined) await this.#closer.again(tables, progress, fence, view, ends);
+      await progress.finish(tables, undefined);
+      return true;
+    });
+  }
+
   /** Closed panes with changes that came too late for them (E14). */
   stale(): Promise<readonly StaleRange[]> {
     return this.#tables.transaction((tables) => this.#rebuild.stale(tables));

@@ -4,7 +4,7 @@ import { parsePosition, type Position } from '../../core/position.ts';
 import { staleRanges, type StaleRange } from '../../core/repair.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import type { PaneDeltas, PaneSet } from '../../core/views/panes.ts';
-import { isOpen, wholePanes, type Rebuilding } from '../../core/views/rebuilding.ts';
+import { isOpen, overlaps, replacing, wholePanes, type Rebuilding } from '../../core/views/rebuilding.ts';
 import { boundsAt } from '../../core/views/watermark.ts';
 import { Progress } from './progress.ts';
 import type { AggregateTransaction } from './tables.ts';
@@ -46,21 +46,45 @@ export class Rebuild {
     const progress = new Progress(await tables.lock());
     const marked = progress.rebuilding.find((each) => each.backfill === backfill);
     if (marked) return rangeOf(marked);
-    const mark = await this.#possible(tables, progress, backfill, views, asked);
-    progress.rebuilding = [...progress.rebuilding, mark];
+    const mark = await this.#possible(tables, progress, { backfill }, views, asked);
+    progress.rebuilding = [...progress.rebuilding.filter((each) => each.compares === undefined || !overlaps(each, mark)), mark];
+    await progress.finish(tables, undefined);
+    return rangeOf(mark);
+  }
+
+  /**
+   * Marks panes that are only compared: those of every view, in place of what `name` has marked before. From then on what
+   * changes in them is kept, until `endCompare`. Throws BadInput likewise, and while a backfill computes anything of that time.
+   */
+  async compare(tables: AggregateTransaction, name: string, compares: string, asked: PaneRange): Promise<PaneRange> {
+    const progress = new Progress(await tables.lock());
+    const mark = await this.#possible(tables, progress, { backfill: name, compares }, this.#views, asked);
+    progress.rebuilding = [...progress.rebuilding.filter(({ backfill }) => backfill !== name), mark];
     await progress.finish(tables, undefined);
     return rangeOf(mark);
   }
 
   /** What would be marked. Throws BadInput likewise. */
-  async check(tables: AggregateTransaction, views: readonly string[], asked: PaneRange): Promise<PaneRange> {
-    return rangeOf(await this.#possible(tables, new Progress(await tables.lock()), '', views, asked));
+  async checkCompare(tables: AggregateTransaction, asked: PaneRange): Promise<PaneRange> {
+    return rangeOf(await this.#possible(tables, new Progress(await tables.lock()), { backfill: '', compares: '' }, this.#views, asked));
   }
 
-  async #possible(tables: AggregateTransaction, progress: Progress, backfill: string, views: readonly string[], asked: PaneRange): Promise<Rebuilding> {
+  async endCompare(tables: AggregateTransaction, name: string): Promise<void> {
+    const progress = new Progress(await tables.lock());
+    progress.rebuilding = progress.rebuilding.filter(({ backfill, compares }) => backfill !== name || compares === undefined);
+    await this.#forgetChanges(tables, this.#sets, progress);
+    await progress.finish(tables, undefined);
+  }
+
+  /** What would be marked. Throws BadInput likewise. */
+  async check(tables: AggregateTransaction, views: readonly string[], asked: PaneRange): Promise<PaneRange> {
+    return rangeOf(await this.#possible(tables, new Progress(await tables.lock()), { backfill: '' }, views, asked));
+  }
+
+  async #possible(tables: AggregateTransaction, progress: Progress, whose: Pick<Rebuilding, 'backfill' | 'compares'>, views: readonly string[], asked: PaneRange): Promise<Rebuilding> {
     if ((await tables.readFence()) === undefined) throw new BadInput(`Pipeline ${this.#pipeline.name} is not loaded yet, and its first load computes every window there is. See ./sluice status.`);
     const sets = this.#sets.filter((set) => set.views.some(({ name }) => views.includes(name)));
-    const mark = { ...wholePanes(asked, sets), backfill, sets: sets.map(({ name }) => name) };
+    const mark = { ...wholePanes(asked, sets), ...whose, sets: sets.map(({ name }) => name) };
     if (sets.length > 0) this.#assertKept(mark, progress);
     this.#assertClosed(mark, sets, progress);
     assertFree(mark, progress);
@@ -105,6 +129,7 @@ export class Rebuild {
   async end(tables: AggregateTransaction, backfill: string): Promise<void> {
     const progress = new Progress(await tables.lock());
     const mark = progress.rebuilding.find((each) => each.backfill === backfill);
+    if (mark?.compares !== undefined) return this.endCompare(tables, backfill);
     const others = progress.rebuilding.filter((each) => each !== mark);
     const ended = others.filter((each) => isEnded(each)).slice(1 - endedKept);
     progress.rebuilding = [...others.filter((each) => !isEnded(each)), ...ended, { backfill, sets: [], fromMs: 0, toMs: 0 }];
@@ -124,11 +149,18 @@ export class Rebuild {
     }
   }
 
-  async #finished(tables: AggregateTransaction, mark: Rebuilding, { rebuilding }: Progress): Promise<void> {
-    for (const set of this.#sets) {
-      if (mark.sets.includes(set.name) && !rebuilding.some((each) => isOpen(each) && each.sets.includes(set.name))) await tables.forgetChanges(set);
-    }
+  async #finished(tables: AggregateTransaction, mark: Rebuilding, progress: Progress): Promise<void> {
+    await this.#forgetChanges(tables, this.#sets.filter(({ name }) => mark.sets.includes(name)), progress);
     await tables.noteLiveRebuilds();
+  }
+
+  /** Of those that nobody has marked. */
+  async #forgetChanges(tables: AggregateTransaction, sets: readonly PaneSet[], { rebuilding }: Progress): Promise<void> {
+    for (const set of sets) if (!rebuilding.some((each) => isOpen(each) && each.sets.includes(set.name))) await tables.forgetChanges(set);
+  }
+
+  get #views(): readonly string[] {
+    return this.#sets.flatMap(({ views }) => views.map(({ name }) => name));
   }
 
   #assertKept({ fromMs }: PaneRange, { horizonMs }: Progress): void {
@@ -153,7 +185,7 @@ function isEnded({ fromMs, toMs }: Rebuilding): boolean {
 const endedKept = 20;
 
 function assertFree(wanted: Rebuilding, { rebuilding }: Progress): void {
-  const other = rebuilding.find((each) => isOpen(each) && each.fromMs < wanted.toMs && wanted.fromMs < each.toMs && each.sets.some((set) => wanted.sets.includes(set)));
+  const other = replacing(rebuilding).find((each) => overlaps(each, wanted) && (wanted.compares !== undefined || each.sets.some((set) => wanted.sets.includes(set))));
   if (!other) return;
   throw new BadInput(`The backfill of ${other.backfill} computes ${time(other.fromMs)} to ${time(other.toMs)} at this moment, which overlaps. Wait until it is done, or cancel it: ./sluice backfill list shows them.`);
 }

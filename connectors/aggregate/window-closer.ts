@@ -5,7 +5,7 @@ import type { PaneRange } from '../../core/views/fold.ts';
 import type { PaneSet, PaneView } from '../../core/views/panes.ts';
 import type { Clocks } from '../../core/views/watermark.ts';
 import { boundsAt } from '../../core/views/watermark.ts';
-import { endsBetween, endsOver, isPublished, revise, reviseRebuilt } from '../../core/views/windows.ts';
+import { endsBetween, endsOver, isPublished, revise, reviseAgain, reviseRebuilt } from '../../core/views/windows.ts';
 import type { Progress } from './progress.ts';
 import type { AggregateTransaction } from './tables.ts';
 
@@ -36,6 +36,15 @@ export class WindowCloser {
       return new Set(endsOver(panes, window, isLast ? closesUpToMs : Math.min(closesUpToMs, toMs)).filter((end) => end - window.sizeMs >= progress.horizonMs));
     });
     await this.#publishAll(tables, progress, { at, clocks: progress.clocks, revise: reviseRebuilt }, ends);
+  }
+
+  /** Those of a view that end then, whatever was said of them, if they are closed and kept still. */
+  async again(tables: AggregateTransaction, progress: Progress, at: Position, view: string, ends: readonly number[]): Promise<void> {
+    const wanted = this.#views.map(({ view: { name, window } }) => {
+      const { closesUpToMs } = boundsAt(progress.clocks, window.everyMs, this.#pipeline.settings);
+      return new Set(ends.filter((end) => name === view && end % window.everyMs === 0 && end <= closesUpToMs && end - window.sizeMs >= progress.horizonMs));
+    });
+    await this.#publishAll(tables, progress, { at, clocks: progress.clocks, revise: reviseAgain }, wanted);
   }
 
   async #publishAll(tables: AggregateTransaction, progress: Progress, how: Publishing, ends: readonly ReadonlySet<number>[]): Promise<void> {

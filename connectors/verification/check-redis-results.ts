@@ -15,16 +15,21 @@ import { tableOfRows } from './working-database.ts';
 
 type Definition = Extract<SinkDefinition, { kind: 'redis-results' }>;
 
-/** The newest published window in Redis: which it is, its ranks, and its labels. */
-export async function checkRedisResults(database: Client, pipeline: Pipeline, sink: string, { view, key }: Definition, url: string, aggregate: AggregateNow, loadedAt: Position, signal: AbortSignal): Promise<Check[]> {
+/** What is shown was read when the relay was at another place than what it is compared with. */
+export class RelayElsewhere extends Error {}
+
+/** The newest published window in Redis: which it is, its ranks, and its labels. `at`: throws RelayElsewhere unless they are those of this fence. */
+export async function checkRedisResults(database: Client, pipeline: Pipeline, sink: string, { view, key }: Definition, url: string, aggregate: AggregateNow, loadedAt: Position, signal: AbortSignal, at?: number): Promise<Check[]> {
   const redis = connectRedis(url);
   try {
     const prefix = /\{[^}]+\}/.test(key) ? key : `{${key}}`;
     const labels = Object.keys(pipeline.views[view]!.labels);
     const columns: readonly ComparedColumn[] = [{ name: 'key', type: 'text collate "C"' }, { name: 'score', type: 'float8' }, ...labels.map((name) => ({ name, type: 'text collate "C"' }))];
     await readPublishedRows(database, pipeline.name, view);
-    await tableOfRows(database, 'shown window', windowColumns, await windowShown(redis, prefix), signal);
-    await tableOfRows(database, 'shown members', columns, await membersShown(redis, key, prefix, labels), signal);
+    const { fence, window: shownWindow, members: shownMembers } = await readShown(redis, key, prefix, labels);
+    if (at !== undefined && fence !== at) throw new RelayElsewhere();
+    await tableOfRows(database, 'shown window', windowColumns, shownWindow, signal);
+    await tableOfRows(database, 'shown members', columns, shownMembers, signal);
     await makeExpectedMembers(database, pipeline, view, aggregate);
     const names = labels.map((name) => `${labelSql(pipeline, view, name, { key: 'member.key', said: 'said.key is not null', published: `said.labels ->> ${quoted(name)}`, shown: `shown.${quote(name)}` }, loadedAt)} as ${quote(name)}`);
     const window = await compare(database, {
@@ -79,17 +84,21 @@ async function makeExpectedMembers(database: Client, pipeline: Pipeline, view: s
   );
 }
 
-async function windowShown(redis: Redis, prefix: string): Promise<(string | null)[][]> {
-  const [start, end, revision, final] = await redis.hmget(`${prefix}:window`, 'start_ms', 'end_ms', 'revision', 'final');
-  return end == null ? [] : [['newest', start ?? null, end, revision ?? null, final ?? null]];
+/** All as of one moment. */
+async function readShown(redis: Redis, key: string, prefix: string, labels: readonly string[]): Promise<{ fence: number; window: Texts[]; members: Texts[] }> {
+  const answers = await redis.multi().get(`${prefix}:fence`).hmget(`${prefix}:window`, 'start_ms', 'end_ms', 'revision', 'final').zrange(key, 0, '-1', 'WITHSCORES').hgetall(`${prefix}:labels`).exec();
+  const failure = answers!.find(([error]) => error !== null)?.[0];
+  if (failure) throw failure;
+  const [fence, [start, end, revision, final], flat, texts] = answers!.map(([, answer]) => answer) as [string | null, (string | null)[], string[], Record<string, string>];
+  const ranks = Array.from({ length: flat.length / 2 }, (_, index) => [flat[2 * index]!, flat[2 * index + 1]!] as const);
+  return {
+    fence: Number(fence ?? 0),
+    window: end == null ? [] : [['newest', start ?? null, end, revision ?? null, final ?? null]],
+    members: ranks.map(([member, score]) => {
+      const shown = JSON.parse(texts[member] ?? '{}') as Record<string, string | null>;
+      return [member, score, ...labels.map((name) => shown[name] ?? null)];
+    }),
+  };
 }
 
-async function membersShown(redis: Redis, key: string, prefix: string, labels: readonly string[]): Promise<(string | null)[][]> {
-  const flat = await redis.zrange(key, 0, '-1', 'WITHSCORES');
-  const texts = await redis.hgetall(`${prefix}:labels`);
-  const members = Array.from({ length: flat.length / 2 }, (_, index) => [flat[2 * index]!, flat[2 * index + 1]!] as const);
-  return members.map(([member, score]) => {
-    const shown = JSON.parse(texts[member] ?? '{}') as Record<string, string | null>;
-    return [member, score, ...labels.map((name) => shown[name] ?? null)];
-  });
-}
+type Texts = (string | null)[];

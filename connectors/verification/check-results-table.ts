@@ -4,7 +4,7 @@ import type { Position } from '../../core/position.ts';
 import type { Check } from '../../core/verification.ts';
 import { quote, quoteRelation } from '../postgres/source-catalog.ts';
 import type { ComparedColumn } from './columns.ts';
-import { compare } from './compare.ts';
+import { compare, type Comparison } from './compare.ts';
 import { labelSql, publishedTable, readPublishedRows } from './published-rows.ts';
 import type { AggregateNow } from './windows.ts';
 import { comparableEnds, measureColumn, windowsTable } from './windows.ts';
@@ -12,8 +12,18 @@ import { comparableEnds, measureColumn, windowsTable } from './windows.ts';
 type Definition = Extract<SinkDefinition, { kind: 'postgres-results' }>;
 
 /** Every published window in its table: the ranks of the panes, labels as published, revision and finality (I7). */
-export async function checkResultsTable(database: Client, pipeline: Pipeline, sink: string, { view, table }: Definition, aggregate: AggregateNow, loadedAt: Position): Promise<Check> {
-  await readPublishedRows(database, pipeline.name, view);
+export async function checkResultsTable(database: Client, pipeline: Pipeline, sink: string, definition: Definition, aggregate: AggregateNow, loadedAt: Position): Promise<Check> {
+  await readPublishedRows(database, pipeline.name, definition.view);
+  return compareResults(database, pipeline, sink, definition, { shown: shownRows(pipeline, definition, aggregate), loadedAt });
+}
+
+/** The rows of a results table that can be compared, with `window_end_ms`. */
+export function shownRows(pipeline: Pipeline, { view, table }: Definition, aggregate: AggregateNow): string {
+  return `select * from (select *, (extract(epoch from window_end) * 1000)::bigint as window_end_ms from ${quoteRelation(table.includes('.') ? table : `results.${table}`)}) shown where ${comparableEnds(pipeline, view, aggregate)}`;
+}
+
+/** `shown`: the query of its rows. The windows that are expected, and what was published of them, are in their tables. */
+export function compareResults(database: Client, pipeline: Pipeline, sink: string, { view, table }: Definition, { shown: rows, loadedAt, ...more }: { readonly shown: string; readonly loadedAt: Position } & Pick<Comparison, 'listed' | 'windowOf'>): Promise<Check> {
   const { key, labels, measures, window } = pipeline.views[view]!;
   const columns: readonly ComparedColumn[] = [
     { name: 'window_end', type: 'timestamptz' },
@@ -25,7 +35,6 @@ export async function checkResultsTable(database: Client, pipeline: Pipeline, si
     { name: 'revision', type: 'int' },
     { name: 'final', type: 'boolean' },
   ];
-  const relation = quoteRelation(table.includes('.') ? table : `results.${table}`);
   const shown = { key: 'expected.key', said: 'said.key is not null' };
   const expectedLabels = Object.keys(labels).map((name) => `${labelSql(pipeline, view, name, { ...shown, published: `said.labels ->> '${name.replaceAll("'", "''")}'`, shown: `shown.${quote(name)}` }, loadedAt)} as ${quote(name)}`);
   const expected = [
@@ -49,8 +58,9 @@ export async function checkResultsTable(database: Client, pipeline: Pipeline, si
     keys: 2,
     expected: `select ${expected.join(', ')} from pg_temp.${quote(windowsTable(view))} expected
       left join pg_temp.${quote(publishedTable(view))} said on said.window_end_ms = expected.window_end_ms and said.key = expected.key
-      left join ${relation} shown on shown.window_end = ${time('expected.window_end_ms')} and shown.rank = expected.rank`,
-    actual: `select ${actual.join(', ')} from (select *, (extract(epoch from window_end) * 1000)::bigint as window_end_ms from ${relation}) shown where ${comparableEnds(pipeline, view, aggregate)}`,
+      left join (${rows}) shown on shown.window_end = ${time('expected.window_end_ms')} and shown.rank = expected.rank`,
+    actual: `select ${actual.join(', ')} from (${rows}) shown`,
+    ...more,
   });
 }
 

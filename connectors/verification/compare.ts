@@ -13,11 +13,15 @@ export type Comparison = {
   readonly expected: string;
   readonly actual: string;
   readonly note?: string;
+  /** At most so many differences are listed; 10 if it is missing. */
+  readonly listed?: number | undefined;
+  /** In SQL, which window a row is of, as milliseconds since 1970. */
+  readonly windowOf?: ((alias: string) => string) | undefined;
 };
 
 /** The two sides as sets of rows: full outer join by key, differences listed. */
 export async function compare(database: Client, comparison: Comparison): Promise<Check> {
-  const { sink, what, note, columns } = comparison;
+  const { sink, what, note, columns, listed = fewListed, windowOf } = comparison;
   const list = columns.map(({ name }) => quote(name)).join(', ');
   const row = `row(${list})`;
   await database.query(`create temporary table expected_rows as select ${list}, true as ${present} from (${comparison.expected}) rows`);
@@ -26,12 +30,13 @@ export async function compare(database: Client, comparison: Comparison): Promise
   const expected = await digest(database, 'expected_rows', row);
   const actual = await digest(database, 'actual_rows', row);
   const isSame = expected.rows === actual.rows && expected.checksum === actual.checksum && (await countDifferent(database, comparison)) === 0;
-  const differences = isSame ? [] : [...(await differing(database, comparison)), ...(await repeated(database, comparison))].slice(0, listed);
+  const differences = isSame ? [] : [...(await differing(database, comparison, listed)), ...(await repeated(database, comparison, listed))].slice(0, listed);
+  const windows = windowOf && (isSame ? [] : await differingWindows(database, comparison, windowOf));
   await database.query('drop table pg_temp.expected_rows; drop view pg_temp.actual_rows');
-  return { sink, what, expected, actual, equal: differences.length === 0, differences, ...(note === undefined ? {} : { note }) };
+  return { sink, what, expected, actual, equal: differences.length === 0, differences, ...(windows && { windows }), ...(note === undefined ? {} : { note }) };
 }
 
-const listed = 10;
+const fewListed = 10;
 
 /** No column of a definition can have this name. */
 const present = '" present"';
@@ -55,7 +60,22 @@ async function countDifferent(database: Client, comparison: Comparison): Promise
   return Number(rows[0]!.count);
 }
 
-async function differing(database: Client, comparison: Comparison): Promise<Difference[]> {
+async function differingWindows(database: Client, comparison: Comparison, windowOf: (alias: string) => string): Promise<number[]> {
+  const keys = keysOf(comparison);
+  const { rows } = await database.query<{ ms: string }>(
+    `select distinct ms from (
+       select unnest(array[${windowOf('e')}, ${windowOf('a')}]) as ms ${joined(comparison)}
+       union all select ${windowOf('a')} from pg_temp.actual_rows a where (${keys}) in (select ${keys} from pg_temp.actual_rows group by ${keys} having count(*) > 1)
+     ) windows where ms is not null order by ms`,
+  );
+  return rows.map(({ ms }) => Number(ms));
+}
+
+function keysOf({ columns, keys }: Comparison): string {
+  return columns.slice(0, keys).map(({ name }) => quote(name)).join(', ');
+}
+
+async function differing(database: Client, comparison: Comparison, listed: number): Promise<Difference[]> {
   const { columns, keys } = comparison;
   const texts = (alias: string) => `array[${columns.map(({ name, type }) => `left(${type === 'numeric' ? `trim_scale(${alias}.${quote(name)})` : `${alias}.${quote(name)}`}::text, ${longest})`).join(', ')}]`;
   const differs = `array[${columns.map(({ name }) => `e.${quote(name)} is distinct from a.${quote(name)}`).join(', ')}]`;
@@ -83,9 +103,9 @@ function difference(columns: readonly ComparedColumn[], keys: number, { expected
 
 type Values = readonly (string | null)[] | null;
 
-async function repeated(database: Client, { columns, keys }: Comparison): Promise<Difference[]> {
-  const key = columns.slice(0, keys);
-  const names = key.map(({ name }) => quote(name)).join(', ');
+async function repeated(database: Client, comparison: Comparison, listed: number): Promise<Difference[]> {
+  const key = comparison.columns.slice(0, comparison.keys);
+  const names = keysOf(comparison);
   const { rows } = await database.query<{ key: (string | null)[]; times: string }>(
     `select array[${key.map(({ name }) => `${quote(name)}::text`).join(', ')}] as key, count(*)::text as times
        from pg_temp.actual_rows group by ${names} having count(*) > 1 order by ${names} limit ${listed}`,

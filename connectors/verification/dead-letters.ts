@@ -16,11 +16,8 @@ export type LaneLetters = { readonly waiting: number; readonly dropped: number; 
 const letters = 'pg_temp."dead letters"';
 const letterRows = 'pg_temp."rows of dead letters"';
 
-export async function readLetters(database: Client, { name }: Pipeline, at: Position): Promise<ReadonlyMap<string, LaneLetters>> {
-  await database.query(
-    `create temporary table "dead letters" as select lane, key, position, state, content, edited from sluice.dead_letter
-      where pipeline = ${quoted(name)} and position <= ${quoted(at)} and (state <> 'replayed' or edits > 0)`,
-  );
+export async function readLetters(database: Client, pipeline: Pipeline, at: Position): Promise<ReadonlyMap<string, LaneLetters>> {
+  const found = await copyLetters(database, pipeline, at);
   const event = `pg_temp.${quote(sourceTable('events'))}`;
   // an edited row was folded in the place of the one that was refused
   await database.query(
@@ -30,6 +27,15 @@ export async function readLetters(database: Client, { name }: Pipeline, at: Posi
          union all select -1, position, edited -> 'after' from ${letters} where lane = 'aggregate' and state = 'replayed'
          union all select 1, position, edited -> 'before' from ${letters} where lane = 'aggregate' and state = 'replayed'
        ) images cross join lateral jsonb_populate_record(null::${event}, image) event where image is not null`,
+  );
+  return found;
+}
+
+/** Only the letters themselves. */
+export async function copyLetters(database: Client, { name }: Pipeline, at: Position): Promise<ReadonlyMap<string, LaneLetters>> {
+  await database.query(
+    `create temporary table "dead letters" as select lane, key, position, state, content, edited from sluice.dead_letter
+      where pipeline = ${quoted(name)} and position <= ${quoted(at)} and (state <> 'replayed' or edits > 0)`,
   );
   const { rows } = await database.query<{ lane: string; waiting: number; dropped: number; edited: number }>(
     `select lane, count(*) filter (where state = 'waiting')::int as waiting, count(*) filter (where state = 'dropped')::int as dropped, count(*) filter (where state = 'replayed')::int as edited from ${letters} group by lane`,

@@ -3,7 +3,7 @@ import type { DimensionTable, Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import type { Check } from '../../core/verification.ts';
 import { quote } from '../postgres/source-catalog.ts';
-import { columnDefinitions, comparedType, quoted } from './columns.ts';
+import { comparedType, quoted } from './columns.ts';
 import { compare } from './compare.ts';
 
 /** The temporary table of a dimension's versions: key and position, and its columns, NULL where it was deleted. */
@@ -21,17 +21,21 @@ export function sourceTable(table: string): string {
 
 export async function readVersions(database: Client, pipeline: Pipeline, below: Position): Promise<void> {
   for (const [name, dimension] of Object.entries(pipeline.source.dimensions)) {
-    const columns = Object.entries(dimension.columns).map(([column, { type }]) => ({ name: column, type: type === 'other' ? 'text' : type }));
     const table = quote(versionsTable(name));
-    await database.query(`create temporary table ${table} (${versionKey} text collate "C", ${versionPosition} text collate "C", " deleted" boolean, ${columnDefinitions(columns)})`);
-    await database.query(
-      `insert into pg_temp.${table} select key, position, row is null, ${columns.map(({ name: column, type }) => `(row ->> ${quoted(column)})::${type}`).join(', ')}
-         from sluice.dimension_version where pipeline = $1 and dimension = $2 and position < $3`,
-      [pipeline.name, name, below],
-    );
+    await database.query(`create temporary table ${table} as ${versionsOf(pipeline, name, dimension)} and position < ${quoted(below)}`);
     await database.query(`create index on pg_temp.${table} (${versionKey}, ${versionPosition})`);
     await database.query(`analyze pg_temp.${table}`);
   }
+}
+
+/** The same, but not copied: who looks at few of them finds them by their index, and sees later ones too. */
+export async function showVersions(database: Client, pipeline: Pipeline): Promise<void> {
+  for (const [name, dimension] of Object.entries(pipeline.source.dimensions)) await database.query(`create temporary view ${quote(versionsTable(name))} as ${versionsOf(pipeline, name, dimension)}`);
+}
+
+function versionsOf(pipeline: Pipeline, name: string, { columns }: DimensionTable): string {
+  const values = Object.entries(columns).map(([column, { type }]) => `(row ->> ${quoted(column)})::${type === 'other' ? 'text' : type} as ${quote(column)}`);
+  return `select key as ${versionKey}, position as ${versionPosition}, row is null as " deleted", ${values.join(', ')} from sluice.dimension_version where pipeline = ${quoted(pipeline.name)} and dimension = ${quoted(name)}`;
 }
 
 /** The version of a dimension that was valid at a position, as a lateral join under the name `alias` (E16). */

@@ -26,9 +26,9 @@ export class SourceSnapshot {
     this.#files = files;
   }
 
-  /** Waits for the source's running write transactions, at most `waitMs`. Throws NotComparable. */
-  static async take(url: string, pipeline: Pipeline, waitMs: number): Promise<SourceSnapshot> {
-    const source = new Client({ connectionString: url, application_name: `sluice ${pipeline.name} verify`, connectionTimeoutMillis: 10_000, keepAlive: true, options: `${textSettings} -c lock_timeout=10s` });
+  /** Waits for the source's running write transactions, at most `waitMs`. `statementMs`: no statement takes longer; 0: as long as it needs. Throws NotComparable. */
+  static async take(url: string, pipeline: Pipeline, waitMs: number, statementMs = 0): Promise<SourceSnapshot> {
+    const source = new Client({ connectionString: url, application_name: `sluice ${pipeline.name} verify`, connectionTimeoutMillis: 10_000, keepAlive: true, options: `${textSettings} -c lock_timeout=10s -c statement_timeout=${statementMs}` });
     source.on('error', () => {});
     await source.connect();
     try {
@@ -52,11 +52,11 @@ export class SourceSnapshot {
     return this.#slot.consistentPoint;
   }
 
-  /** Copies a table's rows, as they were then, into a temporary table of the working database. */
-  async copy(table: Table, database: Client, into: string, signal: AbortSignal): Promise<void> {
+  /** Copies a table's rows, as they were then, into a temporary table of the working database; `where`: only those. */
+  async copy(table: Table, database: Client, into: string, signal: AbortSignal, where = 'true'): Promise<void> {
     const columns = Object.entries(table.columns);
     await makeTable(database, into, columns.map(([name, { type }]) => ({ name, type: sourceType(type) })));
-    await Promise.race([this.#copy(table, database, into, signal), this.#slot.lost]);
+    await Promise.race([this.#copy(table, database, into, signal, where), this.#slot.lost]);
   }
 
   async close(): Promise<void> {
@@ -65,7 +65,7 @@ export class SourceSnapshot {
   }
 
   /** A transaction a table: none is longer than its own reading, for DDL waits behind it (E19). */
-  async #copy(table: Table, database: Client, into: string, signal: AbortSignal): Promise<void> {
+  async #copy(table: Table, database: Client, into: string, signal: AbortSignal, where: string): Promise<void> {
     const source = this.#source;
     const { relation, columns } = table;
     await source.query('begin isolation level repeatable read read only');
@@ -73,10 +73,10 @@ export class SourceSnapshot {
       await source.query(`set transaction snapshot '${this.#slot.snapshot}'`);
       await source.query(`lock table ${quoteRelation(relation)} in access share mode`);
       if ((await fileNodes(source, relation)) !== this.#files.get(relation)) {
-        throw new NotComparable(`Table ${relation} was truncated or rewritten while it was read, so its snapshot shows nothing any more. Run verify again.`);
+        throw new TableGone(`Table ${relation} was truncated or rewritten while it was read, so its snapshot shows nothing any more. Run verify again.`);
       }
       const list = Object.entries(columns).map(([name, { type }]) => read(nameInSource(table, name), type)).join(', ');
-      const rows = source.query(copyTo(`copy (select ${list} from ${quoteRelation(relation)}) to stdout (format binary)`));
+      const rows = source.query(copyTo(`copy (select ${list} from ${quoteRelation(relation)} where ${where}) to stdout (format binary)`));
       await fillTable(database, into, rows, 'binary', signal);
       await source.query('commit');
     } catch (error) {
@@ -86,6 +86,9 @@ export class SourceSnapshot {
     }
   }
 }
+
+/** Another snapshot can be compared. */
+export class TableGone extends NotComparable {}
 
 export function tablesOf({ source }: Pipeline): readonly Table[] {
   return [source.events, ...Object.values(source.dimensions)];
@@ -125,7 +128,7 @@ async function takeSlot(source: Client, url: string, pipeline: string, waitMs: n
     // it may still come
     void creation.then((late) => late.close(), () => {});
     if ((error as { code?: string }).code === '53400') {
-      throw new NotComparable(`The source has no spare replication slot, and verify needs one for a moment: ${(error as Error).message}. Type in the source: ALTER SYSTEM SET max_replication_slots = 20; then restart that server.`, { cause: error });
+      throw new NotComparable(`The source has no spare replication slot, and a comparison needs one for a moment: ${(error as Error).message}. Type in the source: ALTER SYSTEM SET max_replication_slots = 20; then restart that server.`, { cause: error });
     }
     throw error;
   } finally {

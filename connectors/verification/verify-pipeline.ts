@@ -4,7 +4,7 @@ import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import { position } from '../../core/position.ts';
 import { unreachable } from '../../core/unreachable.ts';
-import { lostViews } from '../../core/migration/lost.ts';
+import { lostNote, lostViews } from '../../core/migration/lost.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import type { Check, Verification } from '../../core/verification.ts';
 import { keepPanes } from '../postgres/aggregate/comparing.ts';
@@ -81,10 +81,11 @@ export async function verifyPipeline(options: VerifyOptions): Promise<Verificati
   }
 }
 
-async function shardOf(database: Client, pipeline: string): Promise<{ epoch: number; loadedAt: Position }> {
+/** Throws NotComparable until a pipeline is loaded. */
+export async function shardOf(database: Client, pipeline: string): Promise<{ epoch: number; loadedAt: Position }> {
   const shard = await readShard(database, pipeline);
   if (shard?.state === 'streaming' && shard.loadedAt) return { epoch: shard.epoch, loadedAt: shard.loadedAt };
-  throw new NotComparable(`Pipeline ${pipeline} ${shard ? 'is still being loaded' : 'was never loaded'}. See ./sluice status, and run verify when it is running.`);
+  throw new NotComparable(`Pipeline ${pipeline} ${shard ? 'is still being loaded' : 'was never loaded'}. See ./sluice status, and compare it when it is running.`);
 }
 
 async function copySource(database: Client, snapshot: SourceSnapshot, { source }: Pipeline, signal: AbortSignal): Promise<void> {
@@ -125,7 +126,7 @@ async function checksOf(database: Client, options: VerifyOptions, at: Position, 
 /** What was counted before a column was lost, the source cannot say any more. */
 function notCompared(sink: string, what: string): Check {
   const nothing = { rows: 0, checksum: '0'.repeat(16) };
-  return { sink, what, expected: nothing, actual: nothing, equal: true, differences: [], note: 'not comparable: it counts by a column that the source has no more' };
+  return { sink, what, expected: nothing, actual: nothing, equal: true, differences: [], note: lostNote };
 }
 
 type Compared = { readonly name: string; readonly sink: SinkDefinition; readonly at: Position; readonly loadedAt: Position; readonly aggregate: AggregateNow };

@@ -7,8 +7,8 @@ import type { ComparedColumn } from './columns.ts';
 import { columnDefinitions } from './columns.ts';
 
 /** The one connection to the state database on which everything is compared, in temporary tables. */
-export async function openWorkingDatabase(url: string): Promise<Client> {
-  const client = new Client({ connectionString: url, application_name: 'sluice verify', connectionTimeoutMillis: 10_000, keepAlive: true, options: '-c timezone=UTC -c datestyle=ISO -c extra_float_digits=1 -c bytea_output=hex' });
+export async function openWorkingDatabase(url: string, name = 'sluice verify', statementMs = 0): Promise<Client> {
+  const client = new Client({ connectionString: url, application_name: name, connectionTimeoutMillis: 10_000, keepAlive: true, options: `-c statement_timeout=${statementMs} -c timezone=UTC -c datestyle=ISO -c extra_float_digits=1 -c bytea_output=hex` });
   client.on('error', () => {}); // the next query says it
   await client.connect();
   // temp_buffers only before the first temporary table

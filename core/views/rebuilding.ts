@@ -13,6 +13,8 @@ export type Rebuilding = PaneRange & {
   readonly sets: readonly string[];
   /** The source's table was emptied here: a snapshot from before shows rows that are gone (E8). */
   readonly voidBelow?: Position;
+  /** They are only compared, and stay as they are; another text each time that they are marked. Whoever computes any of them anew takes the mark away. */
+  readonly compares?: string;
 };
 
 /** Something is left to do. */
@@ -20,7 +22,16 @@ export function isOpen({ fromMs, toMs }: PaneRange): boolean {
   return fromMs < toMs;
 }
 
-/** All that is being computed anew of a set, and what may be between. */
+/** Those that put others in the place of panes, or will. */
+export function replacing(all: readonly Rebuilding[]): readonly Rebuilding[] {
+  return all.filter((each) => isOpen(each) && each.compares === undefined);
+}
+
+export function overlaps(one: PaneRange, other: PaneRange): boolean {
+  return one.fromMs < other.toMs && other.fromMs < one.toMs;
+}
+
+/** All of a set whose changes are kept, and what may be between. */
 export function rebuildingOf(all: readonly Rebuilding[], set: Pick<PaneSet, 'name'>): PaneRange | undefined {
   const own = all.filter((each) => isOpen(each) && each.sets.includes(set.name));
   if (own.length === 0) return undefined;

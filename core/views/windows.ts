@@ -36,3 +36,8 @@ export function reviseRebuilt(endMs: number, before: Published | undefined, dige
   if (before.digest === digest && before.final === final) return undefined;
   return { revision: before.digest === digest ? before.revision : before.revision + 1, final, digest };
 }
+
+/** The same where a destination shows something else than was said. */
+export function reviseAgain(endMs: number, before: Published | undefined, digest: string, bounds: Bounds): Published {
+  return { revision: before ? before.revision + 1 : 0, final: endMs <= bounds.closedBeforeMs, digest };
+}

@@ -101,6 +101,7 @@ describe('without a token, on loopback', () => {
       '/pipelines/{name}/migrations',
       '/pipelines/{name}/migrations/{number}/{decision}',
       '/pipelines/{name}/pause',
+      '/pipelines/{name}/reconciliations',
       '/pipelines/{name}/resume',
     ]);
   });

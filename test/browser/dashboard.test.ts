@@ -72,6 +72,16 @@ describe('the dashboard', () => {
     await eventually(() => names(engagement)).toEqual(titles.slice(0, 10));
   });
 
+  test('shows what the last reconcile found, and where; without one nothing', async () => {
+    await using page = await open();
+    const reconcile = { state: 'different', ended: new Date(Date.now() - 12 * 60_000).toISOString(), sentence: 'windows differ: 2 of 360 of enriched', workflowId: 'reconcile/engagement/1', sinks: [] } as const;
+    await published.progress('engagement', 'reconcile', { reconcile });
+    const line = page.card('engagement').locator('.reconciled');
+    await eventually(() => line.innerText()).toMatch(/different\s+Reconciled 12 min ago: windows differ: 2 of 360 of enriched/);
+    expect(await line.getByRole('link', { name: 'Reconcile in Temporal' }).getAttribute('href')).toContain('/workflows/reconcile%2Fengagement%2F1');
+    expect(await page.card('trending').locator('.reconciled').count()).toBe(0);
+  });
+
   test('a change is on the page within a second', async () => {
     await using page = await open();
     const trending = page.card('trending');

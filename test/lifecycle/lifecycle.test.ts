@@ -1,4 +1,4 @@
-import { Client as Temporal, Connection } from '@temporalio/client';
+import { ScheduleNotFoundError } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startBootstrap, followBootstrap } from '../../client/bootstrap.ts';
 import { followDestroy, startDestroy } from '../../client/destroy.ts';
@@ -8,9 +8,10 @@ import type { BootstrapStatus } from '../../core/bootstrap.ts';
 import { definitionJson, lastingDefinition, writtenDefinition } from '../../core/define/definition-hash.ts';
 import { resolve } from '../../core/define/resolve.ts';
 import type { DestroyStatus } from '../../core/destroy.ts';
-import { taskQueue } from '../../core/workflow-names.ts';
+import { reconcileScheduleId, taskQueue } from '../../core/workflow-names.ts';
 import trending from '../../pipelines/trending.ts';
 import { until } from '../capture/captured-source.ts';
+import { missWorker } from '../orchestration/killed-worker.ts';
 import { World, type Found } from './world.ts';
 
 const nothing: Found = { slots: [], publications: [], state: [], results: [], clickhouse: [], fences: [], redis: [], spool: [] };
@@ -35,17 +36,19 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
       select (select id from content order by id offset g % 20 limit 1), gen_random_uuid(), (array['play','pause','finish','click'])[1 + g % 4], now() - (g * 17 % 7200) * interval '1 second', g, 'phone' from generate_series(1, ${count}::int) g`);
   }
 
-  async function applied(name: string, ...more: string[]): Promise<BootstrapStatus> {
-    const { code, stdout, stderr } = await world.sluice('apply', name, '--json', ...more);
-    if (code !== 0) throw new Error(`apply ended with ${code}:\n${stdout}\n${stderr}`);
-    return JSON.parse(stdout) as BootstrapStatus;
+  async function applied(pipeline: string, more: { readonly allow?: true } = {}): Promise<BootstrapStatus> {
+    const { workflowId } = await startBootstrap(world.config, { pipeline, ...more });
+    const status = await followBootstrap(world.config, workflowId, () => {});
+    if (status.state !== 'done') throw new Error(`apply ${status.state}: ${status.error}`);
+    return status;
   }
 
-  async function destroyed(name: string, ...more: string[]): Promise<DestroyStatus> {
-    const { stdout, stderr } = await world.sluice('destroy', name, '--yes', '--json', ...more);
-    if (stdout === '') throw new Error(stderr);
-    return JSON.parse(stdout) as DestroyStatus;
+  async function destroyed(pipeline: string, keepResults = false): Promise<DestroyStatus> {
+    const { workflowId } = await startDestroy(world.config, { pipeline, keepResults });
+    return followDestroy(world.config, workflowId, () => {});
   }
+
+  const isScheduled = (pipeline: string) => world.temporal.schedule.getHandle(reconcileScheduleId(pipeline)).describe().then(() => true, (error: unknown) => !(error instanceof ScheduleNotFoundError));
 
   /** The sinks that are not as the source says. */
   async function unequal(name: string): Promise<readonly string[]> {
@@ -65,7 +68,8 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
   });
 
   test('from nothing to a stream, which is equal; and once more there is nothing to do', async () => {
-    const first = await applied('engagement');
+    const typed = await world.sluice('apply', 'engagement', '--json');
+    const first = JSON.parse(typed.stdout) as BootstrapStatus;
     expect(first).toMatchObject({ state: 'done', error: null });
     // if it takes long enough to be seen
     const seen = first.said.filter((sentence) => sentence !== 'its first load read 2,020 rows');
@@ -100,10 +104,11 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
     expect(plan!.items.map(({ isThere }) => isThere)).not.toContain(false);
 
     await world.killOrders.arm('destroy/slot');
-    const done = destroyed('engagement');
+    const done = world.sluice('destroy', 'engagement', '--yes', '--json');
     for (const next of ['destroy/destination', 'destroy/state', undefined] as const) {
       await world.killOrders.struck(new AbortController().signal);
       await world.workerEnded();
+      await missWorker(world.temporal, 'destroy/engagement');
       if (next) await world.killOrders.arm(next);
       if (next) await world.startWorker();
     }
@@ -111,7 +116,7 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
     expect(await startBootstrap(world.config, { pipeline: 'engagement' }).catch((error: Error) => error.message)).toMatch(/^engagement is being destroyed: see .*destroy.*engagement, and type \.\/sluice apply engagement when that is over\.$/);
     expect(await startDestroy(world.config, { pipeline: 'engagement', keepResults: false }).catch((error: Error) => error.message)).toMatch(/^engagement is being destroyed already/);
     await world.startWorker();
-    const status = await done;
+    const status = JSON.parse((await done).stdout) as DestroyStatus;
     expect(status).toMatchObject({ state: 'done', left: [] });
     expect(status.dropped.filter((what) => !what.startsWith('workflow ')).length).toBe(7);
     expect(status.dropped).toContain('workflow pipeline/engagement, which was ended');
@@ -120,6 +125,7 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
     expect(rest).toEqual({ ...nothing, results: undefined, redis: undefined });
     expect(results).toEqual(['trending_posts']);
     expect(redis.filter((key) => !key.includes('trending'))).toEqual([]);
+    expect([await isScheduled('engagement'), await isScheduled('trending')]).toEqual([false, true]);
     expect(await unequal('trending')).toEqual([]);
     const [engagement, trendingNow] = await pipelineStatuses(world.config);
     expect(engagement).toMatchObject({ state: 'unreachable', reason: 'it does not run: its workflow pipeline/engagement has ended; ./sluice apply engagement starts it', watermark: null });
@@ -143,9 +149,9 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
   });
 
   test('E28, E10: results that were kept are what the source has after the next apply, though rows changed and went meanwhile', async () => {
-    const kept = await destroyed('engagement', '--keep-results');
+    const kept = await destroyed('engagement', true);
     expect(kept.plan!.items.filter(({ stays }) => stays === 'it is to be kept').length).toBe(3);
-    await destroyed('trending', '--keep-results');
+    await destroyed('trending', true);
     const between = await world.found('trending');
     expect(between).toMatchObject({ slots: [], publications: [], state: [], spool: [], results: ['trending_posts'], clickhouse: ['engagement_enriched'] });
     expect(between.redis).toEqual(expect.arrayContaining(['trending:top', 'top_engagement:10min', 'leaderboard']));
@@ -158,10 +164,10 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
     expect(await unequal('trending')).toEqual([]);
   });
 
-  test('a destination that is away is left and named; what comes up again from there is exact, and the next destroy takes it', async () => {
-    await world.restartWorker({ redisUrl: 'redis://127.0.0.1:9' });
+  test('a destination that cannot be asked is left and named; what comes up again from there is exact, and the next destroy takes it', async () => {
+    await world.restartWorker({ redisUrl: world.config.redisUrl.replace('://', '://nobody:wrong@') });
     const partly = await destroyed('trending');
-    expect(partly).toMatchObject({ state: 'partly', left: [{ what: 'keys of trending:top in Redis', why: expect.stringContaining('cannot be reached') as string, byHand: expect.stringMatching(/^in Redis, UNLINK trending:top \{trending:top\}:fence/) as string }] });
+    expect(partly).toMatchObject({ state: 'partly', left: [{ what: 'keys of trending:top in Redis', why: expect.stringContaining('WRONGPASS') as string, byHand: expect.stringMatching(/^in Redis, UNLINK trending:top \{trending:top\}:fence/) as string }] });
     await world.restartWorker();
     expect(await world.found('trending')).toMatchObject({ ...nothing, clickhouse: ['engagement_enriched'], redis: expect.arrayContaining(['trending:top', '{trending:top}:fence']) as string[], results: [] });
     await world.source.query('delete from post_views where id % 3 = 0');
@@ -181,6 +187,17 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
     expect(status.plan!.items.find(({ drop }) => drop.kind === 'destination' && drop.lane === 'shared')!.stays).toBe('pipeline engagement writes there too');
     expect((await world.found('ghost')).results).toEqual([]);
     expect(Object.keys(await world.redis.hgetall('{leaderboard}:window'))).toEqual(Object.keys(before));
+
+    // what a migration has made of columns goes with the pipeline: what cannot be loaded without it is not destroyed
+    await world.source.query('alter table posts rename title to heading');
+    await world.state.query("insert into sluice.shard (pipeline, shard, epoch, slot, system_identifier, state, definition_hash) values ('trending', 'trending', 5, 'none', '', 'streaming', 'another')");
+    await world.state.query(`insert into sluice.schema_change (pipeline, number, epoch, columns, changes, state, shape) values ('trending', 1, 5, '{}', '[]', 'done', '{"posts": {"title": {"from": "heading"}}}')`);
+    const refused = await world.sluice('apply', 'trending', '--allow');
+    expect(refused).toMatchObject({ code: 1, stdout: expect.stringMatching(/^trending cannot run so:\n {2}source: .*title/) as string });
+    expect(await shard('trending')).toBeDefined();
+    await world.source.query('alter table posts rename heading to title');
+    await destroyed('trending');
+
     // and all begin above it
     await applied('trending');
     expect(Number((await shard('trending'))!.epoch)).toBeGreaterThan(5);
@@ -191,31 +208,27 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
     const refused = await world.sluice('apply', 'trending');
     expect(refused).toMatchObject({ code: 1, stdout: expect.stringMatching(/^What trending is defined as is not what was loaded:\n {2}views\.trending\.rank\.top is 10, and was 7\nThat cannot be changed in place\. \.\/sluice apply trending --allow drops/) as string });
     const before = Number((await shard('trending'))!.epoch);
-    const { said } = await applied('trending', '--allow');
+    const { said } = await applied('trending', { allow: true });
     expect(said).toContain('what was loaded of another definition was dropped');
     expect(Number((await shard('trending'))!.epoch)).toBe(before + 1);
+    expect(await isScheduled('trending')).toBe(true);
     expect(await unequal('trending')).toEqual([]);
   });
 
   test('a worker that has read another file than the command says so, and what is parked tries again', async () => {
-    const connection = await Connection.connect({ address: world.config.temporalAddress });
-    const client = new Temporal({ connection, namespace: world.config.temporalNamespace });
-    try {
-      const written = writtenDefinition({ ...trending, settings: { ...trending.settings, lingerMs: 7 } });
-      await client.workflow.start('bootstrap', { workflowId: 'bootstrap/trending', taskQueue, args: [{ pipeline: 'trending', written }] });
-      const status = await followBootstrap(world.config, 'bootstrap/trending', () => {});
-      expect(status).toMatchObject({ state: 'failed', error: expect.stringMatching(/^The worker has read another pipelines\/trending\.ts than there is now:\n {2}settings\.lingerMs is 7, and was 50\n/) as string });
+    const client = world.temporal;
+    const written = writtenDefinition({ ...trending, settings: { ...trending.settings, lingerMs: 7 } });
+    await client.workflow.start('bootstrap', { workflowId: 'bootstrap/trending', taskQueue, args: [{ pipeline: 'trending', written }] });
+    const status = await followBootstrap(world.config, 'bootstrap/trending', () => {});
+    expect(status).toMatchObject({ state: 'failed', error: expect.stringMatching(/^The worker has read another pipelines\/trending\.ts than there is now:\n {2}settings\.lingerMs is 7, and was 50\n/) as string });
 
-      await world.source.query('alter table post_views replica identity default');
-      await client.workflow.getHandle('pipeline/trending').signal('pause');
-      await until(async () => (await pipelineStatuses(world.config, ['trending']))[0]!.state === 'paused', 'it is paused');
-      await client.workflow.getHandle('pipeline/trending').signal('resume');
-      await until(async () => (await pipelineStatuses(world.config, ['trending']))[0]!.state === 'parked', 'it is parked');
-      await world.source.query('alter table post_views replica identity full');
-      expect((await applied('trending')).said[2]).toMatch(/^settings and addresses were taken over; .*was parked and tries again$/);
-      expect(await unequal('trending')).toEqual([]);
-    } finally {
-      await connection.close();
-    }
+    await world.source.query('alter table post_views replica identity default');
+    await client.workflow.getHandle('pipeline/trending').signal('pause');
+    await until(async () => (await pipelineStatuses(world.config, ['trending']))[0]!.state === 'paused', 'it is paused');
+    await client.workflow.getHandle('pipeline/trending').signal('resume');
+    await until(async () => (await pipelineStatuses(world.config, ['trending']))[0]!.state === 'parked', 'it is parked');
+    await world.source.query('alter table post_views replica identity full');
+    expect((await applied('trending')).said[2]).toMatch(/^settings and addresses were taken over; .*was parked and tries again$/);
+    expect(await unequal('trending')).toEqual([]);
   });
 });

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient, type ClickHouseClient } from '@clickhouse/client';
+import { Client as Temporal, Connection } from '@temporalio/client';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { inject } from 'vitest';
@@ -36,6 +37,7 @@ export class World implements AsyncDisposable {
   readonly state: State;
   readonly redis: Redis;
   readonly clickhouse: ClickHouseClient;
+  readonly temporal: Temporal;
   readonly killOrders: KillOrders;
   readonly #killPoints: string;
   readonly #stack: AsyncDisposableStack;
@@ -70,15 +72,18 @@ export class World implements AsyncDisposable {
     const state = stack.adopt(openState(config.stateUrl), (pool) => pool.end());
     const redis = stack.adopt(new Redis(config.redisUrl), (each) => each.disconnect());
     const clickhouse = stack.adopt(createClient({ url: config.clickhouseUrl }), (each) => each.close());
-    return new World({ config, source, state, redis, clickhouse, killPoints, stack });
+    const connection = stack.adopt(await Connection.connect({ address: temporalAddress }), (each) => each.close());
+    const temporal = new Temporal({ connection, namespace: config.temporalNamespace });
+    return new World({ config, source, state, redis, clickhouse, temporal, killPoints, stack });
   }
 
-  private constructor({ config, source, state, redis, clickhouse, killPoints, stack }: Pick<World, 'config' | 'source' | 'state' | 'redis' | 'clickhouse'> & { killPoints: string; stack: AsyncDisposableStack }) {
+  private constructor({ config, source, state, redis, clickhouse, temporal, killPoints, stack }: Pick<World, 'config' | 'source' | 'state' | 'redis' | 'clickhouse' | 'temporal'> & { killPoints: string; stack: AsyncDisposableStack }) {
     this.config = config;
     this.source = source;
     this.state = state;
     this.redis = redis;
     this.clickhouse = clickhouse;
+    this.temporal = temporal;
     this.killOrders = new KillOrders(killPoints);
     this.#killPoints = killPoints;
     this.#stack = stack;

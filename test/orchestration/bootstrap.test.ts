@@ -121,7 +121,7 @@ test('allowed, what was loaded is destroyed, and the pipeline begins from nothin
   await using apply = await Apply.start((each) => (each.comparison = { ...fresh, isChanged: true, loaded: 'loaded' }), { allow: true });
   const { said } = (await apply.handle.result()) as BootstrapStatus;
   expect(said).toContain('what was loaded of another definition was dropped');
-  expect(apply.asked).toEqual(['compare', 'examine as new', 'destroy', 'end, but not destroy,destroy,bootstrap', 'end, but not destroy,destroy,bootstrap', 'may begin', 'follow']);
+  expect(apply.asked).toEqual(['compare', 'examine as new', 'destroy', 'end, but not destroy,destroy,bootstrap,reconcile', 'end, but not destroy,destroy,bootstrap,reconcile', 'may begin', 'follow']);
   expect(await apply.state()).toBe('RUNNING');
 });
 

@@ -6,6 +6,8 @@ import { ApplicationFailure } from '@temporalio/common';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { BackfillActivities } from '../../activities/backfill.ts';
+import type { ExplainActivities } from '../../activities/explain.ts';
+import type { ReconcileActivities } from '../../activities/reconcile.ts';
 import type { BootstrapActivities } from '../../activities/bootstrap.ts';
 import type { DestroyActivities } from '../../activities/destroy.ts';
 import type { MigrationActivities } from '../../activities/migration.ts';
@@ -33,7 +35,7 @@ export const lanes: readonly Lane[] = [
 export const at = (lsn: number): Position => position(1, BigInt(lsn), 0);
 
 /** Of the workflows beside the pipeline's. */
-type Beside = ReplayActivities & VerifyActivities & BackfillActivities & RepairActivities & MigrationActivities & RecoveryActivities & BootstrapActivities & DestroyActivities;
+type Beside = ReplayActivities & VerifyActivities & BackfillActivities & RepairActivities & MigrationActivities & RecoveryActivities & BootstrapActivities & DestroyActivities & ReconcileActivities & ExplainActivities;
 
 /** A step as the workflow sees it: it runs until its time is over or it is asked to end, and says where it is. */
 export type Step = (input: StepInput & Partial<LaneStepInput>, part: string) => Promise<StepResult>;

@@ -2,6 +2,7 @@ import { Context } from '@temporalio/activity';
 import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { BackfillStatus } from '../../core/backfill.ts';
+import type { Compared } from '../../core/reconcile.ts';
 import { notComparable, notLetGo } from '../../core/verification.ts';
 import type { HoldReport } from '../../workflows/messages.ts';
 import { migrationWorkflowId } from '../../core/migration/schema-change.ts';
@@ -11,7 +12,7 @@ import { at, laneState, lanes, refused, RunningPipeline, Stage, waited } from '.
 /** What a recorded history contains. Each returns the run ids whose histories are kept. */
 export type Scenario = (address: string) => Promise<readonly unknown[]>;
 
-export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled, repaired, 'behind-backfill': behindBackfill, migrated, 'loaded-anew': loadedAnew, applied, destroyed };
+export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled, repaired, 'behind-backfill': behindBackfill, reconciled, migrated, 'loaded-anew': loadedAnew, applied, destroyed };
 
 async function pauseAndLanes(address: string): Promise<readonly unknown[]> {
   const stage = quick();
@@ -349,6 +350,55 @@ async function behindBackfill(address: string): Promise<readonly unknown[]> {
   await handle.signal('cancel');
   await handle.result();
   return [await handle.fetchHistory()];
+}
+
+/** One of two steps, the first of which fails once, that repairs what it has found; one that is due, and finds nothing; one that is refused; one that is cancelled; and a window that is explained. */
+async function reconciled(address: string): Promise<readonly unknown[]> {
+  const stage = quick();
+  const range = { fromMs: 0, toMs: 600_000 };
+  const rows: Compared = { sink: 'enriched', what: 'rows', windows: 60, different: 0, differing: [], differences: [], mend: { tag: 'rows' } };
+  const differing: Compared = { ...rows, different: 1, differing: [{ fromMs: 60_000, toMs: 120_000 }], differences: [{ kind: 'extra', key: { id: '7' }, actual: {} }] };
+  let steps = 0;
+  stage.beside = {
+    planReconcile: async ({ request }) => {
+      if (request.range?.toMs === 1) throw refused('windows are still open there');
+      return { ranges: [range], due: request.range ? null : { fresh: range, older: { fromMs: -60_000, toMs: 0 } }, withNow: !request.range };
+    },
+    reconcile: async ({ from, rowsPerSecond }) => {
+      const step = ++steps;
+      if (step === 1) throw new Error('connection refused');
+      const { cancellationSignal, heartbeat } = Context.current();
+      const beat = setInterval(() => heartbeat(), 100);
+      if (rowsPerSecond === 1) await waited(20_000, cancellationSignal);
+      clearInterval(beat);
+      if (cancellationSignal.aborted) return { ...from, compared: [rows] };
+      if (step === 2) return { ...from, left: [{ fromMs: 300_000, toMs: 600_000 }], compared: [rows], rows: 5 };
+      return { left: [], compared: [step === 3 ? differing : rows], rows: 10, isNowDone: true, problem: null };
+    },
+    mendWindows: async ({ differing: again }) => ({ again, failed: [] }),
+    endReconcile: async () => {},
+    planBackfill: async ({ fromMs, toMs }) => ({ fromMs, toMs, windows: {}, sinks: ['enriched'], rows: 10, hasIndex: true, relation: 'public.t', eventTime: 'at' }),
+    backfill: async ({ request: { fromMs, toMs } }) => ({ ended: 'done', progress: { phase: 'done', fromMs, toMs, doneToMs: toMs, rows: 5 } }),
+    endBackfill: async () => {},
+    explainWindow: async ({ pipeline, view }) => ({ pipeline, view, fromMs: 0, toMs: 60_000, source: { rows: 1, counted: { keys: '1' }, first: [] }, sinks: [], compared: [differing] }),
+  };
+  await using pipeline = await RunningPipeline.start(stage, address);
+  const start = (type: 'reconcile' | 'explain', id: string, input: object) => pipeline.client.workflow.start(type, { workflowId: `${type}/${stage.name}/${id}`, taskQueue: stage.taskQueue, args: [{ pipeline: stage.name, ...input }] });
+  const request = { everyMs: 3_600_000, repair: false, rowsPerSecond: null };
+  const handles = [await start('reconcile', 'repaired', { ...request, range, repair: true })];
+  await handles[0]!.result();
+  handles.push(await start('reconcile', 'due', request));
+  await handles[1]!.result();
+  handles.push(await start('reconcile', 'refused', { ...request, range: { fromMs: 0, toMs: 1 } }));
+  await handles[2]!.result().catch(() => {});
+  const [before, goesOn] = [steps, () => steps > before];
+  handles.push(await start('reconcile', 'cancelled', { ...request, range, repair: true, rowsPerSecond: 1 }));
+  while (!goesOn()) await waited(20, new AbortController().signal);
+  await handles[3]!.cancel();
+  await handles[3]!.result();
+  handles.push(await start('explain', 'window', { atMs: 60_000, view: 'top' }));
+  await handles[4]!.result();
+  return Promise.all(handles.map((handle) => handle.fetchHistory()));
 }
 
 /** One of a pipeline that runs and has a lane parked, one that starts a new one, one that destroys what was loaded first, and one that is refused. */

@@ -5,6 +5,7 @@ import { Lanes } from './lanes.tsx';
 import { useLive } from './live.ts';
 import { Migration } from './migration.tsx';
 import type { PipelineStatus, Results } from './protocol.ts';
+import { ReconcileLine } from './reconcile-line.tsx';
 import { change } from './requests.ts';
 import { StateChip } from './state-chip.tsx';
 import { Vitals } from './vitals.tsx';
@@ -60,6 +61,7 @@ export function PipelineCard({ first, onConnection }: Props) {
         onAsk={ask}
       />
       {status.capture?.state === 'migrating' && <Migration pipeline={name} />}
+      {status.reconciled !== null && <ReconcileLine reconciled={status.reconciled} />}
       <Backfills pipeline={name} views={viewsOf(status, results)} connected={connected} />
     </section>
   );

@@ -11,6 +11,8 @@ export type PipelineStatus = {
   readonly openWindows: readonly { readonly view: string; readonly count: number; readonly nextEnd: string }[];
   readonly lanes: readonly Lane[];
   readonly slot: { readonly alarm: 'none' | 'warning' | 'critical' | 'lost'; readonly sentence: string } | null;
+  /** What the last comparison of closed windows with the source found. */
+  readonly reconciled: { readonly state: string; readonly ended: string; readonly sentence: string; readonly workflowUrl: string | null } | null;
   readonly workflowUrl: string | null;
 };
 

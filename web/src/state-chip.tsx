@@ -1,5 +1,9 @@
 const tones: Readonly<Record<string, string>> = {
   running: 'good',
+  equal: 'good',
+  repaired: 'good',
+  different: 'bad',
+  incomplete: 'busy',
   loading: 'busy',
   draining: 'busy',
   held: 'busy',
