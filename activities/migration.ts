@@ -13,7 +13,7 @@ import type { MigrationState } from '../core/migration/migration-state.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { segmentLanes } from './capture-start.ts';
-import { failureOf } from './failures.ts';
+import { failing } from './failures.ts';
 import type { Runtime } from './runtime.ts';
 
 /** What the migration workflow sees. */
@@ -36,7 +36,7 @@ export type PlannedMigration = { readonly state: MigrationState; readonly verdic
 type MigrationRuntime = Pick<Runtime, 'config' | 'state' | 'declared' | 'definition' | 'destinations'>;
 
 export function planned(runtime: MigrationRuntime, input: MigrationInput): Promise<PlannedMigration> {
-  return known(async () => {
+  return failing(async () => {
     const { change, plan, before } = await load(runtime, input);
     const statements = (decision: Decision) => sinksOf(before, runtime, input.pipeline, plan, decision).flatMap(({ tables: [was, is] }) => alterStatements(was, is));
     const possible = (['approve', 'reject'] as const).filter((decision) => plan[decision].possible);
@@ -45,7 +45,7 @@ export function planned(runtime: MigrationRuntime, input: MigrationInput): Promi
 }
 
 export function drainToChange(runtime: MigrationRuntime, input: MigrationInput): Promise<void> {
-  return known(async () => {
+  return failing(async () => {
     const { change, before } = await load(runtime, input);
     const context = Context.current();
     const lanes = segmentLanes(before);
@@ -61,14 +61,14 @@ export function drainToChange(runtime: MigrationRuntime, input: MigrationInput):
 }
 
 export function changeSinks(runtime: MigrationRuntime, input: DecidedMigration): Promise<void> {
-  return known(async () => {
+  return beating(async () => {
     const { plan, before } = await load(runtime, input);
     for (const { tables: [was, is] } of sinksOf(before, runtime, input.pipeline, plan, input.decision)) await reshapeTable(runtime.config.clickhouseUrl, was, is);
   });
 }
 
 export function settleMigration(runtime: MigrationRuntime, input: DecidedMigration): Promise<void> {
-  return known(async () => {
+  return failing(async () => {
     const { change, plan } = await load(runtime, input);
     if (change.state === 'done') return;
     const shape = shapeOf(plan, input.decision);
@@ -77,7 +77,7 @@ export function settleMigration(runtime: MigrationRuntime, input: DecidedMigrati
 }
 
 export function tellMigration({ state }: MigrationRuntime, { pipeline, number, told }: MigrationInput & { readonly told: Told }): Promise<void> {
-  return known(() => tellChange(state, pipeline, number, told));
+  return failing(() => tellChange(state, pipeline, number, told));
 }
 
 /** The same as long as the change is not done, as is the plan. */
@@ -101,12 +101,16 @@ function sinksOf(before: Pipeline, runtime: Pick<Runtime, 'declared'>, name: str
   return Object.values(before.sinks).flatMap((sink) => (sink.kind === 'clickhouse' ? [{ tables: [sinkTable(before, sink), sinkTable(after, sink)] as const }] : []));
 }
 
-async function known<T>(work: () => Promise<T>): Promise<T> {
+/** A table may take hours to change, and a worker that dies meanwhile must be noticed. */
+async function beating<T>(work: () => Promise<T>): Promise<T> {
+  const context = Context.current();
+  const beat = setInterval(() => context.heartbeat(), beatMs);
   try {
-    return await work();
-  } catch (error) {
-    throw failureOf(error);
+    return await failing(work);
+  } finally {
+    clearInterval(beat);
   }
 }
 
 const lookMs = 500;
+const beatMs = 1_000;

@@ -8,7 +8,7 @@ import { TransientError } from '../connectors/transient-error.ts';
 import { pause } from '../core/clock.ts';
 import type { RecoveryPlan } from '../core/recovery.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
-import { failureOf } from './failures.ts';
+import { failing } from './failures.ts';
 import type { Runtime } from './runtime.ts';
 
 /** What the recovery workflow sees, and the pipeline's own. */
@@ -25,7 +25,7 @@ export type RecoveryTarget = { readonly pipeline: string };
 type RecoveryRuntime = Pick<Runtime, 'config' | 'state' | 'definition' | 'declared' | 'log'>;
 
 export function planRecovery(runtime: RecoveryRuntime, { pipeline: name }: RecoveryTarget): Promise<RecoveryPlan> {
-  return known(async () => {
+  return failing(async () => {
     const { pipeline } = await runtime.definition(name);
     const shard = await readShard(runtime.state, name);
     if (!shard) throw new ConfigurationError(`Pipeline ${name} was never loaded, so there is nothing to recover. Type: ./sluice up`);
@@ -44,7 +44,7 @@ export function planRecovery(runtime: RecoveryRuntime, { pipeline: name }: Recov
 }
 
 export function beginAnew({ state }: RecoveryRuntime, { pipeline }: RecoveryTarget): Promise<number> {
-  return known(async () => {
+  return failing(async () => {
     const above = (await readShard(state, pipeline))?.epoch ?? 0;
     try {
       await Context.current().client.workflow.getHandle(pipelineWorkflowId(pipeline)).executeUpdate('loadAnew', { args: [above] });
@@ -57,7 +57,7 @@ export function beginAnew({ state }: RecoveryRuntime, { pipeline }: RecoveryTarg
 }
 
 export function untilLoaded({ state }: RecoveryRuntime, { pipeline, above }: RecoveryTarget & { readonly above: number }): Promise<void> {
-  return known(async () => {
+  return failing(async () => {
     const { cancellationSignal, heartbeat } = Context.current();
     for (;;) {
       const shard = await readShard(state, pipeline);
@@ -71,15 +71,7 @@ export function untilLoaded({ state }: RecoveryRuntime, { pipeline, above }: Rec
 
 /** For the pipeline's workflow, when nothing of it runs any more. Again, after a load has begun, it changes nothing. */
 export function forgetLoad({ state }: Pick<Runtime, 'state'>, { pipeline, epoch }: RecoveryTarget & { readonly epoch: number }): Promise<void> {
-  return known(() => markForLoad(state, pipeline, epoch));
-}
-
-async function known<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw failureOf(error);
-  }
+  return failing(() => markForLoad(state, pipeline, epoch));
 }
 
 const lookMs = 1_000;

@@ -28,7 +28,7 @@ const options = {
 } satisfies ActivityOptions;
 const activities = proxyActivities<MigrationActivities>(options);
 /** A lane may be away for days, and a table may take hours to change. */
-const patient = { ...options, startToCloseTimeout: '30 days' } satisfies ActivityOptions;
+const patient = { ...options, startToCloseTimeout: '30 days', heartbeatTimeout: '10 seconds' } satisfies ActivityOptions;
 
 /**
  * What becomes of a pipeline when its source's tables get other columns. The capture stands at the change; lanes go on up
@@ -63,7 +63,7 @@ async function follow(run: Run): Promise<void> {
     await run.tell();
     if (run.state === 'waiting') await condition(() => run.state !== 'waiting');
     else if (run.state === 'draining') {
-      await activities.drainToChange.executeWithOptions({ ...patient, heartbeatTimeout: '10 seconds', summary: 'until every lane has what came before it' }, [input]);
+      await activities.drainToChange.executeWithOptions({ ...patient, summary: 'until every lane has what came before it' }, [input]);
       run.move('reached');
     } else await change(run, { ...input, decision: run.decision! });
   }

@@ -51,6 +51,25 @@ describe('a change of the source\'s columns', () => {
     expect(migrating.did).toEqual(['sinks approve', 'sinks approve', 'settled approve']);
   }, 40_000);
 
+  test('a worker that dies while it changes sinks is noticed, and another one goes on', async () => {
+    const migrating = new Migrating();
+    let attempts = 0;
+    const gone = Promise.withResolvers<void>();
+    // without a heartbeat, as of a process that is gone
+    migrating.changing = async () => {
+      if (++attempts === 1) await gone.promise;
+    };
+    await using pipeline = await RunningPipeline.start(migrating.stage, services().temporalAddress);
+    await pipeline.until(runs);
+    migrating.change = 1;
+    await stateOf(pipeline, 1, 'waiting');
+    await decide(pipeline, 1, 'approve');
+    await pipeline.until(runs, 25_000);
+    gone.resolve();
+    expect(attempts).toBe(2);
+    expect(migrating.did.at(-1)).toBe('settled approve');
+  }, 40_000);
+
   test('that nobody can follow parks the pipeline with the reason; what cannot be done is refused', async () => {
     const migrating = new Migrating();
     migrating.verdict = 'impossible';
