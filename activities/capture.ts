@@ -10,6 +10,7 @@ import type { Between } from '../connectors/postgres/standing.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { loadAnew } from '../core/load-anew.ts';
+import { planMigration } from '../core/migration/plan.ts';
 import { captureStart, segmentLanes } from './capture-start.ts';
 import type { Runtime } from './runtime.ts';
 import { runStep, type Step } from './step.ts';
@@ -42,6 +43,7 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
     columns: {
       shape,
       known: await readSourceColumns(state, pipeline.name, shard.epoch),
+      concerns: (changes) => planMigration(runtime.declared(pipeline.name), shape.columns, changes).verdict !== 'nothing',
       keep: (columns) => keepSourceColumns(state, pipeline.name, shard.epoch, columns),
       record: (found) => recordChange(state, pipeline.name, { ...found, epoch: shard.epoch }),
     },

@@ -15,6 +15,8 @@ export type ColumnRecord = {
   /** As they were where the stream goes on; undefined: nobody has looked since the load. */
   readonly known: SourceColumns | undefined;
   keep(columns: SourceColumns): Promise<void>;
+  /** Whether a column of the definition is concerned, also one that is not read any more. */
+  concerns(changes: readonly TableChanges[]): boolean;
   /** Returns the number of the change. `position`: everything above it is of the new form; null: it concerns no column of the pipeline. */
   record(found: FoundColumns & { readonly position: Position | null }): Promise<number>;
 };
@@ -22,7 +24,7 @@ export type ColumnRecord = {
 export type FoundColumns = { readonly columns: SourceColumns; readonly changes: readonly TableChanges[] };
 
 /** For a capture of which nothing is kept. */
-export const noRecord: ColumnRecord = { shape: { number: 0, columns: {} }, known: undefined, keep: async () => {}, record: async () => 1 };
+export const noRecord: ColumnRecord = { shape: { number: 0, columns: {} }, known: undefined, keep: async () => {}, concerns: () => false, record: async () => 1 };
 
 /**
  * Knows the columns of the source's tables where the stream is, and finds changes of them that no row shows. The catalogue
@@ -54,7 +56,7 @@ export class ColumnWatch {
     const changes = this.#changesTo(this.#latest);
     // one that is gone altogether, the publication lacks
     const fit = tableNames(pipeline).every((name) => this.#latest[name] === undefined || fits(tableOf(pipeline, name)!, this.#latest[name]));
-    if (!fit || changes.some((each) => concerns(pipeline, each))) {
+    if (!fit || this.#record.concerns(changes)) {
       if (JSON.stringify(this.#awaited?.columns) !== JSON.stringify(this.#latest)) this.#awaited = { columns: this.#latest, seenAt: await source.walEnd() };
       return;
     }
@@ -97,12 +99,6 @@ export class ColumnWatch {
     const pipeline = this.#pipeline;
     return this.#known ?? Object.fromEntries(tableNames(pipeline).map((name) => [name, declared(tableOf(pipeline, name)!)]));
   }
-}
-
-/** One of the pipeline's columns is another one by now, though it has the same name and type. */
-function concerns(pipeline: Pipeline, { table, changes }: TableChanges): boolean {
-  const names = declared(tableOf(pipeline, table)!).map(({ name }) => name);
-  return changes.some((change) => change.kind !== 'added' && names.includes(change.column));
 }
 
 function declared(table: Table): SourceColumn[] {

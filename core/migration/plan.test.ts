@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { ColumnType } from '../columns/vector.ts';
 import { definitionHash } from '../define/definition-hash.ts';
 import { resolve } from '../define/resolve.ts';
 import { rowSchema } from '../define/row-schema.ts';
@@ -24,13 +25,14 @@ const pipeline = resolve(define(), {});
 const planOf = (changes: readonly SourceChange[], shape: Shape = {}, where = 'events') => planMigration(pipeline, shape, [{ table: where, changes }]);
 const shapeOf = (outcome: Outcome) => (outcome.possible ? outcome.shape : undefined);
 const whyOf = (outcome: Outcome) => (outcome.possible ? [] : outcome.why);
-const retyped = (column: string, from: 'int4' | 'float4' | 'text' | 'int8' | 'uuid', to: 'int8' | 'int2' | 'float8' | 'text' | 'int4' | 'numeric'): SourceChange => ({ kind: 'retyped', column, from, to, typeName: to });
+const renamed = (column: string, to: string, type: ColumnType = 'text'): SourceChange => ({ kind: 'renamed', column, to, type });
+const retyped = (column: string, from: ColumnType, to: ColumnType): SourceChange => ({ kind: 'retyped', column, from, to, typeName: to });
 
 describe('what no column of the definition has to do with', () => {
   test.each<SourceChange>([
     { kind: 'added', column: 'more', type: 'text', typeName: 'text' },
     { kind: 'dropped', column: 'other' },
-    { kind: 'renamed', column: 'other', to: 'another' },
+    renamed('other', 'another'),
     retyped('other', 'int4', 'text'),
   ])('$kind', (change) => {
     const { verdict, approve, changes } = planOf([change]);
@@ -56,7 +58,7 @@ describe('a wider type', () => {
   });
 
   test('and a rename together need approval', () => {
-    const { verdict, approve } = planOf([{ kind: 'renamed', column: 'heat', to: 'warmth' }, retyped('warmth', 'float4', 'float8')]);
+    const { verdict, approve } = planOf([renamed('heat', 'warmth', 'float4'), retyped('warmth', 'float4', 'float8')]);
     expect(verdict).toBe('approval');
     expect(shapeOf(approve)).toEqual({ events: { heat: { from: 'warmth', type: 'float8', was: ['heat'] } } });
   });
@@ -120,20 +122,42 @@ describe('a dropped column', () => {
     expect(definitionHash(reshaped(pipeline, shapeOf(approve)!))).toBe(definitionHash(pipeline));
     expect(shapeOf(reject)).toEqual(shape);
   });
+
+  test.each<[string, Shape, SourceChange, SourceChange]>([
+    ['renamed back', {}, renamed('device', 'gadget'), renamed('gadget', 'device')],
+    ['made again', {}, { kind: 'dropped', column: 'device' }, { kind: 'added', column: 'device', type: 'text', typeName: 'text' }],
+    ['retyped back', {}, retyped('device', 'text', 'int4'), retyped('device', 'int4', 'text')],
+    ['renamed back to the name that a migration had followed', { events: { device: { from: 'gadget', was: ['device'] } } }, renamed('gadget', 'thing'), renamed('thing', 'gadget')],
+  ])('that was rejected and is %s is read again if that is approved, and not if that is rejected too', (_, before, there, back) => {
+    const lost = shapeOf(planOf([there], before).reject)!;
+    expect(lost['events']!['device']).toMatchObject({ lost: 'empty' });
+    const { verdict, approve, reject } = planOf([back], lost);
+    expect(verdict).toBe('approval');
+    expect(definitionHash(reshaped(pipeline, shapeOf(approve)!))).toBe(definitionHash(reshaped(pipeline, before)));
+    expect(shapeOf(reject)).toEqual(lost);
+  });
+
+  test('that comes back with another type has that, and one that was removed comes back to tables as well, or stays away', () => {
+    const lost: Shape = { events: { device: { lost: 'removed' } } };
+    const { approve, reject } = planOf([renamed('gadget', 'device', 'int4')], lost);
+    expect(shapeOf(approve)).toEqual({ events: { device: { type: 'int4' } } });
+    expect(shapeOf(reject)).toEqual(lost);
+    expect(planOf([renamed('gadget', 'other')], lost).verdict).toBe('nothing');
+  });
 });
 
 describe('a renamed column', () => {
   test('is read by its new name and keeps its own', () => {
-    const { verdict, approve } = planOf([{ kind: 'renamed', column: 'at', to: 'happened' }]);
+    const { verdict, approve } = planOf([renamed('at', 'happened', 'timestamptz')]);
     expect(verdict).toBe('approval');
     expect(reshaped(pipeline, shapeOf(approve)!).source.events.columns['at']).toEqual({ type: 'timestamptz', nullable: false, interned: false, from: 'happened' });
   });
 
   test('twice, and back', () => {
-    const once = shapeOf(planOf([{ kind: 'renamed', column: 'device', to: 'gadget' }]).approve)!;
-    const twice = shapeOf(planOf([{ kind: 'renamed', column: 'gadget', to: 'thing' }], once).approve)!;
+    const once = shapeOf(planOf([renamed('device', 'gadget')]).approve)!;
+    const twice = shapeOf(planOf([renamed('gadget', 'thing')], once).approve)!;
     expect(twice).toEqual({ events: { device: { from: 'thing', was: ['device', 'gadget'] } } });
-    const back = shapeOf(planOf([{ kind: 'renamed', column: 'thing', to: 'device' }], twice).approve)!;
+    const back = shapeOf(planOf([renamed('thing', 'device')], twice).approve)!;
     expect(definitionHash(reshaped(pipeline, back))).toBe(definitionHash(pipeline));
   });
 });

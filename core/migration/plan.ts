@@ -48,26 +48,39 @@ type Fate = {
   /** In the source, from now on; undefined: it is gone. */
   readonly now: { readonly name: string; readonly type: ColumnType } | undefined;
   readonly before: { readonly name: string; readonly type: ColumnType };
+  /** It was not read any more until now. */
+  readonly isLost: boolean;
   readonly isSafe: boolean;
 };
 
 function fatesOf(pipeline: Pipeline<Text>, shape: Shape, table: string, changes: readonly SourceChange[]): Fate[] {
   return Object.entries(tableOf(pipeline, table)!.columns).flatMap(([column, schema]): Fate[] => {
     const { from = column, type = schema.type, lost } = shape[table]?.[column] ?? {};
-    const before = { name: from, type };
+    const fate = { table, column, before: { name: from, type }, isLost: lost !== undefined, isSafe: false };
+    if (lost !== undefined) return cameBack(from, changes).map((now) => ({ ...fate, now: { name: from, type: now } }));
     const added = changes.find((change) => change.kind === 'added' && change.column === from);
-    if (lost !== undefined) return added?.kind === 'added' ? [{ table, column, before, now: { name: from, type: added.type }, isSafe: false }] : [];
     if (changes.some((change) => change.kind === 'dropped' && change.column === from)) {
       const now = added?.kind === 'added' ? { name: from, type: added.type } : undefined;
-      return [{ table, column, before, now, isSafe: false }];
+      return [{ ...fate, now }];
     }
     const renamed = changes.find((change) => change.kind === 'renamed' && change.column === from);
     const name = renamed?.kind === 'renamed' ? renamed.to : from;
     const retyped = changes.find((change) => change.kind === 'retyped' && change.column === name);
     if (!renamed && !retyped) return [];
     const now = { name, type: retyped?.kind === 'retyped' ? retyped.to : type };
-    return [{ table, column, before, now, isSafe: !renamed && isWider(type, now.type) }];
+    return [{ ...fate, now, isSafe: !renamed && isWider(type, now.type) }];
   });
+}
+
+/** The type of what has the name of a lost column again, if there is such a one since these changes. */
+function cameBack(name: string, changes: readonly SourceChange[]): ColumnType[] {
+  return changes
+    .flatMap((change) => {
+      if (change.kind === 'added' && change.column === name) return [change.type];
+      if (change.kind === 'renamed' && change.to === name) return [change.type];
+      return change.kind === 'retyped' && change.column === name ? [change.to] : [];
+    })
+    .slice(0, 1);
 }
 
 /** Every value of the one is one of the other, and is written the same. */
@@ -83,9 +96,9 @@ function outcome(pipeline: Pipeline<Text>, shape: Shape, fates: readonly Fate[],
   const why: string[] = [];
   for (const fate of fates) {
     const schema = tableOf(pipeline, fate.table)!.columns[fate.column]!;
-    const { was = [] } = shape[fate.table]?.[fate.column] ?? {};
+    const { was = [], ...before } = shape[fate.table]?.[fate.column] ?? {};
     const uses = usesOf(pipeline, fate.table, fate.column);
-    const found = decision === 'approve' ? approved(fate, schema, was, uses) : emptied(fate, uses);
+    const found = decision === 'approve' ? approved(fate, schema, was, uses) : fate.isLost ? { shape: before, says: `${nameOf(fate)} stays as it is, without what the source has` } : emptied(fate, uses);
     if ('why' in found) why.push(found.why);
     else {
       next = withColumns(next, fate.table, { [fate.column]: found.shape });
@@ -117,14 +130,15 @@ function approved(fate: Fate, schema: ColumnSchema, was: readonly string[], uses
     const isReadAs = expressionTypes[before.type];
     if (uses.read.length > 0 && expressionTypes[now.type] !== isReadAs) return { why: `${name} cannot become ${now.type}: it is ${uses.read.join(', ')}, which takes ${isReadAs}.` };
   }
-  return { shape: { ...place, ...type, ...(names.length > 0 ? { was: names } : {}) }, says: `${name} ${says.length > 0 ? says.join(', and ') : 'is read again'}` };
+  return { shape: { ...place, ...type, ...(names.length > 0 ? { was: names } : {}) }, says: `${name} ${[...(fate.isLost ? ['is read again (rows and windows of the time between have it after ./sluice backfill)'] : []), ...says].join(', and ')}` };
 }
 
 /** The old shape is kept, and the column is ignored. */
 function emptied(fate: Fate, { bound, read }: Uses): Found {
   const name = nameOf(fate);
   if (bound.length > 0) return { why: `${name} cannot be empty: it is ${bound.join(', ')}.` };
-  return { shape: { lost: 'empty', type: fate.before.type }, says: `${name} is NULL from there on${read.length > 0 ? `, and it is ${read.join(', ')}` : ''}` };
+  const { name: from, type } = fate.before;
+  return { shape: { lost: 'empty', type, ...(from === fate.column ? {} : { from }) }, says: `${name} is NULL from there on${read.length > 0 ? `, and it is ${read.join(', ')}` : ''}` };
 }
 
 function nameOf({ table, column }: Fate): string {

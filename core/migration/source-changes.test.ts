@@ -20,13 +20,13 @@ describe.each([
     ['nothing', table, []],
     ['an added column', `${table} more:int4#5`, [{ kind: 'added', column: 'more', type: 'int4', typeName: 'int4' }]],
     ['a dropped one', 'id:int8 at:timestamptz note:text#4', [{ kind: 'dropped', column: 'device' }]],
-    ['a renamed one', 'id:int8 at:timestamptz gadget:text note:text', [{ kind: 'renamed', column: 'device', to: 'gadget' }]],
-    ['the last one renamed', 'id:int8 at:timestamptz device:text remark:text', [{ kind: 'renamed', column: 'note', to: 'remark' }]],
+    ['a renamed one', 'id:int8 at:timestamptz gadget:text note:text', [{ kind: 'renamed', column: 'device', to: 'gadget', type: 'text' }]],
+    ['the last one renamed', 'id:int8 at:timestamptz device:text remark:text', [{ kind: 'renamed', column: 'note', to: 'remark', type: 'text' }]],
     ['a retyped one', 'id:int8 at:timestamptz device:int4 note:text', [{ kind: 'retyped', column: 'device', from: 'text', to: 'int4', typeName: 'int4' }]],
-    ['renamed and retyped', 'id:int8 at:timestamptz gadget:int4 note:text', [{ kind: 'renamed', column: 'device', to: 'gadget' }, { kind: 'retyped', column: 'gadget', from: 'text', to: 'int4', typeName: 'int4' }]],
-    ['two names exchanged with a third', 'id:int8 at:timestamptz one:text two:text', [{ kind: 'renamed', column: 'device', to: 'one' }, { kind: 'renamed', column: 'note', to: 'two' }]],
+    ['renamed and retyped', 'id:int8 at:timestamptz gadget:int4 note:text', [{ kind: 'renamed', column: 'device', to: 'gadget', type: 'int4' }, { kind: 'retyped', column: 'gadget', from: 'text', to: 'int4', typeName: 'int4' }]],
+    ['two names exchanged with a third', 'id:int8 at:timestamptz one:text two:text', [{ kind: 'renamed', column: 'device', to: 'one', type: 'text' }, { kind: 'renamed', column: 'note', to: 'two', type: 'text' }]],
     ['one dropped and another added with its own type', 'id:int8 at:timestamptz note:text#4 more:int4#5', [{ kind: 'dropped', column: 'device' }, { kind: 'added', column: 'more', type: 'int4', typeName: 'int4' }]],
-    ['one renamed and one added', 'id:int8 at:timestamptz gadget:text note:text more:bool#5', [{ kind: 'renamed', column: 'device', to: 'gadget' }, { kind: 'added', column: 'more', type: 'bool', typeName: 'bool' }]],
+    ['one renamed and one added', 'id:int8 at:timestamptz gadget:text note:text more:bool#5', [{ kind: 'renamed', column: 'device', to: 'gadget', type: 'text' }, { kind: 'added', column: 'more', type: 'bool', typeName: 'bool' }]],
   ])('%s', (_name, after, changes) => {
     expect(sourceChanges(columns(table, numbered), columns(after, numbered))).toEqual(changes);
   });
@@ -49,14 +49,14 @@ describe('numbers tell apart what looks the same', () => {
 
   test('two columns that changed their names', () => {
     expect(sourceChanges(columns(table), columns('id:int8 at:timestamptz note:text#3 device:text#4'))).toEqual([
-      { kind: 'renamed', column: 'device', to: 'note' },
-      { kind: 'renamed', column: 'note', to: 'device' },
+      { kind: 'renamed', column: 'device', to: 'note', type: 'text' },
+      { kind: 'renamed', column: 'note', to: 'device', type: 'text' },
     ]);
   });
 
   test('the last column renamed and retyped', () => {
     expect(sourceChanges(columns(table), columns('id:int8 at:timestamptz device:text remark:int8#4'))).toEqual([
-      { kind: 'renamed', column: 'note', to: 'remark' },
+      { kind: 'renamed', column: 'note', to: 'remark', type: 'int8' },
       { kind: 'retyped', column: 'remark', from: 'text', to: 'int8', typeName: 'int8' },
     ]);
   });

@@ -16,7 +16,8 @@ export type SourceColumn = {
 export type SourceChange =
   | { readonly kind: 'added'; readonly column: string; readonly type: ColumnType; readonly typeName: string }
   | { readonly kind: 'dropped'; readonly column: string }
-  | { readonly kind: 'renamed'; readonly column: string; readonly to: string }
+  /** `type`: as it is now. */
+  | { readonly kind: 'renamed'; readonly column: string; readonly to: string; readonly type: ColumnType }
   /** `column`: its name now. */
   | { readonly kind: 'retyped'; readonly column: string; readonly from: ColumnType; readonly to: ColumnType; readonly typeName: string };
 
@@ -37,7 +38,7 @@ export function sourceChanges(before: readonly SourceColumn[], after: readonly S
 function changesOf(column: SourceColumn, now: SourceColumn | undefined): SourceChange[] {
   if (!now) return [{ kind: 'dropped', column: column.name }];
   return [
-    ...(now.name === column.name ? [] : [{ kind: 'renamed', column: column.name, to: now.name } as const]),
+    ...(now.name === column.name ? [] : [{ kind: 'renamed', column: column.name, to: now.name, type: now.type } as const]),
     ...(now.type === column.type ? [] : [{ kind: 'retyped', column: now.name, from: column.type, to: now.type, typeName: now.typeName } as const]),
   ];
 }

@@ -25,7 +25,7 @@ describe('a change of columns ends the capture exactly where it is', () => {
       commit;
     `);
     const found: FoundColumns[] = [];
-    const recorded = (number: number, columns: Shape): ColumnRecord => ({ shape: { number, columns }, known: undefined, keep: async () => {}, record: async (change) => found.push(change) });
+    const recorded = (number: number, columns: Shape): ColumnRecord => ({ shape: { number, columns }, known: undefined, keep: async () => {}, concerns: (changes) => planMigration(pipeline, columns, changes).verdict !== 'nothing', record: async (change) => found.push(change) });
     stream.columns = recorded(0, {});
     const first = await stream.capture();
     expect(first).toMatchObject({ reason: 'changed', change: 1, events: 20 + 5 * 2 });
