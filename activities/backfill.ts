@@ -41,7 +41,7 @@ type BackfillRuntime = Pick<Runtime, 'config' | 'state' | 'definition'>;
 export function planBackfill(runtime: BackfillRuntime, request: BackfillRequest): Promise<BackfillPlan> {
   return failing(async () => {
     const { config, state } = runtime;
-    const { pipeline } = await runtime.definition(request.pipeline, request.definitionHash);
+    const pipeline = await definitionOf(runtime, request);
     const { views, sinks } = request;
     assertRows(pipeline, sinks);
     const unknown = views.filter((view) => !Object.hasOwn(pipeline.views, view));
@@ -76,7 +76,7 @@ export async function backfill(runtime: BackfillRuntime, { request, durationMs }
   const beat = setInterval(() => context.heartbeat(progress), beatMs);
   try {
     return await failing(async () => {
-      const { pipeline } = await runtime.definition(request.pipeline, request.definitionHash);
+      const pipeline = await definitionOf(runtime, request);
       const shard = await assertLoaded(state, pipeline.name);
       const panes = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
       await endMarksOfTheDead(context.client, panes, ownName());
@@ -138,6 +138,14 @@ export function endBackfill(runtime: BackfillRuntime, { request }: Pick<Backfill
       clearInterval(beat);
     }
   });
+}
+
+/** The source has no columns of before any more: what was asked for by another definition than the newest would be tried for ever. */
+async function definitionOf(runtime: Pick<Runtime, 'definition'>, { pipeline: name, definitionHash }: BackfillRequest): Promise<Pipeline> {
+  if (definitionHash !== undefined) await runtime.definition(name, definitionHash);
+  const { pipeline, hash } = await runtime.definition(name);
+  if (definitionHash !== undefined && hash !== definitionHash) throw new BadInput(`The columns of ${name} were migrated meanwhile, and this was to be computed with those of before. Ask for it again; a repair of late changes begins anew by itself.`);
+  return pipeline;
 }
 
 async function assertLoaded(state: State, pipeline: string): Promise<ShardState> {

@@ -1,0 +1,15 @@
+import { expect, test } from 'vitest';
+import { resolve } from '../core/define/resolve.ts';
+import definition from '../pipelines/trending.ts';
+import { planBackfill } from './backfill.ts';
+import type { Runtime } from './runtime.ts';
+
+const pipeline = resolve(definition, {});
+const request = { pipeline: pipeline.name, fromMs: 0, toMs: 60_000, views: [], sinks: ['none'], chunkRows: 10, rowsPerSecond: null };
+/** A worker that can still tell what was before a migration. */
+const runtime = { definition: async (_name: string, hash = 'now') => ({ pipeline, hash, shape: { number: 1, columns: {} } }) } as unknown as Runtime;
+
+test('what was asked for by columns of before a migration is refused, not tried for ever', async () => {
+  await expect(planBackfill(runtime, { ...request, definitionHash: 'before' })).rejects.toThrow(/migrated meanwhile/);
+  await expect(planBackfill(runtime, { ...request, definitionHash: 'now' })).rejects.toThrow(/none of trending cannot be written/);
+});
