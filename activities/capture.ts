@@ -4,7 +4,7 @@ import { connectSource } from '../connectors/postgres/postgres-source.ts';
 import { keptVersions } from '../connectors/postgres/aggregate/dimension-versions.ts';
 import { dimensionsAt } from '../connectors/postgres/dimensions-at.ts';
 import { noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
-import { keepSourceColumns, readSourceColumns, recordChange } from '../connectors/postgres/schema-changes.ts';
+import { keepSourceColumns, readOpenChange, readSourceColumns, recordChange } from '../connectors/postgres/schema-changes.ts';
 import { readShard, recordConfirmed } from '../connectors/postgres/shard-state.ts';
 import type { Between } from '../connectors/postgres/standing.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
@@ -25,6 +25,11 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
   const { state, config } = runtime;
   const shard = await readShard(state, pipeline.name);
   if (shard?.state !== 'streaming') throw new ConfigurationError(`Pipeline ${pipeline.name} is not loaded, though it was: is the state database another one? ${loadAnew(pipeline.name)}`);
+  const due = await dueChange(runtime, pipeline.name, shape.number, shard.epoch);
+  if (due !== undefined) {
+    count({ change: due });
+    return 'changed';
+  }
   const log = await runtime.log(pipeline.name);
   const lanes = segmentLanes(pipeline);
   const { fences: asked, ...begin } = await captureStart({ pipeline, clock: systemClock, log, epoch: shard.epoch, loadedAt: shard.loadedAt, confirmedTo: shard.confirmed?.to, readFence: (lane) => runtime.destinations.readFence(pipeline, lane), noteRebuilds: (silent) => noteRebuilds(state, pipeline, silent) });
@@ -66,4 +71,13 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
   progress.moved(result.position, result.events - before.events, undefined);
   count({ events: result.events - before.events, segments: result.segments - before.segments, ...(result.change === undefined ? {} : { change: result.change }) });
   return result.reason === 'stopped' ? 'asked' : result.reason;
+}
+
+/**
+ * The change that keeps a capture from beginning: one that is not over, or whose end this step's workflow has not heard of.
+ * Asked before anything is appended, which would move the place where a change counts that only the catalogue shows.
+ */
+async function dueChange(runtime: Pick<Runtime, 'state' | 'definition'>, pipeline: string, number: number, epoch: number): Promise<number | undefined> {
+  const { shape } = await runtime.definition(pipeline);
+  return shape.number > number ? shape.number : readOpenChange(runtime.state, pipeline, epoch);
 }

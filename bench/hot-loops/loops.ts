@@ -57,7 +57,7 @@ function decoder({ pipeline, bytes, ends, dimensions }: Sample): () => Assembled
   const emit = () => {
     throw new Error('the sample fits into one segment');
   };
-  const messages = new PgoutputDecoder(assembler, { pipeline, typeOf: (oid) => typeOfOid.get(oid as 20) ?? 'other', formerNames: () => [], emit });
+  const messages = new PgoutputDecoder(assembler, { pipeline, typeOf: (oid) => typeOfOid.get(oid as 20) ?? 'other', formerNames: () => [], knownNames: () => undefined, emit });
   let isFilled = false;
   return () => {
     if (isFilled) assembler.release();

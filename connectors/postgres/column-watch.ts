@@ -5,7 +5,7 @@ import { fits, tableNames, tableOf, type Shape } from '../../core/migration/shap
 import { sourceChanges, type SourceColumn } from '../../core/migration/source-changes.ts';
 import { nameInSource, type Pipeline, type Table } from '../../core/pipeline.ts';
 import type { Lsn, Position } from '../../core/position.ts';
-import type { Relation } from './pgoutput/relation.ts';
+import type { SchemaChanged } from './pgoutput/relation.ts';
 import type { Source } from './source.ts';
 
 /** What is on record of the columns of a pipeline's source. */
@@ -35,8 +35,8 @@ export class ColumnWatch {
   readonly #record: ColumnRecord;
   #known: SourceColumns | undefined;
   #latest: SourceColumns;
-  /** Not as the pipeline has it; all that was committed before is in the stream below `seenAt`. */
-  #awaited: { readonly columns: SourceColumns; readonly seenAt: Lsn } | undefined;
+  /** Not as they are known; all that was committed before is in the stream below `seenAt`. */
+  #awaited: (FoundColumns & { readonly seenAt: Lsn; readonly isConcerned: boolean }) | undefined;
 
   constructor(pipeline: Pipeline, record: ColumnRecord, catalogue: SourceColumns) {
     this.#pipeline = pipeline;
@@ -50,46 +50,60 @@ export class ColumnWatch {
     return [this.#latest, this.#known ?? {}].flatMap((columns) => Object.values(columns).flat()).find((column) => column.oid === oid)?.type;
   }
 
-  async look(source: Source): Promise<void> {
+  /** The names of a table's columns in the order that they have in the source; undefined: nobody has looked since the load. */
+  namesOf(table: string): readonly string[] | undefined {
+    return this.#known?.[table]?.map(({ name }) => name);
+  }
+
+  async look(source: Pick<Source, 'columns'>): Promise<void> {
+    const { columns, seenAt } = await source.columns();
+    this.#latest = columns;
     const pipeline = this.#pipeline;
-    this.#latest = await source.columns();
-    const changes = this.#changesTo(this.#latest);
     // one that is gone altogether, the publication lacks
-    const fit = tableNames(pipeline).every((name) => this.#latest[name] === undefined || fits(tableOf(pipeline, name)!, this.#latest[name]));
-    if (!fit || this.#record.concerns(changes)) {
-      if (JSON.stringify(this.#awaited?.columns) !== JSON.stringify(this.#latest)) this.#awaited = { columns: this.#latest, seenAt: await source.walEnd() };
-      return;
+    const fit = tableNames(pipeline).every((name) => columns[name] === undefined || fits(tableOf(pipeline, name)!, columns[name]));
+    if (this.#known === undefined && fit) {
+      await this.#record.keep(columns);
+      this.#known = columns;
     }
-    this.#awaited = undefined;
-    if (this.#known === undefined) await this.#record.keep(this.#latest);
-    else if (changes.length > 0) await this.#record.record({ columns: this.#latest, changes, position: null });
-    this.#known = this.#latest;
+    const changes = this.#changesTo(columns);
+    if (fit && changes.length === 0) this.#awaited = undefined;
+    else if (JSON.stringify(this.#awaited?.columns) !== JSON.stringify(columns)) this.#awaited = { columns, changes, seenAt, isConcerned: !fit || this.#record.concerns(changes) };
   }
 
   /** What the source has become without a row that shows it, once the stream has passed that. */
   passed(streamAt: Lsn): FoundColumns | undefined {
-    if (this.#awaited === undefined || streamAt < this.#awaited.seenAt) return undefined;
-    const { columns } = this.#awaited;
-    return { columns, changes: this.#changesTo(columns) };
+    return this.#awaited?.isConcerned && streamAt >= this.#awaited.seenAt ? this.#awaited : undefined;
   }
 
-  /** What a relation of the stream says of its table. */
-  found(table: string, { columns }: Relation): FoundColumns {
-    const latest = this.#latest[table] ?? [];
-    const now = columns.map(({ name, typeOid }): SourceColumn => {
-      const inCatalogue = latest.find((column) => column.name === name);
-      const type = this.typeOf(typeOid) ?? 'other';
-      if (inCatalogue?.oid === typeOid) return inCatalogue;
-      return { name, type, typeName: type, oid: typeOid, ...(inCatalogue?.number === undefined ? {} : { number: inCatalogue.number }) };
+  /** Puts on record what concerns no column of the pipeline, once a capture that begins anew would begin beyond it. */
+  async settle(spooledTo: Lsn): Promise<void> {
+    const awaited = this.#awaited;
+    if (!awaited || awaited.isConcerned || spooledTo < awaited.seenAt) return;
+    this.#awaited = undefined;
+    await this.#record.record({ columns: awaited.columns, changes: awaited.changes, position: null });
+    this.#known = awaited.columns;
+  }
+
+  /** What a relation of the stream says of its table, beside what the catalogue says now. */
+  async found(source: Pick<Source, 'columns'>, { table, relation }: Pick<SchemaChanged, 'table' | 'relation'>): Promise<FoundColumns> {
+    this.#latest = (await source.columns()).columns;
+    const latest = new Map((this.#latest[table] ?? []).map((column) => [column.name, column]));
+    // if not, the catalogue is ahead of the stream, and what has a name there is another column than here
+    const isInOrder = ascend(relation.columns.flatMap(({ name }) => latest.get(name)?.number ?? []));
+    const now = relation.columns.map(({ name, typeOid: oid }): SourceColumn => {
+      const inCatalogue = latest.get(name);
+      const type = this.typeOf(oid) ?? 'other';
+      const typeName = inCatalogue?.oid === oid ? inCatalogue.typeName : type;
+      return { name, type, typeName, oid, ...(isInOrder && inCatalogue?.number !== undefined ? { number: inCatalogue.number } : {}) };
     });
-    const all = { ...this.#before(), [table]: now };
-    return { columns: all, changes: this.#changesTo(all) };
+    const columns = { ...this.#before(), [table]: now };
+    return { columns, changes: this.#changesTo(columns) };
   }
 
   #changesTo(columns: SourceColumns): TableChanges[] {
     const before = this.#before();
     return Object.entries(columns).flatMap(([table, now]): TableChanges[] => {
-      const changes = sourceChanges(before[table] ?? [], now);
+      const changes = sourceChanges(before[table] ?? [], now, { inOrder: this.#known !== undefined });
       return changes.length > 0 ? [{ table, changes }] : [];
     });
   }
@@ -99,6 +113,10 @@ export class ColumnWatch {
     const pipeline = this.#pipeline;
     return this.#known ?? Object.fromEntries(tableNames(pipeline).map((name) => [name, declared(tableOf(pipeline, name)!)]));
   }
+}
+
+function ascend(numbers: readonly number[]): boolean {
+  return numbers.every((number, index) => index === 0 || number > numbers[index - 1]!);
 }
 
 function declared(table: Table): SourceColumn[] {

@@ -7,7 +7,7 @@ import { emitCanary, SlotFollower } from './canary.ts';
 import type { ReplicationTarget } from './replication-stream.ts';
 import { ReplicationStream, captureApplicationName } from './replication-stream.ts';
 import type { TableIds } from './shard-state.ts';
-import { readWalEnd } from './slot-look.ts';
+import { readWalEnd, readWalInsertEnd } from './slot-look.ts';
 import type { Slot, Source, Timeline } from './source.ts';
 import { assertPublication, quoteRelation, readColumns, readSourceCatalog, sourceNames } from './source-catalog.ts';
 
@@ -26,7 +26,7 @@ export async function connectSource(url: string, pipeline: Pipeline, loaded: Tab
   return {
     gone: gone.promise,
     catalog: () => readSourceCatalog(client, pipeline),
-    columns: () => readColumns(client, pipeline),
+    columns: async () => ({ columns: await readColumns(client, pipeline), seenAt: await readWalInsertEnd(client) }),
     expectedRows: () => readExpectedRows(client, pipeline),
     assertPublication: () => assertPublication(client, pipeline, loaded),
     timeline: (known) => readTimeline(url, known, `sluice ${pipeline.name} timeline`),

@@ -43,7 +43,7 @@ export class RunningCapture {
   #decoder!: PgoutputDecoder;
   #columns!: ColumnWatch;
   /** What follows is of other columns: nothing of it is taken. */
-  #changed: FoundColumns | undefined;
+  #changed: FoundColumns | SchemaChanged | undefined;
   #stream: SourceStream | undefined;
   #began: Pick<Step, 'catalog' | 'timeline'> | undefined;
   /** Not yet when the first messages come. */
@@ -96,7 +96,13 @@ export class RunningCapture {
       shape: options.columns.shape.number,
     });
     this.#columns = new ColumnWatch(pipeline, options.columns, catalog.columns);
-    this.#decoder = new PgoutputDecoder(this.#assembler, { pipeline, typeOf: (oid) => this.#columns.typeOf(oid) ?? 'other', formerNames: (table, column) => options.columns.shape.columns[table]?.[column]?.was ?? [], emit: (segment) => this.#emit(segment, this.#linger.delayMs(this.#assembler.commitTime)) });
+    this.#decoder = new PgoutputDecoder(this.#assembler, {
+      pipeline,
+      typeOf: (oid) => this.#columns.typeOf(oid) ?? 'other',
+      formerNames: (table, column) => options.columns.shape.columns[table]?.[column]?.was ?? [],
+      knownNames: (table) => this.#columns.namesOf(table),
+      emit: (segment) => this.#emit(segment, this.#linger.delayMs(this.#assembler.commitTime)),
+    });
     this.#began = { catalog, timeline };
     const streamEnd = await readStreamEnd(log, tail.to);
     const confirmed = await check.takeOver(streamEnd);
@@ -148,7 +154,7 @@ export class RunningCapture {
         // E7: what it waits for may be away as well
         await Promise.race([this.#finish(stream), source.gone]);
       }
-      return reason === 'changed' ? await this.#ofChange() : this.result(reason);
+      return reason === 'changed' ? await this.#ofChange(source) : this.result(reason);
     } finally {
       for (const end of timers) end();
       this.#linger.end();
@@ -178,7 +184,7 @@ export class RunningCapture {
       this.#decoder.message(bytes, start, end, walHigh, walLow);
     } catch (error) {
       if (!(error instanceof SchemaChanged)) throw error;
-      this.#standBefore(this.#columns.found(error.table, error.relation));
+      this.#standBefore(error);
       return;
     }
     killPoint('capture/received');
@@ -186,7 +192,7 @@ export class RunningCapture {
   }
 
   /** Spools what came before a change, which is the end of this capture. */
-  #standBefore(changed: FoundColumns): void {
+  #standBefore(changed: FoundColumns | SchemaChanged): void {
     this.#changed = changed;
     this.#stream?.hold();
     const segment = this.#assembler.makeRoom(true);
@@ -194,10 +200,12 @@ export class RunningCapture {
     this.#outcome.resolve('changed');
   }
 
-  async #ofChange(): Promise<CaptureResult> {
+  async #ofChange(source: Source): Promise<CaptureResult> {
     await this.#writer.drained();
     if (this.#writer.stopped) return this.result('superseded');
-    return { ...this.result('changed'), change: await this.#options.columns.record({ ...this.#changed!, position: this.#position }) };
+    const changed = this.#changed!;
+    const { columns, changes } = changed instanceof SchemaChanged ? await this.#columns.found(source, changed) : changed;
+    return { ...this.result('changed'), change: await this.#options.columns.record({ columns, changes, position: this.#position }) };
   }
 
   #cutAtTransactionEnd(delayMs: number | undefined): void {
@@ -263,12 +271,13 @@ export class RunningCapture {
       this.#report();
       await check.assertNoneAhead(this.#confirmation.knownWalEnd);
       await this.#confirmation.confirm(this.#stream!);
+      await this.#columns.settle(parsePosition(this.#position).lsn);
+      const changed = this.#assembler.inTransaction ? undefined : this.#columns.passed(this.#confirmation.streamAt);
+      if (changed && !this.#changed) this.#standBefore(changed);
     };
     const tidy = async () => {
       await source.assertPublication();
       await this.#columns.look(source);
-      const changed = this.#assembler.inTransaction ? undefined : this.#columns.passed(this.#confirmation.streamAt);
-      if (changed && !this.#changed) this.#standBefore(changed);
       await this.#room.make(smallestOf(fences()));
       this.#confirmation.walEnd(await source.walEnd());
       this.#pressure?.balance();

@@ -1,5 +1,5 @@
 import type { LoadedDefinition } from '../../core/define/definition-hash.ts';
-import type { MigrationState } from '../../core/migration/migration-state.ts';
+import { isOver, type MigrationState } from '../../core/migration/migration-state.ts';
 import type { Decision, TableChanges } from '../../core/migration/plan.ts';
 import type { SchemaChange, SourceColumns } from '../../core/migration/schema-change.ts';
 import type { Shape } from '../../core/migration/shape.ts';
@@ -28,16 +28,33 @@ export async function readSourceColumns(state: Queryable, pipeline: string, epoc
 export async function keepSourceColumns(state: Queryable, pipeline: string, epoch: number, columns: SourceColumns): Promise<void> {
   await state.query(
     `insert into sluice.source_columns (pipeline, epoch, columns) values ($1, $2, $3)
-     on conflict (pipeline) do update set epoch = excluded.epoch, columns = excluded.columns`,
+     ${unlessLater}`,
     [pipeline, epoch, JSON.stringify(columns)],
   );
 }
 
+/** From this change on they are as it found them. */
+async function keepColumnsOf(state: Queryable, pipeline: string, number: number): Promise<void> {
+  await state.query(`insert into sluice.source_columns (pipeline, epoch, columns) select pipeline, epoch, columns from sluice.schema_change where pipeline = $1 and number = $2 ${unlessLater}`, [pipeline, number]);
+}
+
+const unlessLater = 'on conflict (pipeline) do update set epoch = excluded.epoch, columns = excluded.columns where source_columns.epoch <= excluded.epoch';
+
 export type FoundChange = { readonly epoch: number; readonly position: Position | null; readonly columns: SourceColumns; readonly changes: readonly TableChanges[] };
+
+/** The number of a change that was found and is not over: nothing may be read before it is. */
+export async function readOpenChange(state: Queryable, pipeline: string, epoch: number): Promise<number | undefined> {
+  const { rows } = await state.query<{ number: number }>(`select number from sluice.schema_change where pipeline = $1 and epoch = $2 and state in (${open}) order by number limit 1`, [pipeline, epoch]);
+  return rows[0]?.number;
+}
+
+const decided = "'waiting', 'draining', 'changing'";
+const open = `'planned', ${decided}`;
 
 /**
  * Puts a change on record and returns its number. One that is on record at this position, and not over, or over without
- * having been done, is that one: a capture that meets it again has met nothing new.
+ * having been done, is that one: a capture that meets it again has met nothing new. What somebody is asked about, or has
+ * decided, stays as he has read it.
  */
 export function recordChange(state: State, pipeline: string, { epoch, position, columns, changes }: FoundChange): Promise<number> {
   return inTransaction(state, async (client) => {
@@ -46,7 +63,7 @@ export function recordChange(state: State, pipeline: string, { epoch, position, 
       await assertNotBefore(client, pipeline, epoch, position);
       const { rows } = await client.query<{ number: number }>("select number from sluice.schema_change where pipeline = $1 and epoch = $2 and position = $3 and state not in ('done', 'unneeded') order by number desc limit 1", [pipeline, epoch, position]);
       if (rows[0]) {
-        await client.query('update sluice.schema_change set columns = $3, changes = $4 where pipeline = $1 and number = $2', [pipeline, rows[0].number, JSON.stringify(columns), JSON.stringify(changes)]);
+        await client.query(`update sluice.schema_change set columns = $3, changes = $4, state = 'planned', ended_at = null where pipeline = $1 and number = $2 and state not in (${decided})`, [pipeline, rows[0].number, JSON.stringify(columns), JSON.stringify(changes)]);
         return rows[0].number;
       }
     }
@@ -77,10 +94,12 @@ export type Told = { readonly state: MigrationState; readonly decision?: Decisio
 
 /** What the migration says of itself, for lists. One that is done stays so. */
 export async function tellChange(state: Queryable, pipeline: string, number: number, { state: now, decision, error }: Told): Promise<void> {
+  // or the next capture would find the same again
+  if (now === 'unneeded') await keepColumnsOf(state, pipeline, number);
   await state.query(
     `update sluice.schema_change set state = $3, decision = coalesce($4, decision), error = $5, ended_at = case when $6 then now() end
       where pipeline = $1 and number = $2 and state <> 'done'`,
-    [pipeline, number, now, decision ?? null, error ?? null, now === 'impossible' || now === 'cancelled'],
+    [pipeline, number, now, decision ?? null, error ?? null, isOver(now)],
   );
 }
 
@@ -90,10 +109,6 @@ export function settleChange(state: State, pipeline: string, number: number, sha
     const { rowCount } = await client.query("update sluice.schema_change set state = 'done', shape = $3, error = null, ended_at = now() where pipeline = $1 and number = $2 and state <> 'done'", [pipeline, number, JSON.stringify(shape)]);
     if (rowCount === 0) return;
     await client.query('update sluice.shard set definition_hash = $2, definition = $3 where pipeline = $1', [pipeline, now.hash, now.json]);
-    await client.query(
-      `insert into sluice.source_columns (pipeline, epoch, columns) select pipeline, epoch, columns from sluice.schema_change where pipeline = $1 and number = $2
-       on conflict (pipeline) do update set epoch = excluded.epoch, columns = excluded.columns`,
-      [pipeline, number],
-    );
+    await keepColumnsOf(client, pipeline, number);
   });
 }

@@ -25,6 +25,12 @@ export async function readWalEnd(client: Client): Promise<Lsn> {
   return parseLsn(rows[0]!.lsn);
 }
 
+/** Also of what is not written yet: a commit that others see already may wait for it. */
+export async function readWalInsertEnd(client: Client): Promise<Lsn> {
+  const { rows } = await client.query<{ lsn: string }>('select pg_current_wal_insert_lsn()::text as lsn');
+  return parseLsn(rows[0]!.lsn);
+}
+
 type SlotRow = {
   readonly slot: string;
   readonly wal_end: string;

@@ -12,8 +12,8 @@ export interface Source {
   readonly gone: Promise<never>;
   /** Compares the source with the pipeline. Throws a ConfigurationError. */
   catalog(): Promise<SourceCatalog>;
-  /** Of the pipeline's tables, as they are now. */
-  columns(): Promise<SourceColumns>;
+  /** Of the pipeline's tables, as they are now. What made them so was committed below `seenAt`. */
+  columns(): Promise<{ readonly columns: SourceColumns; readonly seenAt: Lsn }>;
   /** So many rows the planner expects in them. */
   expectedRows(): Promise<number>;
   /** The publication still has every table whole. Throws a ConfigurationError. */

@@ -24,10 +24,11 @@ export type SourceChange =
 /**
  * What turns the columns `before` into `after`. PostgreSQL appends new columns and keeps the order of the others, so a
  * new name among or before known ones is a renamed column. At the end of the table an added column and a renamed one
- * look the same: numbers tell them apart, and without numbers the same type counts as the same column.
+ * look the same: numbers tell them apart, and without numbers the same type counts as the same column. `inOrder`: `before`
+ * is all that the table had, in its order.
  */
-export function sourceChanges(before: readonly SourceColumn[], after: readonly SourceColumn[]): SourceChange[] {
-  const successors = successorsOf(before, after);
+export function sourceChanges(before: readonly SourceColumn[], after: readonly SourceColumn[], { inOrder = true }: { readonly inOrder?: boolean } = {}): SourceChange[] {
+  const successors = successorsOf(before, after, inOrder);
   const taken = new Set(successors.values());
   return [
     ...before.flatMap((column) => changesOf(column, successors.get(column))),
@@ -44,7 +45,7 @@ function changesOf(column: SourceColumn, now: SourceColumn | undefined): SourceC
 }
 
 /** What each column is now; those that are gone have none. */
-function successorsOf(before: readonly SourceColumn[], after: readonly SourceColumn[]): ReadonlyMap<SourceColumn, SourceColumn> {
+function successorsOf(before: readonly SourceColumn[], after: readonly SourceColumn[], inOrder: boolean): ReadonlyMap<SourceColumn, SourceColumn> {
   const found = new Map<SourceColumn, SourceColumn>();
   const free = new Set(after);
   const pair = (column: SourceColumn, now: SourceColumn | undefined) => {
@@ -53,9 +54,28 @@ function successorsOf(before: readonly SourceColumn[], after: readonly SourceCol
     free.delete(now);
   };
   for (const column of before) pair(column, after.find((each) => free.has(each) && isSame(column, each)));
-  for (const column of before) if (!found.has(column)) pair(column, after.find((each) => free.has(each) && each.name === column.name && mayBeSame(column, each)));
+  const byName = before.filter((column) => !found.has(column)).flatMap((column) => after.filter((each) => free.has(each) && each.name === column.name && mayBeSame(column, each)).map((now) => [column, now] as const));
+  for (const [column, now] of inOrder ? keepingOrder(before, after, byName, [...found]) : byName) pair(column, now);
   for (const column of before) if (!found.has(column)) pair(column, after.find((each) => free.has(each) && isRenamed(column, each, { before, after, found })));
   return found;
+}
+
+type Pair = readonly [before: SourceColumn, now: SourceColumn];
+
+/** Of pairs that have a name in common, those that can be one column, beside others that are. */
+function keepingOrder(before: readonly SourceColumn[], after: readonly SourceColumn[], pairs: readonly Pair[], sure: readonly Pair[]): readonly Pair[] {
+  const places = ([column, now]: Pair) => [before.indexOf(column), after.indexOf(now)] as const;
+  const possible = pairs.filter((pair) => places(pair)[0] >= places(pair)[1]);
+  return possible.filter((pair) => {
+    const [was, is] = places(pair);
+    return ![...possible, ...sure].some((other) => places(other)[0] < was !== places(other)[1] < is && other !== pair);
+  });
+}
+
+/** Whether columns of these names can be those that had them before: PostgreSQL keeps their order, and appends new ones. */
+export function keepsOrder(before: readonly string[], now: readonly string[]): boolean {
+  const places = before.flatMap((name, was) => (now.includes(name) ? [{ was, is: now.indexOf(name) }] : []));
+  return places.every(({ was, is }, index) => is <= was && (index === 0 || places[index - 1]!.is < is));
 }
 
 /** For sure. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { ColumnRecord, FoundColumns } from '../../connectors/postgres/column-watch.ts';
+import { readColumns } from '../../connectors/postgres/source-catalog.ts';
 import { planMigration } from '../../core/migration/plan.ts';
 import { reshaped, type Shape } from '../../core/migration/shape.ts';
 import { positionAt } from '../../core/position.ts';
@@ -56,5 +57,22 @@ describe('a change of columns ends the capture exactly where it is', () => {
     }
     expect(new Set(positions).size).toBe(positions.length);
     expect(positions.filter((each) => each.endsWith('after'))).toHaveLength(20 + 5 + 20 + 10 + 1);
+  });
+
+  test('where another column has got the name of one that is read, while nobody looked', async () => {
+    await using database = await throwAwayDatabase();
+    await using stream = await CapturedSource.load(database.url);
+    const { source, pipeline } = stream;
+    const found: FoundColumns[] = [];
+    stream.columns = { shape: { number: 0, columns: {} }, known: await readColumns(source, pipeline), keep: async () => {}, concerns: () => true, record: async (change) => found.push(change) };
+    await source.query(`
+      insert into post_views (post_id, viewed_at) values (null, now());
+      alter table post_views rename column post_id to old_post_id;
+      alter table post_views add column post_id bigint;
+      insert into post_views (post_id, viewed_at) values (1, now());
+      alter table post_views rename column post_id to new_post_id;
+    `);
+    expect(await stream.capture()).toMatchObject({ reason: 'changed', events: 1 });
+    expect(found[0]!.changes).toEqual([{ table: 'events', changes: [{ kind: 'renamed', column: 'post_id', to: 'old_post_id', type: 'int8' }, { kind: 'added', column: 'post_id', type: 'int8', typeName: 'int8' }] }]);
   });
 });

@@ -23,7 +23,7 @@ export class Connection implements Source {
   }
 
   catalog = () => this.#ask(() => this.#server.catalog());
-  columns = () => this.#ask(() => this.#server.catalog().columns);
+  columns = () => this.#ask(() => ({ columns: this.#server.catalog().columns, seenAt: this.#server.walEnd }));
   expectedRows = () => this.#ask(() => 0);
   assertPublication = () => this.#ask(() => {});
   timeline = () => this.#ask(() => this.#server.timeline());

@@ -3,11 +3,10 @@ import { eventsTable } from '../../../core/capture/assembler.ts';
 import { fieldOffset } from '../../../core/capture/tuple-plan.ts';
 import { int32 } from '../../../core/columns/column.ts';
 import { State } from '../../../core/columns/vector.ts';
-import type { ColumnType } from '../../../core/columns/vector.ts';
 import { loadAnew } from '../../../core/load-anew.ts';
 import type { Pipeline } from '../../../core/pipeline.ts';
 import { ConfigurationError } from '../../sink.ts';
-import type { RelationPlan } from './relation.ts';
+import type { KnownColumns, RelationPlan } from './relation.ts';
 import { planRelation, readRelation } from './relation.ts';
 
 /**
@@ -139,8 +138,7 @@ export class PgoutputDecoder {
   #relation(bytes: Buffer, start: number): void {
     const { id, relation } = readRelation(bytes, start);
     const table = this.#tables.get(relation.name);
-    const { typeOf, formerNames } = this.#options;
-    this.#relations.set(id, table && planRelation(relation, this.#schema(table), table, typeOf, (column) => formerNames(table.name, column)));
+    this.#relations.set(id, table && planRelation(relation, this.#schema(table), table, this.#options));
   }
 
   #truncate(bytes: Buffer, start: number): void {
@@ -170,12 +168,8 @@ export class PgoutputDecoder {
   }
 }
 
-export type DecoderOptions = {
+export type DecoderOptions = KnownColumns & {
   readonly pipeline: Pipeline;
-  /** A Postgres type by its OID, domains resolved to their base. */
-  readonly typeOf: (oid: number) => ColumnType;
-  /** What a table's column was called in the source before. */
-  readonly formerNames: (table: string, column: string) => readonly string[];
   /** Takes a segment that was cut because it is full; the assembler is released when it returns. */
   readonly emit: (segment: AssembledSegment) => void;
 };

@@ -3,6 +3,7 @@ import type { TuplePlan } from '../../../core/capture/tuple-plan.ts';
 import type { TableWriters } from '../../../core/capture/assembler.ts';
 import type { ColumnType } from '../../../core/columns/vector.ts';
 import { nameInSource, type EventTable, type Table } from '../../../core/pipeline.ts';
+import { keepsOrder } from '../../../core/migration/source-changes.ts';
 import { ConfigurationError } from '../../sink.ts';
 
 /** A Relation message. https://www.postgresql.org/docs/18/protocol-logicalrep-message-formats.html */
@@ -21,6 +22,15 @@ export type RelationPlan = {
   readonly fieldOf: ReadonlyMap<string, number>;
   /** The relation is not what the pipeline knows: of its rows only those that were spooled before may be read, to be counted. */
   readonly changed: SchemaChanged | undefined;
+};
+
+export type KnownColumns = {
+  /** A Postgres type by its OID, domains resolved to their base. */
+  readonly typeOf: (oid: number) => ColumnType;
+  /** What a table's column was called in the source before migrations, oldest first. */
+  readonly formerNames: (table: string, column: string) => readonly string[];
+  /** All names of a table's columns in their order; undefined: not known. */
+  readonly knownNames: (table: string) => readonly string[] | undefined;
 };
 
 export function readRelation(bytes: Buffer, start: number): { id: number; relation: Relation } {
@@ -50,21 +60,22 @@ export function readRelation(bytes: Buffer, start: number): { id: number; relati
 
 /**
  * Compares a relation with the pipeline and compiles its plans. Columns that the pipeline does not name are passed over, so
- * new ones do no harm. `formerNames`: what a column was called in the source before a migration.
+ * new ones do no harm; but where names have changed places, one may be another column's.
  */
-export function planRelation(relation: Relation, schema: Table | EventTable, table: TableWriters, typeOf: (oid: number) => ColumnType, formerNames: (column: string) => readonly string[]): RelationPlan {
+export function planRelation(relation: Relation, schema: Table | EventTable, table: TableWriters, { typeOf, formerNames, knownNames }: KnownColumns): RelationPlan {
   const fieldOf = new Map<string, number>();
   const find = (column: string, names: readonly string[]) => {
-    const field = relation.columns.findIndex(({ name, typeOid }) => names.includes(name) && typeOf(typeOid) === schema.columns[column]!.type);
-    if (field >= 0) fieldOf.set(column, field);
-    return field >= 0;
+    const field = names.map((each) => relation.columns.findIndex(({ name, typeOid }) => name === each && typeOf(typeOid) === schema.columns[column]!.type)).find((each) => each >= 0);
+    if (field !== undefined) fieldOf.set(column, field);
+    return field !== undefined;
   };
   const read = Object.keys(schema.columns).filter((column) => nameInSource(schema, column) !== undefined);
-  const fits = read.map((column) => find(column, [nameInSource(schema, column)!])).every(Boolean);
+  const isFound = read.map((column) => find(column, [nameInSource(schema, column)!])).every(Boolean);
+  const fits = isFound && keepsOrder(knownNames(table.name) ?? [], relation.columns.map(({ name }) => name));
   if (!fits) {
     // rows of before the change that come again: their ordinals need the key, and their transaction's clock the event time
     fieldOf.clear();
-    for (const column of [schema.key, ...('eventTime' in schema ? [schema.eventTime] : [])]) find(column, [nameInSource(schema, column) ?? column, ...formerNames(column)]);
+    for (const column of [schema.key, ...('eventTime' in schema ? [schema.eventTime] : [])]) find(column, [nameInSource(schema, column) ?? column, ...formerNames(table.name, column).toReversed()]);
   }
   const plan = ({ columns }: TableWriters['after']) => {
     const names = new Map([...fieldOf].map(([column, field]) => [field, column]));

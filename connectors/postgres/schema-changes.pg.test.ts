@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest';
+import type { TableChanges } from '../../core/migration/plan.ts';
+import { position } from '../../core/position.ts';
+import { throwAwayDatabase } from '../../test/embedded/services.ts';
+import { keepSourceColumns, readChange, readOpenChange, readSourceColumns, recordChange, tellChange } from './schema-changes.ts';
+import { migrate } from './state/migrate.ts';
+import { openState } from './state/state.ts';
+
+const changes = (to: string): TableChanges[] => [{ table: 'events', changes: [{ kind: 'renamed', column: 'a', to, type: 'text' }] }];
+const columns = (name: string) => ({ events: [{ name, type: 'text', typeName: 'text' } as const] });
+const found = (to: string, lsn = 100n) => ({ epoch: 2, position: position(2, lsn, 0), columns: columns(to), changes: changes(to) });
+
+test('a change that is met again is the same one, stays as somebody has read it, and keeps captures from beginning until it is over', async () => {
+  await using database = await throwAwayDatabase();
+  const state = openState(database.url);
+  try {
+    await migrate(state);
+    expect(await readOpenChange(state, 'p', 2)).toBeUndefined();
+    expect(await recordChange(state, 'p', found('b'))).toBe(1);
+    expect(await readOpenChange(state, 'p', 2)).toBe(1);
+    expect(await readOpenChange(state, 'p', 1)).toBeUndefined();
+    // nobody has read it yet
+    expect(await recordChange(state, 'p', found('c'))).toBe(1);
+    expect(await readChange(state, 'p', 1)).toMatchObject({ changes: changes('c') });
+
+    await tellChange(state, 'p', 1, { state: 'waiting' });
+    expect(await recordChange(state, 'p', found('d'))).toBe(1);
+    expect(await readChange(state, 'p', 1)).toMatchObject({ state: 'waiting', changes: changes('c') });
+
+    await tellChange(state, 'p', 1, { state: 'cancelled' });
+    expect(await readOpenChange(state, 'p', 2)).toBeUndefined();
+    expect(await recordChange(state, 'p', found('d'))).toBe(1);
+    expect(await readChange(state, 'p', 1)).toMatchObject({ state: 'planned', changes: changes('d') });
+  } finally {
+    await state.end();
+  }
+});
+
+test('what turns out to concern nobody is over, and what is known from then on; not if a later load knows better', async () => {
+  await using database = await throwAwayDatabase();
+  const state = openState(database.url);
+  try {
+    await migrate(state);
+    await recordChange(state, 'p', found('b'));
+    await tellChange(state, 'p', 1, { state: 'unneeded' });
+    expect(await readSourceColumns(state, 'p', 2)).toEqual(columns('b'));
+    expect((await state.query('select ended_at from sluice.schema_change where ended_at is null')).rowCount).toBe(0);
+
+    await keepSourceColumns(state, 'p', 3, columns('later'));
+    await recordChange(state, 'p', found('c', 200n));
+    await tellChange(state, 'p', 2, { state: 'unneeded' });
+    expect(await readSourceColumns(state, 'p', 3)).toEqual(columns('later'));
+  } finally {
+    await state.end();
+  }
+});
