@@ -46,13 +46,12 @@ export async function readSourceCatalog(client: Client, pipeline: Pipeline, { co
   assertNotSynchronous(pipeline.name, server!.synchronous);
   const { events, dimensions } = pipeline.source;
   const tables: Record<string, number> = {};
-  const columns: Record<string, readonly SourceColumn[]> = {};
-  for (const [name, table] of Object.entries({ events, ...dimensions })) {
+  const columns = await eachTable(pipeline, async (table) => {
     const { found, problems: [problem] } = await checkTable(client, table, pipeline.name, exact);
     if (problem) throw problem;
     tables[table.relation] = found!.oid;
-    columns[name] = sourceColumns(found!);
-  }
+    return found;
+  });
   const declared = [events, ...Object.values(dimensions)].flatMap((table) => Object.values(table.columns));
   return {
     systemIdentifier: server!.system_identifier,
@@ -76,7 +75,7 @@ export async function checkTable(client: Client, table: Table, pipeline: string,
   const problems = [...virtualProblems(table, found.columns), ...(columns ? columnProblems(table, found.columns, await sendsGenerated(client)) : [])];
   // of a key that has another name by now, the stream says what becomes
   if (columns || found.columns.has(nameInSource(table, table.key)!)) await assertRowKey(client, found.oid, table).catch((error: unknown) => problems.push(asProblem(error)));
-  if (found.withoutIdentity !== undefined && !('appendOnly' in table && table.appendOnly)) problems.push(replicaIdentityMissing(found.withoutIdentity));
+  if (!('appendOnly' in table && table.appendOnly)) problems.push(...(await withoutIdentity(client, table)).map(replicaIdentityMissing));
   return { found, problems };
 }
 
@@ -153,10 +152,16 @@ export function quoteRelation(relation: string): string {
 
 type FoundColumn = { readonly number: number; readonly oid: number; readonly type: ColumnType; /** As Postgres calls the type. */ readonly name: string; readonly generated: string };
 
-export type FoundTable = { readonly oid: number; /** One of its partitions, or itself, that is not REPLICA IDENTITY FULL. */ readonly withoutIdentity: string | undefined; readonly columns: ReadonlyMap<string, FoundColumn> };
+export type FoundTable = { readonly oid: number; readonly columns: ReadonlyMap<string, FoundColumn> };
+
+/** One of its partitions, or itself, that is not REPLICA IDENTITY FULL. */
+async function withoutIdentity(client: Client, { relation }: Table): Promise<readonly string[]> {
+  const { rows } = await client.query<{ name: string }>("select p.oid::regclass::text as name from pg_class p where p.relreplident <> 'f' and p.oid in (select $1::regclass union select relid from pg_partition_tree($1::regclass)) limit 1", [quoteRelation(relation)]);
+  return rows.map(({ name }) => name);
+}
 
 async function readTable(client: Client, table: Table): Promise<FoundTable | undefined> {
-  const { rows } = await client.query<{ table_oid: string; without_identity: string | null; column: string; number: number; oid: string; base: string; kind: string; name: string; generated: string }>(
+  const { rows } = await client.query<{ table_oid: string; column: string; number: number; oid: string; base: string; kind: string; name: string; generated: string }>(
     `with recursive base as (
        select a.attname, a.attnum, a.atttypid, a.atttypid as typid, c.oid as table_oid, a.attgenerated::text as generated
          from pg_class c join pg_attribute a on a.attrelid = c.oid
@@ -166,7 +171,6 @@ async function readTable(client: Client, table: Table): Promise<FoundTable | und
          from base b join pg_type t on t.oid = b.typid and t.typtype = 'd'
      )
      select b.table_oid::text,
-            (select p.oid::regclass::text from pg_class p where p.relreplident <> 'f' and p.oid in (select $1::regclass union select relid from pg_partition_tree($1::regclass)) limit 1) as without_identity,
             b.attname as column, b.attnum as number, b.atttypid::text as oid, t.typname as base, t.typtype::text as kind,
             format_type(b.atttypid, null) as name, b.generated
        from base b join pg_type t on t.oid = b.typid where t.typtype <> 'd' order by b.attnum`,
@@ -175,7 +179,6 @@ async function readTable(client: Client, table: Table): Promise<FoundTable | und
   if (rows.length === 0) return undefined;
   return {
     oid: Number(rows[0]!.table_oid),
-    withoutIdentity: rows[0]!.without_identity ?? undefined,
     columns: new Map(rows.map(({ column, number, oid, base, kind, name, generated }) => [column, { number, oid: Number(oid), type: columnTypeOf(kind, base), name, generated }])),
   };
 }
@@ -205,11 +208,15 @@ function columnProblems(table: Table, found: ReadonlyMap<string, FoundColumn>, g
   return problems;
 }
 
-/** Of tables that are there. */
-export async function readColumns(client: Client, { source: { events, dimensions } }: Pipeline): Promise<SourceColumns> {
+/** Of tables that are there. Waits for nobody who alters one of their partitions. */
+export function readColumns(client: Client, pipeline: Pipeline): Promise<SourceColumns> {
+  return eachTable(pipeline, (table) => readTable(client, table));
+}
+
+async function eachTable({ source: { events, dimensions } }: Pipeline, read: (table: Table) => Promise<FoundTable | undefined>): Promise<SourceColumns> {
   const columns: Record<string, readonly SourceColumn[]> = {};
   for (const [name, table] of Object.entries({ events, ...dimensions })) {
-    const found = await readTable(client, table);
+    const found = await read(table);
     if (found) columns[name] = sourceColumns(found);
   }
   return columns;
