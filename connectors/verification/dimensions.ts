@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import type { DimensionTable, Pipeline } from '../../core/pipeline.ts';
+import { nameInSource, type DimensionTable, type Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import type { Check } from '../../core/verification.ts';
 import { quote } from '../postgres/source-catalog.ts';
@@ -51,8 +51,10 @@ export async function checkDimensions(database: Client, pipeline: Pipeline): Pro
   return checks;
 }
 
-function checkDimension(database: Client, name: string, { columns, key }: DimensionTable): Promise<Check> {
-  const names = [key, ...Object.keys(columns).filter((column) => column !== key)];
+/** Of a column that the source has lost, versions keep what it was. */
+function checkDimension(database: Client, name: string, dimension: DimensionTable): Promise<Check> {
+  const { columns, key } = dimension;
+  const names = [key, ...Object.keys(columns).filter((column) => column !== key && nameInSource(dimension, column) !== undefined)];
   const compared = names.map((column) => ({ name: column, type: comparedType(columns[column]!.type) }));
   const values = (alias: string) => compared.map((column) => `${alias}.${quote(column.name)}::${column.type} as ${quote(column.name)}`).join(', ');
   return compare(database, {

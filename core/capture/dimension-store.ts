@@ -3,7 +3,7 @@ import { makeColumn } from '../columns/make-column.ts';
 import { postgresText } from '../columns/postgres-text.ts';
 import type { BytesVector, NumberArray, Vector, Words4Vector } from '../columns/vector.ts';
 import { State, valueAt } from '../columns/vector.ts';
-import type { DimensionTable } from '../pipeline.ts';
+import { nameInSource, type DimensionTable } from '../pipeline.ts';
 
 /**
  * A dimension's rows as of a place in the stream. Every change makes a new slot, so rows of the running batch keep the
@@ -14,6 +14,8 @@ export class DimensionStore {
   /** Slot by key: the key's text, or its number where that is exact. */
   readonly slots = new Map<string | number, number>();
   #columns: Map<string, Column>;
+  /** What rows of before have of these counts no more. */
+  readonly #lost: ReadonlySet<string>;
   #size = 1;
   #capacity = 1024;
   /** Counts changes: caches by key are good as long as it stands still. */
@@ -21,6 +23,7 @@ export class DimensionStore {
 
   constructor(table: DimensionTable) {
     this.table = table;
+    this.#lost = new Set(Object.keys(table.columns).filter((column) => nameInSource(table, column) === undefined));
     this.#columns = this.#makeColumns();
   }
 
@@ -34,7 +37,7 @@ export class DimensionStore {
     const slot = this.#size++;
     if (this.#size > this.#capacity) this.#reserve(this.#capacity * 2);
     for (const [name, column] of this.#columns) {
-      const text = value(name);
+      const text = this.#lost.has(name) ? null : value(name);
       if (text === null) column.setNull(slot);
       else column.text(text, slot);
     }

@@ -72,6 +72,11 @@ describe('another type', () => {
     expect(shapeOf(reject)).toEqual({ events: { device: { lost: 'empty', type: 'text' } } });
   });
 
+  test('of a dimension cannot, as its rows of before are kept', () => {
+    expect(whyOf(planOf([retyped('title', 'text', 'int4')], {}, 'pages').approve)[0]).toBe('pages.title cannot become int4: rows of pages are kept as they were at any time, with values of text.');
+    expect(planOf([retyped('title', 'text', 'int4')], {}, 'pages').reject.possible).toBe(true);
+  });
+
   test('of what is counted cannot, unless it is read the same', () => {
     expect(whyOf(planOf([retyped('seconds', 'int4', 'text')]).approve)[0]).toBe('events.seconds cannot become text: it is what minutes is computed from, what view pages counts, which takes int.');
     expect(planOf([retyped('seconds', 'int4', 'int2')]).approve.possible).toBe(true);

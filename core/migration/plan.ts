@@ -123,9 +123,10 @@ function approved(fate: Fate, schema: ColumnSchema, was: readonly string[], uses
   const names = now.name === before.name ? was : [...was.filter((each) => each !== now.name), before.name];
   const says = [
     ...(now.name === before.name ? [] : [`is read from ${now.name}; in rows and sinks it keeps its name`]),
-    ...(now.type === before.type ? [] : [`becomes ${now.type} in rows and in the tables of sinks`]),
+    ...(now.type === before.type ? [] : [`becomes ${now.type} in rows and in the tables of sinks (if the ALTER made other values of those that were there, ./sluice backfill takes them over)`]),
   ];
   if (now.type !== before.type) {
+    if (fate.table !== 'events' && !isWider(before.type, now.type)) return { why: `${name} cannot become ${now.type}: rows of ${fate.table} are kept as they were at any time, with values of ${before.type}.` };
     if (uses.bound.length > 0) return { why: `${name} cannot become ${now.type}: it is ${uses.bound.join(', ')}.` };
     const isReadAs = expressionTypes[before.type];
     if (uses.read.length > 0 && expressionTypes[now.type] !== isReadAs) return { why: `${name} cannot become ${now.type}: it is ${uses.read.join(', ')}, which takes ${isReadAs}.` };
