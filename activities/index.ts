@@ -11,7 +11,7 @@ import { relayStep } from './relay-step.ts';
 import { staleWindows, type RepairActivities } from './repair.ts';
 import { beginAnew, forgetLoad, planRecovery, untilLoaded, type RecoveryActivities } from './recovery.ts';
 import { lanesToReplay, replay, type ReplayActivities } from './replay.ts';
-import { changeSinks, drainToChange, planned, settleMigration, tellMigration, type MigrationActivities } from './migration.ts';
+import { changeSinks, drainToChange, planned, settleMigration, tellMigration, trimSinks, type MigrationActivities } from './migration.ts';
 import type { Runtime } from './runtime.ts';
 import { slotLag } from './slot-lag.ts';
 import type { Activities } from './steps.ts';
@@ -43,6 +43,7 @@ export function createActivities(runtime: Runtime): Activities & VerifyActivitie
     drainToChange: (input) => drainToChange(runtime, input),
     changeSinks: (input) => changeSinks(runtime, input),
     settleMigration: (input) => settleMigration(runtime, input),
+    trimSinks: (input) => trimSinks(runtime, input),
     tellMigration: (input) => tellMigration(runtime, input),
     planRecovery: (input) => planRecovery(runtime, input),
     beginAnew: (input) => beginAnew(runtime, input),

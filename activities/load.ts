@@ -1,6 +1,6 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
 import { firstLoad } from '../connectors/postgres/first-load.ts';
-import { keepSourceColumns } from '../connectors/postgres/schema-changes.ts';
+import { cancelChanges, keepSourceColumns } from '../connectors/postgres/schema-changes.ts';
 import { assertLoading, beginLoad, endLoad, readShard } from '../connectors/postgres/shard-state.ts';
 import { sourceNames } from '../connectors/postgres/source-catalog.ts';
 import { assertNotBeingDestroyed } from '../connectors/postgres/state/destroyed.ts';
@@ -8,6 +8,7 @@ import type { Sink } from '../connectors/sink.ts';
 import { loadedDefinition } from '../core/define/definition-hash.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import { killPoint } from '../core/kill-point.ts';
+import { migrationWorkflowId } from '../core/migration/schema-change.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { parsePosition } from '../core/position.ts';
 import { failureOf } from './failures.ts';
@@ -34,6 +35,7 @@ export async function load(runtime: Runtime, input: LoadInput): Promise<LoadResu
     await assertNotBeingDestroyed(runtime.state, pipeline.name);
     const sinks = await sinksOf(runtime, pipeline);
     const epoch = await beginLoad(runtime.state, pipeline.name, sourceNames(pipeline.name).slot, loadedDefinition(pipeline), await usedEpoch(runtime, pipeline, sinks));
+    for (const number of await cancelChanges(runtime.state, pipeline.name, epoch)) await context.client.workflow.getHandle(migrationWorkflowId(pipeline.name, number)).cancel().catch(() => {});
     const { rows, columns, ...loaded } = await firstLoad({
       pipeline,
       sourceUrl: runtime.config.sourceUrl,

@@ -1,8 +1,10 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
 import { sinkTable } from '../connectors/clickhouse/clickhouse-sink.ts';
-import { alterStatements, reshapeTable } from '../connectors/clickhouse/reshape-table.ts';
+import { alterStatements, dropColumns, reshapeTable } from '../connectors/clickhouse/reshape-table.ts';
+import type { SinkTable } from '../connectors/clickhouse/table.ts';
 import { smallestOf } from '../connectors/postgres/fences.ts';
 import { readChange, settleChange, tellChange, type Told } from '../connectors/postgres/schema-changes.ts';
+import { readShard } from '../connectors/postgres/shard-state.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { pause } from '../core/clock.ts';
 import { loadedDefinition } from '../core/define/definition-hash.ts';
@@ -21,9 +23,12 @@ export type MigrationActivities = {
   planMigration(input: MigrationInput): Promise<PlannedMigration>;
   /** Returns when every lane has all that came before the change. */
   drainToChange(input: MigrationInput): Promise<void>;
+  /** Gives the tables of sinks what new rows need. Rows of before fit as well. */
   changeSinks(input: DecidedMigration): Promise<void>;
   /** From then on the pipeline is of the new shape. */
   settleMigration(input: DecidedMigration): Promise<void>;
+  /** Takes from the tables of sinks what no row has any more. */
+  trimSinks(input: DecidedMigration): Promise<void>;
   tellMigration(input: MigrationInput & { readonly told: Told }): Promise<void>;
 };
 
@@ -33,13 +38,13 @@ export type DecidedMigration = MigrationInput & { readonly decision: Decision };
 /** `text`: what a person reads who is to decide. `possible`: what may be decided. */
 export type PlannedMigration = { readonly state: MigrationState; readonly verdict: Verdict; readonly text: string; readonly possible: readonly Decision[] };
 
-type MigrationRuntime = Pick<Runtime, 'config' | 'state' | 'declared' | 'definition' | 'destinations'>;
+type MigrationRuntime = Pick<Runtime, 'config' | 'state' | 'declared' | 'definitionBefore' | 'destinations'>;
 
 export function planned(runtime: MigrationRuntime, input: MigrationInput): Promise<PlannedMigration> {
   return failing(async () => {
-    const { change, plan, before } = await load(runtime, input);
-    const statements = (decision: Decision) => sinksOf(before, runtime, input.pipeline, plan, decision).flatMap(({ tables: [was, is] }) => alterStatements(was, is));
-    const possible = (['approve', 'reject'] as const).filter((decision) => plan[decision].possible);
+    const { change, plan, before, after } = await load(runtime, input);
+    const statements = (decision: Decision) => (plan[decision].possible ? tablesOf(before).flatMap((table, index) => alterStatements(table, tablesOf(after(decision))[index]!)) : []);
+    const possible = decisions.filter((decision) => plan[decision].possible);
     return { state: change.state, verdict: plan.verdict, text: planText(plan, { approve: statements('approve'), reject: statements('reject') }), possible };
   });
 }
@@ -49,11 +54,15 @@ export function drainToChange(runtime: MigrationRuntime, input: MigrationInput):
     const { change, before } = await load(runtime, input);
     const context = Context.current();
     const lanes = segmentLanes(before);
+    let told = '';
     for (;;) {
-      const fences = await Promise.all(lanes.map(async (lane) => [lane, await runtime.destinations.readFence(before, lane).catch(() => undefined)] as const));
+      const fences = await Promise.all(lanes.map(async (lane) => [lane, await runtime.destinations.readFence(before, lane).catch(unlessItPasses)] as const));
       const behind = fences.filter(([, fence]) => fence === undefined || fence < change.position!);
       if (behind.length === 0) return;
       context.heartbeat({ behind: behind.map(([lane]) => lane), at: smallestOf(new Map(behind)) });
+      const names = behind.map(([lane]) => lane).join(', ');
+      if (names !== told) await tellChange(runtime.state, input.pipeline, input.number, { state: 'draining', error: `waiting until all that came before the change is in ${names}` });
+      told = names;
       if (context.cancellationSignal.aborted) throw new CancelledFailure('asked to stop');
       await pause(systemClock, lookMs, context.cancellationSignal);
     }
@@ -61,18 +70,25 @@ export function drainToChange(runtime: MigrationRuntime, input: MigrationInput):
 }
 
 export function changeSinks(runtime: MigrationRuntime, input: DecidedMigration): Promise<void> {
-  return beating(async () => {
-    const { plan, before } = await load(runtime, input);
-    for (const { tables: [was, is] } of sinksOf(before, runtime, input.pipeline, plan, input.decision)) await reshapeTable(runtime.config.clickhouseUrl, was, is);
-  });
+  return beating(() => eachTable(runtime, input, (forms, after) => reshapeTable(runtime.config.clickhouseUrl, forms, after)));
+}
+
+export function trimSinks(runtime: MigrationRuntime, input: DecidedMigration): Promise<void> {
+  return beating(() => eachTable(runtime, input, (forms, after) => dropColumns(runtime.config.clickhouseUrl, forms, after)));
+}
+
+/** Of destinations whose tables have rows' columns. `forms`: which those may have by now, as another decision may have been begun before. */
+async function eachTable(runtime: MigrationRuntime, input: DecidedMigration, change: (forms: readonly SinkTable[], after: SinkTable) => Promise<void>): Promise<void> {
+  const { plan, before, after } = await load(runtime, input);
+  const forms = [before, ...decisions.filter((decision) => plan[decision].possible).map(after)];
+  for (const [index, table] of tablesOf(after(input.decision)).entries()) await change(forms.map((form) => tablesOf(form)[index]!), table);
 }
 
 export function settleMigration(runtime: MigrationRuntime, input: DecidedMigration): Promise<void> {
   return failing(async () => {
-    const { change, plan } = await load(runtime, input);
+    const { change, plan, after } = await load(runtime, input);
     if (change.state === 'done') return;
-    const shape = shapeOf(plan, input.decision);
-    await settleChange(runtime.state, input.pipeline, input.number, shape, loadedDefinition(reshaped(runtime.declared(input.pipeline), shape)));
+    await settleChange(runtime.state, input.pipeline, input.number, shapeOf(plan, input.decision), loadedDefinition(after(input.decision)));
   });
 }
 
@@ -80,12 +96,23 @@ export function tellMigration({ state }: MigrationRuntime, { pipeline, number, t
   return failing(() => tellChange(state, pipeline, number, told));
 }
 
-/** The same as long as the change is not done, as is the plan. */
-async function load(runtime: MigrationRuntime, { pipeline, number }: MigrationInput): Promise<{ change: SchemaChange; plan: MigrationPlan; before: Pipeline }> {
-  const change = await readChange(runtime.state, pipeline, number);
-  if (!change) throw new ConfigurationError(`Pipeline ${pipeline} has no migration ${number}: was it loaded anew? See ./sluice migrations ${pipeline}`);
-  const { pipeline: before, shape } = await runtime.definition(pipeline);
-  return { change, before, plan: planMigration(runtime.declared(pipeline), shape.columns, change.changes) };
+type Loaded = {
+  readonly change: SchemaChange;
+  readonly plan: MigrationPlan;
+  readonly before: Pipeline;
+  /** Throws ConfigurationError if that cannot be decided. */
+  readonly after: (decision: Decision) => Pipeline;
+};
+
+/** The same at any time. */
+async function load(runtime: MigrationRuntime, { pipeline: name, number }: MigrationInput): Promise<Loaded> {
+  const change = await readChange(runtime.state, name, number);
+  if (!change) throw new ConfigurationError(`Pipeline ${name} has no migration ${number}: was it loaded anew? See ./sluice migrations ${name}`);
+  const shard = await readShard(runtime.state, name);
+  if (change.state !== 'done' && change.epoch !== shard?.epoch) throw new ConfigurationError(`Migration ${number} of ${name} is of a load before the last one, which has read the source as it is now.`);
+  const { pipeline: before, shape } = await runtime.definitionBefore(name, number);
+  const plan = planMigration(runtime.declared(name), shape.columns, change.changes);
+  return { change, plan, before, after: (decision) => reshaped(runtime.declared(name), shapeOf(plan, decision)) };
 }
 
 function shapeOf(plan: MigrationPlan, decision: Decision): Shape {
@@ -94,11 +121,13 @@ function shapeOf(plan: MigrationPlan, decision: Decision): Shape {
   throw new ConfigurationError(`It cannot be done: ${outcome.why.join(' ')}`);
 }
 
-/** Of destinations whose tables have rows' columns. */
-function sinksOf(before: Pipeline, runtime: Pick<Runtime, 'declared'>, name: string, plan: MigrationPlan, decision: Decision) {
-  if (!plan[decision].possible) return [];
-  const after = reshaped(runtime.declared(name), shapeOf(plan, decision));
-  return Object.values(before.sinks).flatMap((sink) => (sink.kind === 'clickhouse' ? [{ tables: [sinkTable(before, sink), sinkTable(after, sink)] as const }] : []));
+function tablesOf(pipeline: Pipeline): readonly SinkTable[] {
+  return Object.values(pipeline.sinks).flatMap((sink) => (sink.kind === 'clickhouse' ? [sinkTable(pipeline, sink)] : []));
+}
+
+/** What a person must mend, waiting does not. */
+function unlessItPasses(error: unknown): undefined {
+  if (error instanceof ConfigurationError) throw error;
 }
 
 /** A table may take hours to change, and a worker that dies meanwhile must be noticed. */
@@ -112,5 +141,6 @@ async function beating<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+const decisions = ['approve', 'reject'] as const;
 const lookMs = 500;
 const beatMs = 1_000;

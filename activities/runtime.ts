@@ -11,6 +11,7 @@ import { systemClock } from '../connectors/system-clock.ts';
 import type { Config, Environment } from '../core/config.ts';
 import { definitionHash } from '../core/define/definition-hash.ts';
 import { resolve } from '../core/define/resolve.ts';
+import { loadAnew } from '../core/load-anew.ts';
 import { reshaped, type Shape } from '../core/migration/shape.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { pipelines } from '../pipelines/index.ts';
@@ -79,12 +80,21 @@ export class Runtime {
     const pipeline = this.declared(name);
     const met = [...this.#definitions.values()].find((each) => each.hash === hash && each.pipeline.name === name);
     if (met) return met;
-    const shapes = [{ number: 0, shape: {} }, ...(await readShapes(this.state, name))].map((each) => this.#shaped(pipeline, each.number, each.shape));
+    const shapes = await this.#shapes(pipeline);
     const found = hash === undefined ? shapes.at(-1) : shapes.findLast((each) => each.hash === hash);
     if (found) return found;
     throw new ConfigurationError(
-      `The definition of ${name} has changed since the pipeline was loaded: its source, row, views or sinks are others. Put pipelines/${name}.ts back, restart the worker and type ./sluice resume ${name}; or start over with an empty instance (./sluice up --data DIR).`,
+      `The definition of ${name} has changed since the pipeline was loaded: its source, row, views or sinks are others. Put pipelines/${name}.ts back, restart the worker and type ./sluice resume ${name}; or keep it. ${loadAnew(name)}`,
     );
+  }
+
+  /** What migration `number` begins with, also when it is done. */
+  async definitionBefore(name: string, number: number): Promise<Definition> {
+    return (await this.#shapes(this.declared(name))).findLast(({ shape }) => shape.number < number)!;
+  }
+
+  async #shapes(pipeline: Pipeline): Promise<readonly Definition[]> {
+    return [{ number: 0, shape: {} }, ...(await readShapes(this.state, pipeline.name))].map((each) => this.#shaped(pipeline, each.number, each.shape));
   }
 
   #shaped(declared: Pipeline, number: number, columns: Shape): Definition {

@@ -1,4 +1,4 @@
-import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import { WorkflowNotFoundError, WorkflowUpdateFailedError, type WorkflowExecutionDescription } from '@temporalio/client';
 import { Client } from 'pg';
 import { BadInput } from '../core/bad-input.ts';
 import type { Config } from '../core/config.ts';
@@ -25,13 +25,16 @@ type Row = SchemaChange & { readonly decision: Decision | null; readonly error: 
 
 /** Newest first. */
 export async function listMigrations(config: Config, pipeline: string): Promise<ListedMigration[]> {
-  const { rows } = await withState(config, (client) => client.query<Row>('select pipeline, number, position, changes, state, decision, error, detected_at, ended_at from sluice.schema_change where pipeline = $1 order by number desc limit $2', [pipeline, mostListed]));
+  const { rows } = await withState(config, (client) => client.query<Row>('select pipeline, number, epoch::int, position, changes, state, decision, error, detected_at, ended_at from sluice.schema_change where pipeline = $1 order by number desc limit $2', [pipeline, mostListed]));
   return withTemporal(config, async (client) =>
     Promise.all(
       rows.map(async ({ detected_at, ended_at, ...change }): Promise<ListedMigration> => {
         const workflowId = migrationWorkflowId(pipeline, change.number);
-        const status = ended_at === null ? await client.workflow.getHandle(workflowId).query<MigrationStatus>('status').catch(() => undefined) : undefined;
-        return { ...change, detected: detected_at.toISOString(), ended: ended_at?.toISOString() ?? null, ...(status ? { state: status.state, error: status.error } : {}), workflowId, workflowUrl: webUiUrl(config, workflowId), text: status?.plan?.text ?? null };
+        const handle = client.workflow.getHandle(workflowId);
+        const isOpen = ended_at === null;
+        const [status, isGone] = isOpen ? await Promise.all([handle.query<MigrationStatus>('status').catch(() => undefined), handle.describe().then(isCutOff, (error: unknown) => error instanceof WorkflowNotFoundError && change.state !== 'planned')]) : [undefined, false];
+        const now = isGone ? { state: 'cancelled' as const, error: `somebody has ended its workflow. To be asked again: ./sluice resume ${pipeline} --lane capture` } : status ? { state: status.state, error: status.error ?? change.error } : {};
+        return { ...change, detected: detected_at.toISOString(), ended: ended_at?.toISOString() ?? null, ...now, workflowId, workflowUrl: webUiUrl(config, workflowId), text: isGone ? null : (status?.plan?.text ?? null) };
       }),
     ),
   );
@@ -50,6 +53,11 @@ export async function decideMigration(config: Config, pipeline: string, decision
       throw error;
     }
   });
+}
+
+/** It did not come to its end, which it would have put on record. */
+function isCutOff({ status: { name } }: WorkflowExecutionDescription): boolean {
+  return name !== 'RUNNING' && name !== 'COMPLETED';
 }
 
 async function withState<T>(config: Config, use: (client: Client) => Promise<T>): Promise<T> {

@@ -22,7 +22,7 @@ export function detailsPage(status: WorkflowStatus): string {
     '',
     '## What to do next',
     '```',
-    ...(troubled.length > 0 ? troubled.map(({ name }) => `sluice resume ${status.name} --lane ${name}`) : []),
+    ...(troubled.length > 0 ? troubled.map(({ name, state }) => (state === 'migrating' ? `sluice migrations ${status.name}` : `sluice resume ${status.name} --lane ${name}`)) : []),
     ...(lanes.some(({ last }) => last?.deadLetters) ? [`sluice dlq list ${status.name}`] : []),
     status.state === 'paused' || status.state === 'parked' ? `sluice resume ${status.name}` : `sluice pause ${status.name}`,
     '```',

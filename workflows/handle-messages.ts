@@ -6,6 +6,7 @@ import { described } from './described.ts';
 import { beginHold, holdReport, isSettled, withReleased, type Hold } from './hold.ts';
 import { drain, holdAt, loadAnew, pause, pauseLane, releaseHold, reload, resume, resumeLane, migrated, rotatingFailure, status, stopCapture, type HoldReport, type HoldRequest, type StopRequest } from './messages.ts';
 import type { PipelineRun } from './pipeline-run.ts';
+import { refusal } from './refusal.ts';
 import { forgetLoad } from './steps.ts';
 
 /** Everything that one can ask of a running pipeline. */
@@ -164,7 +165,8 @@ async function reloadSettings(run: PipelineRun): Promise<{ definitionHash: strin
   if (before && before.definitionHash !== now.definitionHash) {
     throw ApplicationFailure.nonRetryable(`reload takes over settings and addresses only, and ${difference(before, now)}. The pipeline goes on as it was.`, 'DefinitionChanged');
   }
-  run.description = { ...now, loaded: before?.loaded ?? now.loaded };
+  // it was given up meanwhile to be loaded anew, and is described again for that
+  if (before || !patched('a reload describes only what is described')) run.description = { ...now, loaded: before?.loaded ?? now.loaded };
   run.stop();
   return { definitionHash: now.definitionHash };
 }
@@ -182,10 +184,22 @@ async function beginAnew(run: PipelineRun, epoch: number): Promise<void> {
 
 /** Its lanes have all that came before, and know nothing of the new columns until they begin anew. */
 async function goOnAfter(run: PipelineRun, number: number, reason: string | undefined): Promise<void> {
-  if (run.part('capture').state !== 'migrating' || run.part('capture').last?.change !== number) return;
-  if (reason !== undefined) return run.refused('capture', { kind: 'configuration', sentence: reason });
-  run.description = { ...(await described(run)), loaded: true };
-  run.moveLane('capture', 'resume');
+  const { state, last } = run.part('capture');
+  if (last?.change !== number) return;
+  if (reason !== undefined) return state === 'migrating' ? run.refused('capture', { kind: 'configuration', sentence: reason }) : undefined;
+  try {
+    const now = await described(run);
+    // it was given up meanwhile to be loaded anew
+    if (!run.description) return;
+    run.description = { ...now, loaded: true };
+  } catch (error) {
+    if (!isCancellation(error)) run.refused('capture', refusal(error));
+    return;
+  }
+  run.migrated = number;
+  if (run.part('capture').state === 'migrating') run.moveLane('capture', 'resume');
+  // a lane that began anew between may have met tables that were not its own any more
+  for (const { name } of run.lanes) if (run.part(name).state === 'parked') run.moveLane(name, 'resume');
   run.stop();
   run.publish();
 }

@@ -1,5 +1,5 @@
 import { ActivityFailure, ApplicationFailure } from '@temporalio/common';
-import { ActivityCancellationType, CancellationScope, condition, defineQuery, defineUpdate, getExternalWorkflowHandle, isCancellation, proxyActivities, setCurrentDetails, setHandler, upsertSearchAttributes, type ActivityOptions } from '@temporalio/workflow';
+import { ActivityCancellationType, CancellationScope, condition, defineQuery, defineUpdate, getExternalWorkflowHandle, isCancellation, patched, proxyActivities, setCurrentDetails, setHandler, upsertSearchAttributes, type ActivityOptions } from '@temporalio/workflow';
 import type { MigrationActivities, MigrationInput, PlannedMigration } from '../activities/migration.ts';
 import { configurationFailure, bugFailure } from '../core/failure-types.ts';
 import { isOver, migrationStates, type MigrationEvent, type MigrationState } from '../core/migration/migration-state.ts';
@@ -72,15 +72,30 @@ async function follow(run: Run): Promise<void> {
 const begins = { nothing: 'nothing', automatic: 'decide', approval: 'ask', impossible: 'impossible' } as const satisfies Record<string, MigrationEvent>;
 
 async function change(run: Run, decided: MigrationInput & { readonly decision: Decision }): Promise<void> {
+  const { decision } = decided;
   try {
-    await activities.changeSinks.executeWithOptions({ ...patient, summary: `${decided.decision}: the tables of sinks` }, [decided]);
-    await activities.settleMigration.executeWithOptions({ ...options, summary: `${decided.decision}: the pipeline` }, [decided]);
-    run.move('changed');
+    await activities.changeSinks.executeWithOptions({ ...patient, summary: `${decision}: the tables of sinks` }, [decided]);
+    if (isOver(run.state)) return;
+    // once begun, it may be done whoever cancels
+    await CancellationScope.nonCancellable(() => activities.settleMigration.executeWithOptions({ ...options, summary: `${decision}: the pipeline` }, [decided]));
   } catch (error) {
     const why = refusal(error);
     if (why?.kind !== 'configuration') throw error;
     run.error = why.sentence;
     run.move('refuse');
+    return;
+  }
+  run.found('done');
+  if (patched('what no row has is dropped when the pipeline is settled')) await trim(run, decided);
+}
+
+/** Nothing waits for it to go well: rows are as they should be. */
+async function trim(run: Run, decided: MigrationInput & { readonly decision: Decision }): Promise<void> {
+  try {
+    await activities.trimSinks.executeWithOptions({ ...patient, summary: `${decided.decision}: what no row has any more` }, [decided]);
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    run.error = `It is done, but tables of sinks still have columns that no row has any more: ${refusal(error)?.sentence ?? String(error)}`;
   }
 }
 
@@ -135,7 +150,7 @@ class Run {
   sentence(): string | undefined {
     const { pipeline, number } = this.input;
     if (this.state === 'done' || this.state === 'unneeded') return undefined;
-    if (this.state === 'impossible') return `The columns of its source have changed in a way that this pipeline cannot follow: ${this.plan!.text.replaceAll('\n', ' ')}`;
+    if (this.state === 'impossible') return `The columns of its source have changed in a way that this pipeline cannot follow: ${this.plan!.text.replaceAll('\n', ' ')}. Correct the definition, restart the worker (./sluice down, ./sluice up) and load it anew: ./sluice recover ${pipeline}`;
     return `Migration ${number} of its source's columns ${this.error === undefined ? 'was cancelled' : `failed: ${this.error}`}. To be asked again: ./sluice resume ${pipeline} --lane capture`;
   }
 

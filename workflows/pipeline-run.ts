@@ -53,6 +53,8 @@ export class PipelineRun {
   isStale = true;
   /** Its repair goes on. */
   isRepairing = false;
+  /** The last migration that the description has taken over: a step that began before may still say that it is due. */
+  migrated: number | undefined;
   /** Somebody resumed while a step of theirs ran: what that is refused for may be mended. */
   readonly #resumed = new Set<string>();
   #published: PipelineState | undefined;
@@ -140,7 +142,7 @@ export class PipelineRun {
     part.last = result;
     if (result.late) this.isStale = true;
     if (result.fence !== undefined) part.fence = result.fence;
-    if (result.ended === 'changed' && name === 'capture') this.moveLane(name, 'change');
+    if (result.ended === 'changed' && name === 'capture' && result.change !== this.migrated) this.moveLane(name, 'change');
     if (!this.hold?.waiting[name]) return;
     if (result.ended === 'held') this.moveLane(name, 'hold');
     else if (result.ended === 'past') this.settle(name, `it is already past it, at ${result.fence}`);
@@ -239,7 +241,7 @@ export class PipelineRun {
   }
 
   #partStatus({ name, kind }: Part): PartStatus {
-    const { state, fence = null, last = null, error = null } = this.part(name);
+    const { state, fence = null, last = null, error = state === 'migrating' ? `migration ${last?.change} of its source's columns is not over: ./sluice migrations ${this.name}` : null } = this.part(name);
     const shown = state === 'running' && this.state === 'paused' && !this.mayRun(name) ? 'paused' : (state === 'paused' || state === 'held') && this.scopes.has(name) ? 'running' : state;
     return { name, kind, state: shown, fence, last, error };
   }

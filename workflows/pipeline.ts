@@ -44,12 +44,15 @@ export async function pipeline(input: PipelineInput): Promise<void> {
 
 /** Until it is known what the pipeline is, and its sinks have what the tables held before. */
 async function prepare(run: PipelineRun): Promise<void> {
+  // what it was refused for may be mended in the definition
+  let isRefused = false;
   while (!run.description?.loaded) {
     await allowed(() => run.rotating || run.state === 'loading');
     if (run.rotating) return;
     try {
       await scoped(run, 'capture', async () => {
-        run.description ??= await described(run);
+        if (isRefused || !run.description) run.description = await described(run);
+        isRefused = false;
         run.publish();
         if (run.description.loaded) return;
         const { position } = await firstLoad(run.name, run.description, run.number('capture'));
@@ -57,8 +60,10 @@ async function prepare(run: PipelineRun): Promise<void> {
         run.description = { ...run.description, loaded: true };
       });
     } catch (error) {
-      if (!isCancellation(error)) run.refused('capture', refusal(error));
-      else if (CancellationScope.current().consideredCancelled) throw error;
+      if (!isCancellation(error)) {
+        run.refused('capture', refusal(error));
+        isRefused = patched('a load that was refused is described anew');
+      } else if (CancellationScope.current().consideredCancelled) throw error;
     }
     run.publish();
   }
@@ -84,7 +89,7 @@ async function loop(run: PipelineRun, part: Part, { rotateAtEvents, watchMs = 60
     repairIfStale(run);
     rotateIfDue(run, rotateAtEvents);
     // whoever took over is at work: do not race it
-    if (ended === 'changed' && part.name === 'capture') await migrate(run);
+    if (run.part(part.name).state === 'migrating' && ended === 'changed') await migrate(run);
     else if (ended === 'superseded' || ended === 'changed') await condition(() => run.rotating || !run.mayRun(part.name), 1_000);
   }
 }

@@ -9,22 +9,42 @@ type Alteration = { readonly column: string; readonly action: 'add' | 'modify' |
 
 /** What turns a table for the rows of `before` into one for those of `after`, as it would be typed. */
 export function alterStatements(before: SinkTable, after: SinkTable): string[] {
-  return alterations(before, after).map((alteration) => statement(after, alteration));
+  return changing([before, after]).flatMap((column): string[] => {
+    const [was, is] = [typeIn(before, column), typeIn(after, column)];
+    if (is === undefined) return [statement(after, { column, action: 'drop', type: was! })];
+    return [statement(after, { column, action: was === undefined ? 'add' : 'modify', type: is })];
+  });
 }
 
 /**
- * Does it, where it is not done yet, and waits until the rows that are there have it too. Throws ConfigurationError, before
- * anything is changed, if some of them have values that the new type cannot hold.
+ * Gives the table what rows of `after` need, where it has not got it yet, and waits until the rows that are there have it
+ * too. `forms`: those that the table may be of, also in part: as it was, and as each decision makes it. What the rows of
+ * another form need stays. Throws ConfigurationError, before anything is changed, if some of them have values that the new
+ * type cannot hold.
  */
-export async function reshapeTable(url: string, before: SinkTable, after: SinkTable): Promise<void> {
+export function reshapeTable(url: string, forms: readonly SinkTable[], after: SinkTable): Promise<void> {
+  return altered(url, after, async (client, there) => {
+    const open = changing([...forms, after]).flatMap((column): Alteration[] => {
+      const type = typeIn(after, column);
+      if (type === undefined || there.get(column) === type || there.get(column) === columnType({ ...after.columns[column]!, nullable: true })) return [];
+      return [{ column, action: there.has(column) ? 'modify' : 'add', type }];
+    });
+    for (const alteration of open) if (alteration.action === 'modify') await assertFits(client, after, alteration);
+    return open;
+  });
+}
+
+/** Takes away what no row of `after` has; only when no lane writes rows of another form any more. */
+export function dropColumns(url: string, forms: readonly SinkTable[], after: SinkTable): Promise<void> {
+  return altered(url, after, async (_, there) => changing([...forms, after]).flatMap((column): Alteration[] => (typeIn(after, column) === undefined && there.has(column) ? [{ column, action: 'drop', type: there.get(column)! }] : [])));
+}
+
+async function altered(url: string, table: SinkTable, choose: (client: ClickHouseClient, there: ReadonlyMap<string, string>) => Promise<readonly Alteration[]>): Promise<void> {
   const client = connect(url, thoroughMs);
   try {
-    await classified(after.name, async () => {
-      const there = await columnsThere(client, after);
-      const open = alterations(before, after).filter(({ column, action, type }) => (action === 'drop' ? there.has(column) : there.get(column) !== type));
-      for (const alteration of open) if (alteration.action === 'modify') await assertFits(client, after, alteration);
-      for (const alteration of open) {
-        await client.command({ query: statement(after, alteration), clickhouse_settings: { alter_sync: '2', mutations_sync: '2' } });
+    await classified(table.name, async () => {
+      for (const alteration of await choose(client, await columnsThere(client, table))) {
+        await client.command({ query: statement(table, alteration), clickhouse_settings: { alter_sync: '2', mutations_sync: '2' } });
       }
     });
   } finally {
@@ -32,14 +52,14 @@ export async function reshapeTable(url: string, before: SinkTable, after: SinkTa
   }
 }
 
-function alterations(before: SinkTable, after: SinkTable): Alteration[] {
-  const names = new Set([...Object.keys(before.columns), ...Object.keys(after.columns)]);
-  return [...names].flatMap((column): Alteration[] => {
-    const [was, is] = [before.columns[column], after.columns[column]].map((schema) => schema && columnType(schema));
-    if (was === is) return [];
-    if (is === undefined) return [{ column, action: 'drop', type: was! }];
-    return [{ column, action: was === undefined ? 'add' : 'modify', type: is }];
-  });
+/** Columns that are not the same in all of these. */
+function changing(forms: readonly SinkTable[]): string[] {
+  const names = new Set(forms.flatMap(({ columns }) => Object.keys(columns)));
+  return [...names].filter((column) => new Set(forms.map((form) => typeIn(form, column))).size > 1);
+}
+
+function typeIn({ columns }: SinkTable, column: string): string | undefined {
+  return columns[column] && columnType(columns[column]);
 }
 
 function statement(table: SinkTable, { column, action, type }: Alteration): string {

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import type { TableChanges } from '../../core/migration/plan.ts';
 import { position } from '../../core/position.ts';
 import { throwAwayDatabase } from '../../test/embedded/services.ts';
-import { keepSourceColumns, readChange, readOpenChange, readSourceColumns, recordChange, tellChange } from './schema-changes.ts';
+import { cancelChanges, keepSourceColumns, readChange, readOpenChange, readSourceColumns, recordChange, settleChange, tellChange } from './schema-changes.ts';
+import { beginLoad } from './shard-state.ts';
 import { migrate } from './state/migrate.ts';
 import { openState } from './state/state.ts';
 
@@ -50,6 +51,26 @@ test('what turns out to concern nobody is over, and what is known from then on; 
     await recordChange(state, 'p', found('c', 200n));
     await tellChange(state, 'p', 2, { state: 'unneeded' });
     expect(await readSourceColumns(state, 'p', 3)).toEqual(columns('later'));
+  } finally {
+    await state.end();
+  }
+});
+
+test('what was not over ends with a load, and nobody decides it afterwards', async () => {
+  await using database = await throwAwayDatabase();
+  const state = openState(database.url);
+  try {
+    await migrate(state);
+    const epoch = await beginLoad(state, 'p', 'slot', { hash: 'first', json: '{}' }, 1);
+    expect(epoch).toBe(2);
+    await recordChange(state, 'p', found('b'));
+    await tellChange(state, 'p', 1, { state: 'waiting' });
+    expect(await cancelChanges(state, 'p', 2)).toEqual([]);
+    await beginLoad(state, 'p', 'slot', { hash: 'second', json: '{}' }, 0);
+    expect(await cancelChanges(state, 'p', 3)).toEqual([1]);
+    await settleChange(state, 'p', 1, {}, { hash: 'third', json: '{}' });
+    expect(await readChange(state, 'p', 1)).toMatchObject({ state: 'cancelled' });
+    expect((await state.query('select definition_hash from sluice.shard')).rows).toEqual([{ definition_hash: 'second' }]);
   } finally {
     await state.end();
   }

@@ -85,8 +85,14 @@ async function assertNotBefore(state: Queryable, pipeline: string, epoch: number
   if (later) throw new ConfigurationError(`The stream of pipeline ${pipeline} would go on at ${position}, which is before migration ${later.number} of its source's columns at ${later.position}: was a destination restored to an earlier time? Restore it to a later one and type ./sluice resume ${pipeline}, or start over. ${loadAnew(pipeline)}`);
 }
 
+/** Of loads before this one, which has read the source as it is now. Returns their numbers. */
+export async function cancelChanges(state: Queryable, pipeline: string, epoch: number): Promise<readonly number[]> {
+  const { rows } = await state.query<{ number: number }>(`update sluice.schema_change set state = 'cancelled', ended_at = now() where pipeline = $1 and epoch < $2 and state in (${open}) returning number`, [pipeline, epoch]);
+  return rows.map(({ number }) => number);
+}
+
 export async function readChange(state: Queryable, pipeline: string, number: number): Promise<SchemaChange | undefined> {
-  const { rows } = await state.query<SchemaChange>('select pipeline, number, position, changes, state from sluice.schema_change where pipeline = $1 and number = $2', [pipeline, number]);
+  const { rows } = await state.query<SchemaChange>('select pipeline, number, epoch::int, position, changes, state from sluice.schema_change where pipeline = $1 and number = $2', [pipeline, number]);
   return rows[0];
 }
 
@@ -98,7 +104,7 @@ export async function tellChange(state: Queryable, pipeline: string, number: num
   if (now === 'unneeded') await keepColumnsOf(state, pipeline, number);
   await state.query(
     `update sluice.schema_change set state = $3, decision = coalesce($4, decision), error = $5, ended_at = case when $6 then now() end
-      where pipeline = $1 and number = $2 and state <> 'done'`,
+      where pipeline = $1 and number = $2 and (state <> 'done' or $3 = 'done')`,
     [pipeline, number, now, decision ?? null, error ?? null, isOver(now)],
   );
 }
@@ -106,7 +112,7 @@ export async function tellChange(state: Queryable, pipeline: string, number: num
 /** From its commit on, the pipeline is of this shape, and `now`. Done again, it changes nothing. */
 export function settleChange(state: State, pipeline: string, number: number, shape: Shape, now: LoadedDefinition): Promise<void> {
   return inTransaction(state, async (client) => {
-    const { rowCount } = await client.query("update sluice.schema_change set state = 'done', shape = $3, error = null, ended_at = now() where pipeline = $1 and number = $2 and state <> 'done'", [pipeline, number, JSON.stringify(shape)]);
+    const { rowCount } = await client.query("update sluice.schema_change set state = 'done', shape = $3, error = null, ended_at = now() where pipeline = $1 and number = $2 and state <> 'done' and epoch = (select epoch from sluice.shard where pipeline = $1 and shard = $1)", [pipeline, number, JSON.stringify(shape)]);
     if (rowCount === 0) return;
     await client.query('update sluice.shard set definition_hash = $2, definition = $3 where pipeline = $1', [pipeline, now.hash, now.json]);
     await keepColumnsOf(client, pipeline, number);

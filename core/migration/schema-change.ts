@@ -12,6 +12,8 @@ export type SourceColumns = Readonly<Record<string, readonly SourceColumn[]>>;
 export type SchemaChange = {
   readonly pipeline: string;
   readonly number: number;
+  /** Of the load that it was met after. */
+  readonly epoch: number;
   /** Everything above it is of the new form; null: no column of the definition is concerned. */
   readonly position: Position | null;
   readonly changes: readonly TableChanges[];

@@ -13,13 +13,15 @@ export class Migrating {
   possible: PlannedMigration['possible'] = ['approve', 'reject'];
   drained = Promise.resolve();
   changing = async (): Promise<void> => {};
+  trimming = async (): Promise<void> => {};
   readonly told = new Map<number, string>();
 
   constructor() {
     const { stage, did } = this;
     stage.stepMs = 400;
     stage.step = async (input, part) => {
-      const { change } = this;
+      // a step of before its end is told of it
+      const change = this.change ?? (input.definitionHash === stage.definitionHash ? undefined : [...this.told.keys()].at(-1));
       if (part !== 'capture' || change === undefined) return stage.plainStep(input, part);
       await waited(20, new AbortController().signal);
       return { ended: 'changed', change, fence: '0'.repeat(32), segments: 0, events: 0 };
@@ -36,6 +38,10 @@ export class Migrating {
         this.told.set(number, 'done');
         stage.definitionHash = `after ${number}`;
         this.change = undefined;
+      },
+      trimSinks: async ({ decision }) => {
+        did.push(`trimmed ${decision}`);
+        await this.trimming();
       },
       tellMigration: async ({ number, told }) => void this.told.set(number, told.state),
     };

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { migrationWorkflowId } from '../../core/migration/schema-change.ts';
 import { services } from '../embedded/services.ts';
 import { decide, Migrating, stateOf } from './migrating.ts';
-import { refused, RunningPipeline, waited } from './stage.ts';
+import { laneState, refused, RunningPipeline, waited } from './stage.ts';
 
 const isMigrating = ({ capture }: { readonly capture: { readonly state: string } }) => capture.state === 'migrating';
 const runs = ({ capture }: { readonly capture: { readonly state: string } }) => capture.state === 'running';
@@ -15,6 +15,7 @@ describe('a change of the source\'s columns', () => {
     await pipeline.until(runs);
     migrating.change = 1;
     await pipeline.until(isMigrating);
+    expect((await pipeline.status()).capture.error).toBe(`migration 1 of its source's columns is not over: ./sluice migrations ${migrating.stage.name}`);
     await stateOf(pipeline, 1, 'waiting');
     const before = migrating.stage.began.length;
     await pipeline.until(() => migrating.stage.began.slice(before).some(({ part }) => part === 'aggregate'));
@@ -28,7 +29,7 @@ describe('a change of the source\'s columns', () => {
 
     await decide(pipeline, 1, decision);
     await pipeline.until(runs);
-    expect(migrating.did).toEqual([`sinks ${decision}`, `settled ${decision}`]);
+    expect(migrating.did).toEqual([`sinks ${decision}`, `settled ${decision}`, `trimmed ${decision}`]);
     expect(migrating.told.get(1)).toBe('done');
     await stateOf(pipeline, 1, 'done');
     await expect(decide(pipeline, 1, decision)).rejects.toThrow(/completed|not found/);
@@ -48,7 +49,7 @@ describe('a change of the source\'s columns', () => {
     isRefused = false;
     await decide(pipeline, 4, 'approve');
     await pipeline.until(runs);
-    expect(migrating.did).toEqual(['sinks approve', 'sinks approve', 'settled approve']);
+    expect(migrating.did).toEqual(['sinks approve', 'sinks approve', 'settled approve', 'trimmed approve']);
   }, 40_000);
 
   test('a worker that dies while it changes sinks is noticed, and another one goes on', async () => {
@@ -67,7 +68,7 @@ describe('a change of the source\'s columns', () => {
     await pipeline.until(runs, 25_000);
     gone.resolve();
     expect(attempts).toBe(2);
-    expect(migrating.did.at(-1)).toBe('settled approve');
+    expect(migrating.did.at(-1)).toBe('trimmed approve');
   }, 40_000);
 
   test('that nobody can follow parks the pipeline with the reason; what cannot be done is refused', async () => {
@@ -105,15 +106,94 @@ describe('a change of the source\'s columns', () => {
     }
     await pipeline.client.workflow.getHandle(migrationWorkflowId(migrating.stage.name, 2)).cancel();
     blocked.resolve();
-    await pipeline.until(({ capture }) => capture.state === 'parked' || capture.state === 'running');
-    if (stage === 'changing') return; // it was done before the cancellation came
+    await pipeline.until(({ capture }) => capture.state === 'parked');
+    // tables may have what the new rows need; the pipeline is as it was
+    expect(migrating.did).toEqual(stage === 'changing' ? ['sinks approve'] : []);
     expect((await pipeline.status()).capture.error).toContain(`./sluice resume ${migrating.stage.name} --lane capture`);
     expect(migrating.told.get(2)).toBe('cancelled');
     await pipeline.handle.signal('resumeLane', 'capture');
     await stateOf(pipeline, 2, 'waiting');
     await decide(pipeline, 2, 'approve');
     await pipeline.until(runs);
-    expect(migrating.did.at(-1)).toBe('settled approve');
+    expect(migrating.did.at(-1)).toBe('trimmed approve');
+  }, 40_000);
+
+  test('that somebody has ended for good is asked about again by resume', async () => {
+    const migrating = new Migrating();
+    await using pipeline = await RunningPipeline.start(migrating.stage, services().temporalAddress);
+    await pipeline.until(runs);
+    migrating.change = 1;
+    await stateOf(pipeline, 1, 'waiting');
+    const handle = pipeline.client.workflow.getHandle(migrationWorkflowId(migrating.stage.name, 1));
+    const { runId } = await handle.describe();
+    await handle.terminate();
+    await pipeline.handle.signal('resumeLane', 'capture');
+    while ((await handle.describe()).runId === runId) await waited(50, new AbortController().signal);
+    await stateOf(pipeline, 1, 'waiting');
+    await decide(pipeline, 1, 'approve');
+    await pipeline.until(runs);
+  }, 40_000);
+
+  test('lets a lane go on that was refused between, and the pipeline though a table keeps what no row has', async () => {
+    const migrating = new Migrating();
+    const { stage } = migrating;
+    const step = stage.step;
+    let isRefused = false;
+    stage.step = async (input, part) => {
+      if (isRefused && part === 'enriched') throw refused('the table lacks device');
+      return step(input, part);
+    };
+    migrating.trimming = async () => {
+      throw refused('no right to drop');
+    };
+    await using pipeline = await RunningPipeline.start(stage, services().temporalAddress);
+    await pipeline.until(runs);
+    migrating.change = 1;
+    await stateOf(pipeline, 1, 'waiting');
+    isRefused = true;
+    await pipeline.until((status) => laneState(status, 'enriched') === 'parked');
+    isRefused = false;
+    await decide(pipeline, 1, 'approve');
+    await pipeline.until((status) => runs(status) && laneState(status, 'enriched') === 'running');
+    expect(await stateOf(pipeline, 1, 'done')).toMatchObject({ error: expect.stringMatching(/tables of sinks still have.*no right to drop/) as string });
+  }, 40_000);
+
+  test('parks the capture, and ends nothing else, if the pipeline cannot be described then', async () => {
+    const migrating = new Migrating();
+    const { stage } = migrating;
+    await using pipeline = await RunningPipeline.start(stage, services().temporalAddress);
+    await pipeline.until(runs);
+    migrating.change = 1;
+    await stateOf(pipeline, 1, 'waiting');
+    stage.answered = async () => {
+      throw refused('its definition lacks a column');
+    };
+    await decide(pipeline, 1, 'approve');
+    await pipeline.until(({ capture }) => capture.state === 'parked' && capture.error === 'its definition lacks a column');
+    stage.answered = async () => {};
+    await pipeline.handle.signal('resumeLane', 'capture');
+    await pipeline.until(({ state, capture }) => state === 'running' && capture.state === 'running' && stage.began.length > 0);
+    await pipeline.until(() => stage.running.has('capture'));
+  }, 40_000);
+
+  test('does not keep a load from being made that was asked for meanwhile', async () => {
+    const migrating = new Migrating();
+    const { stage } = migrating;
+    stage.load = async () => void (stage.loaded = true);
+    await using pipeline = await RunningPipeline.start(stage, services().temporalAddress);
+    await pipeline.until(runs);
+    migrating.change = 1;
+    await stateOf(pipeline, 1, 'waiting');
+    const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    stage.answered = () => (asked.resolve(), answer.promise);
+    await decide(pipeline, 1, 'approve');
+    await asked.promise;
+    const anew = pipeline.handle.executeUpdate('loadAnew', { args: [1] });
+    while (stage.loaded) await waited(20, new AbortController().signal);
+    answer.resolve();
+    await anew;
+    await pipeline.until(({ state }) => state === 'running');
+    expect(stage.loads).toBe(1);
   }, 40_000);
 
   test('outlives runs of the pipeline\'s workflow', async () => {
