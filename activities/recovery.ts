@@ -1,11 +1,13 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
-import { WorkflowNotFoundError } from '@temporalio/client';
+import { WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
 import { gapOf } from '../connectors/postgres/gap.ts';
+import { readOpenChange } from '../connectors/postgres/schema-changes.ts';
 import { markForLoad, readShard } from '../connectors/postgres/shard-state.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { TransientError } from '../connectors/transient-error.ts';
 import { pause } from '../core/clock.ts';
+import type { PipelineState } from '../core/pipeline-state.ts';
 import type { RecoveryPlan } from '../core/recovery.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
 import { failing } from './failures.ts';
@@ -14,9 +16,9 @@ import type { Runtime } from './runtime.ts';
 /** What the recovery workflow sees, and the pipeline's own. */
 export type RecoveryActivities = {
   planRecovery(input: RecoveryTarget): Promise<RecoveryPlan>;
-  /** Tells the pipeline's workflow to begin anew. Returns the epoch that the load must be above. */
-  beginAnew(input: RecoveryTarget): Promise<number>;
-  /** Returns when the load of a later epoch has ended. */
+  /** Tells the pipeline's workflow to begin anew, unless a load after `epoch` has begun. Returns the epoch that the load must be above. */
+  beginAnew(input: RecoveryTarget & { readonly epoch?: number | undefined }): Promise<number>;
+  /** Returns when the load of a later epoch has ended. Throws what it is refused for. */
   untilLoaded(input: RecoveryTarget & { readonly above: number }): Promise<void>;
 };
 
@@ -29,13 +31,16 @@ export function planRecovery(runtime: RecoveryRuntime, { pipeline: name }: Recov
     const { pipeline } = await runtime.definition(name);
     const shard = await readShard(runtime.state, name);
     if (!shard) throw new ConfigurationError(`Pipeline ${name} was never loaded, so there is nothing to recover. Type: ./sluice up`);
-    const { gap, rows } = await gapOf(runtime.config.sourceUrl, pipeline, shard, await runtime.log(name));
+    const { gap, rows } = await gapOf(runtime.config.sourceUrl, pipeline, shard, async () => (await readShard(runtime.state, name))?.confirmed, await runtime.log(name));
     const sinks = Object.entries(pipeline.sinks);
+    const open = await readOpenChange(runtime.state, name, shard.epoch);
     const external = sinks.flatMap(([lane, sink]) => (sink.kind === 'http' ? [lane] : []));
     return {
+      epoch: shard.epoch,
       gap,
       rows,
       says: [
+        ...(open === undefined ? [] : [`Migration ${open} of its source's columns is not over, and ends with this: the load may find other columns than the pipeline has, and be refused. Decide it first: ./sluice migrations ${name}`]),
         'Every sink gets the source as it is now, and loses what is not there any more, under a new epoch: nothing of the old stream counts against it. Dead letters that wait end with it. The stream goes on exactly where the load ends.',
         ...(external.length > 0 ? [`What was changed or deleted in the gap, ${external.join(', ')} does not get as single events: only what is there now${sinks.some(([, sink]) => sink.kind === 'http' && !sink.initialLoad) ? ', and where initialLoad is off not even that' : ''}.`] : []),
       ],
@@ -43,11 +48,14 @@ export function planRecovery(runtime: RecoveryRuntime, { pipeline: name }: Recov
   });
 }
 
-export function beginAnew({ state }: RecoveryRuntime, { pipeline }: RecoveryTarget): Promise<number> {
+export function beginAnew({ state }: RecoveryRuntime, { pipeline, epoch }: RecoveryTarget & { readonly epoch?: number | undefined }): Promise<number> {
   return failing(async () => {
-    const above = (await readShard(state, pipeline))?.epoch ?? 0;
+    const found = (await readShard(state, pipeline))?.epoch ?? 0;
+    const above = epoch ?? found;
+    // an attempt before this one was heard
+    if (found > above) return above;
     try {
-      await Context.current().client.workflow.getHandle(pipelineWorkflowId(pipeline)).executeUpdate('loadAnew', { args: [above] });
+      await workflowOf(pipeline).executeUpdate('loadAnew', { args: [above] });
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) throw new ConfigurationError(`Pipeline ${pipeline} does not run: its workflow ${pipelineWorkflowId(pipeline)} was never started, or was ended. Type: ./sluice up`);
       throw new TransientError(`the workflow of ${pipeline} could not be told: ${(error as Error).message}`, { cause: error });
@@ -58,20 +66,31 @@ export function beginAnew({ state }: RecoveryRuntime, { pipeline }: RecoveryTarg
 
 export function untilLoaded({ state }: RecoveryRuntime, { pipeline, above }: RecoveryTarget & { readonly above: number }): Promise<void> {
   return failing(async () => {
-    const { cancellationSignal, heartbeat } = Context.current();
+    const context = Context.current();
     for (;;) {
       const shard = await readShard(state, pipeline);
       if (shard && shard.epoch > above && shard.state === 'streaming') return;
-      heartbeat({ epoch: shard?.epoch, state: shard?.state });
-      if (cancellationSignal.aborted) throw new CancelledFailure('asked to stop');
-      await pause(systemClock, lookMs, cancellationSignal);
+      context.heartbeat({ epoch: shard?.epoch, state: shard?.state });
+      if (context.cancellationSignal.aborted) throw new CancelledFailure('asked to stop');
+      const { state: now, error } = await workflowOf(pipeline).query<PipelineAnswer>('status').catch(() => unanswered);
+      if (now === 'parked') throw new ConfigurationError(`The load of ${pipeline} was refused: ${error} When that is mended, type ./sluice resume ${pipeline}: it goes on with the load.`);
+      await pause(systemClock, lookMs, context.cancellationSignal);
     }
   });
 }
+
+function workflowOf(pipeline: string): WorkflowHandle {
+  return Context.current().client.workflow.getHandle(pipelineWorkflowId(pipeline));
+}
+
+/** Of what the pipeline's workflow says of itself. */
+type PipelineAnswer = { readonly state: PipelineState | undefined; readonly error: string | null };
+
+const unanswered: PipelineAnswer = { state: undefined, error: null };
 
 /** For the pipeline's workflow, when nothing of it runs any more. Again, after a load has begun, it changes nothing. */
 export function forgetLoad({ state }: Pick<Runtime, 'state'>, { pipeline, epoch }: RecoveryTarget & { readonly epoch: number }): Promise<void> {
   return failing(() => markForLoad(state, pipeline, epoch));
 }
 
-const lookMs = 1_000;
+const lookMs = 2_000;

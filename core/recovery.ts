@@ -1,5 +1,7 @@
 /** `recover` without what it is asked for: what is lost, and what would be done. */
 export type RecoveryPlan = {
+  /** Of the load that is given up. Missing in histories of before it was put on record. */
+  readonly epoch?: number;
   /** One sentence on what is missing in the stream; null: nothing is, as far as can be seen. */
   readonly gap: string | null;
   /** What the source's tables are expected to have. */

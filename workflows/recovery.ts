@@ -26,7 +26,7 @@ export async function recovery({ pipeline, approved }: RecoveryInput): Promise<R
     run.become(isApproved ? 'loading' : 'waiting');
     await condition(() => isApproved);
     run.become('loading');
-    const above = await activities.beginAnew.executeWithOptions({ ...options, summary: 'the pipeline begins anew' }, [{ pipeline }]);
+    const above = await activities.beginAnew.executeWithOptions({ ...options, summary: 'the pipeline begins anew' }, [{ pipeline, epoch: run.plan.epoch }]);
     // whoever cancels from here on stops looking: the load is the pipeline's own
     await activities.untilLoaded.executeWithOptions({ ...options, startToCloseTimeout: '30 days', heartbeatTimeout: '10 seconds', summary: 'until it is loaded' }, [{ pipeline, above }]);
     run.become('done');

@@ -3,12 +3,12 @@ import { parsePosition } from '../../core/position.ts';
 import { ConfigurationError } from '../sink.ts';
 import type { SegmentLog } from '../spool/segment-log.ts';
 import { assertNoGap, assertNotSetBack, assertSameSource, assertSlot } from './same-stream.ts';
-import type { ShardState } from './shard-state.ts';
+import type { Confirmed, ShardState } from './shard-state.ts';
 import { connectSource } from './postgres-source.ts';
 import { readStreamEnd } from './stream-gap.ts';
 
-/** What keeps a capture from going on where the spool ends, as the sentence that it would park with; null: nothing. `rows`: what the planner of the source expects of the pipeline's tables. */
-export async function gapOf(sourceUrl: string, pipeline: Pipeline, shard: ShardState, log: Pick<SegmentLog, 'tail' | 'read' | 'release' | 'lastEvents'>): Promise<{ readonly gap: string | null; readonly rows: number }> {
+/** What keeps a capture from going on where the spool ends, as the sentence that it would park with; null: nothing. `readConfirmed`: what is on record, read anew, as a capture may be at work. `rows`: what the planner of the source expects of the pipeline's tables. */
+export async function gapOf(sourceUrl: string, pipeline: Pipeline, shard: ShardState, readConfirmed: () => Promise<Confirmed | undefined>, log: Pick<SegmentLog, 'tail' | 'read' | 'release' | 'lastEvents'>): Promise<{ readonly gap: string | null; readonly rows: number }> {
   const source = await connectSource(sourceUrl, pipeline, shard.tables);
   try {
     const rows = await source.expectedRows();
@@ -19,10 +19,13 @@ export async function gapOf(sourceUrl: string, pipeline: Pipeline, shard: ShardS
       assertSameSource(pipeline.name, shard, catalog);
       await source.assertPublication();
       assertNotSetBack(pipeline.name, at, catalog.walEnd);
+      // what is told to the slot was on record before, and in the spool before that
       const slot = await source.slot();
-      const end = (await log.tail()) ? await readStreamEnd(log, at) : { position: at, endLsn: parsePosition(at).lsn, committedMs: undefined };
+      const confirmed = await readConfirmed();
+      const tail = (await log.tail())?.to;
+      const end = tail === undefined ? { position: at, endLsn: parsePosition(at).lsn, committedMs: undefined } : await readStreamEnd(log, tail);
       assertSlot(pipeline.name, slot, end, catalog.walEnd);
-      assertNoGap(pipeline.name, shard.confirmed, slot.confirmed, end);
+      assertNoGap(pipeline.name, confirmed, slot.confirmed, end);
       return { gap: null, rows };
     } catch (error) {
       if (!(error instanceof ConfigurationError)) throw error;

@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import type { RecoveryInput, RecoveryStatus } from '../../core/recovery.ts';
-import { services } from '../embedded/services.ts';
+import { beginAnew, untilLoaded } from '../../activities/recovery.ts';
+import type { Runtime } from '../../activities/runtime.ts';
+import { beginLoad, endLoad } from '../../connectors/postgres/shard-state.ts';
+import { migrate } from '../../connectors/postgres/state/migrate.ts';
+import { openState } from '../../connectors/postgres/state/state.ts';
+import { position } from '../../core/position.ts';
+import { services, throwAwayDatabase } from '../embedded/services.ts';
 import { refused, RunningPipeline, Stage, waited } from './stage.ts';
 
 function staged(): Stage {
@@ -45,7 +51,62 @@ describe('a pipeline that is loaded anew', () => {
   }, 40_000);
 });
 
+test('a load that was refused takes the definition as it is when somebody resumes', async () => {
+  const stage = staged();
+  stage.loaded = false;
+  const loaded: string[] = [];
+  stage.load = async ({ definitionHash }) => {
+    loaded.push(definitionHash);
+    if (definitionHash === 'first') throw refused('table t has no column device');
+    stage.loaded = true;
+  };
+  await using pipeline = await RunningPipeline.start(stage, services().temporalAddress);
+  await pipeline.until(({ state }) => state === 'parked');
+  stage.definitionHash = 'corrected';
+  await pipeline.handle.signal('resume');
+  await pipeline.until(({ state }) => state === 'running');
+  expect(loaded).toEqual(['first', 'corrected']);
+}, 40_000);
+
 describe('the recovery workflow', () => {
+  test('fails with the reason for which the load is refused, and begins no second one when it is asked again', async () => {
+    await using database = await throwAwayDatabase();
+    const state = openState(database.url);
+    try {
+      await migrate(state);
+      const stage = staged();
+      const load = async () => {
+        const epoch = await beginLoad(state, stage.name, 'slot', { hash: 'hash', json: '{}' }, 0);
+        await endLoad(state, stage.name, epoch, { position: position(epoch, 1n, 0), systemIdentifier: '1', timeline: 1, tables: {} });
+        stage.loaded = true;
+      };
+      await load();
+      let isRefused = true;
+      stage.load = async () => {
+        if (isRefused) throw refused('table t has no column device.');
+        await load();
+      };
+      const runtime = { state } as Runtime;
+      stage.beside = { planRecovery: async () => ({ epoch: 1, gap: null, rows: 7, says: [] }), beginAnew: (input) => beginAnew(runtime, input), untilLoaded: (input) => untilLoaded(runtime, input) };
+      await using pipeline = await RunningPipeline.start(stage, services().temporalAddress);
+      await pipeline.until(({ state: now }) => now === 'running');
+      const recovered = async (id: number) => {
+        const handle = await pipeline.client.workflow.start('recovery', { workflowId: `recovery/${stage.name}/${id}`, taskQueue: stage.taskQueue, args: [{ pipeline: stage.name, approved: true } satisfies RecoveryInput] });
+        return handle.result() as Promise<RecoveryStatus>;
+      };
+      expect(await recovered(1)).toMatchObject({ state: 'failed', error: expect.stringMatching(/no column device\. When that is mended, type \.\/sluice resume/) as string });
+      isRefused = false;
+      await pipeline.handle.signal('resume');
+      await pipeline.until(({ state: now }) => now === 'running');
+      const { loads } = stage;
+      // as a second attempt of the first one would
+      expect(await recovered(2)).toMatchObject({ state: 'done' });
+      expect(stage.loads).toBe(loads);
+    } finally {
+      await state.end();
+    }
+  }, 40_000);
+
   test('states the gap, asks, and does nothing before it is answered', async () => {
     const stage = staged();
     const did: string[] = [];
