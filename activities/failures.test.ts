@@ -5,6 +5,7 @@ import { BrokenChain } from '../connectors/spool/segment-chain.ts';
 import { SpoolTooShort } from '../connectors/spool/segment-log.ts';
 import { TransientError } from '../connectors/transient-error.ts';
 import { position } from '../core/position.ts';
+import { CorruptSegment } from '../core/segment-file.ts';
 import { failureOf } from './failures.ts';
 
 const sqlError = (code: string) => Object.assign(new Error('x'), { code, severity: 'ERROR' });
@@ -16,6 +17,7 @@ describe('what Temporal is told of an error', () => {
     ['a spool that was trimmed too far', new SpoolTooShort('trending', position(1, 1n, 0), position(1, 9n, 0)), 'ConfigurationError', true],
     ['a programming error', new TypeError('x is undefined'), 'Bug', true],
     ['a broken chain', new BrokenChain('two captures'), 'ConfigurationError', true],
+    ['a segment that is not what was written', new CorruptSegment('its checksum does not match'), 'ConfigurationError', true],
     ['wrong SQL', sqlError('42601'), 'Bug', true],
     ['what may pass', new TransientError('Redis is loading'), 'TransientError', false],
   ])('%s', (_, error, type, nonRetryable) => {

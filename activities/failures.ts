@@ -9,6 +9,7 @@ import { SpoolTooShort } from '../connectors/spool/segment-log.ts';
 import { isNetworkError, TransientError } from '../connectors/transient-error.ts';
 import { MissingVariable } from '../core/define/resolve.ts';
 import { loadAnew } from '../core/load-anew.ts';
+import { CorruptSegment } from '../core/segment-file.ts';
 import { bugFailure, configurationFailure } from '../core/failure-types.ts';
 
 /**
@@ -21,7 +22,7 @@ export function failureOf(error: unknown): Error {
   if (error instanceof TransientError) return transient(error);
   if (isNetworkError(error)) return error;
   if (error instanceof PoisonError) return final(configurationFailure, `${error.message}, where no row can be set aside (a first load, or a published result). Mend the row in the source, or what refuses it, and type ./sluice resume.`, error);
-  if (error instanceof BrokenChain) return final(configurationFailure, `The spool is damaged: ${error.message}. Were files deleted or changed? Delete the pipeline's directory in spool/ of the instance's data (SLUICE_DATA, else .sluice/data) and type ./sluice resume: what the destinations lack is read from the source again, if it still has it.`, error);
+  if (error instanceof BrokenChain || error instanceof CorruptSegment) return final(configurationFailure, `The spool is damaged: ${error.message}. Were files deleted or changed? Delete the pipeline's directory in spool/ of the instance's data (SLUICE_DATA, else .sluice/data) and type ./sluice resume: what the destinations lack is read from the source again, if it still has it.`, error);
   if (error instanceof SpoolTooShort) return final(configurationFailure, `${error.message}. ${loadAnew(error.shard)}`, error);
   if (error instanceof ConfigurationError || error instanceof MissingVariable) return final(configurationFailure, error.message, error);
   if (isBug(error)) return final(bugFailure, `${error.name}: ${error.message}${place(error)}`, error);

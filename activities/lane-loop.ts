@@ -68,10 +68,10 @@ export async function runLane(loop: LaneLoop): Promise<StepEnd> {
     }
     const to = limited(loop.limit, segments, fence, until !== undefined && until < last ? until : last);
     begunMs = loop.clock.steady();
-    killPoint('lane/handed-over');
+    killPoint('lane/handed-over', loop.name);
     try {
       const { fence: reached, applied } = await applyAround(loop, segments, fence, to);
-      killPoint('lane/applied');
+      killPoint('lane/applied', loop.name);
       fence = reached;
       moves = 0;
       loop.limit?.applied(applied.events, loop.clock.steady() - begunMs);

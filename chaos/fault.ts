@@ -13,6 +13,11 @@ export type Fault = {
   readonly drawn: boolean;
   /** No other one overlaps it: it has the pipeline loaded anew, and others wait for lanes, which do not run meanwhile. */
   readonly alone?: boolean;
+  /**
+   * Every sink is made anew by it out of what the source has, so it hides what was lost before: everything is compared
+   * before it strikes.
+   */
+  readonly forgets?: boolean;
   /** Why this world cannot have it (a pipeline without such a sink, a machine that does not let us mount). */
   readonly unfit?: (world: World) => string | undefined;
   /**
@@ -22,7 +27,8 @@ export type Fault = {
   strike(world: World, random: Random, signal: AbortSignal, beside: boolean): Promise<Struck>;
 };
 
-export type Struck = { readonly evidence: string };
+/** `after`: what must have come of it once every fence has moved again; returns that as more evidence. */
+export type Struck = { readonly evidence: string; readonly after?: () => Promise<string> };
 
 /** How long a fault may take to meet somebody: one beside it may have the pipeline loaded anew. */
 export const struckMs = 150_000;

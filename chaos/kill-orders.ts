@@ -5,7 +5,7 @@ import type { KillPoint } from '../core/kill-point.ts';
 import { DidNotStrike, struckMs } from './fault.ts';
 import { until } from './until.ts';
 
-export type StruckThere = { readonly point: KillPoint; readonly pid: number; readonly atMs: number };
+export type StruckThere = { readonly point: KillPoint; readonly lane?: string; readonly pid: number; readonly atMs: number };
 
 /** Orders to the worker that passes a point next (workers/arm-kill-points.ts). One at a time. */
 export class KillOrders {
@@ -15,11 +15,11 @@ export class KillOrders {
     this.#directory = directory;
   }
 
-  /** To die there, or to keep its event loop busy for so long. */
-  async arm(point: KillPoint, blockMs?: number): Promise<void> {
+  /** To die there, or to keep its event loop busy for so long; when it was passed so often before. */
+  async arm(point: KillPoint, more: { readonly passes?: number; readonly blockMs?: number } = {}): Promise<void> {
     await rm(join(this.#directory, 'struck'), { force: true });
     const unfinished = join(this.#directory, 'unfinished');
-    await writeFile(unfinished, JSON.stringify({ point, ...(blockMs === undefined ? {} : { blockMs }) }));
+    await writeFile(unfinished, JSON.stringify({ point, ...more }));
     await rename(unfinished, join(this.#directory, 'armed'));
   }
 

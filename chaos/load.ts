@@ -1,6 +1,7 @@
 import type { Random } from '../bench/load/random.ts';
 import { startProcess } from '../infra/supervisor/product.ts';
-import { writeLaboratory } from './laboratory/write.ts';
+import { laboratoryRows, writeLaboratory } from './laboratory/write.ts';
+import type { LogFile } from './log-file.ts';
 import { writeRandomTransactions } from './random-transactions.ts';
 import { until } from './until.ts';
 import type { World } from './world.ts';
@@ -32,6 +33,7 @@ export class Load {
   readonly #parameters: LoadParameters;
   readonly #end = new AbortController();
   #hasGenerator = false;
+  #log: LogFile | undefined;
   #transactions: Promise<Readonly<Record<string, number>>> | undefined;
   /** Transactions by hand wait for it. */
   #gate = Promise.resolve();
@@ -50,6 +52,7 @@ export class Load {
       this.#transactions = writeLaboratory(config.sourceUrl, transactionSeed ?? 0, gate, this.#end.signal);
       return;
     }
+    this.#log = this.#world.log('load');
     const args = ['--pipeline', name, '--rate', String(rate), '--updates', updates, '--deletes', deletes, '--late', late];
     await startProcess(instance.start, { name: 'load', entry: 'bench/load/main.ts', args, stopMs: 5_000 });
     this.#hasGenerator = true;
@@ -76,6 +79,13 @@ export class Load {
       if (generator) process.kill(generator.pid, 'SIGCONT');
       opened.resolve();
     }
+  }
+
+  /** Rows that were inserted, but by transactions by hand; once it has stopped. At least so many: the generator says it each five seconds. */
+  async inserted(): Promise<number> {
+    if (!this.#log) return laboratoryRows * ((await this.#transactions)?.['inserts'] ?? 0);
+    const said = (await this.#log.text()).split('\n').filter((line) => !line.includes('all in'));
+    return said.reduce((sum, line) => sum + Number(/\(([\d,]+) inserts/.exec(line)?.[1]!.replaceAll(',', '') ?? 0), 0);
   }
 
   /** Returns what the transactions by hand were. */

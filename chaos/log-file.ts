@@ -16,7 +16,7 @@ export class LogFile {
   async line(isSo: RegExp, signal: AbortSignal, timeoutMs = 30_000): Promise<string> {
     let found: string | undefined;
     const there = async () => {
-      found = (await this.#text()).split('\n').find((line) => isSo.test(line));
+      found = (await this.text()).split('\n').find((line) => isSo.test(line));
       return found !== undefined;
     };
     await until(`a line like ${isSo} in ${this.#file}`, there, { timeoutMs, everyMs: 200, signal });
@@ -24,7 +24,7 @@ export class LogFile {
     return found!.slice(Math.max(0, at - 40), at + 120);
   }
 
-  async #text(): Promise<string> {
+  async text(): Promise<string> {
     const file = await open(this.#file, 'r');
     try {
       const { size } = await file.stat();

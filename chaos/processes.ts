@@ -13,6 +13,8 @@ export type ProcessName = 'postgres' | 'redis' | 'clickhouse' | 'temporal' | 're
 export class Processes {
   readonly #instance: ChaosInstance;
   #hasSecond = false;
+  /** Ends that somebody here has brought about, by process and as `endings` says them. */
+  readonly #ordered: string[] = [];
 
   constructor(instance: ChaosInstance) {
     this.#instance = instance;
@@ -35,7 +37,24 @@ export class Processes {
     const identity = this.identity(name);
     if (!identity) throw new Error(`${name} does not run just now, so it cannot get ${signal}.`);
     process.kill(identity.pid, signal);
+    if (signal === 'SIGKILL') this.ordered(name, 'SIGKILL');
+    if (signal === 'SIGTERM') this.ordered(name, 'exit code 0');
     return identity;
+  }
+
+  /** That it ends so, once, is a fault's doing. */
+  ordered(name: ProcessName, ending: string): void {
+    this.#ordered.push(`${name} ${ending}`);
+  }
+
+  /** How it ended by itself, or by the hand of somebody else (a kernel that is out of memory kills with SIGKILL too). */
+  unordered(name: ProcessName): readonly string[] {
+    const ordered = this.#ordered.filter((each) => each.startsWith(`${name} `)).map((each) => each.slice(name.length + 1));
+    return this.endings(name).filter((ending) => {
+      const place = ordered.indexOf(ending);
+      if (place >= 0) ordered.splice(place, 1);
+      return place < 0;
+    });
   }
 
   /** Why it has ended each time, not counting what was stopped: a signal or an exit code. */

@@ -93,7 +93,7 @@ class Wire {
   readonly #back: Lane;
   readonly #counts: ProxyCounts;
   #mode: ProxyMode = pass;
-  /** Something of it was swallowed: nothing will ever pass again. */
+  /** Its way has swallowed: nothing will ever pass again. */
   #dead = false;
   #leftBytes = 0;
 
@@ -108,6 +108,7 @@ class Wire {
   set(mode: ProxyMode): void {
     this.#mode = mode;
     if (mode.tag === 'sever') this.#leftBytes = mode.afterBytes;
+    if (mode.tag === 'swallow') this.#dead = true;
     const holds = (answers: boolean) => mode.tag === 'hold' && (answers || mode.what === 'all');
     this.#there.hold(holds(false));
     this.#back.hold(holds(true));
@@ -121,7 +122,6 @@ class Wire {
   /** How late these bytes may pass, in milliseconds; undefined: never. */
   #admit(bytes: number, answers: boolean): number | undefined {
     const mode = this.#mode;
-    if (mode.tag === 'swallow') this.#dead = true;
     if (this.#dead) {
       this.#counts.swallowed += bytes;
       return undefined;

@@ -36,7 +36,7 @@ export const sampleTables: Readonly<Record<string, Tables>> = {
   },
 };
 
-type Kind = 'rollback' | 'savepoints' | 'several tables' | 'key update' | 'dimensions' | 'many updates' | 'deletes' | 'late' | 'large' | 'truncate';
+type Kind = 'rollback' | 'savepoints' | 'several tables' | 'key update' | 'dimensions' | 'many updates' | 'deletes' | 'late' | 'large';
 
 /** How many of each kind were committed (or rolled back on purpose), and how many met a database that was away. */
 export type Written = Readonly<Record<Kind | 'failed', number>>;
@@ -74,9 +74,7 @@ export async function writeRandomTransactions(url: string, pipeline: string, see
 const kinds: readonly Kind[] = ['rollback', 'savepoints', 'several tables', 'key update', 'dimensions', 'many updates', 'deletes', 'late'];
 
 function draw(random: Random): Kind {
-  const word = random.below(200);
-  if (word === 0) return 'truncate';
-  return word < 8 ? 'large' : random.pick(kinds);
+  return random.below(25) === 0 ? 'large' : random.pick(kinds);
 }
 
 type Shape = { readonly lateMs: number; readonly rows: number; readonly salt: number };
@@ -124,9 +122,6 @@ async function write(client: Client, plan: Tables, kind: Kind, { lateMs, rows, s
       break;
     case 'large':
       await insert(5_000);
-      break;
-    case 'truncate':
-      await client.query(`truncate ${plan.events}`);
       break;
   }
   await client.query('commit');

@@ -38,6 +38,10 @@ export type ChaosReport = {
   /** How often a worker process began. */
   readonly workers: number;
   readonly quietSeconds: number | null;
+  /** What the load generator has inserted, and how long it ran. */
+  readonly written: { readonly rows: number; readonly seconds: number };
+  /** How often everything was compared: before what would have hidden what was lost until then, and at the end. */
+  readonly comparisons: number;
   readonly verification: Verification | null;
   /** Why the run could not go to its end, or could not compare. */
   readonly error: string | null;
@@ -63,12 +67,18 @@ export function reportText(report: ChaosReport): string {
     report.verification ? verificationText(report.verification) : `${report.pipeline} was not compared.`,
     '',
     `${report.faults.length} ${report.faults.length === 1 ? 'fault' : 'faults'}, ${report.faults.length - failed.length} as expected; every fence moved again after ${seconds(report.medianRecoverySeconds)} (median), ${seconds(report.worstRecoverySeconds)} (worst)`,
+    `compared ${report.comparisons} times; the load was ${rateOf(report)} events/s, and transactions of every shape`,
     `worker at most ${Math.round(report.workerPeakMiB)} MiB in ${report.workers} processes; all lanes at the end of the WAL ${seconds(report.quietSeconds)} after the load`,
     ...failed.map(({ name, error, repeat }) => `FAILED ${name}: ${error}\n  by itself: ${repeat}`),
     ...(report.error === null ? [] : [`FAILED: ${report.error}`]),
     report.ok ? `seed ${report.seed}: every sink is equal` : `seed ${report.seed} FAILED. Again: ${report.repeat}`,
   ].join('\n');
   return withPlace(text, report.kept);
+}
+
+/** Events a second, as the generator wrote them. */
+export function rateOf({ written }: Pick<ChaosReport, 'written'>): number {
+  return written.seconds > 0 ? Math.round(written.rows / written.seconds) : 0;
 }
 
 /** Below a report: where everything lies, if it was kept. */

@@ -4,7 +4,8 @@ import { CouldNotVerify, verifyPipeline } from '../client/verify.ts';
 import type { Verification } from '../core/verification.ts';
 import { drawTurns, inOrder, type Turn } from './draw.ts';
 import type { Fault } from './fault.ts';
-import { drawLoad, Load } from './load.ts';
+import { doubts } from './doubts.ts';
+import { drawLoad, Load, type LoadParameters } from './load.ts';
 import { WorkerMemory } from './memory.ts';
 import type { ChaosOptions } from './options.ts';
 import { recovered } from './recovery.ts';
@@ -31,6 +32,9 @@ export async function runChaos(world: World, options: ChaosOptions, faults: read
   let transactions: Readonly<Record<string, number>> = {};
   let quietSeconds: number | null = null;
   let verification: Verification | null = null;
+  let comparisons = 0;
+  let written = { rows: 0, seconds: 0 };
+  const doubted: string[] = [];
   try {
     say(`seed ${seed}: ${parameters.rate} events/s, ${parameters.updates} updates, ${parameters.deletes} deletes, ${parameters.late} late, and transactions of every shape`);
     await load.start();
@@ -40,15 +44,27 @@ export async function runChaos(world: World, options: ChaosOptions, faults: read
     for (const turn of turns) {
       if (given.length === 0 && performance.now() + turn.pauseMs >= endsAt) break;
       await sleep(turn.pauseMs, undefined, { signal });
+      if (turn.faults.some(({ forgets }) => forgets)) {
+        verification = await compared(world, doubted, signal);
+        comparisons++;
+        say(`${clock((performance.now() - startedAt) / 1000)} compared, as what comes hides what was before: ${verification.equal ? 'equal' : 'NOT equal'}`);
+        if (!verification.equal) break;
+      }
       const done = await oneTurn(world, options, turn, startedAt, say, signal);
       reports.push(...done);
       if (done.some(({ ok }) => !ok)) break;
     }
+    const seconds = (performance.now() - startedAt) / 1000;
     transactions = (await load.stop()) ?? {};
-    quietSeconds = await world.quiet(signal);
-    say(`quiet after ${quietSeconds.toFixed(1)} s; comparing`);
-    verification = await verifyPipeline(world.config, world.name);
-    error = crashes(world);
+    written = { rows: await load.inserted(), seconds };
+    if (verification?.equal !== false) {
+      quietSeconds = await world.quiet(signal);
+      say(`quiet after ${quietSeconds.toFixed(1)} s; comparing`);
+      verification = await compared(world, doubted, signal);
+      comparisons++;
+    }
+    const wrong = [...doubted, ...crashes(world), ...idle(parameters, written, world.name !== 'laboratory'), ...(memory.peakMiB > mostMiB ? [`a worker had ${Math.round(memory.peakMiB)} MiB, over ${mostMiB}`] : [])];
+    error = wrong.length > 0 ? `${wrong.join('; ')}.` : null;
   } catch (failure) {
     signal.throwIfAborted();
     const { message } = failure as Error;
@@ -72,6 +88,8 @@ export async function runChaos(world: World, options: ChaosOptions, faults: read
     workerPeakMiB: memory.peakMiB,
     workers: memory.count,
     quietSeconds,
+    written,
+    comparisons,
     verification,
     error,
     equal,
@@ -103,15 +121,16 @@ async function oneTurn(world: World, options: ChaosOptions, { faults, apartMs, s
       };
       try {
         if (unfit !== undefined) throw new Error(unfit);
-        const { evidence } = await fault.strike(world, new Random(seed + place), signal, faults.length > 1);
+        const { evidence, after } = await fault.strike(world, new Random(seed + place), signal, faults.length > 1);
         report.evidence = evidence;
         report.tookSeconds = (performance.now() - beganAt) / 1000;
         const { seconds, caughtUpSeconds, lanes } = await recovered(world, signal, recoveryMs);
         report.recoverySeconds = seconds;
         report.caughtUpSeconds = caughtUpSeconds;
         report.lanes = lanes;
+        if (after) report.evidence = `${evidence}; ${await after()}`;
         report.ok = true;
-        say(`${clock(report.atSeconds)} ${fault.name}: ${evidence}; took ${report.tookSeconds.toFixed(1)} s, fences moved after ${seconds.toFixed(1)} s, caught up after ${caughtUpSeconds.toFixed(1)} s`);
+        say(`${clock(report.atSeconds)} ${fault.name}: ${report.evidence}; took ${report.tookSeconds.toFixed(1)} s, fences moved after ${seconds.toFixed(1)} s, caught up after ${caughtUpSeconds.toFixed(1)} s`);
       } catch (error) {
         signal.throwIfAborted();
         report.error = (error as Error).message;
@@ -122,11 +141,33 @@ async function oneTurn(world: World, options: ChaosOptions, { faults, apartMs, s
   );
 }
 
-/** Faults kill a worker by a signal, or let it drain: whatever else ends one is a bug, however well the next one goes on. */
-function crashes(world: World): string | null {
-  const bad = (['worker', 'worker-2', 'api'] as const).flatMap((name) => world.processes.endings(name).filter((why) => why !== 'SIGKILL' && why !== 'exit code 0').map((why) => `${name} ended by itself (${why})`));
-  return bad.length === 0 ? null : `${bad.join(', ')}: see its log.`;
+/** Whatever ends a worker but a fault is a bug, however well the next one goes on. */
+function crashes(world: World): readonly string[] {
+  return (['worker', 'worker-2', 'api'] as const).flatMap((name) => world.processes.unordered(name).map((why) => `${name} ended by itself (${why}): see its log`));
 }
+
+/** Fences move by canaries alone: that they did says nothing if nobody wrote. */
+function idle({ rate }: LoadParameters, { rows, seconds }: ChaosReport['written'], isAsked: boolean): readonly string[] {
+  return rows === 0 || (isAsked && rows < (rate * seconds) / 10) ? [`the load was ${Math.round(rows / seconds)} events/s, and ${rate} were asked for`] : [];
+}
+
+/** A fault that is just over may have left something for which a comparison has to wait. */
+async function compared(world: World, doubted: string[], signal: AbortSignal): Promise<Verification> {
+  for (let tries = 1; ; tries++) {
+    try {
+      const verification = await verifyPipeline(world.config, world.name);
+      doubted.push(...(await doubts(world, verification)));
+      return verification;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof CouldNotVerify) || tries === mostTries) throw error;
+    }
+  }
+}
+
+const mostTries = 3;
+/** Of a worker, through all of it. */
+const mostMiB = 512;
 
 function repeatCommand({ seed, minutes, pipeline, faults }: ChaosOptions): string {
   const given = faults.map((name) => ` --fault ${name}`).join('');

@@ -144,15 +144,15 @@ export class World {
     return said.split('\n')[0]!;
   }
 
-  /** What a person does after having mended it, as soon as a worker answers: `./sluice resume`, by lane. Returns the names of the parts. */
-  async resumeParked(signal: AbortSignal): Promise<string[]> {
+  /** What a person does after having mended it, as soon as a worker answers: `./sluice resume`, for those of `parts` that have parked. Returns their names. */
+  async resumeParked(parts: readonly string[], signal: AbortSignal): Promise<string[]> {
     const resumed = new Set<string>();
     const resumeAll = async () => {
       const { capture, lanes, reason } = await this.status();
       // another fault may just have killed the worker
       if (!capture) throw new Error(reason ?? 'its workflow does not answer');
       for (const { name, state } of [capture, ...lanes]) {
-        if (state !== 'parked' && state !== 'broken') continue;
+        if (state !== 'parked' || !parts.includes(name)) continue;
         await resumePipeline(this.config, this.name, name);
         resumed.add(name);
       }

@@ -37,17 +37,22 @@ export const killPoints = [
 
 export type KillPoint = (typeof killPoints)[number];
 
-let armed: KillPoint | undefined;
-let strike: () => void = () => {};
+type StrikeThere = (lane: string | undefined) => void;
 
-/** `strikeThere` is called the next time that the process passes this point, once; undefined disarms. */
-export function armKillPoint(point: KillPoint | undefined, strikeThere: () => void = () => {}): void {
+let armed: KillPoint | undefined;
+let left = 0;
+let strike: StrikeThere = () => {};
+
+/** `strikeThere` is called when the process passes this point once more than `passes` times, once; undefined disarms. */
+export function armKillPoint(point: KillPoint | undefined, passes = 0, strikeThere: StrikeThere = () => {}): void {
   armed = point;
+  left = passes;
   strike = strikeThere;
 }
 
-export function killPoint(point: KillPoint): void {
-  if (point !== armed) return;
+/** `lane`: whose work it is, where several pass the same point. */
+export function killPoint(point: KillPoint, lane?: string): void {
+  if (point !== armed || left-- > 0) return;
   armed = undefined;
-  strike();
+  strike(lane);
 }

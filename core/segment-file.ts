@@ -88,7 +88,12 @@ export function segmentHeader(bytes: Uint8Array): SegmentHeader | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < prefix || view.getUint32(0, true) !== magic) throw new CorruptSegment('it does not begin like a segment');
   const end = prefix + view.getUint32(4, true);
-  return end > bytes.length ? undefined : (JSON.parse(new TextDecoder().decode(bytes.subarray(prefix, end))) as Layout).header;
+  if (end > bytes.length) return undefined;
+  try {
+    return (JSON.parse(new TextDecoder().decode(bytes.subarray(prefix, end))) as Layout).header;
+  } catch (error) {
+    throw new CorruptSegment('its header cannot be read', { cause: error });
+  }
 }
 
 export class CorruptSegment extends Error {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { armKillPoint, type KillPoint, killPoints } from '../core/kill-point.ts';
 
 /** What `./sluice chaos` writes into the directory: die there, or keep the event loop busy for so long. */
-type Order = { readonly point: KillPoint; readonly blockMs?: number };
+type Order = { readonly point: KillPoint; /** So often it is passed unharmed before. */ readonly passes?: number; readonly blockMs?: number };
 
 const lookMs = 20;
 
@@ -20,14 +20,14 @@ export function watchKillPoints(directory: string): void {
     seen = text;
     const order = text === '' ? undefined : (JSON.parse(text) as Order);
     if (order && !killPoints.includes(order.point)) throw new TypeError(`${armed}: there is no kill point ${order.point}`);
-    armKillPoint(order?.point, () => strike(directory, armed, order!));
+    armKillPoint(order?.point, order?.passes, (lane) => strike(directory, armed, order!, lane));
   };
   // the first load may pass its points before the first tick
   look();
   setInterval(look, lookMs).unref();
 }
 
-function strike(directory: string, armed: string, order: Order): void {
+function strike(directory: string, armed: string, order: Order, lane: string | undefined): void {
   const mine = join(directory, `struck.${process.pid}`);
   try {
     renameSync(armed, mine);
@@ -35,7 +35,7 @@ function strike(directory: string, armed: string, order: Order): void {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return; // another worker was first
     throw error;
   }
-  writeFileSync(mine, JSON.stringify({ ...order, pid: process.pid, atMs: Date.now() }), { flush: true });
+  writeFileSync(mine, JSON.stringify({ ...order, ...(lane === undefined ? {} : { lane }), pid: process.pid, atMs: Date.now() }), { flush: true });
   renameSync(mine, join(directory, 'struck'));
   const forever = new Int32Array(new SharedArrayBuffer(4));
   if (order.blockMs === undefined) process.kill(process.pid, 'SIGKILL');

@@ -19,6 +19,7 @@ const spoiled: Fault = {
   what: 'Somebody changes panes of closed windows, and rows in ClickHouse, by hand; then a backfill computes that time anew, under load.',
   expected: 'Panes, windows and rows are what the source says, and the stream goes on beside it.',
   drawn: true,
+  forgets: true,
   unfit,
   async strike(world, _, signal) {
     const { range, what } = await spoil(world, signal);
@@ -32,6 +33,7 @@ const killedInChunk: Fault = {
   what: 'The same, and the worker is killed (SIGKILL) when a chunk has taken its place and the backfill does not know.',
   expected: 'The next attempt takes another snapshot, and goes on behind what is done.',
   drawn: true,
+  forgets: true,
   unfit,
   async strike(world, _, signal) {
     const { range, what } = await spoil(world, signal);
@@ -49,6 +51,7 @@ const late: Fault = {
   what: 'Forty events come half an hour late, and the repair of late changes is begun at once.',
   expected: 'Views set them aside as late; the repair computes their windows anew from the source, and nothing that has closed lacks them any more (E14).',
   drawn: true,
+  forgets: true,
   unfit: ofSample,
   async strike(world, _, signal) {
     const lateMs = Date.now() - 1_800_000;

@@ -91,6 +91,7 @@ const truncated: Fault = {
   what: 'One transaction inserts 20 rows, truncates the table, and inserts 30.',
   expected: 'Every lane takes away all rows below the place of the TRUNCATE, and only those (E8).',
   drawn: true,
+  forgets: true,
   unfit: ofSample,
   async strike(world) {
     const { events, insert } = sampleTables[world.name]!;

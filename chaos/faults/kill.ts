@@ -1,17 +1,18 @@
 import type { KillPoint } from '../../core/kill-point.ts';
 import { DidNotStrike, type Fault, type Struck } from '../fault.ts';
+import { duplicates, sentOnceMore } from '../sent-once-more.ts';
 import { until } from '../until.ts';
 import type { World } from '../world.ts';
 
-type Killed = { readonly name: string; readonly point: KillPoint; readonly where: string; readonly expected: string; readonly unfit?: (world: World) => string | undefined };
+type Killed = { readonly name: string; readonly point: KillPoint; readonly where: string; readonly expected: string; readonly unfit?: (world: World) => string | undefined; /** Of many lanes or changes that pass the point, another one each time. */ readonly any?: true };
 
 const again = 'The supervisor starts the worker again, and its steps run again from the fences.';
 
 const killed: readonly Killed[] = [
-  { name: 'after-receive', point: 'capture/received', where: 'when it has received a change and written nothing of it', expected: `${again} The source sends the change once more.` },
+  { name: 'after-receive', any: true, point: 'capture/received', where: 'when it has received a change and written nothing of it', expected: `${again} The source sends the change once more.` },
   { name: 'before-link', point: 'spool/synced', where: 'when a segment is synced and not yet linked into the chain', expected: `${again} The file without a name is no segment; the source sends its changes once more.` },
   { name: 'after-link', point: 'spool/linked', where: 'when a segment is linked and its directory not yet synced', expected: `${again} The next capture finds the segment and goes on behind it.` },
-  { name: 'after-hand-over', point: 'lane/handed-over', where: 'when a lane has segments and its sink has seen nothing of them', expected: `${again} The lane reads them from the spool.` },
+  { name: 'after-hand-over', any: true, point: 'lane/handed-over', where: 'when a lane has segments and its sink has seen nothing of them', expected: `${again} The lane reads them from the spool.` },
   {
     name: 'clickhouse-before-fence',
     point: 'clickhouse/inserted',
@@ -26,8 +27,8 @@ const killed: readonly Killed[] = [
     expected: `${again} The same message with the same id is sent once more.`,
     unfit: needs('http'),
   },
-  { name: 'after-sink', point: 'lane/applied', where: 'when a sink has applied segments and the lane does not know', expected: `${again} The lane asks the sink for its fence and goes on behind it.` },
-  { name: 'before-acknowledgement', point: 'capture/acknowledging', where: 'when all fences have moved and the source was not told', expected: `${again} What the spool has is not asked for again.` },
+  { name: 'after-sink', any: true, point: 'lane/applied', where: 'when a sink has applied segments and the lane does not know', expected: `${again} The lane asks the sink for its fence and goes on behind it.` },
+  { name: 'before-acknowledgement', point: 'capture/acknowledging', where: 'when all fences have moved and the source was not told', expected: `${again} The source is told after the next move of a fence.` },
   { name: 'in-window-close', point: 'window/closing', where: 'while the result of a window is computed', expected: `${again} The transaction is rolled back, and the window closes once.` },
   { name: 'in-relay', point: 'relay/published', where: 'when a relay has published a result and does not know', expected: `${again} The relay asks its destination how far it is.` },
 ];
@@ -35,16 +36,18 @@ const killed: readonly Killed[] = [
 /** kill -9 of the worker at named points. */
 export const kills: readonly Fault[] = [
   ...killed.map(
-    ({ name, point, where, expected, unfit }): Fault => ({
+    ({ name, point, where, expected, unfit, any }): Fault => ({
       name: `worker/kill-${name}`,
       what: `The worker is killed (SIGKILL) ${where}.`,
       expected,
       drawn: true,
       ...(unfit && { unfit }),
-      async strike(world, _, signal) {
+      async strike(world, random, signal) {
         const deathsBefore = world.processes.endings('worker').length;
-        await world.killOrders.arm(point);
-        return dead(world, point, deathsBefore, signal);
+        const duplicatesBefore = point === 'http/accepted' ? await duplicates(world) : 0;
+        await world.killOrders.arm(point, { passes: any ? random.below(8) : 0 });
+        const struck = await dead(world, point, deathsBefore, signal);
+        return point === 'http/accepted' ? { ...struck, after: () => sentOnceMore(world, duplicatesBefore, signal) } : struck;
       },
     }),
   ),
@@ -60,23 +63,39 @@ export const kills: readonly Fault[] = [
       expected,
       drawn: true,
       alone: true,
-      async strike(world, _, signal) {
+      forgets: true,
+      async strike(world, random, signal) {
         const deathsBefore = world.processes.endings('worker').length;
-        await world.loadAnew(signal, () => world.killOrders.arm(point));
-        return dead(world, point, deathsBefore, signal);
+        // each sink gets a chunk of a dimension and one of the events at least
+        const passes = point === 'load/chunk' ? random.below(2 * world.fences.lanes.length) : 0;
+        const before = await epochOf(world);
+        await world.loadAnew(signal, () => world.killOrders.arm(point, { passes }));
+        const struck = await dead(world, point, deathsBefore, signal);
+        const after = async () => {
+          const loads = (await epochOf(world)) - before;
+          if (loads < 2) throw new DidNotStrike(`It was loaded ${loads} times.`);
+          return `it was loaded ${loads} times, each under an epoch of its own`;
+        };
+        return { ...struck, after };
       },
     }),
   ),
 ];
 
+async function epochOf({ state, name }: World): Promise<number> {
+  const { rows } = await state.query<{ epoch: string }>('select epoch from sluice.shard where pipeline = $1', [name]);
+  return Number(rows[0]!.epoch);
+}
+
 /** Evidence: the process wrote the point's name, and then its supervisor saw it die by SIGKILL. */
 export async function dead(world: World, point: KillPoint, deathsBefore: number, signal: AbortSignal): Promise<Struck> {
   const struck = await world.killOrders.struck(signal);
+  world.processes.ordered('worker', 'SIGKILL');
   if (struck.point !== point) throw new DidNotStrike(`The worker was to die at ${point}, and passed ${struck.point}.`);
   await until('the death of the worker', () => world.processes.endings('worker').length > deathsBefore, { timeoutMs: 10_000, everyMs: 5, signal });
   const last = world.processes.endings('worker').at(-1);
   if (last !== 'SIGKILL') throw new DidNotStrike(`The worker ended by ${last}, not by SIGKILL.`);
-  return { evidence: `process ${struck.pid} wrote ${point} and died of SIGKILL` };
+  return { evidence: `process ${struck.pid} wrote ${point}${struck.lane === undefined ? '' : ` (${struck.lane})`} and died of SIGKILL` };
 }
 
 export function needs(kind: World['pipeline']['sinks'][string]['kind']): (world: World) => string | undefined {

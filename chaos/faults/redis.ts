@@ -79,10 +79,14 @@ const evicted: Fault = {
     const count = (await countEvicted()) - before;
     // a step that fails just now parks only when the workflow has seen it
     await sleep(1_000, undefined, { signal });
-    const parked = await world.resumeParked(signal);
+    const parked = await world.resumeParked(redisLanes(world), signal);
     return { evidence: `${count} keys were evicted${parked.length > 0 ? `; ${parked.join(', ')} had parked and were resumed` : ''}` };
   },
 };
+
+function redisLanes({ pipeline }: World): readonly string[] {
+  return Object.entries(pipeline.sinks).flatMap(([lane, { kind }]) => (kind.startsWith('redis') ? [lane] : []));
+}
 
 async function halfOfMemory(world: World): Promise<number> {
   const memory = await world.redis.info('memory');

@@ -11,6 +11,7 @@ const identityDefault: Fault = {
   what: 'The table gets REPLICA IDENTITY DEFAULT while rows are updated and deleted.',
   expected: 'The first change without its old row parks the pipeline with a sentence; with FULL again and loaded anew, everything is equal.',
   drawn: false,
+  forgets: true,
   async strike(world, _, signal) {
     const { relation } = world.pipeline.source.events;
     let sentence: string;
@@ -43,7 +44,7 @@ const identityNothing: Fault = {
     } finally {
       await world.source.query(`alter table ${quoteRelation(relation)} replica identity full`);
     }
-    await world.resumeParked(signal);
+    await world.resumeParked(['capture'], signal);
     return { evidence };
   },
 };
@@ -63,7 +64,7 @@ const noKey: Fault = {
     } finally {
       await world.source.query(`alter table ${quoteRelation(relation)} add constraint ${constraint!.name} ${constraint!.definition}`);
     }
-    await world.resumeParked(signal);
+    await world.resumeParked(['capture'], signal);
     return { evidence: `the capture said: ${sentence}` };
   },
 };

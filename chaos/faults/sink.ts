@@ -2,11 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Proxied } from '../addresses.ts';
 import { type Destination, destinations } from '../destinations.ts';
 import { DidNotStrike, struckMs, type Fault } from '../fault.ts';
+import { othersGoOn } from '../others.ts';
 import type { ProxyMode } from '../proxy.ts';
 import { until } from '../until.ts';
 import type { World } from '../world.ts';
 
-const others = 'Only its lanes wait and try again; all others go on, and the source is not held up.';
+const alone = 'Only its lanes wait and try again; all others go on.';
 
 export const sinkFaults: readonly Fault[] = destinations.flatMap((destination) => {
   const fit = { unfit: (world: World) => (destination.lane(world) === undefined ? `Pipeline ${world.name} has no lane for ${destination.name}.` : undefined) };
@@ -17,10 +18,10 @@ export const sinkFaults: readonly Fault[] = destinations.flatMap((destination) =
     ].map(({ name, seconds, drawn }): Fault => ({
       name: `${destination.name}/${name}`,
       what: `${title(destination)} ${destination.process ? 'is stopped' : 'cannot be reached'} for ${seconds} s.`,
-      expected: destination.name === 'state' ? 'Lanes that keep their fence there wait, and try again until it is back.' : others,
+      expected: destination.name === 'state' ? 'Lanes that keep their fence there wait, and try again until it is back.' : alone,
       drawn,
       ...fit,
-      strike: (world, _, signal) => down(world, destination, seconds, signal),
+      strike: (world, _, signal, beside) => down(world, destination, seconds, signal, beside),
     })),
     {
       name: `${destination.name}/slow`,
@@ -49,7 +50,7 @@ function title({ name }: Destination): string {
   return { redis: 'Redis', clickhouse: 'ClickHouse', http: 'The receiver', state: 'The state database' }[name];
 }
 
-async function down(world: World, { process, proxy, lane, away }: Destination, seconds: number, signal: AbortSignal) {
+async function down(world: World, { name: destination, process, proxy, lane, away }: Destination, seconds: number, signal: AbortSignal, beside: boolean) {
   const name = lane(world)!;
   const way = proxy === undefined ? undefined : world.proxies[proxy];
   const refusedBefore = way?.counts.refused ?? 0;
@@ -59,10 +60,11 @@ async function down(world: World, { process, proxy, lane, away }: Destination, s
     const startedAt = performance.now();
     // the state database cannot be told of itself
     const said = process ? await world.untilFailing(name, away, signal) : undefined;
+    const others = beside || destination === 'state' ? '' : await othersGoOn(world, destination, signal);
     await sleep(Math.max(0, seconds * 1000 - (performance.now() - startedAt)), undefined, { signal });
     const refused = (way?.counts.refused ?? 0) - refusedBefore;
     if (!process && refused === 0) throw new DidNotStrike('Nobody tried to reach it.');
-    return { evidence: said === undefined ? `${refused} connections were refused in ${seconds} s` : `it was away for ${seconds} s, and lane ${name} said: ${said}` };
+    return { evidence: said === undefined ? `${refused} connections were refused in ${seconds} s` : `it was away for ${seconds} s, and lane ${name} said: ${said}${others}` };
   } finally {
     if (process) await world.processes.start(process, signal);
     else way!.set({ tag: 'pass' });

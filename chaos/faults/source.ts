@@ -77,6 +77,7 @@ const dropped: Fault = {
   expected: anew,
   drawn: true,
   alone: true,
+  forgets: true,
   async strike(world, _, signal) {
     const { slot } = sourceNames(world.name);
     const gone = async () => {
@@ -96,6 +97,7 @@ const invalidated: Fault = {
   what: 'The pipeline is paused until its slot holds back more than max_slot_wal_keep_size, and the source invalidates it.',
   expected: anew,
   drawn: false,
+  forgets: true,
   async strike(world, _, signal) {
     const { slot } = sourceNames(world.name);
     const more = ['-c', 'max_slot_wal_keep_size=16MB'];
@@ -136,6 +138,7 @@ const publication: Fault = {
   what: 'The publication is dropped: the stream goes on without the tables\' changes.',
   expected: anew,
   drawn: false,
+  forgets: true,
   async strike(world, _, signal) {
     const { publication: name } = sourceNames(world.name);
     await world.source.query(`drop publication ${name}`);
@@ -150,6 +153,7 @@ const revoked: Fault = {
   what: 'The worker\'s user loses SELECT on the events before a first load.',
   expected: 'The stream needs no SELECT; the load parks and names the right that is missing, and goes on when it was granted and the pipeline is resumed.',
   drawn: false,
+  forgets: true,
   async strike(world, _, signal) {
     await world.source.query(selectRight('revoke', world.pipeline));
     let sentence: string;
@@ -169,6 +173,7 @@ const noSlot: Fault = {
   what: 'A first load finds every replication slot of the server taken.',
   expected: 'The load tries again, and goes on by itself once a slot is free.',
   drawn: false,
+  forgets: true,
   async strike(world, _, signal) {
     const { slot } = sourceNames(world.name);
     let evidence = '';

@@ -110,6 +110,7 @@ const workerClock: Fault = {
   async strike(world, _, signal) {
     const file = join(world.config.dataDir, 'clock-shift');
     const said: string[] = [];
+    const signed = [world.laneOf('http')].filter((lane) => lane !== undefined);
     try {
       for (const shiftMs of [hourMs, -hourMs]) {
         await writeFile(file, String(shiftMs));
@@ -125,14 +126,14 @@ const workerClock: Fault = {
         const http = world.laneOf('http');
         if (http !== undefined) await world.untilParked(http, /does not accept our signature.*clock/, signal);
         said.push(`${shiftMs / 60_000} min: the clock of the windows was ${Math.round(off)} ms behind${http === undefined ? '' : ', the HTTP lane was parked'}`);
-        await world.resumeParked(signal);
+        await world.resumeParked(signed, signal);
       }
     } finally {
       await rm(file, { force: true });
       await world.processes.stop('worker');
       await world.processes.start('worker', signal);
     }
-    await world.resumeParked(signal);
+    await world.resumeParked(signed, signal);
     return { evidence: `worker off by ${said.join(', by ')}` };
   },
 };

@@ -3,6 +3,9 @@ import { Client } from 'pg';
 import { Random } from '../../bench/load/random.ts';
 import { insertLaboratory, laboratoryChanges } from './tables.ts';
 
+/** Of each insert. */
+export const laboratoryRows = 25;
+
 /** Rows of every value, changed again and again, until the signal; each change waits for `gate`. */
 export async function writeLaboratory(url: string, seed: number, gate: () => Promise<void>, signal: AbortSignal): Promise<Readonly<Record<string, number>>> {
   const random = new Random(seed);
@@ -16,7 +19,7 @@ export async function writeLaboratory(url: string, seed: number, gate: () => Pro
     try {
       client ??= await connected(url);
       const change = laboratoryChanges[kind];
-      if (change === undefined) await client.query(insertLaboratory, [25, salt]);
+      if (change === undefined) await client.query(insertLaboratory, [laboratoryRows, salt]);
       else await client.query(change, [salt]);
       written[change === undefined ? 'inserts' : 'changes']++;
     } catch (error) {

@@ -126,7 +126,7 @@ class Loader {
   async #give(segment: Segment): Promise<void> {
     const chunk = this.#chunk++;
     await this.#options.assertCurrent();
-    for (const sink of this.#options.sinks.values()) await untilItPasses(this.#options, () => sink.load(segment, chunk).then(() => killPoint('load/chunk')));
+    for (const [lane, sink] of this.#options.sinks) await untilItPasses(this.#options, () => sink.load(segment, chunk).then(() => killPoint('load/chunk', lane)));
   }
 }
 

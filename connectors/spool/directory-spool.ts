@@ -71,10 +71,10 @@ class DirectorySpool implements Spool {
       killPoint('spool/synced');
       for (let index = 0; index < segments.length; index++) {
         const outcome = await this.#files.link(temporary[index]!, this.#path(seq + index));
+        killPoint('spool/linked');
         await this.#files.syncDirectory(this.#directory);
         if (outcome === 'taken') return 'lost';
       }
-      killPoint('spool/linked');
     } finally {
       await Promise.all(temporary.map((path) => this.#files.remove(path).catch(() => {})));
     }
