@@ -13,6 +13,7 @@ test.each(['E1', 'E2', 'E3', 'E4', 'E5', 'E6', 'E7', 'E8', 'E10', 'E11', 'E12', 
   expect(titles.filter((title) => named(rule).test(title))).not.toEqual([]);
 });
 
-test.each(['E1', 'E2', 'E3', 'E4', 'E5', 'E6', 'E8', 'E10', 'E11', 'E12', 'E13', 'E14', 'E16', 'E17', 'E18'])('%s, which decides, is broken by a planted bug', (rule) => {
-  expect(plantedBugs.filter((bug) => named(rule).test(bug.rule))).not.toEqual([]);
+test.each(['E1', 'E2', 'E3', 'E4', 'E5', 'E6', 'E8', 'E10', 'E12', 'E13', 'E14', 'E16', 'E17', 'E18'])('%s, which decides, is broken by a planted bug', (rule) => {
+  // in the product's own text, not only in what the simulation has in place of a server (as is E11, of which Redis decides: test/sinks/redis-live.test.ts)
+  expect(plantedBugs.filter((bug) => named(rule).test(bug.rule) && bug.edits.some(({ file }) => !file.startsWith('test/')))).not.toEqual([]);
 });

@@ -1,4 +1,4 @@
-import { createServer, request } from 'node:http';
+import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createClient } from '@clickhouse/client';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -38,6 +38,15 @@ async function open() {
       await database[Symbol.asyncDispose]();
     },
   };
+}
+
+function forward(to: string, incoming: IncomingMessage, outgoing: ServerResponse): void {
+  const { hostname: host, port } = new URL(to);
+  const upstream = request({ host, port, path: incoming.url, method: incoming.method, headers: incoming.headers }, (answer) => {
+    outgoing.writeHead(answer.statusCode!, answer.headers);
+    answer.pipe(outgoing);
+  });
+  incoming.pipe(upstream);
 }
 
 /** What ClickHouse shows of a source row: clamped, enriched. */
@@ -95,6 +104,26 @@ describe('ClickHouse', () => {
       { numRuns: 25 },
     );
   }, 120_000);
+
+  test('E4, E10: an insert is answered once it is on disk, and none is gathered by the server', async () => {
+    await using place = await open();
+    const asked: URL[] = [];
+    await using front = await listen(createServer((incoming, outgoing) => {
+      asked.push(new URL(incoming.url!, place.url));
+      forward(place.url, incoming, outgoing);
+    }));
+    const sink = place.make('enriched', Object.assign(new URL(place.url), { host: new URL(front.address).host }).href);
+    await sink.create();
+    await sink.finishLoad(zero);
+    const { segments } = streamOf([{ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21T10:00:00.000Z' } }], 1, new Set());
+    await sink.apply(segments, zero, endOf(segments));
+    for (const name of ['enriched', 'sluice_fence']) {
+      const [table] = await place.query(`SELECT engine_full FROM system.tables WHERE name = '${name}' AND database = currentDatabase()`);
+      expect(table!['engine_full']).toMatch(/fsync_after_insert = 1.*fsync_part_directory = 1/);
+    }
+    expect(asked.some((url) => url.searchParams.get('query')?.startsWith('INSERT'))).toBe(true);
+    for (const url of asked) expect(url.searchParams.get('async_insert')).toBe('0');
+  });
 
   test('a moved sort key leaves one row, also when it moves between days and back', async () => {
     await using place = await open();
@@ -194,17 +223,12 @@ describe('ClickHouse', () => {
     await place.make().create();
     await place.make().finishLoad(zero);
     const [arrived, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    const real = new URL(place.url);
     await using slow = await listen(createServer(async (incoming, outgoing) => {
       if (decodeURIComponent(incoming.url!).includes('Native')) {
         arrived.resolve();
         await goOn.promise;
       }
-      const upstream = request({ host: real.hostname, port: real.port, path: incoming.url, method: incoming.method, headers: incoming.headers }, (answer) => {
-        outgoing.writeHead(answer.statusCode!, answer.headers);
-        answer.pipe(outgoing);
-      });
-      incoming.pipe(upstream);
+      forward(place.url, incoming, outgoing);
     }));
     const { segments } = streamOf([{ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21T10:00:00.000Z' } }], 1, new Set());
     const through = Object.assign(new URL(place.url), { host: new URL(slow.address).host }).href;
