@@ -9,7 +9,7 @@ import type { World } from '../world.ts';
 const killed: Fault = {
   name: 'temporal/killed',
   what: 'The Temporal server is killed (SIGKILL) and started again.',
-  expected: 'Lanes go on while it is away (E25), and its workflows go on where they were.',
+  expected: 'Its workflows go on where they were.',
   drawn: true,
   async strike(world, _, signal) {
     const pid = await world.processes.kill('temporal', signal);
