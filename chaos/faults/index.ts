@@ -7,6 +7,7 @@ import { kills } from './kill.ts';
 import { migrationFaults } from './migration.ts';
 import { redisFaults } from './redis.ts';
 import { refusedFaults } from './refused.ts';
+import { serverKills } from './server-killed.ts';
 import { lateAnswers, sinkFaults } from './sink.ts';
 import { sourceFaults } from './source.ts';
 import { stateFaults } from './state.ts';
@@ -16,4 +17,4 @@ import { valueFaults } from './values.ts';
 import { workerFaults } from './worker.ts';
 
 /** Every fault of the laboratory, in the order in which the full run does them. */
-export const faults: readonly Fault[] = [...kills, ...workerFaults, ...temporalFaults, ...sourceFaults, ...sinkFaults, ...lateAnswers, ...redisFaults, ...clickhouseFaults, ...stateFaults, ...httpFaults, ...dataFaults, ...valueFaults, ...refusedFaults, ...timeFaults, ...backfillFaults, ...migrationFaults];
+export const faults: readonly Fault[] = [...kills, ...workerFaults, ...serverKills, ...temporalFaults, ...sourceFaults, ...sinkFaults, ...lateAnswers, ...redisFaults, ...clickhouseFaults, ...stateFaults, ...httpFaults, ...dataFaults, ...valueFaults, ...refusedFaults, ...timeFaults, ...backfillFaults, ...migrationFaults];

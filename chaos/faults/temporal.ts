@@ -1,23 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ensurePipelines, pausePipeline, resumePipeline } from '../../client/pipelines.ts';
 import { pipelineWorkflowId } from '../../core/workflow-names.ts';
-import { DidNotStrike, type Fault } from '../fault.ts';
+import { DidNotStrike, struckMs, type Fault } from '../fault.ts';
 import { recovered } from '../recovery.ts';
 import { until } from '../until.ts';
 import type { World } from '../world.ts';
-
-const killed: Fault = {
-  name: 'temporal/killed',
-  what: 'The Temporal server is killed (SIGKILL) and started again.',
-  expected: 'Its workflows go on where they were.',
-  drawn: true,
-  async strike(world, _, signal) {
-    const pid = await world.processes.kill('temporal', signal);
-    await until('Temporal to be started again', () => world.processes.identity('temporal') !== undefined, { timeoutMs: 20_000, signal });
-    await world.processes.answers('temporal', signal);
-    return { evidence: `process ${pid} was killed, ${world.processes.pid('temporal')} took its place` };
-  },
-};
 
 /** While nobody answers, fences move: the stream does not stop for its control plane. */
 function unreachable(name: string, seconds: number, drawn: boolean): Fault {
@@ -98,6 +86,49 @@ const reset: Fault = {
   },
 };
 
+const terminated: Fault = {
+  name: 'temporal/terminated',
+  what: 'Somebody terminates the pipeline\'s workflow in Temporal, and starts it again as ./sluice up does.',
+  expected: 'Its steps end, for nobody wants them; those of the new one go on from the fences.',
+  drawn: true,
+  async strike(world, _, signal) {
+    const workflowId = pipelineWorkflowId(world.name);
+    const runId = await world.temporal(async (client) => {
+      const handle = client.workflow.getHandle(workflowId);
+      const before = (await handle.describe()).runId;
+      await handle.terminate('chaos');
+      return before;
+    });
+    await until('it to be started again', () => ensurePipelines(world.config, [world.name]).then(() => true), { timeoutMs: struckMs, everyMs: 200, signal });
+    await world.untilRunning(signal);
+    return { evidence: `run ${runId} was terminated` };
+  },
+};
+
+const pausedMs = 5_000;
+
+const paused: Fault = {
+  name: 'temporal/paused',
+  what: 'The pipeline is paused under load, and resumed.',
+  expected: 'No fence moves while it is paused; then all of them go on.',
+  drawn: true,
+  async strike(world, _, signal) {
+    await until('the pipeline to take it', () => pausePipeline(world.config, world.name).then(() => true), { timeoutMs: struckMs, everyMs: 200, signal });
+    let stood = '';
+    try {
+      await until('its steps to end', async () => (await withoutStep(world)).length > world.fences.lanes.length, { timeoutMs: struckMs, everyMs: 200, signal });
+      const before = await world.fences.read();
+      await sleep(pausedMs, undefined, { signal });
+      const moved = [...(await world.fences.read())].filter(([lane, fence]) => fence !== undefined && before.get(lane) !== undefined && fence > before.get(lane)!).map(([lane]) => lane);
+      if (moved.length > 0) throw new Error(`It was paused, and ${moved.join(', ')} moved.`);
+      stood = `every fence stood for ${pausedMs / 1000} s`;
+    } finally {
+      await until('the pipeline to go on', () => resumePipeline(world.config, world.name).then(() => true), { timeoutMs: struckMs, everyMs: 200, signal });
+    }
+    return { evidence: stood };
+  },
+};
+
 const deployed: Fault = {
   name: 'temporal/deployed-anew',
   what: 'The worker is exchanged, one process beside the other, with histories in flight.',
@@ -122,4 +153,4 @@ const deployed: Fault = {
   },
 };
 
-export const temporalFaults: readonly Fault[] = [killed, unreachable('temporal/unreachable', 20, true), reset, deployed, unreachable('temporal/unreachable-2m', 120, false)];
+export const temporalFaults: readonly Fault[] = [unreachable('temporal/unreachable', 20, true), reset, terminated, paused, deployed, unreachable('temporal/unreachable-2m', 120, false)];
