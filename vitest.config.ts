@@ -3,6 +3,9 @@ import { defineConfig } from 'vitest/config';
 const needsServices = '**/*.{pg,redis,clickhouse,temporal}.test.ts';
 const exclude = ['**/node_modules/**', '.sluice/**', 'web/dist/**'];
 
+/** `./sluice test --full`: minutes that not every run needs. */
+const isFull = process.env['SLUICE_FULL'] === '1';
+
 /** `simulation` and `unit` run alone; `integration` shares one instance of the real services (test/embedded/setup.ts). */
 export default defineConfig({
   test: {
@@ -29,7 +32,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/**/*.test.ts', needsServices],
-          exclude: [...exclude, 'test/{arrows,rules}.test.ts', 'test/simulation/**'],
+          exclude: [...exclude, 'test/{arrows,rules}.test.ts', 'test/simulation/**', ...(isFull ? [] : ['test/full/**'])],
           globalSetup: 'test/embedded/setup.ts',
           testTimeout: 60_000,
           hookTimeout: 60_000,

@@ -1,4 +1,5 @@
 import { Context } from '@temporalio/activity';
+import { leave } from '../connectors/postgres/leave.ts';
 import { explainRange } from '../connectors/reconciliation/explain-range.ts';
 import { statementMs } from '../connectors/reconciliation/place.ts';
 import { systemClock } from '../connectors/system-clock.ts';
@@ -29,7 +30,7 @@ export function explainWindow(runtime: Pick<Runtime, 'config' | 'state' | 'defin
     } finally {
       clearInterval(beat);
       await panes.endCompared(ownName()).catch(() => {});
-      await database.end().catch(() => {});
+      await leave(database);
     }
   });
 }

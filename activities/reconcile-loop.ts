@@ -1,5 +1,6 @@
 import type { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
 import { estimateRange, scansWithoutIndex } from '../connectors/postgres/backfill-estimate.ts';
+import { leave } from '../connectors/postgres/leave.ts';
 import { withSource } from '../connectors/postgres/with-source.ts';
 import { compareNow } from '../connectors/reconciliation/compare-now.ts';
 import { compareRange } from '../connectors/reconciliation/compare-range.ts';
@@ -72,7 +73,7 @@ export async function runReconcile(loop: ReconcileLoop): Promise<Reconciled> {
   } finally {
     // of a worker that dies here, the next mark takes the place, or the workflow's end
     await panes.endCompared(name).catch(() => {});
-    await database.end().catch(() => {});
+    await leave(database);
   }
 }
 

@@ -1,4 +1,5 @@
 import { Client } from 'pg';
+import { leave } from '../connectors/postgres/leave.ts';
 import { readSlotLooks } from '../connectors/postgres/slot-look.ts';
 import type { Settings } from '../core/pipeline.ts';
 import { SlotAlarmChanges } from '../core/slot-alarm.ts';
@@ -105,7 +106,7 @@ export class SourceWatch {
   }
 
   #disconnect(): void {
-    void this.#client?.end().catch(() => {});
+    if (this.#client) void leave(this.#client);
     this.#client = undefined;
   }
 }

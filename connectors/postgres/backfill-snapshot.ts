@@ -9,6 +9,7 @@ import { ConfigurationError } from '../sink.ts';
 import { firstLength, within } from './backfill-estimate.ts';
 import { emitCanary } from './canary.ts';
 import { classifyPostgresError } from './errors.ts';
+import { leave } from './leave.ts';
 import { textSettings } from './replication-stream.ts';
 import { fileNodes, SnapshotReader, sourceClockUs, type FileNodes } from './snapshot-reader.ts';
 import { createSnapshotSlot, type SnapshotSlot } from './snapshot-slot.ts';
@@ -51,7 +52,7 @@ export class BackfillSnapshot {
       return new BackfillSnapshot(pipeline, source, slot, reader, position(epoch, slot.consistentPoint, 0), await firstLength(source, pipeline, left, chunkRows));
     } catch (error) {
       await slot?.close();
-      await source.end().catch(() => {});
+      await leave(source);
       throw said(error);
     }
   }
@@ -84,7 +85,7 @@ export class BackfillSnapshot {
 
   async close(): Promise<void> {
     await this.#slot.close();
-    await this.#source.end().catch(() => {});
+    await leave(this.#source);
   }
 }
 

@@ -8,6 +8,7 @@ import { lsnText, position } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
 import type { Sink } from '../sink.ts';
 import { TransientError, isNetworkError } from '../transient-error.ts';
+import { leave } from './leave.ts';
 import { readTimeline } from './postgres-source.ts';
 import { dropSlot } from './drop-from-source.ts';
 import { classifyPostgresError } from './errors.ts';
@@ -70,7 +71,7 @@ export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { r
     throw error instanceof DatabaseError ? classifyPostgresError('source', error) : error;
   } finally {
     await slot?.close();
-    await source.end().catch(() => {});
+    await leave(source);
   }
 }
 
@@ -180,6 +181,6 @@ async function dropOwnSlot({ pipeline, sourceUrl }: FirstLoadOptions, slot: Snap
   } catch {
     // the next attempt drops it
   } finally {
-    await source.end().catch(() => {});
+    await leave(source);
   }
 }

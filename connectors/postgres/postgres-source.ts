@@ -4,6 +4,7 @@ import type { Pipeline } from '../../core/pipeline.ts';
 import type { Lsn } from '../../core/position.ts';
 import { parseLsn } from '../../core/position.ts';
 import { emitCanary, SlotFollower } from './canary.ts';
+import { leave } from './leave.ts';
 import type { ReplicationTarget } from './replication-stream.ts';
 import { ReplicationStream, captureApplicationName } from './replication-stream.ts';
 import type { TableIds } from './shard-state.ts';
@@ -40,7 +41,7 @@ export async function connectSource(url: string, pipeline: Pipeline, loaded: Tab
     stream: (from: Lsn, binary: boolean, target: ReplicationTarget) => ReplicationStream.start({ url, applicationName: captureApplicationName(pipeline.name), slot, publication, from, binary, target }),
     async close() {
       client.removeAllListeners('end');
-      await client.end().catch(() => {});
+      await leave(client);
     },
   };
 }
@@ -73,6 +74,6 @@ export async function readTimeline(url: string, known: number | undefined, appli
     const { rows: [file] } = await client.query<{ content: Buffer }>(`TIMELINE_HISTORY ${timeline}`);
     return { timeline, history: file!.content.toString('utf8') };
   } finally {
-    await client.end().catch(() => {});
+    await leave(client);
   }
 }

@@ -5,6 +5,7 @@ import type { Lsn } from '../../core/position.ts';
 import { lsnText } from '../../core/position.ts';
 import { int32 } from '../../core/columns/column.ts';
 import { FrameReader, ReusedBufferSocket } from './frame-reader.ts';
+import { leave } from './leave.ts';
 
 export type ReplicationOptions = {
   readonly url: string;
@@ -68,7 +69,7 @@ export class ReplicationStream {
       });
     } catch (error) {
       client.on('error', () => {});
-      void client.end().catch(() => {});
+      void leave(client);
       throw error;
     }
   }

@@ -8,6 +8,7 @@ import { position } from '../../core/position.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { Segment } from '../../core/segment.ts';
 import { copyTuples } from './copy-reader.ts';
+import { leave } from './leave.ts';
 import type { SnapshotSlot } from './snapshot-slot.ts';
 import { assertColumns, columnsChanged, quote, quoteRelation } from './source-catalog.ts';
 
@@ -97,7 +98,7 @@ export class SnapshotReader {
       throw (error as { code?: string }).code === undefinedColumn ? columnsChanged(table) : error;
     } finally {
       // not a ROLLBACK: a COPY that no one reads any more would never let it come to its turn
-      if (!isWhole) void source.end();
+      if (!isWhole) void leave(source);
     }
   }
 

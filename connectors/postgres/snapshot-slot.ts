@@ -2,6 +2,7 @@ import { Client } from 'pg';
 import type { ClientConfig } from 'pg';
 import type { Lsn } from '../../core/position.ts';
 import { parseLsn } from '../../core/position.ts';
+import { leave } from './leave.ts';
 import { quote } from './source-catalog.ts';
 
 /**
@@ -42,10 +43,10 @@ export async function createSnapshotSlot(options: { url: string; slot: string; t
       consistentPoint: parseLsn(rows[0]!.consistent_point),
       snapshot: rows[0]!.snapshot_name,
       lost: lost.promise,
-      close: () => client.end().catch(() => {}),
+      close: () => leave(client),
     };
   } catch (error) {
-    void client.end().catch(() => {});
+    void leave(client);
     throw error;
   } finally {
     stopped.clear();

@@ -5,6 +5,7 @@ import type { EventTable, Pipeline, Table } from '../../core/pipeline.ts';
 import { ConfigurationError } from '../sink.ts';
 import { hasTimeIndex } from './backfill-estimate.ts';
 import { classifyPostgresError } from './errors.ts';
+import { leave } from './leave.ts';
 import { readTimeline } from './postgres-source.ts';
 import { assertSameSource } from './same-stream.ts';
 import { readShard, type ShardState } from './shard-state.ts';
@@ -70,7 +71,7 @@ async function connected<T>(what: string, connectionString: string, use: (client
   } catch (error) {
     throw classifyPostgresError(what, error);
   } finally {
-    await client.end().catch(() => {});
+    await leave(client);
   }
 }
 

@@ -1,5 +1,6 @@
 import { Client } from 'pg';
 import { classified } from './errors.ts';
+import { leave } from './leave.ts';
 import { textSettings } from './replication-stream.ts';
 
 /** A look into the source, on a connection of its own. Throws what a lane understands. */
@@ -11,7 +12,7 @@ export function withSource<T>(url: string, applicationName: string, look: (sourc
       await source.connect();
       return await look(source);
     } finally {
-      await source.end().catch(() => {});
+      await leave(source);
     }
   });
 }

@@ -6,6 +6,7 @@ import { lastTimeText } from '../../core/columns/wide-columns.ts';
 import { nameInSource, type Pipeline, type Table } from '../../core/pipeline.ts';
 import type { Lsn } from '../../core/position.ts';
 import { emitCanary } from '../postgres/canary.ts';
+import { leave } from '../postgres/leave.ts';
 import { textSettings } from '../postgres/replication-stream.ts';
 import { fileNodes } from '../postgres/snapshot-reader.ts';
 import type { SnapshotSlot } from '../postgres/snapshot-slot.ts';
@@ -42,7 +43,7 @@ export class SourceSnapshot {
       });
       return new SourceSnapshot(source, slot, files);
     } catch (error) {
-      await source.end().catch(() => {});
+      await leave(source);
       throw error;
     }
   }
@@ -61,7 +62,7 @@ export class SourceSnapshot {
 
   async close(): Promise<void> {
     await this.#slot.close();
-    await this.#source.end().catch(() => {});
+    await leave(this.#source);
   }
 
   /** A transaction a table: none is longer than its own reading, for DDL waits behind it (E19). */
@@ -81,7 +82,7 @@ export class SourceSnapshot {
       await source.query('commit');
     } catch (error) {
       // not a ROLLBACK: a COPY that no one reads any more would never let it come to its turn
-      void source.end();
+      void leave(source);
       throw error;
     }
   }

@@ -8,6 +8,7 @@ import { lostNote, lostViews } from '../../core/migration/lost.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import type { Check, Verification } from '../../core/verification.ts';
 import { keepPanes } from '../postgres/aggregate/comparing.ts';
+import { leave } from '../postgres/leave.ts';
 import { readShard } from '../postgres/shard-state.ts';
 import { checkClickHouse } from './check-clickhouse.ts';
 import { checkLive } from './check-live.ts';
@@ -76,7 +77,7 @@ export async function verifyPipeline(options: VerifyOptions): Promise<Verificati
       await hold.release();
     } finally {
       await snapshot?.close();
-      await database.end().catch(() => {});
+      await leave(database);
     }
   }
 }

@@ -1,5 +1,6 @@
 import { Client } from 'pg';
 import type { QueryResult, QueryResultRow } from 'pg';
+import { leave } from '../leave.ts';
 
 const reconnectMs = 1_000;
 /** A connection that says nothing for so long when it is asked is given up: nobody would tell that it is dead. */
@@ -45,7 +46,7 @@ export class Listener {
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#asking);
-    await this.#client?.end().catch(() => {});
+    if (this.#client) await leave(this.#client);
   }
 
   async #listen(): Promise<void> {
@@ -71,7 +72,7 @@ export class Listener {
     this.#client = undefined;
     this.#listens = false;
     // a query that never came back does not wait for an end that will not either
-    client.end().catch(() => {});
+    void leave(client);
     setTimeout(() => void this.#listen(), reconnectMs).unref();
   }
 }
