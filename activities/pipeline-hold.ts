@@ -101,6 +101,7 @@ export class PipelineHold implements Hold {
     if (state !== 'running') throw new NotComparable(`Pipeline ${this.#pipeline} is ${state}, and only a running one can be compared. Type ./sluice resume ${this.#pipeline}, and run verify again.`);
     const idle = [capture, ...lanes].find((part) => part.state !== 'running');
     if (idle?.state === 'held') throw new NotComparable(`${idle === capture ? 'The capture' : `Lane ${idle.name}`} of ${this.#pipeline} is held, as by another verify: run this one again when that has ended. If there is none, type ./sluice resume ${this.#pipeline} --lane ${idle.name} first.`);
+    if (idle?.state === 'migrating') throw new NotComparable(`The capture of ${this.#pipeline} is migrating (${idle.error}). Run verify again when that is over.`);
     if (idle) throw new NotComparable(`${idle === capture ? 'The capture' : `Lane ${idle.name}`} of ${this.#pipeline} is ${idle.state}${idle.error === null ? '' : ` (${idle.error})`}. Type ./sluice resume ${this.#pipeline} --lane ${idle.name}, and run verify again.`);
   }
 

@@ -51,3 +51,10 @@ test('what has room for NULL keeps it, and a column that somebody has given anot
   await reshapeTable(table.url, [rejected, before], before);
   expect(await table.types()).toEqual({ device: 'LowCardinality(Nullable(String))', note: 'Nullable(String)' });
 });
+
+test('values that the new type cannot hold are said before anything is changed', async () => {
+  await using table = await tableOf(before);
+  await table.command("INSERT INTO t (id, at, device, note) VALUES (1, now(), '7', ''), (2, now(), 'd5', '')");
+  await expect(reshapeTable(table.url, forms, approved)).rejects.toThrow(/1 rows have values of device that Nullable\(Int32\) cannot hold, such as "d5"\. Nothing was changed/);
+  expect(await table.types()).toEqual({ device: 'Nullable(String)', note: 'String' });
+});

@@ -1,10 +1,17 @@
 import { execFile } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createClient, type ClickHouseClient } from '@clickhouse/client';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import type { ListedMigration } from '../../client/migrations.ts';
+import { decideMigration, listMigrations, type ListedMigration } from '../../client/migrations.ts';
+import { pausePipeline, pipelineStatuses, resumePipeline } from '../../client/pipelines.ts';
+import { verifyPipeline } from '../../client/verify.ts';
+import type { Config } from '../../core/config.ts';
+import type { Decision } from '../../core/migration/plan.ts';
+import { verificationText } from '../../core/verification.ts';
 import { checkout } from '../../infra/supervisor/checkout.ts';
+import { configOf, readInstance } from '../../infra/supervisor/instance.ts';
 import { throwAwayDatabase, type ThrowAway } from '../embedded/services.ts';
 
 const portBase = inject('portBase') + 50;
@@ -15,6 +22,7 @@ describe('DDL in the source', { timeout: 120_000 }, () => {
   let database: ThrowAway;
   let source: Client;
   let content = '';
+  let config: Config;
 
   beforeAll(async () => {
     await rm(dataDir, { recursive: true, force: true });
@@ -26,6 +34,7 @@ describe('DDL in the source', { timeout: 120_000 }, () => {
     content = rows[0]!.id;
     const { code, output } = await sluice('up', '--detach', '--port-base', String(portBase), '--rate', '0');
     if (code !== 0) throw new Error(output);
+    config = configOf(dataDir);
     await write('device');
   }, 120_000);
 
@@ -44,6 +53,11 @@ describe('DDL in the source', { timeout: 120_000 }, () => {
     });
   }
 
+  function connectClickhouse(): ClickHouseClient & AsyncDisposable {
+    const client = createClient({ url: config.clickhouseUrl });
+    return Object.assign(client, { [Symbol.asyncDispose]: () => client.close() });
+  }
+
   /** Some inserts, updates and deletes; `device`: what that column is called now, `durations`: which there may be. */
   async function write(device: string | undefined, durations = [1_000, 90_000], more: Readonly<Record<string, string>> = {}): Promise<void> {
     const columns = { content_id: `'${content}'`, event_type: "(array['play', 'finish', 'click'])[1 + g % 3]", event_ts: "now() - g * interval '100 ms'", duration_ms: `(array[${durations.join()}]::bigint[])[1 + g % ${durations.length}]`, ...(device === undefined ? {} : { [device]: "'d' || g" }), ...more };
@@ -52,23 +66,22 @@ describe('DDL in the source', { timeout: 120_000 }, () => {
   }
 
   async function expectVerified(): Promise<void> {
-    const { code, output } = await sluice('verify', 'engagement');
-    if (code !== 0) throw new Error(`verify ended with ${code}:\n${output}\n${(await sluice('status')).output}\n${(await sluice('migrations', 'engagement')).output}`);
-  }
-
-  async function migrations(): Promise<ListedMigration[]> {
-    return JSON.parse((await sluice('migrations', 'engagement', '--json')).output) as ListedMigration[];
+    // a migration is on record as done before its pipeline goes on
+    await expect.poll(async () => (await pipelineStatuses(config, ['engagement'])).map(({ state, capture }) => [state, capture?.state]), { timeout: 20_000 }).toEqual([['running', 'running']]);
+    const verification = await verifyPipeline(config, 'engagement');
+    if (!verification.equal) throw new Error(`${verificationText(verification)}\n${(await sluice('status')).output}\n${(await sluice('migrations', 'engagement')).output}`);
   }
 
   /** The newest change, once it is in this state. */
   async function newest(number: number, state: ListedMigration['state']): Promise<ListedMigration> {
     let found: ListedMigration | undefined;
-    await expect.poll(async () => ((found = (await migrations())[0])?.number === number ? found.state : `number ${found?.number}`), { timeout: 40_000, interval: 300 }).toBe(state);
+    await expect.poll(async () => ((found = (await listMigrations(config, 'engagement'))[0])?.number === number ? found.state : `number ${found?.number}`), { timeout: 40_000, interval: 200 }).toBe(state);
     return found!;
   }
 
-  async function decide(decision: 'approve' | 'reject'): Promise<void> {
-    expect(await sluice(decision, 'engagement')).toMatchObject({ code: 0 });
+  async function decide(number: number, decision: Decision): Promise<void> {
+    await decideMigration(config, 'engagement', decision, number);
+    await newest(number, 'done');
   }
 
   test('an added column that the definition does not name is on record, and nothing stops', async () => {
@@ -80,9 +93,15 @@ describe('DDL in the source', { timeout: 120_000 }, () => {
     expect(text).toBeNull();
   });
 
-  test('a wider type is followed without asking', async () => {
+  test('a wider type is followed without asking, also if the worker dies while a table is changed', async () => {
+    await using clickhouse = connectClickhouse();
+    const open = async () => (await clickhouse.query({ query: "SELECT command FROM system.mutations WHERE table = 'engagement_enriched' AND NOT is_done", format: 'JSONEachRow' })).json();
+    await clickhouse.command({ query: 'SYSTEM STOP MERGES engagement_enriched' });
     await source.query('alter table engagement_events alter column duration_ms type bigint');
     await write('device', [3_000_000_000, 5]);
+    await expect.poll(async () => (await open()).length, { timeout: 20_000 }).toBe(1);
+    process.kill(readInstance(dataDir)!.processes.find(({ name }) => name === 'worker')!.pid, 'SIGKILL');
+    await clickhouse.command({ query: 'SYSTEM START MERGES engagement_enriched' });
     await newest(2, 'done');
     await expectVerified();
   });
@@ -92,9 +111,8 @@ describe('DDL in the source', { timeout: 120_000 }, () => {
     await write('gadget');
     const { text } = await newest(3, 'waiting');
     expect(text).toContain('column device was renamed to gadget');
-    expect((await sluice('verify', 'engagement')).output).toContain('migrating');
-    expect((await sluice('status')).output).toMatch(/migrat/);
-    await decide('approve');
+    await expect(verifyPipeline(config, 'engagement')).rejects.toThrow(/migrating \(migration 3 of its source's columns is not over: \.\/sluice migrations engagement\)/);
+    expect(await sluice('approve', 'engagement')).toMatchObject({ code: 0 });
     await newest(3, 'done');
     await expectVerified();
   });
@@ -108,52 +126,95 @@ describe('DDL in the source', { timeout: 120_000 }, () => {
     await write('device');
     await source.query('commit');
     await newest(4, 'waiting');
-    await decide('approve');
+    await decide(4, 'approve');
     await newest(5, 'waiting');
-    await decide('approve');
-    await newest(5, 'done');
+    await decide(5, 'approve');
+    await expectVerified();
+  });
+
+  test('while the capture is down, and another column has got the name', async () => {
+    await pausePipeline(config, 'engagement');
+    await write('device');
+    await source.query('alter table engagement_events rename column device to old_device; alter table engagement_events add column device text');
+    await write('old_device', undefined, { device: "'new'" });
+    await resumePipeline(config, 'engagement');
+    const { text } = await newest(6, 'waiting');
+    expect(text).toContain('column device was renamed to old_device');
+    await decide(6, 'approve');
+    await expectVerified();
+  });
+
+  test('a rename that was rejected leaves the column empty, and whoever renames it back is asked whether it is read again; that and a dimension\'s, without a row that shows them, within 30 s', async () => {
+    await source.query('alter table engagement_events rename column old_device to third');
+    await write('third');
+    await newest(7, 'waiting');
+    await decide(7, 'reject');
+    await write('third');
+    await expectVerified();
+    await source.query('alter table engagement_events rename column third to old_device; alter table content rename column title to headline');
+    const startedAt = performance.now();
+    const { text } = await newest(8, 'waiting');
+    expect(performance.now() - startedAt).toBeLessThan(30_000);
+    expect(text).toContain('events.device is read again');
+    expect(text).toContain('content.title is read from headline');
+    await decide(8, 'approve');
+    await source.query('update engagement_events set old_device = old_device');
     await expectVerified();
   });
 
   test('another type of a mere value, which its sink refuses as long as rows have other values', async () => {
-    await source.query("update engagement_events set device = '7' where device is not null");
-    await source.query('alter table engagement_events alter column device type integer using device::integer');
-    await source.query("insert into engagement_events (content_id, event_type, event_ts, device) select $1, 'play', now(), g from generate_series(1, 50) g", [content]);
-    const { text } = await newest(6, 'waiting');
+    await using clickhouse = connectClickhouse();
+    // older versions of the rows stay
+    await clickhouse.command({ query: 'SYSTEM STOP MERGES engagement_enriched' });
+    await source.query("update engagement_events set old_device = '7' where old_device is not null");
+    await source.query('alter table engagement_events alter column old_device type integer using old_device::integer');
+    await source.query("insert into engagement_events (content_id, event_type, event_ts, old_device) select $1, 'play', now(), g from generate_series(1, 50) g", [content]);
+    const { text } = await newest(9, 'waiting');
     expect(text).toContain('ALTER TABLE `engagement_enriched` MODIFY COLUMN `device` Nullable(Int32)');
-    await decide('approve');
-    await expect.poll(async () => (await migrations())[0]!.error, { timeout: 20_000 }).toMatch(/rows have values of device that Nullable\(Int32\) cannot hold/);
-    await decide('reject');
-    await newest(6, 'done');
+    await decideMigration(config, 'engagement', 'approve', 9);
+    await expect.poll(async () => (await listMigrations(config, 'engagement'))[0]!.error, { timeout: 20_000 }).toMatch(/rows have values of device that Nullable\(Int32\) cannot hold/);
+    await clickhouse.command({ query: 'SYSTEM START MERGES engagement_enriched' });
+    await decide(9, 'reject');
     await expectVerified();
   });
 
   test('a dropped column is removed from rows and tables', async () => {
     await source.query('alter table engagement_events drop column raw_payload');
     await write(undefined);
-    await newest(7, 'waiting');
-    await decide('approve');
-    await newest(7, 'done');
+    await newest(10, 'waiting');
+    await decide(10, 'approve');
+    await using clickhouse = connectClickhouse();
+    const there = async () => (await clickhouse.query({ query: "SELECT name FROM system.columns WHERE table = 'engagement_enriched'", format: 'JSONEachRow' })).json<{ name: string }>();
+    await expect.poll(async () => (await there()).map(({ name }) => name), { timeout: 20_000 }).not.toContain('raw_payload');
     await expectVerified();
   });
 
-  test('a change that no row shows is seen within 30 s, also of a dimension; what is counted by it can only stay empty', async () => {
+  test('a column of a dimension that is rejected enriches nothing any more', async () => {
     await source.query('alter table content rename column content_type to kind');
-    const startedAt = performance.now();
-    await newest(8, 'waiting');
-    expect(performance.now() - startedAt).toBeLessThan(30_000);
-    await decide('approve');
-    await newest(8, 'done');
-    await source.query("update content set kind = 'podcast', title = 'Second'");
+    await source.query("update content set kind = 'podcast', headline = 'Second'");
+    await newest(11, 'waiting');
+    await decide(11, 'reject');
     await write(undefined);
+    await expectVerified();
+  });
+
+  test('a load that finds other columns than the pipeline has is refused with the reason, and ends the migration', async () => {
+    await source.query('alter table engagement_events rename column duration_ms to length_ms');
+    await source.query("insert into engagement_events (content_id, event_type, event_ts, length_ms) values ($1, 'play', now(), 7)", [content]);
+    await newest(12, 'waiting');
+    const { code, output } = await sluice('recover', 'engagement', '--yes');
+    expect({ code, output }).toMatchObject({ code: 1, output: expect.stringMatching(/Migration 12 .* is not over[^]*has no column duration_ms/) as string });
+    await newest(12, 'cancelled');
+    await source.query('alter table engagement_events rename column length_ms to duration_ms');
+    await resumePipeline(config, 'engagement');
     await expectVerified();
   });
 
   test('what nobody can follow parks the pipeline with the reason', async () => {
     await source.query('alter table engagement_events drop column event_ts');
     await source.query("insert into engagement_events (content_id, event_type) values ($1, 'play')", [content]);
-    await newest(9, 'impossible');
-    await expect.poll(async () => (await sluice('status')).output, { timeout: 20_000 }).toContain('it is the event time');
+    await newest(13, 'impossible');
+    await expect.poll(async () => (await sluice('status')).output, { timeout: 20_000 }).toMatch(/it is the event time.*\.\/sluice recover engagement/);
     expect((await sluice('approve', 'engagement')).code).toBe(2);
   });
 });
