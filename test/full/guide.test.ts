@@ -63,7 +63,9 @@ const tables = `
 
   create table visits (id bigint generated always as identity, page text not null, at timestamptz not null, primary key (id, at)) partition by range (at);
   create table visits_old partition of visits for values from (minvalue) to ('2026-01-01');
-  create table "Visits new" partition of visits for values from ('2026-01-01') to (maxvalue);`;
+  create table "Visits new" partition of visits for values from ('2026-01-01') to (maxvalue);
+  insert into visits (page, at) select 'page ' || n % 7, now() - n * interval '6 hours' from generate_series(1, 2000) n;
+  analyze`;
 
 const writes = [
   "insert into orders (customer, state, total) values (random() * 50, 'new', random() * 100)",
