@@ -29,7 +29,8 @@ async function recovered(world: World, signal: AbortSignal): Promise<void> {
   await until('the pipeline to be loaded anew', begun, { timeoutMs: 150_000, everyMs: 100, signal });
 }
 
-async function epochOf({ state, name }: World): Promise<string> {
-  const { rows } = await state.query<{ epoch: string }>('select epoch::text from sluice.shard where pipeline = $1', [name]);
-  return rows[0]!.epoch;
+/** Of the newest load that has begun. */
+export async function epochOf({ state, name }: World): Promise<number> {
+  const { rows } = await state.query<{ epoch: string }>('select epoch from sluice.shard where pipeline = $1', [name]);
+  return Number(rows[0]!.epoch);
 }

@@ -1,5 +1,6 @@
 import type { KillPoint } from '../../core/kill-point.ts';
 import { DidNotStrike, type Fault, type Struck } from '../fault.ts';
+import { epochOf } from '../load-anew.ts';
 import { duplicates, sentOnceMore } from '../sent-once-more.ts';
 import { until } from '../until.ts';
 import type { World } from '../world.ts';
@@ -81,11 +82,6 @@ export const kills: readonly Fault[] = [
     }),
   ),
 ];
-
-async function epochOf({ state, name }: World): Promise<number> {
-  const { rows } = await state.query<{ epoch: string }>('select epoch from sluice.shard where pipeline = $1', [name]);
-  return Number(rows[0]!.epoch);
-}
 
 /** Evidence: the process wrote the point's name, and then its supervisor saw it die by SIGKILL. */
 export async function dead(world: World, point: KillPoint, deathsBefore: number, signal: AbortSignal): Promise<Struck> {
