@@ -93,9 +93,9 @@ describe('a change of the source\'s columns', () => {
 
   test.each(['waiting', 'draining', 'changing'] as const)('cancelled while %s it has parked the pipeline, and resume asks again', async (stage) => {
     const migrating = new Migrating();
-    const blocked = Promise.withResolvers<void>();
+    const [blocked, hasBegun] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     if (stage === 'draining') migrating.drained = blocked.promise;
-    if (stage === 'changing') migrating.changing = () => blocked.promise;
+    if (stage === 'changing') migrating.changing = () => (hasBegun.resolve(), blocked.promise);
     await using pipeline = await RunningPipeline.start(migrating.stage, services().temporalAddress);
     await pipeline.until(runs);
     migrating.change = 2;
@@ -104,6 +104,7 @@ describe('a change of the source\'s columns', () => {
       await decide(pipeline, 2, 'approve');
       await stateOf(pipeline, 2, stage);
     }
+    if (stage === 'changing') await hasBegun.promise;
     await pipeline.client.workflow.getHandle(migrationWorkflowId(migrating.stage.name, 2)).cancel();
     blocked.resolve();
     await pipeline.until(({ capture }) => capture.state === 'parked');
