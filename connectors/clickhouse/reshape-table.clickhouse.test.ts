@@ -50,6 +50,8 @@ test('what has room for NULL keeps it, and a column that somebody has given anot
   await table.command("INSERT INTO t (id, at, note) VALUES (1, now(), NULL)");
   await reshapeTable(table.url, [rejected, before], before);
   expect(await table.types()).toEqual({ device: 'LowCardinality(Nullable(String))', note: 'Nullable(String)' });
+  await reshapeTable(table.url, [rejected], withColumns({ device: column('text', true), note: column('int4') }));
+  expect(await table.types()).toMatchObject({ note: 'Nullable(Int32)' });
 });
 
 test('values that the new type cannot hold are said before anything is changed', async () => {

@@ -25,9 +25,11 @@ export function alterStatements(before: SinkTable, after: SinkTable): string[] {
 export function reshapeTable(url: string, forms: readonly SinkTable[], after: SinkTable): Promise<void> {
   return altered(url, after, async (client, there) => {
     const open = changing([...forms, after]).flatMap((column): Alteration[] => {
-      const type = typeIn(after, column);
-      if (type === undefined || there.get(column) === type || there.get(column) === columnType({ ...after.columns[column]!, nullable: true })) return [];
-      return [{ column, action: there.has(column) ? 'modify' : 'add', type }];
+      const [schema, was] = [after.columns[column], there.get(column)];
+      if (schema === undefined) return [];
+      // rows of a time without it have NULL
+      const type = columnType({ ...schema, nullable: schema.nullable || was?.includes('Nullable(') === true });
+      return was === type ? [] : [{ column, action: was === undefined ? 'add' : 'modify', type }];
     });
     for (const alteration of open) if (alteration.action === 'modify') await assertFits(client, after, alteration);
     return open;
