@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Client, DatabaseError } from 'pg';
 import { eventsTable } from '../../core/capture/assembler.ts';
+import type { SourceColumns } from '../../core/migration/schema-change.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import { position, type Position } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
@@ -9,6 +10,7 @@ import { ConfigurationError } from '../sink.ts';
 import { firstLength, within } from './backfill-estimate.ts';
 import { emitCanary } from './canary.ts';
 import { classifyPostgresError } from './errors.ts';
+import { keptAlive } from './keep-alive.ts';
 import { leave } from './leave.ts';
 import { textSettings } from './replication-stream.ts';
 import { fileNodes, SnapshotReader, sourceClockUs, type FileNodes } from './snapshot-reader.ts';
@@ -19,6 +21,7 @@ export type BackfillSource = {
   readonly sourceUrl: string;
   /** Of the pipeline's first load. */
   readonly epoch: number;
+  readonly known: SourceColumns | undefined;
   readonly chunkRows: number;
   readonly signal: AbortSignal;
   /** A reader that stands still for longer loses its connection, so that its lock does not hold up whoever alters the table. */
@@ -36,8 +39,8 @@ export class BackfillSnapshot {
   readonly #reader: SnapshotReader;
 
   /** Waits for the source's running write transactions, at most five minutes. */
-  static async take({ pipeline, sourceUrl, epoch, chunkRows, signal, patienceMs = 120_000 }: BackfillSource, left: PaneRange): Promise<BackfillSnapshot> {
-    const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} backfill`, connectionTimeoutMillis: 10_000, keepAlive: true, options: `${textSettings} -c lock_timeout=10s -c idle_in_transaction_session_timeout=${patienceMs} -c tcp_user_timeout=${patienceMs}` });
+  static async take({ pipeline, sourceUrl, epoch, known, chunkRows, signal, patienceMs = 120_000 }: BackfillSource, left: PaneRange): Promise<BackfillSnapshot> {
+    const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} backfill`, connectionTimeoutMillis: 10_000, ...keptAlive, options: `${textSettings} -c lock_timeout=10s -c idle_in_transaction_session_timeout=${patienceMs} -c tcp_user_timeout=${patienceMs}` });
     source.on('error', () => {});
     await source.connect();
     let slot: SnapshotSlot | undefined;
@@ -46,7 +49,7 @@ export class BackfillSnapshot {
       slot = await createSnapshotSlot({ url: sourceUrl, slot: `sluice_backfill_${randomBytes(6).toString('hex')}`, temporary: true, applicationName: `sluice ${pipeline.name} backfill snapshot`, signal, timeoutMs: waitForWritersMs });
       // lanes come to that place with what follows it, which on a quiet source may take long
       await emitCanary(source, pipeline.name);
-      const reader = new SnapshotReader({ pipeline, epoch, source, slot, files, commitTimeUs: await sourceClockUs(source), captureId: 'backfill', signal });
+      const reader = new SnapshotReader({ pipeline, epoch, source, slot, files, known, commitTimeUs: await sourceClockUs(source), captureId: 'backfill', signal });
       // events are enriched with them
       for (const [name, { relation }] of Object.entries(pipeline.source.dimensions)) for await (const _ of reader.read(name, { relation, only: false, where: 'true' }));
       return new BackfillSnapshot(pipeline, source, slot, reader, position(epoch, slot.consistentPoint, 0), await firstLength(source, pipeline, left, chunkRows));

@@ -8,6 +8,7 @@ import { lsnText, position } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
 import type { Sink } from '../sink.ts';
 import { TransientError, isNetworkError } from '../transient-error.ts';
+import { keptAlive } from './keep-alive.ts';
 import { leave } from './leave.ts';
 import { readTimeline } from './postgres-source.ts';
 import { dropSlot } from './drop-from-source.ts';
@@ -40,7 +41,7 @@ export type FirstLoadOptions = {
  */
 export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { rows: number; columns: SourceColumns }> {
   const { pipeline, sourceUrl, epoch, sinks, onProgress } = options;
-  const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} load`, connectionTimeoutMillis: 10_000, keepAlive: true, options: textSettings });
+  const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} load`, connectionTimeoutMillis: 10_000, ...keptAlive, options: textSettings });
   source.on('error', () => {});
   await source.connect();
   let slot: SnapshotSlot | undefined;
@@ -56,7 +57,7 @@ export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { r
     onProgress({ phase: 'waiting for running write transactions of the source', rows: 0 });
     const files = await filesOf(source, pipeline);
     slot = await createSnapshotSlot({ url: sourceUrl, slot: sourceNames(pipeline.name).slot, temporary: false, applicationName: snapshotName(pipeline.name), signal: options.signal, timeoutMs: waitForWritersMs });
-    const loader = new Loader(options, source, slot, files, await sourceClockUs(source));
+    const loader = new Loader(options, source, slot, files, catalog.columns, await sourceClockUs(source));
     const rows = await Promise.race([loader.run(), slot.lost]);
     const at = position(epoch, slot.consistentPoint, 0);
     for (const [name, sink] of sinks) {
@@ -97,11 +98,11 @@ class Loader {
   readonly #reader: SnapshotReader;
   #chunk = 0;
 
-  constructor(options: FirstLoadOptions, source: Client, slot: SnapshotSlot, files: FileNodes, commitTimeUs: number) {
+  constructor(options: FirstLoadOptions, source: Client, slot: SnapshotSlot, files: FileNodes, known: SourceColumns, commitTimeUs: number) {
     const { pipeline, epoch, signal } = options;
     this.#options = options;
     this.#source = source;
-    this.#reader = new SnapshotReader({ pipeline, epoch, source, slot, files, commitTimeUs, captureId: 'first load', signal });
+    this.#reader = new SnapshotReader({ pipeline, epoch, source, slot, files, known, commitTimeUs, captureId: 'first load', signal });
   }
 
   async run(): Promise<number> {

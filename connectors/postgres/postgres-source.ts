@@ -4,6 +4,7 @@ import type { Pipeline } from '../../core/pipeline.ts';
 import type { Lsn } from '../../core/position.ts';
 import { parseLsn } from '../../core/position.ts';
 import { emitCanary, SlotFollower } from './canary.ts';
+import { keptAlive } from './keep-alive.ts';
 import { leave } from './leave.ts';
 import type { ReplicationTarget } from './replication-stream.ts';
 import { ReplicationStream, captureApplicationName } from './replication-stream.ts';
@@ -14,7 +15,7 @@ import { assertPublication, quoteRelation, readColumns, readSourceCatalog, sourc
 
 /** Connects to the source. `loaded`: the tables that the pipeline was loaded from. */
 export async function connectSource(url: string, pipeline: Pipeline, loaded: TableIds | undefined): Promise<Source> {
-  const client = new Client({ connectionString: url, application_name: `sluice ${pipeline.name}`, connectionTimeoutMillis: 10_000, query_timeout: 30_000, keepAlive: true });
+  const client = new Client({ connectionString: url, application_name: `sluice ${pipeline.name}`, connectionTimeoutMillis: 10_000, query_timeout: 30_000, ...keptAlive });
   // E7: when the server lets our ordinary connection go, the replication connection must not keep it from stopping
   const gone = Promise.withResolvers<never>();
   gone.promise.catch(() => {});

@@ -5,6 +5,7 @@ import type { Lsn } from '../../core/position.ts';
 import { lsnText } from '../../core/position.ts';
 import { int32 } from '../../core/columns/column.ts';
 import { FrameReader, ReusedBufferSocket } from './frame-reader.ts';
+import { keptAlive } from './keep-alive.ts';
 import { leave } from './leave.ts';
 
 export type ReplicationOptions = {
@@ -60,7 +61,7 @@ export class ReplicationStream {
       options: `${textSettings} -c wal_sender_timeout=10s -c statement_timeout=0`,
       stream: () => new ReusedBufferSocket(),
       connectionTimeoutMillis: 10_000,
-      keepAlive: true,
+      ...keptAlive,
     } as unknown as ClientConfig);
     await client.connect();
     try {

@@ -3,6 +3,7 @@ import { to as copyTo } from 'pg-copy-streams';
 import { eventsTable, SegmentAssembler } from '../../core/capture/assembler.ts';
 import { DimensionStore } from '../../core/capture/dimension-store.ts';
 import { beforeColumns } from '../../core/define/before-columns.ts';
+import type { SourceColumns } from '../../core/migration/schema-change.ts';
 import { nameInSource, type Pipeline, type Table } from '../../core/pipeline.ts';
 import { position } from '../../core/position.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
@@ -23,6 +24,8 @@ export type SnapshotReaderOptions = {
   readonly slot: SnapshotSlot;
   /** From before the slot was made. */
   readonly files: FileNodes;
+  /** The columns that rows are to be read from; undefined: nobody has looked since the load. */
+  readonly known: SourceColumns | undefined;
   /** Of the source (`sourceClockUs`): rows of a snapshot stand at its present, not at the worker's. */
   readonly commitTimeUs: number;
   readonly captureId: string;
@@ -64,13 +67,17 @@ export class SnapshotReader {
     const table: Table = name === eventsTable ? pipeline.source.events : pipeline.source.dimensions[name]!;
     const columns = [...writers.after.columns];
     const from = `${only ? 'only ' : ''}${quoteRelation(relation)}`;
+    const { signal } = this.#options;
+    // whoever waits for rows does not see the signal
+    const stop = () => void leave(source);
+    signal.addEventListener('abort', stop, { once: true });
     let isWhole = false;
-    await source.query('begin isolation level repeatable read read only');
     try {
+      await source.query('begin isolation level repeatable read read only');
       await source.query(`set transaction snapshot '${slot.snapshot}'`);
       await source.query(`lock table ${from} in access share mode`);
       if ((await fileNodes(source, relation)) !== this.#options.files.get(relation)) throw new TableRewritten(relation);
-      await assertColumns(source, table);
+      await assertColumns(source, table, this.#options.known?.[name]);
       // concat, because a cast to text is not what Postgres puts out for every type; a composite of NULLs is no NULL
       const list = columns.map(([column]) => read(table, column)).join(', ');
       const stream = source.query(copyTo(`copy (select ${list} from ${from} where ${where}) to stdout (format binary)`));
@@ -94,9 +101,11 @@ export class SnapshotReader {
       await source.query('commit');
       isWhole = true;
     } catch (error) {
+      if (signal.aborted) throw signal.reason;
       // renamed or dropped since the snapshot: names are looked up in the present
       throw (error as { code?: string }).code === undefinedColumn ? columnsChanged(table) : error;
     } finally {
+      signal.removeEventListener('abort', stop);
       // not a ROLLBACK: a COPY that no one reads any more would never let it come to its turn
       if (!isWhole) void leave(source);
     }

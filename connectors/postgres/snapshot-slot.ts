@@ -2,6 +2,7 @@ import { Client } from 'pg';
 import type { ClientConfig } from 'pg';
 import type { Lsn } from '../../core/position.ts';
 import { parseLsn } from '../../core/position.ts';
+import { keptAlive } from './keep-alive.ts';
 import { leave } from './leave.ts';
 import { quote } from './source-catalog.ts';
 
@@ -23,7 +24,7 @@ export async function createSnapshotSlot(options: { url: string; slot: string; t
     application_name: options.applicationName,
     replication: 'database',
     connectionTimeoutMillis: 10_000,
-    keepAlive: true,
+    ...keptAlive,
     // the snapshot is a transaction that does nothing
     options: '-c idle_in_transaction_session_timeout=0',
   } as unknown as ClientConfig);

@@ -222,10 +222,17 @@ async function eachTable({ source: { events, dimensions } }: Pipeline, read: (ta
   return columns;
 }
 
-/** In a snapshot: a migration of its columns may be due. Throws a TransientError. */
-export async function assertColumns(client: Client, table: Table): Promise<void> {
+/**
+ * In a snapshot: a migration of its columns may be due. Whatever the snapshot, names are looked up in the present: there, each
+ * must be the column that it was. Throws a TransientError.
+ */
+export async function assertColumns(client: Client, table: Table, known: readonly SourceColumn[] = []): Promise<void> {
   const found = await readTable(client, table);
   if (!found || !fits(table, sourceColumns(found))) throw columnsChanged(table);
+  const numbers = new Map(known.map(({ name, number }) => [name, number]));
+  const names = Object.keys(table.columns).flatMap((column) => nameInSource(table, column) ?? []);
+  const { fields } = await client.query(`select ${names.map(quote).join(', ')} from only ${quoteRelation(table.relation)} limit 0`);
+  if (fields.some(({ name, columnID }) => (numbers.get(name) ?? columnID) !== columnID)) throw columnsChanged(table);
 }
 
 export function columnsChanged({ relation }: Table): TransientError {

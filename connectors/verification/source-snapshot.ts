@@ -6,6 +6,7 @@ import { lastTimeText } from '../../core/columns/wide-columns.ts';
 import { nameInSource, type Pipeline, type Table } from '../../core/pipeline.ts';
 import type { Lsn } from '../../core/position.ts';
 import { emitCanary } from '../postgres/canary.ts';
+import { keptAlive } from '../postgres/keep-alive.ts';
 import { leave } from '../postgres/leave.ts';
 import { textSettings } from '../postgres/replication-stream.ts';
 import { fileNodes } from '../postgres/snapshot-reader.ts';
@@ -29,7 +30,7 @@ export class SourceSnapshot {
 
   /** Waits for the source's running write transactions, at most `waitMs`. `statementMs`: no statement takes longer; 0: as long as it needs. Throws NotComparable. */
   static async take(url: string, pipeline: Pipeline, waitMs: number, statementMs = 0): Promise<SourceSnapshot> {
-    const source = new Client({ connectionString: url, application_name: `sluice ${pipeline.name} verify`, connectionTimeoutMillis: 10_000, keepAlive: true, options: `${textSettings} -c lock_timeout=10s -c statement_timeout=${statementMs}` });
+    const source = new Client({ connectionString: url, application_name: `sluice ${pipeline.name} verify`, connectionTimeoutMillis: 10_000, ...keptAlive, options: `${textSettings} -c lock_timeout=10s -c statement_timeout=${statementMs}` });
     source.on('error', () => {});
     await source.connect();
     try {

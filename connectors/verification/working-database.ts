@@ -2,13 +2,14 @@ import { Readable } from 'node:stream';
 import { pipeline as pipe } from 'node:stream/promises';
 import { Client } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
+import { keptAlive } from '../postgres/keep-alive.ts';
 import { quote } from '../postgres/source-catalog.ts';
 import type { ComparedColumn } from './columns.ts';
 import { columnDefinitions } from './columns.ts';
 
 /** The one connection to the state database on which everything is compared, in temporary tables. */
 export async function openWorkingDatabase(url: string, name = 'sluice verify', statementMs = 0): Promise<Client> {
-  const client = new Client({ connectionString: url, application_name: name, connectionTimeoutMillis: 10_000, keepAlive: true, options: `-c statement_timeout=${statementMs} -c timezone=UTC -c datestyle=ISO -c extra_float_digits=1 -c bytea_output=hex` });
+  const client = new Client({ connectionString: url, application_name: name, connectionTimeoutMillis: 10_000, ...keptAlive, options: `-c statement_timeout=${statementMs} -c timezone=UTC -c datestyle=ISO -c extra_float_digits=1 -c bytea_output=hex` });
   client.on('error', () => {}); // the next query says it
   await client.connect();
   // temp_buffers only before the first temporary table

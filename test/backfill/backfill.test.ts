@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { keepPanes } from '../../connectors/postgres/aggregate/comparing.ts';
+import { readColumns } from '../../connectors/postgres/source-catalog.ts';
 import { minute, paneMs, Stream } from './stream.ts';
 
 describe('a backfill beside the stream', () => {
@@ -134,7 +135,7 @@ describe('a backfill beside the stream', () => {
 
   test('E19: a worker that stands still in the middle of a chunk holds up nobody who alters the table, for long', async () => {
     await stream.captured.source.query("insert into post_views (post_id, viewed_at) select 1, to_timestamp($1 / 1000.0) from generate_series(1, 400000)", [from]);
-    const snapshot = await stream.snapshot(from, to, 2_000);
+    const snapshot = await stream.snapshot(from, to, { patienceMs: 2_000 });
     const rows = snapshot.read({ fromMs: from, toMs: to });
     await rows.next();
     const alter = stream.captured.source.query('alter table post_views add column more int; alter table post_views drop column more');
@@ -144,6 +145,31 @@ describe('a backfill beside the stream', () => {
     await stream.captured.source.query('delete from post_views where viewed_at = to_timestamp($1 / 1000.0)', [from]);
     await stream.followed();
   }, 60_000);
+
+  test('who is asked to end while the source is silent does not wait for its next row', async () => {
+    const { source, pipeline } = stream.captured;
+    const asked = new AbortController();
+    const snapshot = await stream.snapshot(from, to, { signal: asked.signal });
+    await source.query(`begin; lock table ${pipeline.source.events.relation} in access exclusive mode`);
+    const reading = (async () => { for await (const _ of snapshot.read({ fromMs: from, toMs: to })); })();
+    reading.catch(() => {});
+    await expect.poll(async () => (await source.query("select from pg_stat_activity where application_name = 'sluice trending backfill' and wait_event_type = 'Lock'")).rows.length).toBe(1);
+    const startedAt = performance.now();
+    asked.abort(new Error('asked to end'));
+    await expect(reading).rejects.toThrow('asked to end');
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    await source.query('rollback');
+    await snapshot.close();
+  });
+
+  test('E19: a name that another column has taken since the snapshot is not read', async () => {
+    const { source, pipeline } = stream.captured;
+    const snapshot = await stream.snapshot(from, to, { known: await readColumns(source, pipeline) });
+    await source.query('alter table post_views rename column post_id to old_post_id; alter table post_views add column post_id bigint');
+    await expect((async () => { for await (const _ of snapshot.read({ fromMs: from, toMs: to })); })()).rejects.toThrow(/other columns than the pipeline knows/);
+    await snapshot.close();
+    await source.query('alter table post_views drop column post_id; alter table post_views rename column old_post_id to post_id');
+  });
 
   test('its slot is gone when it ends, and a table that is not there is named', async () => {
     const slots = async () => (await stream.captured.source.query("select from pg_replication_slots where slot_name like 'sluice_backfill%'")).rows.length;

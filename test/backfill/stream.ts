@@ -6,6 +6,7 @@ import { PostgresAggregateTables } from '../../connectors/postgres/aggregate/agg
 import { migrate } from '../../connectors/postgres/state/migrate.ts';
 import { openState, type State } from '../../connectors/postgres/state/state.ts';
 import { systemClock } from '../../connectors/system-clock.ts';
+import type { SourceColumns } from '../../core/migration/schema-change.ts';
 import { CapturedSource, until } from '../capture/captured-source.ts';
 import { throwAwayDatabase } from '../embedded/services.ts';
 
@@ -77,7 +78,7 @@ export class Stream implements AsyncDisposable {
       rowsPerSecond: undefined,
       durationMs: Number.POSITIVE_INFINITY,
       panes: this.sink,
-      take: (left) => BackfillSnapshot.take({ pipeline, sourceUrl: this.#url, epoch: 1, chunkRows, signal }, left),
+      take: (left) => BackfillSnapshot.take({ pipeline, sourceUrl: this.#url, epoch: 1, known: undefined, chunkRows, signal }, left),
       clock: systemClock,
       signal,
       onProgress: () => {},
@@ -85,8 +86,8 @@ export class Stream implements AsyncDisposable {
     });
   }
 
-  snapshot(fromMs: number, toMs: number, patienceMs?: number): Promise<BackfillSnapshot> {
-    return BackfillSnapshot.take({ pipeline: this.captured.pipeline, sourceUrl: this.#url, epoch: 1, chunkRows: 200, signal: this.#end.signal, ...(patienceMs !== undefined && { patienceMs }) }, { fromMs, toMs });
+  snapshot(fromMs: number, toMs: number, { patienceMs, known, signal = this.#end.signal }: { readonly patienceMs?: number; readonly known?: SourceColumns; readonly signal?: AbortSignal } = {}): Promise<BackfillSnapshot> {
+    return BackfillSnapshot.take({ pipeline: this.captured.pipeline, sourceUrl: this.#url, epoch: 1, known, chunkRows: 200, signal, ...(patienceMs !== undefined && { patienceMs }) }, { fromMs, toMs });
   }
 
   /** How the panes, with what is late, differ from SQL over the source; empty: not at all. */

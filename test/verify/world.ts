@@ -116,7 +116,7 @@ export class World implements AsyncDisposable {
       durationMs: half ? 0 : Number.POSITIVE_INFINITY,
       panes,
       take: async (left) => {
-        const snapshot = await BackfillSnapshot.take({ pipeline, sourceUrl: this.#config.sourceUrl, epoch: 1, chunkRows: 100, signal }, left);
+        const snapshot = await BackfillSnapshot.take({ pipeline, sourceUrl: this.#config.sourceUrl, epoch: 1, known: undefined, chunkRows: 100, signal }, left);
         await this.#goTo(snapshot.base);
         return snapshot;
       },
