@@ -1,5 +1,5 @@
 import { classified } from '../connectors/postgres/errors.ts';
-import type { State } from '../connectors/postgres/state/state.ts';
+import { patient, type State } from '../connectors/postgres/state/state.ts';
 import { Tally } from '../core/dead-letters/tally.ts';
 import type { Position } from '../core/position.ts';
 import type { ReconcileSummary } from '../core/reconcile-report.ts';
@@ -96,7 +96,7 @@ export class Progress {
     // what lanes elsewhere have of a stream of which nothing is new here can wait
     if (due.length === 0 && !(captures && now - this.#askedAt >= idleMs)) return;
     this.#askedAt = now;
-    const { rows } = await this.#state.query<Told>({
+    const { rows } = await this.#state.query<Told>(patient(writeMs * 10, {
       name: 'sluice progress',
       text: `with written as (
                insert into sluice.progress (pipeline, part, detail) select * from unnest($1::text[], $2::text[], $3::jsonb[]) as told (pipeline, part, detail)
@@ -104,7 +104,7 @@ export class Progress {
                on conflict (pipeline, part) do update set detail = excluded.detail, reported_at = now())
              select pipeline, part, detail->>'fence' as fence from sluice.progress`,
       values: [due.map(({ pipeline }) => pipeline), due.map(({ name }) => name), due.map((part) => JSON.stringify(part.written(now)))],
-    });
+    }));
     this.#tell(rows);
   }
 

@@ -1,10 +1,15 @@
 import { Client } from 'pg';
+import { keptAlive } from '../connectors/postgres/keep-alive.ts';
 import { leave } from '../connectors/postgres/leave.ts';
 import { readSlotLooks } from '../connectors/postgres/slot-look.ts';
+import { patient } from '../connectors/postgres/state/state.ts';
 import type { Settings } from '../core/pipeline.ts';
 import { SlotAlarmChanges } from '../core/slot-alarm.ts';
 import { SlotHistory, slotGone, type SlotForecast } from '../core/slot-forecast.ts';
 import type { Runtime } from './runtime.ts';
+
+/** For each thing that is asked, or none would be looked at any more. */
+const answerMs = 3_000;
 
 /** `forecast`: of the last look; undefined: the pipeline has no slot. */
 type Seen = { readonly history: SlotHistory; readonly changes: SlotAlarmChanges; forecast: SlotForecast | undefined };
@@ -68,23 +73,23 @@ export class SourceWatch {
   }
 
   async #readStreams(): Promise<ReadonlyMap<string, Stream>> {
-    const { rows } = await this.#runtime.state.query<{ pipeline: string; streaming: boolean; spool: string | null }>({
+    const { rows } = await this.#runtime.state.query<{ pipeline: string; streaming: boolean; spool: string | null }>(patient(answerMs, {
       name: 'sluice streams',
       text: `select pipeline, shard.state = 'streaming' and destroyed.pipeline is null as streaming, (select detail ->> 'spoolBytes' from sluice.progress where progress.pipeline = shard.pipeline and part = 'capture') as spool
                from sluice.shard left join sluice.destroyed using (pipeline)`,
-    });
+    }));
     return new Map(rows.map(({ pipeline, streaming, spool }) => [pipeline, { streaming, spoolBytes: Number(spool ?? 0) }]));
   }
 
   async #tell(): Promise<void> {
     const { forecasts } = this;
-    await this.#runtime.state.query({
+    await this.#runtime.state.query(patient(answerMs, {
       name: 'sluice source watch',
       text: `insert into sluice.progress (pipeline, part, detail) select pipeline, 'source', detail from unnest($1::text[], $2::jsonb[]) as seen (pipeline, detail)
               where not exists (select from sluice.destroyed where destroyed.pipeline = seen.pipeline)
              on conflict (pipeline, part) do update set detail = excluded.detail, reported_at = now()`,
       values: [forecasts.map(([name]) => name), forecasts.map(([, slot]) => JSON.stringify({ slot }))],
-    });
+    }));
   }
 
   /** Undefined while the environment lacks something that the pipeline needs: its own steps say so. */
@@ -98,7 +103,7 @@ export class SourceWatch {
 
   async #source(): Promise<Client> {
     if (this.#client) return this.#client;
-    const client = new Client({ connectionString: this.#runtime.config.sourceUrl, application_name: 'sluice source watch', connectionTimeoutMillis: 3_000, query_timeout: 3_000, keepAlive: true });
+    const client = new Client({ connectionString: this.#runtime.config.sourceUrl, application_name: 'sluice source watch', connectionTimeoutMillis: answerMs, query_timeout: answerMs, ...keptAlive });
     // E7: a server that shuts down is let go, and asked again when it is back
     client.on('error', () => this.#client === client && this.#disconnect());
     await client.connect();

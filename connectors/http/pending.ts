@@ -1,8 +1,8 @@
 import type { QueryResult, QueryResultRow } from 'pg';
-import { Pool } from 'pg';
 import type { Position } from '../../core/position.ts';
 import { toPosition } from '../../core/position.ts';
 import { classified } from '../postgres/errors.ts';
+import { openState, type State } from '../postgres/state/state.ts';
 
 export type Range = { readonly from: Position; readonly to: Position };
 
@@ -27,12 +27,11 @@ export interface PendingRange {
 
 /** In the state database. */
 export class PendingInState implements PendingRange {
-  readonly #pool: Pool;
+  readonly #pool: State;
   readonly #lane: readonly [pipeline: string, lane: string];
 
   constructor(stateUrl: string, pipeline: string, lane: string) {
-    this.#pool = new Pool({ connectionString: stateUrl, max: 2 });
-    this.#pool.on('error', () => {}); // an idle connection broke: the next call says it
+    this.#pool = openState(stateUrl, { max: 2 });
     this.#lane = [pipeline, lane];
   }
 

@@ -63,8 +63,13 @@ export function classifyPostgresError(what: string, error: unknown): unknown {
     if (transient.has(code) || transient.has(code.slice(0, 2))) return new TransientError(sentence, { cause: error });
     return error;
   }
-  const isTransient = isNetworkError(error) || (error instanceof Error && lostConnection.test(error.message));
+  const isTransient = isNetworkError(error) || isUnanswered(error) || (error instanceof Error && lostConnection.test(error.message));
   return isTransient ? new TransientError(`Postgres, ${what}: ${(error as Error).message}`, { cause: error }) : error;
+}
+
+/** The time for an answer is over; whether the statement was done is not known, and nothing can follow it on its connection. */
+export function isUnanswered(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Query read timeout';
 }
 
 /** What node-postgres says, without a code, when a connection ends. */

@@ -12,7 +12,7 @@ import type { Rebuilding } from '../../../core/views/rebuilding.ts';
 import { classified } from '../errors.ts';
 import { noteRebuilds } from '../live-rebuilds.ts';
 import type { State } from '../state/state.ts';
-import { inTransaction, lockFence, outboxChannel, readFence, setFence } from '../state/state.ts';
+import { inTransaction, lockFence, outboxChannel, readFence, setFence, unhurried } from '../state/state.ts';
 import { mayReplacePanes } from './comparing.ts';
 import { keepDimensionVersions } from './dimension-versions.ts';
 import { PaneStore, bigints } from './pane-store.ts';
@@ -235,7 +235,7 @@ class Transaction implements AggregateTransaction {
 
   async forget(): Promise<void> {
     for (const store of this.#stores.values()) await store.forget(this.#client);
-    for (const table of ['published_window', 'load_chunk', 'dimension_version']) await this.#client.query(`delete from sluice.${table} where pipeline = $1`, [this.#name]);
+    for (const table of ['published_window', 'load_chunk', 'dimension_version']) await this.#client.query(unhurried(`delete from sluice.${table} where pipeline = $1`, [this.#name]));
     await this.#client.query('delete from sluice.fence where pipeline = $1 and lane = $2', [this.#name, aggregateLane]);
   }
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Position } from '../../../core/position.ts';
 import type { Aside, OfTransaction, PaneRange } from '../../../core/views/fold.ts';
 import type { PaneDeltas, PaneSet } from '../../../core/views/panes.ts';
-import type { Queryable } from '../state/state.ts';
+import { unhurried, type Queryable } from '../state/state.ts';
 
 /** The panes of a set as a table, `sluice.panes_<pipeline>_<set>`, and what is kept of its changes: late ones, and those beside a backfill. */
 export class PaneStore {
@@ -92,7 +92,7 @@ export class PaneStore {
 
   /** Nothing of what came so far counts any more (E8). */
   async clear(client: Queryable): Promise<void> {
-    await client.query(`delete from ${this.table}`);
+    await client.query(unhurried(`delete from ${this.table}`));
     await this.#deleteKept(client, ['late', 'kept_change']);
   }
 
@@ -121,7 +121,7 @@ export class PaneStore {
   }
 
   async #deleteKept(client: Queryable, tables: readonly string[]): Promise<void> {
-    for (const table of tables) await client.query(`delete from sluice.${table} where pipeline = $1 and pane_set = $2`, [this.#pipeline, this.set.name]);
+    for (const table of tables) await client.query(unhurried(`delete from sluice.${table} where pipeline = $1 and pane_set = $2`, [this.#pipeline, this.set.name]));
   }
 
   #values(rows: readonly KeptRow[]): unknown[] {

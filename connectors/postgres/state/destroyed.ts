@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../../sink.ts';
 import type { Queryable, State } from './state.ts';
-import { inTransaction } from './state.ts';
+import { inTransaction, unhurried } from './state.ts';
 
 /** From when this returns, no load of the pipeline begins, until `markDestroyed`. */
 export function markDestroying(state: State, pipeline: string): Promise<void> {
@@ -59,7 +59,7 @@ export function dropRows(state: State, pipeline: string, paneTables: readonly st
     await client.query("set local lock_timeout = '10s'");
     await remember(client, pipeline);
     let count = 0;
-    for (const table of await tablesWithRows(client)) count += (await client.query(`delete from ${table} where pipeline = $1`, [pipeline])).rowCount ?? 0;
+    for (const table of await tablesWithRows(client)) count += (await client.query(unhurried(`delete from ${table} where pipeline = $1`, [pipeline]))).rowCount ?? 0;
     for (const table of paneTables) await client.query(`drop table if exists ${table}`);
     return count;
   });
@@ -67,7 +67,7 @@ export function dropRows(state: State, pipeline: string, paneTables: readonly st
 
 export async function countRows(state: Queryable, pipeline: string): Promise<number> {
   const counts = (await tablesWithRows(state)).map((table) => `select count(*) as rows from ${table} where pipeline = $1`);
-  const { rows: [all] } = await state.query<{ rows: string }>(`select sum(rows) as rows from (${counts.join(' union all ')}) each_table`, [pipeline]);
+  const { rows: [all] } = await state.query<{ rows: string }>(unhurried(`select sum(rows) as rows from (${counts.join(' union all ')}) each_table`, [pipeline]));
   return Number(all!.rows);
 }
 

@@ -1,5 +1,6 @@
 import { Client } from 'pg';
 import type { QueryResult, QueryResultRow } from 'pg';
+import { keptAlive } from '../keep-alive.ts';
 import { leave } from '../leave.ts';
 
 const reconnectMs = 1_000;
@@ -51,7 +52,7 @@ export class Listener {
 
   async #listen(): Promise<void> {
     if (this.#closed) return;
-    const client = new Client({ connectionString: this.#url, application_name: 'sluice listener', keepAlive: true, connectionTimeoutMillis: 10_000, query_timeout: answerMs });
+    const client = new Client({ connectionString: this.#url, application_name: 'sluice listener', ...keptAlive, connectionTimeoutMillis: 10_000, query_timeout: answerMs });
     this.#client = client;
     client.on('error', () => this.#again(client));
     client.on('end', () => this.#again(client));

@@ -1,8 +1,10 @@
 import { Pool } from 'pg';
-import type { PoolClient } from 'pg';
+import type { PoolClient, QueryConfig } from 'pg';
 import type { Position } from '../../../core/position.ts';
 import type { OutboxMessage, ResultBody } from '../../relay.ts';
 import { FenceMoved } from '../../sink.ts';
+import { isUnanswered } from '../errors.ts';
+import { keptAlive } from '../keep-alive.ts';
 
 /** The state database: what Sluice keeps of its own (000001.sql says what). */
 export type State = Pool;
@@ -10,13 +12,15 @@ export type State = Pool;
 /** Anything that runs a query: the pool, or the connection of a transaction. */
 export type Queryable = Pick<PoolClient, 'query'>;
 
-export function openState(url: string, options: { max?: number } = {}): State {
+export function openState(url: string, options: { max?: number; answerMs?: number } = {}): State {
   const pool = new Pool({
     connectionString: url,
     max: options.max ?? 8,
     application_name: 'sluice state',
-    keepAlive: true,
+    ...keptAlive,
     connectionTimeoutMillis: 10_000,
+    // what is under way when a path goes dead is never answered, and keep-alive is silent while the kernel sends it again
+    query_timeout: options.answerMs ?? 120_000,
     // a worker that was stopped inside a transaction must not hold a fence's lock for ever
     idle_in_transaction_session_timeout: 15_000,
   });
@@ -25,6 +29,16 @@ export function openState(url: string, options: { max?: number } = {}): State {
   // nor does the pool listen to one that is lent out: between two statements of a transaction nobody else would
   pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
+}
+
+/** A statement whose time is that of all there is. */
+export function unhurried(text: string, values: unknown[] = []): QueryConfig {
+  return patient(3_600_000, { text, values });
+}
+
+/** A statement with another time for its answer than the pool's. */
+export function patient(query_timeout: number, query: QueryConfig): QueryConfig {
+  return { ...query, query_timeout } as QueryConfig;
 }
 
 /** Runs `work` in one transaction; an error rolls it back. */
@@ -37,7 +51,8 @@ export async function inTransaction<T>(state: State, work: (client: PoolClient) 
     await client.query('commit');
     return result;
   } catch (error) {
-    await client.query('rollback').catch((rollback: unknown) => (broken = rollback));
+    if (isUnanswered(error)) broken = error;
+    else await client.query('rollback').catch((rollback: unknown) => (broken = rollback));
     throw error;
   } finally {
     client.release(broken !== undefined);
