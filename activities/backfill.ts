@@ -4,6 +4,7 @@ import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggreg
 import { BackfillSnapshot } from '../connectors/postgres/backfill-snapshot.ts';
 import { estimateRange } from '../connectors/postgres/backfill-estimate.ts';
 import { lanesToRebuild } from '../connectors/postgres/live-rebuilds.ts';
+import { readSourceColumns } from '../connectors/postgres/schema-changes.ts';
 import { readShard, type ShardState } from '../connectors/postgres/shard-state.ts';
 import type { State } from '../connectors/postgres/state/state.ts';
 import { withSource } from '../connectors/postgres/with-source.ts';
@@ -45,8 +46,7 @@ export function planBackfill(runtime: BackfillRuntime, request: BackfillRequest)
     const { views, sinks } = request;
     assertRows(pipeline, sinks);
     const unknown = views.filter((view) => !Object.hasOwn(pipeline.views, view));
-    const uncountable = views.filter((view) => uncountableViews(pipeline).has(view));
-    if (uncountable.length > 0) throw new BadInput(`Panes of ${uncountable.join(', ')} cannot be computed anew: they count by a column that the source of ${pipeline.name} has no more, so what they counted before is in them alone. Name other views with --views.`);
+    assertCountable(pipeline, views);
     if (unknown.length > 0) throw new BadInput(`Pipeline ${pipeline.name} has no view ${unknown.join(', ')}; it has ${Object.keys(pipeline.views).join(', ')}.`);
     // before anything is opened, which would make its tables
     await assertLoaded(state, pipeline.name);
@@ -77,6 +77,8 @@ export async function backfill(runtime: BackfillRuntime, { request, durationMs }
   try {
     return await failing(async () => {
       const pipeline = await definitionOf(runtime, request);
+      // a column may have gone since it was planned
+      assertCountable(pipeline, request.views);
       const shard = await assertLoaded(state, pipeline.name);
       const panes = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
       await endMarksOfTheDead(context.client, panes, ownName());
@@ -92,7 +94,7 @@ export async function backfill(runtime: BackfillRuntime, { request, durationMs }
           rowsPerSecond: request.rowsPerSecond ?? undefined,
           panes,
           durationMs,
-          take: (left) => BackfillSnapshot.take({ pipeline, sourceUrl: config.sourceUrl, epoch: shard.epoch, chunkRows: request.chunkRows, signal: end.signal }, left),
+          take: async (left) => BackfillSnapshot.take({ pipeline, sourceUrl: config.sourceUrl, epoch: shard.epoch, known: await readSourceColumns(state, pipeline.name, shard.epoch), chunkRows: request.chunkRows, signal: end.signal }, left),
           clock: systemClock,
           signal: end.signal,
           onProgress: ({ phase, range, doneToMs, rows }) => (progress = { phase, fromMs: Math.min(range.fromMs, progress.fromMs), toMs: range.toMs, doneToMs, rows: rowsBefore + rows }),
@@ -152,6 +154,11 @@ async function assertLoaded(state: State, pipeline: string): Promise<ShardState>
   const shard = await readShard(state, pipeline);
   if (shard?.state === 'streaming') return shard;
   throw new BadInput(`Pipeline ${pipeline} is not loaded, and its first load computes every window there is. See ./sluice status.`);
+}
+
+function assertCountable(pipeline: Pipeline, views: readonly string[]): void {
+  const uncountable = views.filter((view) => uncountableViews(pipeline).has(view));
+  if (uncountable.length > 0) throw new BadInput(`Panes of ${uncountable.join(', ')} cannot be computed anew: they count by a column that the source of ${pipeline.name} has no more, so what they counted before is in them alone. Name other views with --views.`);
 }
 
 function assertRows(pipeline: Pipeline, sinks: readonly string[]): void {

@@ -4,7 +4,7 @@ import { connectSource } from '../connectors/postgres/postgres-source.ts';
 import { keptVersions } from '../connectors/postgres/aggregate/dimension-versions.ts';
 import { dimensionsAt } from '../connectors/postgres/dimensions-at.ts';
 import { noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
-import { keepSourceColumns, readOpenChange, readSourceColumns, recordChange } from '../connectors/postgres/schema-changes.ts';
+import { assertNotBefore, keepSourceColumns, readOpenChange, readSourceColumns, recordChange } from '../connectors/postgres/schema-changes.ts';
 import { readShard, recordConfirmed } from '../connectors/postgres/shard-state.ts';
 import type { Between } from '../connectors/postgres/standing.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
@@ -33,6 +33,8 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
   const log = await runtime.log(pipeline.name);
   const lanes = segmentLanes(pipeline);
   const { fences: asked, ...begin } = await captureStart({ pipeline, clock: systemClock, log, epoch: shard.epoch, loadedAt: shard.loadedAt, confirmedTo: shard.confirmed?.to, readFence: (lane) => runtime.destinations.readFence(pipeline, lane), noteRebuilds: (silent) => noteRebuilds(state, pipeline, silent) });
+  // what it would read again has columns that this shape would not miss, but read as nothing
+  if (begin.after === undefined) await assertNotBefore(state, pipeline.name, shard.epoch, begin.start);
   await runtime.progress.asked(pipeline.name, asked);
   let before = { events: 0, segments: 0 };
   const result = await capture({
@@ -79,5 +81,5 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
  */
 async function dueChange(runtime: Pick<Runtime, 'state' | 'definition'>, pipeline: string, number: number, epoch: number): Promise<number | undefined> {
   const { shape } = await runtime.definition(pipeline);
-  return shape.number > number ? shape.number : readOpenChange(runtime.state, pipeline, epoch);
+  return shape.number > number ? shape.number : (await readOpenChange(runtime.state, pipeline, epoch))?.number;
 }

@@ -38,7 +38,7 @@ export type DecidedMigration = MigrationInput & { readonly decision: Decision };
 /** `text`: what a person reads who is to decide. `possible`: what may be decided. */
 export type PlannedMigration = { readonly state: MigrationState; readonly verdict: Verdict; readonly text: string; readonly possible: readonly Decision[] };
 
-type MigrationRuntime = Pick<Runtime, 'config' | 'state' | 'declared' | 'definitionBefore' | 'destinations'>;
+type MigrationRuntime = Pick<Runtime, 'config' | 'state' | 'declared' | 'definitionBefore' | 'destinations' | 'log'>;
 
 export function planned(runtime: MigrationRuntime, input: MigrationInput): Promise<PlannedMigration> {
   return failing(async () => {
@@ -54,11 +54,16 @@ export function drainToChange(runtime: MigrationRuntime, input: MigrationInput):
     const { change, before } = await load(runtime, input);
     const context = Context.current();
     const lanes = segmentLanes(before);
+    const log = await runtime.log(input.pipeline);
     let told = '';
     for (;;) {
+      // before the fences: what every lane has is taken from it
+      const [oldest, newest] = [await log.oldest(), await log.tail()];
       const fences = await Promise.all(lanes.map(async (lane) => [lane, await runtime.destinations.readFence(before, lane).catch(unlessItPasses)] as const));
       const behind = fences.filter(([, fence]) => fence === undefined || fence < change.position!);
       if (behind.length === 0) return;
+      const lost = behind.flatMap(([lane, fence]) => (fence !== undefined && !(oldest && newest && oldest.from <= fence && newest.to >= change.position!) ? [lane] : []));
+      if (lost.length > 0) throw new ConfigurationError(`${lost.join(', ')} will never have what came before the change: the spool has lost it. Resumed, the capture reads it from the source again, if that still has it, and asks about the change anew.`);
       context.heartbeat({ behind: behind.map(([lane]) => lane), at: smallestOf(new Map(behind)) });
       const names = behind.map(([lane]) => lane).join(', ');
       if (names !== told) await tellChange(runtime.state, input.pipeline, input.number, { state: 'draining', error: `waiting until all that came before the change is in ${names}` });

@@ -42,10 +42,10 @@ const unlessLater = 'on conflict (pipeline) do update set epoch = excluded.epoch
 
 export type FoundChange = { readonly epoch: number; readonly position: Position | null; readonly columns: SourceColumns; readonly changes: readonly TableChanges[] };
 
-/** The number of a change that was found and is not over: nothing may be read before it is. */
-export async function readOpenChange(state: Queryable, pipeline: string, epoch: number): Promise<number | undefined> {
-  const { rows } = await state.query<{ number: number }>(`select number from sluice.schema_change where pipeline = $1 and epoch = $2 and state in (${open}) order by number limit 1`, [pipeline, epoch]);
-  return rows[0]?.number;
+/** A change that was found and is not over: nothing above its position may be read before it is. */
+export async function readOpenChange(state: Queryable, pipeline: string, epoch: number): Promise<{ readonly number: number; readonly position: Position } | undefined> {
+  const { rows } = await state.query<{ number: number; position: Position }>(`select number, position from sluice.schema_change where pipeline = $1 and epoch = $2 and state in (${open}) order by number limit 1`, [pipeline, epoch]);
+  return rows[0];
 }
 
 const decided = "'waiting', 'draining', 'changing'";
@@ -79,7 +79,7 @@ export function recordChange(state: State, pipeline: string, { epoch, position, 
 }
 
 /** A destination was set back, and with it the stream: what follows has the columns of then, which nobody knows how to read any more. */
-async function assertNotBefore(state: Queryable, pipeline: string, epoch: number, position: Position): Promise<void> {
+export async function assertNotBefore(state: Queryable, pipeline: string, epoch: number, position: Position): Promise<void> {
   const { rows } = await state.query<{ number: number; position: Position }>("select number, position from sluice.schema_change where pipeline = $1 and epoch = $2 and state = 'done' and position > $3 order by number limit 1", [pipeline, epoch, position]);
   const later = rows[0];
   if (later) throw new ConfigurationError(`The stream of pipeline ${pipeline} would go on at ${position}, which is before migration ${later.number} of its source's columns at ${later.position}: was a destination restored to an earlier time? Restore it to a later one and type ./sluice resume ${pipeline}, or start over. ${loadAnew(pipeline)}`);
@@ -113,7 +113,10 @@ export async function tellChange(state: Queryable, pipeline: string, number: num
 export function settleChange(state: State, pipeline: string, number: number, shape: Shape, now: LoadedDefinition): Promise<void> {
   return inTransaction(state, async (client) => {
     const { rowCount } = await client.query("update sluice.schema_change set state = 'done', shape = $3, error = null, ended_at = now() where pipeline = $1 and number = $2 and state <> 'done' and epoch = (select epoch from sluice.shard where pipeline = $1 and shard = $1)", [pipeline, number, JSON.stringify(shape)]);
-    if (rowCount === 0) return;
+    if (rowCount === 0) {
+      if ((await readChange(client, pipeline, number))?.state === 'done') return;
+      throw new ConfigurationError(`Migration ${number} of pipeline ${pipeline} counts no more: the pipeline was loaded anew meanwhile, and reads its source as it is now.`);
+    }
     await client.query('update sluice.shard set definition_hash = $2, definition = $3 where pipeline = $1', [pipeline, now.hash, now.json]);
     await keepColumnsOf(client, pipeline, number);
   });
