@@ -14,7 +14,7 @@ export type Fault = {
   /** No other one overlaps it: it has the pipeline loaded anew, and others wait for lanes, which do not run meanwhile. */
   readonly alone?: boolean;
   /**
-   * Every sink is made anew by it out of what the source has, so it hides what was lost before: everything is compared
+   * It has a sink made anew out of the source or the panes, which hides what was lost there before: everything is compared
    * before it strikes.
    */
   readonly forgets?: boolean;

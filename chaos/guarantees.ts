@@ -39,7 +39,7 @@ export function guaranteesPage(faults: readonly Described[], { date, commit, mac
     '',
     '## What was done to it',
     '',
-    `${which}: ${date}, commit ${commit}, ${machine}. ${done.size} of ${faults.length} faults on real services under load, one after another in ${reports.length} runs; ${held} ended as expected. At its end, and before each fault after which every sink is made anew out of the source (which hides what was lost until then), a run compares every sink with all of the source at one position (\`verify\`), ${comparisons} times in all: ${equal} of ${reports.length} runs were equal.${missing.length === 0 ? '' : ` Not in it: ${missing.join(', ')}.`}${repeated.map(repetition).join('')}`,
+    `${which}: ${date}, commit ${commit}, ${machine}. ${done.size} of ${faults.length} faults on real services under load, one after another in ${reports.length} runs; ${held} ended as expected. At its end, and before each fault after which a sink is made anew out of the source or the panes (which hides what was lost there until then), a run compares every sink with all of the source at one position (\`verify\`), ${comparisons} times in all: ${equal} of ${reports.length} runs were equal.${missing.length === 0 ? '' : ` Not in it: ${missing.join(', ')}.`}${repeated.map(repetition).join('')}`,
     '',
     '*Fences* is the time from the end of the cause until the fence of every lane had moved; *caught up*, until every lane had all that was in the source at that moment.',
     ...[...families].flatMap(([family, list]) => ['', `### ${titles[family] ?? family}`, '', ...table(['fault', 'what happens', 'fences', 'caught up', 'seen'], list.map((fault) => faultRow(fault, done.get(fault.name), reports)))]),

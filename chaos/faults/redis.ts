@@ -48,6 +48,7 @@ const flushed: Fault = {
   what: 'FLUSHALL under load.',
   expected: 'The fence is gone with the structures: they are made again out of the panes, and the leaderboard out of the outbox.',
   drawn: true,
+  forgets: true,
   unfit,
   async strike(world) {
     const keys = await world.redis.dbsize();
@@ -63,6 +64,7 @@ const evicted: Fault = {
   what: 'Redis gets too little memory and allkeys-lru for 10 s, so that it evicts keys of ours.',
   expected: 'A lane that finds the policy parks with the command that mends it; structures that were evicted are made again.',
   drawn: true,
+  forgets: true,
   unfit,
   async strike(world, _, signal) {
     const countEvicted = async () => Number(/^evicted_keys:(\d+)/m.exec(await world.redis.info('stats'))![1]);
