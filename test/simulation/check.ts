@@ -52,6 +52,9 @@ export function assertEqual(world: World): void {
   const whole = at(end);
   const living = [...rows.rows.values()].flatMap(({ position: version, row }) => (row ? [[row['id']!, { position: version, row }] as const] : []));
   same('rows of the versioned table', living, [...restated(world, whole.rows, new Map(living))]);
+  // at least once, also what something newer of its key covers in the fold
+  const sent = [...receiver.events.values()].filter((event) => whole.events.has(event.position)).map(({ position: version, op, key }) => [version, { op, key: key === null ? null : String(key) }] as const);
+  same('events of the receiver', sent, [...whole.events]);
   const folded = fold(world);
   same('rows of the receiver', folded, [...whole.rows].map(([id, { position: version, row }]) => [id, { position: version, points: number(row['points']), title: row['title'], twice: number(row['twice']) }] as const));
 

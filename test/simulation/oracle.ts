@@ -7,11 +7,14 @@ import { paneMs, publishedViews } from './pipeline.ts';
 import type { Committed } from './source-server.ts';
 
 export type ExpectedRow = { readonly position: Position; readonly row: Readonly<Record<string, string | null>> };
+export type ExpectedEvent = { readonly op: 'insert' | 'update' | 'delete' | 'truncate'; readonly key: string | null };
 type Delta = { readonly pane: number; readonly key: string; readonly count: number; readonly points: number };
 type Sums = { count: number; points: number };
 
 /** What a stream comes to, by the plainest fold: one transaction after another, nothing kept in columns, panes looked at whole. */
 export type Expected = {
+  /** Every event of the event table. */
+  readonly events: ReadonlyMap<Position, ExpectedEvent>;
   /** By the event table's key. */
   readonly rows: ReadonlyMap<string, ExpectedRow>;
   readonly panes: ReadonlyMap<string, Sums>;
@@ -26,6 +29,7 @@ export type Expected = {
 /** Transactions up to `upTo`, which is the end of one. */
 export function expectedOf(pipeline: Pipeline, wal: readonly Committed[], upTo: Position): Expected {
   const { watermarkDelayMs, allowedLatenessMs, maxFutureMs } = pipeline.settings;
+  const events = new Map<Position, ExpectedEvent>();
   const rows = new Map<string, ExpectedRow>();
   const posts = new Map<string, TextRow>();
   const panes = new Map<string, Sums>();
@@ -39,11 +43,12 @@ export function expectedOf(pipeline: Pipeline, wal: readonly Committed[], upTo: 
   const closedBefore = () => down(clockUs - (watermarkDelayMs + allowedLatenessMs) * 1000);
   const say = (view: string, body: OutboxMessage['body']) => messages.push({ seq: messages.length + 1, view, body });
 
-  for (const { lsn, commitUs, events, canaryUs } of wal) {
+  for (const { lsn, commitUs, events: changes, canaryUs } of wal) {
     let ordinal = 0;
     let saysUs = canaryUs ?? Number.NEGATIVE_INFINITY;
-    const last = position(1, lsn, ordinalsOf(events));
+    const last = position(1, lsn, ordinalsOf(changes));
     if (last > upTo) break;
+    const happens = (op: ExpectedEvent['op'], key: string | null) => events.set(position(1, lsn, ordinal), { op, key });
     const fold = (row: TextRow, sign: 1 | -1) => {
       const { k, at, points } = row;
       if (k === null || k === undefined) return;
@@ -56,12 +61,13 @@ export function expectedOf(pipeline: Pipeline, wal: readonly Committed[], upTo: 
       else if (pane < closedBefore()) add(late, `${pane} ${k} ${position(1, lsn, 0)} late`, delta);
       else add(panes, `${pane} ${k}`, delta);
     };
-    for (const event of events) {
+    for (const event of changes) {
       ordinal++;
       const isPost = event.table === 'posts';
       if (event.op === 'truncate') {
         if (isPost) posts.clear();
         else {
+          happens('truncate', null);
           rows.clear();
           panes.clear();
           late.clear();
@@ -80,14 +86,17 @@ export function expectedOf(pipeline: Pipeline, wal: readonly Committed[], upTo: 
           rows.delete(event.old['id']!);
           fold(event.old, -1);
         }
-        // a changed key is a delete and an insert, with a position each
-        if (event.op === 'update' && event.old['id'] !== event.row['id']) ordinal++;
       }
+      // a changed key is a delete and an insert, with a position each
+      const isRekey = event.op === 'update' && event.old['id'] !== event.row['id'];
+      if (!isPost && (isRekey || event.op === 'delete')) happens('delete', event.old['id']!);
+      if (isRekey) ordinal++;
       if (event.op === 'delete') continue;
       if (isPost) {
         posts.set(event.row['id']!, event.row);
         continue;
       }
+      happens(isRekey ? 'insert' : event.op, event.row['id']!);
       fold(event.row, 1);
       const { id, k, at, points } = event.row;
       const title = k === null ? null : (posts.get(k!)?.['title'] ?? null);
@@ -124,7 +133,7 @@ export function expectedOf(pipeline: Pipeline, wal: readonly Committed[], upTo: 
       }
     }
   }
-  return { rows, panes, late, messages, live, clockUs: Number.isFinite(clockUs) ? clockUs : undefined };
+  return { events, rows, panes, late, messages, live, clockUs: Number.isFinite(clockUs) ? clockUs : undefined };
 }
 
 /** Titles by key as a snapshot at `lsn` has them: what was committed below it. */

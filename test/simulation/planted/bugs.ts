@@ -15,6 +15,7 @@ const capture = 'connectors/postgres/running-capture.ts';
 const assembler = 'core/capture/assembler.ts';
 const log = 'connectors/spool/open-segment-log.ts';
 const clickhouse = 'connectors/clickhouse/clickhouse-sink.ts';
+const message = 'connectors/http/message.ts';
 const aggregate = 'connectors/aggregate/aggregate-sink.ts';
 const rebuild = 'connectors/aggregate/rebuild.ts';
 const backfillLoop = 'activities/backfill-loop.ts';
@@ -219,6 +220,24 @@ export const plantedBugs: readonly PlantedBug[] = [
     rule: 'E12',
     edits: [{ file: 'connectors/http/http-sink.ts', find: 'const repeats = begun !== undefined &&', replace: "const repeats = begun !== undefined && this.#lane === '' &&" }],
     only: [{ kind: 'sink fails', sink: 'external', how: 'lost reply' }],
+  },
+  {
+    name: 'a message leaves out what something newer in it covers',
+    rule: 'E12',
+    edits: [
+      { file: message, find: "import { origin, positionAt } from '../../core/position.ts';", replace: "import { origin, positionAt } from '../../core/position.ts';\nimport { postgresText } from '../../core/columns/postgres-text.ts';" },
+      {
+        file: message,
+        find: '        at = writeRows(out, at, this.#writerOf(run), run.row, run.end);\n        count',
+        replace: `        const keyAt = (row: number) => (run.of === 'truncates' ? row : postgresText(run.of.columns.get(this.#pipeline.source.events.key)!, row));
+        const isCovered = Array.from({ length: run.end - run.row - 1 }, (_, index) => keyAt(run.row + 1 + index)).includes(keyAt(run.row));
+        at = writeRows(out, at, this.#writerOf(run), run.row + (isCovered ? 1 : 0), run.end);
+        count`,
+      },
+    ],
+    // each message goes out once
+    only: [{ kind: 'pause' }],
+    knobs: { messageRows: 100 },
   },
   {
     name: 'the end of a commit is confirmed while its last events are missing',
