@@ -79,7 +79,7 @@ describe('a proxy', () => {
     world.proxy.set({ tag: 'pass' });
     world.client.socket.write('too');
     await until('more to be swallowed', () => world.proxy.counts.swallowed === 7, { timeoutMs: 2_000, everyMs: 5, signal });
-    expect({ arrived, closed: world.client.ended || world.client.failed }).toEqual({ arrived: before, closed: false });
+    expect({ arrived, closed: world.client.ended || world.client.failed, connections: world.proxy.connections }).toEqual({ arrived: before, closed: false, connections: 0 });
     await (await Client.open(world.client.port)).asks('alive');
   });
 

@@ -55,8 +55,9 @@ export class Proxy {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  /** But for those that are dead. */
   get connections(): number {
-    return this.#wires.size;
+    return [...this.#wires].filter(({ isDead }) => !isDead).length;
   }
 
   set(mode: ProxyMode): void {
@@ -94,7 +95,7 @@ class Wire {
   readonly #counts: ProxyCounts;
   #mode: ProxyMode = pass;
   /** Its way has swallowed: nothing will ever pass again. */
-  #dead = false;
+  isDead = false;
   #leftBytes = 0;
 
   constructor(near: Socket, far: Socket, counts: ProxyCounts) {
@@ -108,7 +109,7 @@ class Wire {
   set(mode: ProxyMode): void {
     this.#mode = mode;
     if (mode.tag === 'sever') this.#leftBytes = mode.afterBytes;
-    if (mode.tag === 'swallow') this.#dead = true;
+    if (mode.tag === 'swallow') this.isDead = true;
     const holds = (answers: boolean) => mode.tag === 'hold' && (answers || mode.what === 'all');
     this.#there.hold(holds(false));
     this.#back.hold(holds(true));
@@ -122,7 +123,7 @@ class Wire {
   /** How late these bytes may pass, in milliseconds; undefined: never. */
   #admit(bytes: number, answers: boolean): number | undefined {
     const mode = this.#mode;
-    if (this.#dead) {
+    if (this.isDead) {
       this.#counts.swallowed += bytes;
       return undefined;
     }

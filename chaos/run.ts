@@ -12,8 +12,8 @@ import { recovered } from './recovery.ts';
 import { type ChaosReport, type FaultReport, middle } from './report.ts';
 import type { World } from './world.ts';
 
-/** Longer than any lane may back off, and than a first load of what a run writes. */
-const recoveryMs = 120_000;
+/** Longer than a call may wait that nobody answers, than any lane may back off, and than a first load of what a run writes. */
+const recoveryMs = 240_000;
 /** What was made anew shows nothing of a view until the next of its windows closes. */
 const windowMs = 20_000;
 

@@ -8,6 +8,7 @@ import { migrationFaults } from './migration.ts';
 import { redisFaults } from './redis.ts';
 import { refusedFaults } from './refused.ts';
 import { serverKills } from './server-killed.ts';
+import { silentCuts } from './silent-cut.ts';
 import { lateAnswers, sinkFaults } from './sink.ts';
 import { sourceFaults } from './source.ts';
 import { stateFaults } from './state.ts';
@@ -17,4 +18,4 @@ import { valueFaults } from './values.ts';
 import { workerFaults } from './worker.ts';
 
 /** Every fault of the laboratory, in the order in which the full run does them. */
-export const faults: readonly Fault[] = [...kills, ...workerFaults, ...serverKills, ...temporalFaults, ...sourceFaults, ...sinkFaults, ...lateAnswers, ...redisFaults, ...clickhouseFaults, ...stateFaults, ...httpFaults, ...dataFaults, ...valueFaults, ...refusedFaults, ...timeFaults, ...backfillFaults, ...migrationFaults];
+export const faults: readonly Fault[] = [...kills, ...workerFaults, ...serverKills, ...temporalFaults, ...sourceFaults, ...sinkFaults, ...lateAnswers, ...silentCuts, ...redisFaults, ...clickhouseFaults, ...stateFaults, ...httpFaults, ...dataFaults, ...valueFaults, ...refusedFaults, ...timeFaults, ...backfillFaults, ...migrationFaults];

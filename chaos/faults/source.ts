@@ -49,26 +49,6 @@ const walsender: Fault = {
   },
 };
 
-const silent: Fault = {
-  name: 'source/silent-cut',
-  what: 'The network between worker and source swallows every packet of the connections that are open, and tells nobody.',
-  expected: 'The capture asks, hears nothing for 30 s, and connects again; the slot is taken over from the walsender that still holds it.',
-  drawn: true,
-  async strike(world, _, signal) {
-    const { source } = world.proxies;
-    const before = source.counts.swallowed;
-    const wires = source.connections;
-    source.set({ tag: 'swallow' });
-    try {
-      await until('something to be swallowed', () => source.counts.swallowed > before, { timeoutMs: 15_000, signal });
-    } finally {
-      // those that were open stay dead
-      source.set({ tag: 'pass' });
-    }
-    return { evidence: `${wires} connections went dead without a word` };
-  },
-};
-
 const anew = 'It parks and says so; loaded anew by the way that its sentence names, everything is equal.';
 
 const dropped: Fault = {
@@ -229,4 +209,4 @@ const promoted: Fault = {
   },
 };
 
-export const sourceFaults: readonly Fault[] = [restarted, walsender, silent, promoted, dropped, invalidated, publication, revoked, noSlot];
+export const sourceFaults: readonly Fault[] = [restarted, walsender, promoted, dropped, invalidated, publication, revoked, noSlot];
