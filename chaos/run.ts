@@ -14,8 +14,8 @@ import type { World } from './world.ts';
 
 /** Longer than a call may wait that nobody answers, than any lane may back off, and than a first load of what a run writes. */
 const recoveryMs = 240_000;
-/** What was made anew shows nothing of a view until the next of its windows closes. */
-const windowMs = 20_000;
+/** Until then a window that is open or waits to be said anew is not compared, and what was made anew may show none. No rolling window is so short. */
+const closedMs = 20_000;
 
 /** Load and faults, then quiet, then the comparison. Never throws but when it is stopped: what went wrong is in the report. */
 export async function runChaos(world: World, options: ChaosOptions, faults: readonly Fault[], say: (line: string) => void, signal: AbortSignal): Promise<Omit<ChaosReport, 'kept'>> {
@@ -55,13 +55,13 @@ export async function runChaos(world: World, options: ChaosOptions, faults: read
       reports.push(...done);
       if (done.some(({ ok }) => !ok)) break;
     }
-    await sleep(windowMs, undefined, { signal });
     const seconds = (performance.now() - startedAt) / 1000;
     transactions = (await load.stop()) ?? {};
     written = { rows: await load.inserted(), seconds };
     if (verifications.every(({ equal }) => equal)) {
       quietSeconds = await world.quiet(signal);
-      say(`quiet after ${quietSeconds.toFixed(1)} s; comparing`);
+      say(`quiet after ${quietSeconds.toFixed(1)} s; comparing when every window that was written to has closed`);
+      await sleep(Math.max(0, closedMs - quietSeconds * 1000), undefined, { signal });
       verifications.push(await compared(world, doubted, signal));
     }
     const wrong = [...doubted, ...emptyDoubts(verifications), ...crashes(world), ...idle(parameters, written, world.name !== 'laboratory'), ...(memory.peakMiB > mostMiB ? [`a worker had ${Math.round(memory.peakMiB)} MiB, over ${mostMiB}`] : [])];
