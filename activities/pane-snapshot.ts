@@ -1,7 +1,7 @@
 import { aggregateLane } from '../connectors/aggregate/progress.ts';
 import { paneTable, quoted } from '../connectors/postgres/aggregate/pane-store.ts';
 import { classified } from '../connectors/postgres/errors.ts';
-import { inTransaction, readAggregate, readFence, type State } from '../connectors/postgres/state/state.ts';
+import { inTransaction, readAggregate, readFence, unhurried, type State } from '../connectors/postgres/state/state.ts';
 import type { PaneSnapshot } from '../connectors/redis/live.ts';
 import { TransientError } from '../connectors/transient-error.ts';
 import type { Pipeline, SinkDefinition } from '../core/pipeline.ts';
@@ -20,7 +20,7 @@ export function readPaneSnapshot(state: State, pipeline: Pipeline, definition: E
       if (fence === undefined) throw new TransientError(`the aggregate lane of ${pipeline.name} is not loaded yet, and ${definition.key} is made of its panes`);
       const clockUs = aggregate?.clockUs;
       const afterMs = clockUs === undefined ? Number.MIN_SAFE_INTEGER : Math.floor(clockUs / 1000) - sizeMs - set.paneMs;
-      const { rows } = await client.query<string[]>({ text: panesQuery(pipeline.name, set), values: [pipeline.name, set.name, afterMs], rowMode: 'array' });
+      const { rows } = await client.query<string[]>(unhurried({ text: panesQuery(pipeline.name, set), values: [pipeline.name, set.name, afterMs], rowMode: 'array' }));
       return {
         fence,
         clockUs,

@@ -59,7 +59,7 @@ export class PostgresResultsRelay implements Relay {
     if (found !== from) throw new FenceMoved(`lane ${this.#lane} of ${this.#pipeline}`, String(from), String(found));
 
     const { truncated, windows } = newest(messages.filter(({ view }) => view === this.#view));
-    if (truncated) await client.query(unhurried(`delete from ${this.#table}`));
+    if (truncated) await client.query(unhurried({ text: `delete from ${this.#table}` }));
     if (windows.length > 0) await this.#replace(client, windows);
     await client.query('update sluice.relay_fence set seq = $3 where pipeline = $1 and lane = $2', [this.#pipeline, this.#lane, to]);
   }

@@ -207,21 +207,21 @@ class Transaction implements AggregateTransaction {
 
   async trim(horizonMs: number, keepMessagesFromMs: number): Promise<void> {
     for (const store of this.#stores.values()) await store.trim(this.#client, horizonMs);
-    await this.#client.query('delete from sluice.published_window where pipeline = $1 and final and window_end_ms <= $2', [this.#name, horizonMs]);
+    await this.#client.query(unhurried({ text: 'delete from sluice.published_window where pipeline = $1 and final and window_end_ms <= $2', values: [this.#name, horizonMs] }));
     // A relay that lost its state begins with what is left, so that must say the same: a message goes when a later one says
     // more, which is one of as new a window, or a truncate. Or windows from before a truncate, which are kept longer, would
     // count again. Each message is read once: they are large.
     const relays = lanesOf(this.#pipeline).filter(({ reads }) => reads === 'outbox');
-    await this.#client.query(
-      `with said as materialized (
-         select seq, view, (message ->> 'windowEndMs')::bigint as end_ms from sluice.outbox where pipeline = $1
-       ), later as (
-         select seq, end_ms, coalesce(end_ms, 9223372036854775807) <= max(coalesce(end_ms, 9223372036854775807)) over (partition by view order by seq desc rows between unbounded preceding and 1 preceding) as is_superseded from said
-       )
-       delete from sluice.outbox message using later where pipeline = $1 and message.seq = later.seq and later.is_superseded and coalesce(later.end_ms, 0) < $3
-         and message.seq <= (select case when count(*) = cardinality($2::text[]) then coalesce(min(seq), 9223372036854775807) else 0 end from sluice.relay_fence where pipeline = $1 and lane = any($2))`,
-      [this.#name, relays.map(({ name }) => name), keepMessagesFromMs],
-    );
+    await this.#client.query(unhurried({
+      text: `with said as materialized (
+               select seq, view, (message ->> 'windowEndMs')::bigint as end_ms from sluice.outbox where pipeline = $1
+             ), later as (
+               select seq, end_ms, coalesce(end_ms, 9223372036854775807) <= max(coalesce(end_ms, 9223372036854775807)) over (partition by view order by seq desc rows between unbounded preceding and 1 preceding) as is_superseded from said
+             )
+             delete from sluice.outbox message using later where pipeline = $1 and message.seq = later.seq and later.is_superseded and coalesce(later.end_ms, 0) < $3
+               and message.seq <= (select case when count(*) = cardinality($2::text[]) then coalesce(min(seq), 9223372036854775807) else 0 end from sluice.relay_fence where pipeline = $1 and lane = any($2))`,
+      values: [this.#name, relays.map(({ name }) => name), keepMessagesFromMs],
+    }));
   }
 
   async takeChunk(chunk: number): Promise<boolean> {
@@ -235,7 +235,7 @@ class Transaction implements AggregateTransaction {
 
   async forget(): Promise<void> {
     for (const store of this.#stores.values()) await store.forget(this.#client);
-    for (const table of ['published_window', 'load_chunk', 'dimension_version']) await this.#client.query(unhurried(`delete from sluice.${table} where pipeline = $1`, [this.#name]));
+    for (const table of ['published_window', 'load_chunk', 'dimension_version']) await this.#client.query(unhurried({ text: `delete from sluice.${table} where pipeline = $1`, values: [this.#name] }));
     await this.#client.query('delete from sluice.fence where pipeline = $1 and lane = $2', [this.#name, aggregateLane]);
   }
 

@@ -6,7 +6,7 @@ import type { Batch, Segment } from '../../../core/segment.ts';
 import { Operation, batchOf } from '../../../core/segment.ts';
 import type { DimensionRow, DimensionVersions } from '../dimensions-at.ts';
 import type { Queryable } from '../state/state.ts';
-import { readFence } from '../state/state.ts';
+import { readFence, unhurried } from '../state/state.ts';
 
 /** Keeps the dimension events in (from, to] as versions by position (E16), truncates included. */
 export async function keepDimensionVersions(client: Queryable, pipeline: Pipeline, segments: readonly Segment[], from: Position, to: Position): Promise<void> {
@@ -67,13 +67,13 @@ async function insert(client: Queryable, pipeline: string, dimension: string, ve
 }
 
 async function truncate(client: Queryable, pipeline: string, dimension: string, at: Position): Promise<void> {
-  await client.query(
-    `insert into sluice.dimension_version (pipeline, dimension, key, position, row)
-     select $1, $2, key, $3, null from (
-       select distinct on (key) key, row from sluice.dimension_version
-       where pipeline = $1 and dimension = $2 and position < $3 order by key, position desc
-     ) newest where row is not null
-     on conflict do nothing`,
-    [pipeline, dimension, at],
-  );
+  await client.query(unhurried({
+    text: `insert into sluice.dimension_version (pipeline, dimension, key, position, row)
+           select $1, $2, key, $3, null from (
+             select distinct on (key) key, row from sluice.dimension_version
+             where pipeline = $1 and dimension = $2 and position < $3 order by key, position desc
+           ) newest where row is not null
+           on conflict do nothing`,
+    values: [pipeline, dimension, at],
+  }));
 }

@@ -92,7 +92,7 @@ export class PaneStore {
 
   /** Nothing of what came so far counts any more (E8). */
   async clear(client: Queryable): Promise<void> {
-    await client.query(unhurried(`delete from ${this.table}`));
+    await client.query(unhurried({ text: `delete from ${this.table}` }));
     await this.#deleteKept(client, ['late', 'kept_change']);
   }
 
@@ -107,8 +107,8 @@ export class PaneStore {
   }
 
   async trim(client: Queryable, horizonMs: number): Promise<void> {
-    await client.query(`delete from ${this.table} where pane_ms < $1`, [horizonMs]);
-    for (const table of ['late', 'kept_change']) await client.query(`delete from sluice.${table} where pipeline = $1 and pane_set = $2 and pane_ms < $3`, [this.#pipeline, this.set.name, horizonMs]);
+    await client.query(unhurried({ text: `delete from ${this.table} where pane_ms < $1`, values: [horizonMs] }));
+    for (const table of ['late', 'kept_change']) await client.query(unhurried({ text: `delete from sluice.${table} where pipeline = $1 and pane_set = $2 and pane_ms < $3`, values: [this.#pipeline, this.set.name, horizonMs] }));
     await client.query('delete from sluice.pane_base where pipeline = $1 and pane_set = $2 and to_ms <= $3', [this.#pipeline, this.set.name, horizonMs]);
   }
 
@@ -121,7 +121,7 @@ export class PaneStore {
   }
 
   async #deleteKept(client: Queryable, tables: readonly string[]): Promise<void> {
-    for (const table of tables) await client.query(unhurried(`delete from sluice.${table} where pipeline = $1 and pane_set = $2`, [this.#pipeline, this.set.name]));
+    for (const table of tables) await client.query(unhurried({ text: `delete from sluice.${table} where pipeline = $1 and pane_set = $2`, values: [this.#pipeline, this.set.name] }));
   }
 
   #values(rows: readonly KeptRow[]): unknown[] {

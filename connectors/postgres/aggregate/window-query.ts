@@ -4,7 +4,7 @@ import type { PaneSet, PaneView } from '../../../core/views/panes.ts';
 import { accumulatorsOf, measuresOf, ratioDigits } from '../../../core/views/results.ts';
 import type { WindowNow } from '../../aggregate/tables.ts';
 import type { ResultRow } from '../../relay.ts';
-import type { Queryable } from '../state/state.ts';
+import { unhurried, type Queryable } from '../state/state.ts';
 import { bigints, paneTable, quoted } from './pane-store.ts';
 
 /** One statement for the top N of any number of windows of a view, with labels as of a position (E16). */
@@ -24,11 +24,11 @@ export class WindowQuery {
   }
 
   async read(client: Queryable, ends: readonly number[], at: Position): Promise<readonly WindowNow[]> {
-    const { rows } = await client.query<WindowRow>({
+    const { rows } = await client.query<WindowRow>(unhurried({
       name: `windows of ${this.#pipeline.name}.${this.#view.name}`,
       text: this.#text,
       values: [bigints(ends), this.#pipeline.name, this.#view.name, ...(this.#labels.length > 0 ? [at] : [])],
-    });
+    }));
     return rows.map((row) => ({
       endMs: Number(row.end_ms),
       digest: row.digest ?? '',

@@ -59,7 +59,7 @@ export function dropRows(state: State, pipeline: string, paneTables: readonly st
     await client.query("set local lock_timeout = '10s'");
     await remember(client, pipeline);
     let count = 0;
-    for (const table of await tablesWithRows(client)) count += (await client.query(unhurried(`delete from ${table} where pipeline = $1`, [pipeline]))).rowCount ?? 0;
+    for (const table of await tablesWithRows(client)) count += (await client.query(unhurried({ text: `delete from ${table} where pipeline = $1`, values: [pipeline] }))).rowCount ?? 0;
     for (const table of paneTables) await client.query(`drop table if exists ${table}`);
     return count;
   });
@@ -67,7 +67,7 @@ export function dropRows(state: State, pipeline: string, paneTables: readonly st
 
 export async function countRows(state: Queryable, pipeline: string): Promise<number> {
   const counts = (await tablesWithRows(state)).map((table) => `select count(*) as rows from ${table} where pipeline = $1`);
-  const { rows: [all] } = await state.query<{ rows: string }>(unhurried(`select sum(rows) as rows from (${counts.join(' union all ')}) each_table`, [pipeline]));
+  const { rows: [all] } = await state.query<{ rows: string }>(unhurried({ text: `select sum(rows) as rows from (${counts.join(' union all ')}) each_table`, values: [pipeline] }));
   return Number(all!.rows);
 }
 

@@ -40,7 +40,7 @@ test('a transaction that is not answered ends, and its connection serves nobody 
     const { rows } = await state.query<{ pid: number }>('select pg_backend_pid() as pid');
     expect(pids).not.toContain(rows[0]!.pid);
     // what takes as long as there is much of it has its time
-    await state.query(unhurried('select pg_sleep($1)', [0.6]));
+    await state.query(unhurried({ text: 'select pg_sleep($1)', values: [0.6] }));
   } finally {
     await state.end();
   }

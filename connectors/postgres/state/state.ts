@@ -32,13 +32,13 @@ export function openState(url: string, options: { max?: number; answerMs?: numbe
 }
 
 /** A statement whose time is that of all there is. */
-export function unhurried(text: string, values: unknown[] = []): QueryConfig {
-  return patient(3_600_000, { text, values });
+export function unhurried<Q extends QueryConfig>(query: Q): Q {
+  return patient(3_600_000, query);
 }
 
 /** A statement with another time for its answer than the pool's. */
-export function patient(query_timeout: number, query: QueryConfig): QueryConfig {
-  return { ...query, query_timeout } as QueryConfig;
+export function patient<Q extends QueryConfig>(query_timeout: number, query: Q): Q {
+  return { ...query, query_timeout };
 }
 
 /** Runs `work` in one transaction; an error rolls it back. */
