@@ -85,7 +85,7 @@ async function factsOf(source: string, shown: string, name: string): Promise<Sou
     return JSON.parse(stdout) as SourceFacts;
   } catch (error) {
     const { stderr = '', message } = error as { stderr?: string; message: string };
-    throw new Error(`${shown} cannot be looked at: ${stderr.trim() || message}. Correct --source, and type the same again.`, { cause: error });
+    throw new Error(`${shown} cannot be looked at: ${(stderr.trim() || message).replace(/\.$/, '')}. Correct --source or SLUICE_SOURCE_URL, and type the same again.`, { cause: error });
   }
 }
 

@@ -1,5 +1,7 @@
 import { Client } from 'pg';
+import { classifyPostgresError } from '../connectors/postgres/errors.ts';
 import { readSourceFacts } from '../connectors/postgres/source-facts.ts';
+import { ConfigurationError } from '../connectors/sink.ts';
 
 /**
  * The program that `./sluice init` runs: a command reaches no connector (test/arrows.test.ts). Facts of the database at
@@ -11,7 +13,8 @@ try {
   await client.connect();
   console.log(JSON.stringify(await readSourceFacts(client, process.argv[2]!)));
 } catch (error) {
-  const { message, code } = error as { message?: string; code?: string };
+  const told = classifyPostgresError('source', error);
+  const { message, code } = (told instanceof ConfigurationError ? told : error) as { message?: string; code?: string };
   console.error(message || code);
   process.exitCode = 1;
 } finally {

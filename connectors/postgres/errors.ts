@@ -63,9 +63,12 @@ export function classifyPostgresError(what: string, error: unknown): unknown {
     if (transient.has(code) || transient.has(code.slice(0, 2))) return new TransientError(sentence, { cause: error });
     return error;
   }
+  if (error instanceof Error && noPassword.test(error.message)) return new ConfigurationError(`Postgres, ${what}: the server asks for a password, and the URL has none. Write it as postgres://user:password@host:5432/database.`, { cause: error });
   const isTransient = isNetworkError(error) || isUnanswered(error) || (error instanceof Error && lostConnection.test(error.message));
   return isTransient ? new TransientError(`Postgres, ${what}: ${(error as Error).message}`, { cause: error }) : error;
 }
+
+const noPassword = /client password must be a (?:non-empty )?string/;
 
 /** The time for an answer is over; whether the statement was done is not known, and nothing can follow it on its connection. */
 export function isUnanswered(error: unknown): boolean {

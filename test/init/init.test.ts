@@ -133,6 +133,13 @@ describe('./sluice init on a real database', () => {
     expect(await readFile(join(folder, 'kept.ts'), 'utf8')).toContain('clickhouse({');
   });
 
+  test('an address that lacks its password', async () => {
+    const bare = new URL(database.url);
+    bare.password = '';
+    const { code, stderr } = await init('bare', '--source', bare.href);
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(/cannot be looked at: Postgres, source: the server asks for a password, and the URL has none\. Write it as postgres:\/\/user:password@host:5432\/database\. Correct --source or SLUICE_SOURCE_URL/) as string });
+  });
+
   test('without a terminal it says which flag, and lists what can be', async () => {
     const table = await init('asked');
     expect(table.code).toBe(2);
