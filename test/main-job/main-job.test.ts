@@ -102,8 +102,8 @@ describe('the main job', { timeout: 240_000 }, () => {
   });
 
   test('I1, I2: kill -9 of the worker under load loses nothing and doubles nothing; fences move again within 20 s', async () => {
-    const loading = load('engagement', 2000, 30);
-    for (let kill = 0; kill < 2; kill++) {
+    const loading = load('engagement', 2000, 45);
+    for (let kill = 0; kill < 3; kill++) {
       await sleep(3_000 + kill * 700);
       const pid = await workerPid();
       const before = new Map((await lanes()).map(({ name, fence }) => [name, fence]));
