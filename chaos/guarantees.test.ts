@@ -34,6 +34,11 @@ test('of a fault that was repeated after the full run the last time counts, and 
   expect(page).toContain('4 times in all: 2 of 2 runs were equal. Not in it: redis/flushall. Repeated after it, on 2026-01-02 with commit def: worker/two.');
 });
 
+test('what a run says of itself is not hidden by its being equal', () => {
+  const page = guaranteesPage(faults, { date: '2026-01-01', commit: 'abc', machine: '2 cores', reports: [{ ...report, error: 'the load was 6 events/s.' }] });
+  expect(page).toContain('| equal: the load was 6 events/s. |');
+});
+
 test('what it links to is there, and says what its words mean', () => {
   const page = guaranteesPage(faults, { date: '2026-01-01', commit: 'abc', machine: '2 cores', reports: [report] });
   const words = readFileSync(join(import.meta.dirname, '../docs', /\((\w+\.md)\)/.exec(page)![1]!), 'utf8');

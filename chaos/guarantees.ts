@@ -76,7 +76,7 @@ function failedBefore(name: string, reports: readonly ChaosReport[]): string {
 }
 
 function verdict({ equal, error }: ChaosReport): string {
-  return equal ? 'equal' : `NOT equal${error === null ? '' : `: ${error}`}`;
+  return `${equal ? 'equal' : 'NOT equal'}${error === null ? '' : `: ${error}`}`;
 }
 
 function seconds(value: number | null): string {
