@@ -81,5 +81,5 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
  */
 async function dueChange(runtime: Pick<Runtime, 'state' | 'definition'>, pipeline: string, number: number, epoch: number): Promise<number | undefined> {
   const { shape } = await runtime.definition(pipeline);
-  return shape.number > number ? shape.number : (await readOpenChange(runtime.state, pipeline, epoch))?.number;
+  return shape.number > number ? shape.number : readOpenChange(runtime.state, pipeline, epoch);
 }

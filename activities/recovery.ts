@@ -40,7 +40,7 @@ export function planRecovery(runtime: RecoveryRuntime, { pipeline: name }: Recov
       gap,
       rows,
       says: [
-        ...(open === undefined ? [] : [`Migration ${open.number} of its source's columns is not over, and ends with this: the load may find other columns than the pipeline has, and be refused. Decide it first: ./sluice migrations ${name}`]),
+        ...(open === undefined ? [] : [`Migration ${open} of its source's columns is not over, and ends with this: the load may find other columns than the pipeline has, and be refused. Decide it first: ./sluice migrations ${name}`]),
         'Every sink gets the source as it is now, and loses what is not there any more, under a new epoch: nothing of the old stream counts against it. Dead letters that wait end with it. The stream goes on exactly where the load ends.',
         ...(external.length > 0 ? [`What was changed or deleted in the gap, ${external.join(', ')} does not get as single events: only what is there now${sinks.some(([, sink]) => sink.kind === 'http' && !sink.initialLoad) ? ', and where initialLoad is off not even that' : ''}.`] : []),
       ],

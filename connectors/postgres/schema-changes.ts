@@ -42,10 +42,10 @@ const unlessLater = 'on conflict (pipeline) do update set epoch = excluded.epoch
 
 export type FoundChange = { readonly epoch: number; readonly position: Position | null; readonly columns: SourceColumns; readonly changes: readonly TableChanges[] };
 
-/** A change that was found and is not over: nothing above its position may be read before it is. */
-export async function readOpenChange(state: Queryable, pipeline: string, epoch: number): Promise<{ readonly number: number; readonly position: Position } | undefined> {
-  const { rows } = await state.query<{ number: number; position: Position }>(`select number, position from sluice.schema_change where pipeline = $1 and epoch = $2 and state in (${open}) order by number limit 1`, [pipeline, epoch]);
-  return rows[0];
+/** The number of a change that was found and is not over: nothing may be read before it is. */
+export async function readOpenChange(state: Queryable, pipeline: string, epoch: number): Promise<number | undefined> {
+  const { rows } = await state.query<{ number: number }>(`select number from sluice.schema_change where pipeline = $1 and epoch = $2 and state in (${open}) order by number limit 1`, [pipeline, epoch]);
+  return rows[0]?.number;
 }
 
 const decided = "'waiting', 'draining', 'changing'";
