@@ -33,7 +33,7 @@ export async function checkKeys(config: Config, pipeline: Pipeline): Promise<Che
     const { sizeMs, everyMs } = pipeline.views['recent']!.window;
     const end = await redis.get('{keys:live}:end');
     const newest = Math.floor(Number(end ?? 0) / 1000 / everyMs) * everyMs;
-    const expected = await text(source, `select concat_ws(' ', count(*), sum(score)) as text from (select sum(amount) as score from public.bench_keys where event_ts >= to_timestamp(${(newest - sizeMs + everyMs) / 1000}) and event_ts < to_timestamp(${(newest + everyMs) / 1000}) group by item_id) scores where score <> 0`);
+    const expected = await text(source, `select concat_ws(' ', count(*), coalesce(sum(score), 0)) as text from (select sum(amount) as score from public.bench_keys where event_ts >= to_timestamp(${(newest - sizeMs + everyMs) / 1000}) and event_ts < to_timestamp(${(newest + everyMs) / 1000}) group by item_id) scores where score <> 0`);
     let sum = 0;
     const members = await redis.zcard('keys:live');
     for (let start = 0; start < members; start += membersAtOnce) {

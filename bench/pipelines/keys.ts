@@ -9,7 +9,8 @@ export const keysPipeline = definePipeline({
   }),
 
   views: ({ events }) => ({
-    recent: rolling('10m', { pane: '10s', key: events.item_id, measures: { events: count(), amounts: sum(events.amount) }, rankBy: 'amounts', top: 10 }),
+    // the window still has all of them when the last one is there
+    recent: rolling('1h', { pane: '10s', key: events.item_id, measures: { events: count(), amounts: sum(events.amount) }, rankBy: 'amounts', top: 10 }),
     minutes: hopping('1m', { every: '10s', key: events.item_id, measures: { events: count(), amounts: sum(events.amount) }, rankBy: 'amounts', top: 10 }),
   }),
 

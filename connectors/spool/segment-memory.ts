@@ -3,24 +3,32 @@
  * about a garbage collection of the whole heap, and the kernel clears their pages.
  */
 export class SegmentMemory {
-  readonly #free: ArrayBuffer[] = [];
+  readonly #free: { readonly memory: ArrayBuffer; readonly since: number }[] = [];
   #freeBytes = 0;
+  #taken = 0;
 
   /** `size` bytes of any content, beginning at a multiple of 8. */
   take(size: number): Uint8Array {
-    const place = this.#free.findIndex(({ byteLength }) => byteLength >= size && byteLength <= size * 2);
-    if (place < 0) return new Uint8Array(fresh(size), 0, size);
-    const [memory] = this.#free.splice(place, 1);
-    this.#freeBytes -= memory!.byteLength;
-    return new Uint8Array(memory!, 0, size);
+    this.#taken++;
+    // those of a catch-up that is over fit no segment any more
+    while (this.#free.length > 0 && this.#taken - this.#free[0]!.since > longestUnused) this.#remove(0);
+    const place = this.#free.findIndex(({ memory }) => memory.byteLength >= size && memory.byteLength <= size * 2);
+    return new Uint8Array(place < 0 ? fresh(size) : this.#remove(place), 0, size);
   }
 
   /** Nobody may look at these bytes any more. */
   give(bytes: Uint8Array): void {
-    const { buffer } = bytes;
-    if (!isUsedAgain(bytes) || this.#freeBytes + buffer.byteLength > mostFree) return;
-    this.#free.push(buffer as ArrayBuffer);
-    this.#freeBytes += buffer.byteLength;
+    if (!isUsedAgain(bytes)) return;
+    const memory = bytes.buffer as ArrayBuffer;
+    this.#free.push({ memory, since: this.#taken });
+    this.#freeBytes += memory.byteLength;
+    while (this.#freeBytes > mostFree) this.#remove(0);
+  }
+
+  #remove(place: number): ArrayBuffer {
+    const { memory } = this.#free.splice(place, 1)[0]!;
+    this.#freeBytes -= memory.byteLength;
+    return memory;
   }
 }
 
@@ -35,4 +43,7 @@ function fresh(size: number): ArrayBuffer {
 }
 
 const worthKeeping = 16 << 10;
-const mostFree = 16 << 20;
+/** What lanes let go of together: two of them have read 16 MB each. */
+const mostFree = 40 << 20;
+/** Segments. */
+const longestUnused = 100;

@@ -11,7 +11,7 @@ import type { Floats } from './floats.ts';
 import { asFloats, asLarge, calculate, constantInteger, integersOf, integerVector } from './integers.ts';
 import type { Integers } from './integers.ts';
 import { combine, negate, testNull } from './logic.ts';
-import { casesOf } from './match.ts';
+import { choicesOf } from './match.ts';
 import type { Rows } from './rows.ts';
 import type { States } from './states.ts';
 
@@ -185,7 +185,8 @@ function placed(expression: Expression, rows: Rows): Placed {
 function decimals(expression: Expression, rows: Rows): Vector {
   switch (expression.op) {
     case 'match': {
-      const { which, states } = casesOf(expression, evaluate(expression.of, rows));
+      const places = Uint32Array.from({ length: expression.cases.length + 1 }, (_, place) => place);
+      const { values: which, states } = choicesOf(expression, evaluate(expression.of, rows), places, new Uint32Array(rows.length));
       const values = [...expression.cases.map(([, value]) => value), expression.otherwise].map((value) =>
         encoder.encode(decimalText(value)),
       );

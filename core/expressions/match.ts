@@ -5,24 +5,20 @@ import type { States } from './states.ts';
 
 export type Match = Expression & { readonly op: 'match' };
 
-/** For each row the place of its case, or cases.length for `otherwise`. */
-export function casesOf(match: Match, input: Vector): { readonly which: Uint32Array; readonly states: States } {
-  const which = new Uint32Array(input.length).fill(match.cases.length);
+/** For each row what `choices` has at the place of its case, or, behind those, for `otherwise`. */
+export function choicesOf<T extends Uint32Array | Float64Array>(match: Match, input: Vector, choices: T, into: T): { readonly values: T; readonly states: States } {
   const texts = match.cases.map(([text]) => encoder.encode(text));
   const { states } = input;
+  into.fill(choices[texts.length]!);
   if (input.layout === 'interned') {
     const dictionary = input.dictionary as BytesVector;
     const caseOfId = Uint32Array.from({ length: dictionary.length }, (_, id) => caseAt(dictionary, id, texts));
-    if (!states) for (let row = 0; row < which.length; row++) which[row] = caseOfId[input.ids[row]!]!;
-    else
-      for (let row = 0; row < which.length; row++)
-        if (states[row] === State.value) which[row] = caseOfId[input.ids[row]!]!;
+    for (let row = 0; row < into.length; row++) if (!states || states[row] === State.value) into[row] = choices[caseOfId[input.ids[row]!]!]!;
   } else {
     const values = input as BytesVector;
-    for (let row = 0; row < which.length; row++)
-      if (!states || states[row] === State.value) which[row] = caseAt(values, row, texts);
+    for (let row = 0; row < into.length; row++) if (!states || states[row] === State.value) into[row] = choices[caseAt(values, row, texts)]!;
   }
-  return { which, states: unchangedOnly(states) };
+  return { values: into, states: unchangedOnly(states) };
 }
 
 const encoder = new TextEncoder();

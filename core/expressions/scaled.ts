@@ -7,7 +7,7 @@ import type { Floats } from './floats.ts';
 import type { Integers } from './integers.ts';
 import { evaluate, floats, integers } from './kernels.ts';
 import type { Match } from './match.ts';
-import { casesOf } from './match.ts';
+import { choicesOf } from './match.ts';
 import type { Rows } from './rows.ts';
 import { NullRows } from './states.ts';
 import type { States } from './states.ts';
@@ -84,12 +84,10 @@ function roundAway(value: number): number {
 }
 
 function scaleMatch(match: Match, scale: number, rows: Rows): ScaledValues {
-  const { which, states } = casesOf(match, evaluate(match.of, rows));
   const amounts = Float64Array.from([...match.cases.map(([, amount]) => amount), match.otherwise], (amount) =>
     scaledText(decimalText(amount), scale),
   );
-  const values = new Float64Array(which.length);
-  for (let row = 0; row < values.length; row++) values[row] = amounts[which[row]!]!;
+  const { values, states } = choicesOf(match, evaluate(match.of, rows), amounts, new Float64Array(rows.length));
   if (!amounts.some(Number.isNaN)) return { values, states };
   const nulls = new NullRows(states, values.length);
   for (let row = 0; row < values.length; row++) if (Number.isNaN(values[row]!)) nulls.add(row);

@@ -3,12 +3,12 @@ import type { Int64Vector, Vector } from '../columns/vector.ts';
 import { State, int64At } from '../columns/vector.ts';
 import { evaluate } from '../expressions/kernels.ts';
 import type { Rows } from '../expressions/rows.ts';
-import { evaluateScaled } from '../expressions/scaled.ts';
 import type { EventTable } from '../pipeline.ts';
 import type { Position } from '../position.ts';
 import { parsePosition, position, rowsUpTo } from '../position.ts';
 import type { Batch, Segment } from '../segment.ts';
 import { batchOf } from '../segment.ts';
+import { batchValues } from './batch-values.ts';
 import { KeySlots } from './key-slots.ts';
 import { PaneTable } from './pane-table.ts';
 import type { PaneDeltas, PaneSet } from './panes.ts';
@@ -196,8 +196,8 @@ export class Folder {
       slots: (this.#slots[batch.image] = this.#keys.slotsOf(column(key), this.#slots[batch.image])),
       passes: where && conditionOf(evaluate(where, rows)),
       values: accumulators.map((accumulator) => {
-        if (accumulator.kind === 'sum') return evaluateScaled(accumulator.of, accumulator.scale, rows).values;
-        return accumulator.of && countable(evaluateScaled(accumulator.of, accumulator.ofScale, rows).states, batch.rows);
+        if (accumulator.kind === 'sum') return batchValues(batch, accumulator.of, accumulator.scale, rows).values;
+        return accumulator.of && countable(batchValues(batch, accumulator.of, accumulator.ofScale, rows).states, batch.rows);
       }),
     };
   }
