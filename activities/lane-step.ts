@@ -42,6 +42,7 @@ export function laneStep(runtime: Runtime, input: LaneStepInput): Promise<StepRe
         onApplied: (segments, fence, applied) => {
           progress.moved(fence, applied.events, newestCommitUs(segments));
           progress.late += applied.late ?? 0;
+          progress.retracted += applied.retracted ?? 0;
           progress.windowsClosed += applied.windowsClosed ?? 0;
           progress.deadLetters = (progress.deadLetters ?? 0) + (applied.deadLetters ?? 0);
           const watermarkMs = applied.watermark !== undefined && Number.isFinite(applied.watermark) ? applied.watermark / 1000 : undefined;

@@ -5,10 +5,11 @@ import { inTransaction, readAggregate, readFence, unhurried, type State } from '
 import type { PaneSnapshot } from '../connectors/redis/live.ts';
 import { TransientError } from '../connectors/transient-error.ts';
 import type { Pipeline, SinkDefinition } from '../core/pipeline.ts';
+import { sumsOf } from '../core/views/extremes.ts';
 import { paneSetsOf } from '../core/views/pane-sets.ts';
 import type { PaneSet } from '../core/views/panes.ts';
 
-/** What the aggregate lane has of the panes that a live view still shows, all as of one fence (E11). */
+/** What the aggregate lane has of the panes that a live view still shows, all as of one fence (E11). Not their extremes: no live structure has any. */
 export function readPaneSnapshot(state: State, pipeline: Pipeline, definition: Extract<SinkDefinition, { kind: 'redis-live' }>): Promise<PaneSnapshot> {
   const set = paneSetsOf(pipeline).find(({ views }) => views.some(({ name }) => name === definition.view))!;
   const { sizeMs } = pipeline.views[definition.view]!.window;
@@ -38,12 +39,13 @@ export function readPaneSnapshot(state: State, pipeline: Pipeline, definition: E
 
 /** Late deltas belong to their panes; rows from beyond the future bound do not. */
 function panesQuery(pipeline: string, set: PaneSet): string {
+  const sums = new Set(sumsOf(set));
   const names = set.accumulators.map((_, place) => `value_${place}`);
-  const columns = set.accumulators.map(({ name }, place) => `${quoted(name)} as value_${place}`);
+  const columns = set.accumulators.map(({ name }, place) => `${sums.has(place) ? quoted(name) : 0} as value_${place}`);
   return `select pane_ms, key, ${names.map((name) => `sum(${name})`).join(', ')} from (
             select pane_ms, key, ${columns.join(', ')} from ${paneTable(pipeline, set)} where pane_ms > $3
             union all
-            select pane_ms, key, ${names.map((_, place) => `deltas[${place + 1}]`).join(', ')} from sluice.late
+            select pane_ms, key, ${names.map((_, place) => (sums.has(place) ? `deltas[${place + 1}]` : 0)).join(', ')} from sluice.late
              where pipeline = $1 and pane_set = $2 and reason = 'late' and pane_ms > $3
           ) deltas group by pane_ms, key`;
 }

@@ -133,6 +133,7 @@ export class PartProgress {
   fence: string | undefined;
   events = 0;
   late = 0;
+  retracted = 0;
   windowsClosed = 0;
   commitTimeMs: number | undefined;
   lagMs: number | undefined;

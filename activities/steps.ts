@@ -66,6 +66,8 @@ export type StepResult = {
   readonly segments: number;
   readonly events: number;
   readonly late?: number;
+  /** Closed panes that have lost a min or max, and wait for a repair (E15). */
+  readonly retracted?: number;
   readonly windowsClosed?: number;
   /** Events that were set aside for their content. */
   readonly deadLetters?: number;

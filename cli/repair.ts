@@ -5,7 +5,7 @@ import { dataArg, instanceConfig } from './instance.ts';
 import { pipelineArg, pipelineName } from './pipeline-name.ts';
 
 export default defineCommand({
-  meta: { name: 'repair', description: 'Compute windows with late changes anew, now; a pipeline does it by itself five minutes after they came' },
+  meta: { name: 'repair', description: 'Compute windows with late changes, or a min or max that was taken out, anew, now; a pipeline does it by itself five minutes later' },
   args: {
     name: pipelineArg,
     json: { type: 'boolean', description: 'As JSON' },

@@ -25,7 +25,7 @@ export type ResultBody =
 export type ResultRow = {
   readonly rank: number;
   readonly key: string;
-  /** Unscaled, as decimal text: '12.4'. */
-  readonly measures: Readonly<Record<string, string>>;
+  /** Unscaled, as decimal text: '12.4'. null: a min or max of nothing. */
+  readonly measures: Readonly<Record<string, string | null>>;
   readonly labels: Readonly<Record<string, string | null>>;
 };

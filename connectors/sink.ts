@@ -38,6 +38,8 @@ export type Applied = {
   /** Events that were set aside as dead letters. */
   deadLetters?: number;
   windowsClosed?: number;
+  /** Closed panes that have lost a min or max, which only the source knows (E15). */
+  retracted?: number;
   /** Microseconds since 1970. */
   watermark?: number;
 };

@@ -63,12 +63,14 @@ export type View = {
 
 /**
  * Kept in panes as scaled integers: `sum` holds the sum of round(value * 10^scale). count has scale 0; avg is a sum and
- * a count; rate is a count divided by the window's seconds. NULL inputs count nothing.
+ * a count; rate is a count divided by the window's seconds; min and max are the least and the greatest round(value * 10^scale).
+ * NULL inputs count nothing.
  */
 export type Measure =
   | { readonly kind: 'count' }
   | { readonly kind: 'sum'; readonly of: Expression; readonly scale: number }
   | { readonly kind: 'avg'; readonly of: Expression; readonly scale: number }
+  | { readonly kind: 'min' | 'max'; readonly of: Expression; readonly scale: number }
   | { readonly kind: 'rate' };
 
 /** An address as written in a definition: the text, or the environment variable that holds it. */
@@ -104,7 +106,10 @@ export type Settings = {
   /** Undefined: the instance's, SLUICE_HEARTBEAT. */
   readonly heartbeatMs: number | undefined;
   readonly paneRetentionMs: number;
-  /** Windows that late changes have made stale are computed anew so long after (E14). 0: never; the late output keeps what they lack. */
+  /**
+   * Windows that late changes have made stale, or that have lost their min or max, are computed anew so long after (E14, E15).
+   * 0: never; the late output keeps what they lack, and a min or max that was taken out stays.
+   */
   readonly repairAfterMs: number;
   /** So often what has closed is compared with the source, without holding anything. 0: never by itself. */
   readonly reconcileEveryMs: number;

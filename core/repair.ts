@@ -2,7 +2,7 @@ import { replacing, type Rebuilding } from './views/rebuilding.ts';
 import type { PaneRange } from './views/fold.ts';
 import type { PaneSet } from './views/panes.ts';
 
-/** Whole panes with changes that came too late for their windows (E14), and the views that are made of them. */
+/** Whole panes with changes that came too late for their windows (E14), or that have lost a min or max (E15), and the views that are made of them. */
 export type StaleRange = PaneRange & { readonly views: readonly string[] };
 
 /** What a repair is to do. Without an index on the event time every range costs scans of the whole table. */
@@ -39,7 +39,7 @@ export type RepairInput = {
 export type RepairReport = { readonly repaired: readonly string[]; readonly failed: readonly string[]; readonly rows: number; /** Ranges that were not come to. */ readonly left: number };
 
 export function repairText(pipeline: string, { repaired, failed, rows, left }: RepairReport): string {
-  if (repaired.length + failed.length === 0) return `${pipeline}: no window that has closed lacks late changes.`;
+  if (repaired.length + failed.length === 0) return `${pipeline}: no window that has closed lacks late changes, or has lost a min or max.`;
   return [...repaired.map((range) => `computed anew: ${range}`), ...failed.map((range) => `NOT DONE: ${range}`), `${rows} rows read`, ...(left > 0 ? [`${left} ranges are left for the next repair`] : [])].join('\n');
 }
 

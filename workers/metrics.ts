@@ -49,6 +49,7 @@ export function openMetrics(progress: Progress, watch: SourceWatch, state: State
 const gauges: readonly { readonly name: string; readonly help: string; readonly of: (part: PartProgress) => number | undefined }[] = [
   { name: 'events_total', help: 'Events applied (capture: spooled) by this process', of: ({ events }) => events },
   { name: 'late_events_total', help: 'Events that came after their window was final', of: ({ late, name }) => (name === 'aggregate' ? late : undefined) },
+  { name: 'retracted_panes_total', help: 'Closed panes that lost a min or max, which a repair computes anew', of: ({ retracted, name }) => (name === 'aggregate' ? retracted : undefined) },
   { name: 'windows_closed_total', help: 'Windows whose result was computed', of: ({ windowsClosed, name }) => (name === 'aggregate' ? windowsClosed : undefined) },
   { name: 'lag_seconds', help: 'From commit in the source to applied, of the newest transaction; once no step of the part runs here, since the commit of that transaction', of: (part) => lagSeconds(part, Date.now()) },
   { name: 'watermark_seconds', help: 'Event time before which nothing is expected any more, since 1970', of: ({ watermarkMs }) => (watermarkMs === undefined ? undefined : watermarkMs / 1000) },

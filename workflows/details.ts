@@ -53,9 +53,10 @@ function partLine({ name, kind, state, last, error }: PartStatus): string {
   const did = last ? `, last step: events ${last.events}, segments ${last.segments}` : '';
   const windows = last?.windowsClosed ? `, windows closed ${last.windowsClosed}` : '';
   const late = last?.late ? `, late ${last.late}` : '';
+  const retracted = last?.retracted ? `, panes that lost a min or max ${last.retracted}` : '';
   const letters = last?.deadLetters ? `, dead letters ${last.deadLetters}` : '';
   const watermark = last?.watermark ? `, watermark ${last.watermark}` : '';
-  return `${label} ${state}${did}${windows}${late}${letters}${watermark}${error === null ? '' : `: ${escaped(error)}`}`;
+  return `${label} ${state}${did}${windows}${late}${retracted}${letters}${watermark}${error === null ? '' : `: ${escaped(error)}`}`;
 }
 
 /** Names and errors are text, not Markdown. */

@@ -49,7 +49,7 @@ export class PipelineRun {
   describing = false;
   /** Paused, but its slot kept more than maxSlotLag: the capture goes on without its lanes (design 7). */
   spooling = false;
-  /** Late changes may have made windows stale: a run finds out at its beginning, and after late changes. */
+  /** Late changes, or rows that were taken out (E15), may have made windows stale: a run finds out at its beginning, and after these. */
   isStale = true;
   /** Its repair goes on. */
   isRepairing = false;
@@ -140,7 +140,7 @@ export class PipelineRun {
   stepped(name: string, result: StepResult): void {
     const part = this.part(name);
     part.last = result;
-    if (result.late) this.isStale = true;
+    if (result.late || result.retracted) this.isStale = true;
     if (result.fence !== undefined) part.fence = result.fence;
     if (result.ended === 'changed' && name === 'capture' && result.change !== this.migrated) this.moveLane(name, 'change');
     if (!this.hold?.waiting[name]) return;

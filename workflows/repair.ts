@@ -13,7 +13,7 @@ const options = {
 } satisfies ActivityOptions;
 const activities = proxyActivities<RepairActivities>(options);
 
-/** Windows that late changes have made stale are computed anew by small, slow backfills (E14). */
+/** Windows that late changes have made stale, or that have lost a min or max, are computed anew by small, slow backfills (E14, E15). */
 export async function repair({ pipeline, afterMs, restMs = hourMs, definitionHash }: RepairInput): Promise<RepairReport> {
   const [repaired, failed]: [string[], string[]] = [[], []];
   let [rows, left] = [0, 0];
@@ -59,7 +59,7 @@ function computeAnew(pipeline: string, { fromMs, toMs, views }: StaleRange, defi
 }
 
 function page(pipeline: string, phase: string, { repaired, failed, rows, left }: RepairReport): string {
-  return [`# ${pipeline}: windows with late changes`, '', phase, '', ...repaired.map((text) => `- ${text}`), ...failed.map((text) => `- **not done** ${text}`), '', `${rows} rows read.`, ...(left > 0 ? ['', 'Some ranges are left for the next repair.'] : [])].join('\n');
+  return [`# ${pipeline}: windows with late changes, or a min or max that was taken out`, '', phase, '', ...repaired.map((text) => `- ${text}`), ...failed.map((text) => `- **not done** ${text}`), '', `${rows} rows read.`, ...(left > 0 ? ['', 'Some ranges are left for the next repair.'] : [])].join('\n');
 }
 
 function reason(error: unknown): string {

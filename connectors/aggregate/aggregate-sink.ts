@@ -4,13 +4,14 @@ import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import type { StaleRange } from '../../core/repair.ts';
 import type { Segment } from '../../core/segment.ts';
+import { extremesOf } from '../../core/views/extremes.ts';
 import { Folder, type Folded, type PaneRange } from '../../core/views/fold.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import { someDeltas, type PaneDeltas, type PaneSet } from '../../core/views/panes.ts';
 import { rebuildingOf, type Rebuilding } from '../../core/views/rebuilding.ts';
 import { Walk } from '../../core/views/walk.ts';
 import type { Step } from '../../core/views/walk.ts';
-import { boundsAt, noClock } from '../../core/views/watermark.ts';
+import { boundsAt, noClock, type Clocks } from '../../core/views/watermark.ts';
 import { eventsWithin } from '../events-within.ts';
 import type { Applied, Sink } from '../sink.ts';
 import { FenceMoved } from '../sink.ts';
@@ -114,7 +115,7 @@ export class AggregateSink implements Sink {
     });
   }
 
-  /** Closed panes with changes that came too late for them (E14). */
+  /** Closed panes with changes that came too late for them (E14), or that have lost a min or max (E15). */
   stale(): Promise<readonly StaleRange[]> {
     return this.#tables.transaction((tables) => this.#rebuild.stale(tables));
   }
@@ -161,6 +162,7 @@ export class AggregateSink implements Sink {
       events: eventsWithin(segments, from, to),
       late: progress.late,
       windowsClosed: progress.windowsClosed,
+      ...(progress.retracted > 0 && { retracted: progress.retracted }),
       ...(clock !== noClock && { watermark: clock - this.#pipeline.settings.watermarkDelayMs * 1000 }),
     };
   }
@@ -177,7 +179,17 @@ export class AggregateSink implements Sink {
       case 'crossing':
         progress.clocks = step.after;
         await this.#closer.cross(tables, progress, step.position, step.before, step.after);
+        await this.#countRetracted(tables, progress, step.before);
         return trim(tables, this.#pipeline, progress);
+    }
+  }
+
+  /** Of the panes that close at a crossing: until now nobody could compute them anew. */
+  async #countRetracted(tables: AggregateTransaction, progress: Progress, before: Clocks): Promise<void> {
+    const closed = (clocks: Clocks, { paneMs }: PaneSet) => boundsAt(clocks, paneMs, this.#pipeline.settings).closesUpToMs;
+    for (const set of this.#sets) {
+      const from = Math.max(closed(before, set), progress.horizonMs);
+      if (extremesOf(set).length > 0 && from < closed(progress.clocks, set)) progress.retracted += (await tables.retractedPanes(set, from, closed(progress.clocks, set))).length;
     }
   }
 
@@ -189,11 +201,12 @@ export class AggregateSink implements Sink {
   }
 
   async #fold(tables: AggregateTransaction, progress: Progress, set: PaneSet, { deltas, aside, kept }: Folded): Promise<void> {
-    await tables.addToPanes(set, deltas);
+    const retracted = await tables.addToPanes(set, deltas);
     await tables.setAside(set, aside);
     await tables.keepChanges(set, kept);
     for (const { reason, rows } of aside) if (reason === 'late') progress.late += rows;
     const { closesUpToMs } = boundsAt(progress.clocks, set.paneMs, this.#pipeline.settings);
+    progress.retracted += retracted.filter((pane) => pane < closesUpToMs).length;
     const dirty = progress.dirtyPanes(set);
     for (const pane of deltas.panes) if (pane < closesUpToMs) dirty.add(pane);
   }

@@ -23,6 +23,8 @@ export class Progress {
   rebuilding: readonly Rebuilding[];
   windowsClosed = 0;
   late = 0;
+  /** Panes that are closed, or close now, and have lost a min or max. */
+  retracted = 0;
   #outboxSeq: number;
   #messages: Said[] = [];
   #windows = new Map<string, PublishedWindow>();

@@ -2,6 +2,7 @@ import { BadInput } from '../../core/bad-input.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import { parsePosition, type Position } from '../../core/position.ts';
 import { staleRanges, type StaleRange } from '../../core/repair.ts';
+import { extremesOf } from '../../core/views/extremes.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import type { PaneDeltas, PaneSet } from '../../core/views/panes.ts';
 import { isOpen, overlaps, replacing, wholePanes, type Rebuilding } from '../../core/views/rebuilding.ts';
@@ -91,13 +92,16 @@ export class Rebuild {
     return mark;
   }
 
-  /** Closed panes with changes that came too late for them, and that nobody computes anew; oldest first. */
+  /** Closed panes with changes that came too late for them, or that have lost a min or max, and that nobody computes anew; oldest first. */
   async stale(tables: AggregateTransaction): Promise<readonly StaleRange[]> {
     const { clocks, horizonMs, rebuilding } = new Progress(await tables.lock());
     const ranges: StaleRange[] = [];
     for (const set of this.#sets) {
       const { closesUpToMs } = boundsAt(clocks, set.paneMs, this.#pipeline.settings);
-      if (Number.isFinite(closesUpToMs)) ranges.push(...staleRanges(set, await tables.latePanes(set, horizonMs, closesUpToMs), rebuilding));
+      if (!Number.isFinite(closesUpToMs)) continue;
+      const late = await tables.latePanes(set, horizonMs, closesUpToMs);
+      const retracted = extremesOf(set).length > 0 ? await tables.retractedPanes(set, horizonMs, closesUpToMs) : [];
+      ranges.push(...staleRanges(set, [...new Set([...late, ...retracted])].sort((a, b) => a - b), rebuilding));
     }
     return ranges.sort((a, b) => a.fromMs - b.fromMs);
   }

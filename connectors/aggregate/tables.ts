@@ -34,7 +34,8 @@ export interface AggregateTransaction {
   /** Dimension events in (from, to] become versions by position (E16). */
   keepDimensions(segments: readonly Segment[], from: Position, to: Position): Promise<void>;
 
-  addToPanes(set: PaneSet, deltas: PaneDeltas): Promise<void>;
+  /** Returns starts of panes that have lost a min or max now, with rows left whose min or max is not known (E15). */
+  addToPanes(set: PaneSet, deltas: PaneDeltas): Promise<readonly number[]>;
   /** A transaction of the source may come in several pieces: its rows add up. */
   setAside(set: PaneSet, aside: readonly Aside[]): Promise<void>;
   /** Nothing of what came so far counts any more, late output and kept changes included (E8). */
@@ -58,6 +59,8 @@ export interface AggregateTransaction {
   panesBetween(set: PaneSet, from: number, before: number): Promise<readonly number[]>;
   /** The same of what is set aside. */
   latePanes(set: PaneSet, from: number, before: number): Promise<readonly number[]>;
+  /** The same of panes that have lost a min or max. */
+  retractedPanes(set: PaneSet, from: number, before: number): Promise<readonly number[]>;
 
   /** Windows of a view by their ends: what the panes have now, labels as of a position, and what was last said. */
   readWindows(view: string, ends: readonly number[], at: Position): Promise<readonly WindowNow[]>;

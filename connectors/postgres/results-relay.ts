@@ -108,14 +108,15 @@ function columnsOf({ views, source }: Pipeline, viewName: string): readonly Resu
     { name: 'rank', type: 'int', required: true, value: (_, row) => row.rank },
     { name: view.key, type: keyTypes[source.events.columns[view.key]!.type] ?? 'text', required: true, value: (_, row) => row.key },
     ...Object.keys(view.labels).map((name): ResultColumn => ({ name, type: 'text', required: false, value: (_, row) => row.labels[name] ?? null })),
-    ...Object.entries(view.measures).map(([name, measure]): ResultColumn => ({ name, type: measureType(measure), required: true, value: (_, row) => row.measures[name] })),
+    ...Object.entries(view.measures).map(([name, measure]): ResultColumn => ({ name, type: measureType(measure), required: measure.kind !== 'min' && measure.kind !== 'max', value: (_, row) => row.measures[name] })),
     { name: 'revision', type: 'int', required: true, value: (window) => window.revision },
     { name: 'final', type: 'boolean', required: true, value: (window) => window.final },
   ];
 }
 
 function measureType(measure: Measure): string {
-  return measure.kind === 'count' || (measure.kind === 'sum' && measure.scale === 0) ? 'bigint' : 'numeric';
+  const isWhole = measure.kind === 'count' || ((measure.kind === 'sum' || measure.kind === 'min' || measure.kind === 'max') && measure.scale === 0);
+  return isWhole ? 'bigint' : 'numeric';
 }
 
 const keyTypes: Partial<Record<ColumnType, string>> = { int2: 'smallint', int4: 'int', int8: 'bigint', uuid: 'uuid', bool: 'boolean' };

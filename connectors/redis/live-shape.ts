@@ -50,5 +50,8 @@ function liveMeasure(view: PaneView, name: string, chosenPlaces: readonly number
       return { kind: 'quotient', of: place(0), factor: 1, by: place(1), scale: measure.scale };
     case 'rate':
       return { kind: 'quotient', of: place(0), factor: 1000, divisor: view.window.sizeMs, scale: 0 };
+    case 'min':
+    case 'max':
+      throw new TypeError(`${name} of ${view.name} is a ${measure.kind}, which no live structure can keep (E15)`);
   }
 }

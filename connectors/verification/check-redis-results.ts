@@ -77,10 +77,10 @@ async function makeExpectedMembers(database: Client, pipeline: Pipeline, view: s
   );
   await database.query(
     `create temporary table "newest members" as
-       select window_end_ms, key, ${quote(measureColumn(by))}::float8 as score from pg_temp.${quote(windowsTable(view))} where window_end_ms = (select end_ms from pg_temp."newest window")
+       select window_end_ms, key, ${quote(measureColumn(by))}::float8 as score from pg_temp.${quote(windowsTable(view))} where window_end_ms = (select end_ms from pg_temp."newest window") and ${quote(measureColumn(by))} is not null
        union all
        select window_end_ms, key, (measures ->> ${quoted(by)})::float8 from pg_temp.${quote(publishedTable(view))}
-        where window_end_ms = (select end_ms from pg_temp."newest window") and not (${comparableEnds(pipeline, view, aggregate)})`,
+        where window_end_ms = (select end_ms from pg_temp."newest window") and measures ->> ${quoted(by)} is not null and not (${comparableEnds(pipeline, view, aggregate)})`,
   );
 }
 

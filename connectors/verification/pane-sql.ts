@@ -1,7 +1,8 @@
 import type { Client } from 'pg';
 import { toScaledSql } from '../../core/expressions/scaled-sql.ts';
-import { toSql } from '../../core/expressions/sql.ts';
+import { toSql, type Aliases } from '../../core/expressions/sql.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
+import { isExtreme } from '../../core/views/extremes.ts';
 import type { Accumulator, PaneSet, PaneView } from '../../core/views/panes.ts';
 import { quote } from '../postgres/source-catalog.ts';
 import { sourceTable } from './dimensions.ts';
@@ -23,11 +24,26 @@ export function panesOf(pipeline: Pipeline, set: PaneSet, rows: string): string 
   const event = quote(aliases.events);
   const time = `${event}.${quote(events.eventTime)}`;
   const key = `${event}.${quote(set.key)}`;
-  const sums = set.accumulators.map((accumulator, place) => `${sumSql(accumulator, aliases)} as a${place}`);
+  const sums = set.accumulators.map((accumulator, place) => `${sumSql(accumulator, place, aliases)} as a${place}`);
   const where = set.where ? ` and ${toSql(set.where, aliases)}` : '';
-  return `select ${paneOf(`(extract(epoch from ${time}) * 1000000)`, set.paneMs)} as pane_ms, concat(${key}) collate "C" as key, ${sums.join(', ')}
-    from ${rows} ${event} where ${key} is not null and isfinite(${time})${where} group by 1, 2`;
+  const pane = paneOf(`(extract(epoch from ${time}) * 1000000)`, set.paneMs);
+  const counted = withExtremes(set, `${rows} ${event} where ${key} is not null and isfinite(${time})${where}`, `${pane}, concat(${key}) collate "C"`, aliases);
+  return `select ${pane} as pane_ms, concat(${key}) collate "C" as key, ${sums.join(', ')} from ${counted} group by 1, 2`;
 }
+
+/** Rows, as they are after `from`, each also with its own value of each extreme, and with its pane's. */
+function withExtremes({ accumulators }: PaneSet, rows: string, pane: string, aliases: Aliases): string {
+  const extremes = accumulators.flatMap((accumulator, place) => (isExtreme(accumulator) ? [{ place, ...accumulator }] : []));
+  if (extremes.length === 0) return rows;
+  const event = quote(aliases['events']!);
+  const values = extremes.map(({ place, of, scale }) => `, ${toScaledSql(of, scale, aliases)} as ${quote(ownValue(place))}`);
+  const found = extremes.map(({ place, kind }) => `, ${kind}(${event}.${quote(ownValue(place))}) over pane as ${quote(paneValue(place))}`);
+  return `(select ${event}.*${found.join('')} from (select ${event}.*${values.join('')} from ${rows}) ${event} window pane as (partition by ${pane})) ${event}`;
+}
+
+/** No column of a table can have these names. */
+const ownValue = (place: number) => ` value ${place}`;
+const paneValue = (place: number) => ` extreme ${place}`;
 
 /** The start of the pane of a time in microseconds, a numeric: exact for every time, as remainders are not rounded. */
 export function paneOf(microseconds: string, paneMs: number): string {
@@ -35,17 +51,26 @@ export function paneOf(microseconds: string, paneMs: number): string {
   return `((${microseconds} - mod(mod(${microseconds}, ${paneUs}) + ${paneUs}, ${paneUs})) / 1000)::bigint`;
 }
 
-function sumSql(accumulator: Accumulator, aliases: Readonly<Record<string, string>>): string {
-  if (accumulator.kind === 'sum') return `coalesce(sum(${toScaledSql(accumulator.of, accumulator.scale, aliases)}), 0)::numeric`;
-  return accumulator.of === undefined ? 'count(*)::numeric' : `count(${toScaledSql(accumulator.of, accumulator.ofScale, aliases)})::numeric`;
+function sumSql(accumulator: Accumulator, place: number, aliases: Aliases): string {
+  switch (accumulator.kind) {
+    case 'sum':
+      return `coalesce(sum(${toScaledSql(accumulator.of, accumulator.scale, aliases)}), 0)::numeric`;
+    case 'count':
+      return accumulator.of === undefined ? 'count(*)::numeric' : `count(${toScaledSql(accumulator.of, accumulator.ofScale, aliases)})::numeric`;
+    case 'min':
+    case 'max':
+      return `${accumulator.kind}(${quote(ownValue(place))})::numeric`;
+    case 'rows':
+      return `count(*) filter (where ${quote(ownValue(accumulator.extreme))} = ${quote(paneValue(accumulator.extreme))})::numeric`;
+  }
 }
 
-/** Only rows whose accumulators, by place, are not all 0: an absent pane is the same as one of zeros. */
+/** Only rows whose sums, by place, are not all 0: an absent pane is the same as one of zeros. */
 export function notAllZero(places: readonly number[], prefix = 'a'): string {
   return `(${places.map((place) => `${prefix}${place} <> 0`).join(' or ')})`;
 }
 
-/** A view's measure out of its accumulators' sums, as a numeric: averages and rates have six more digits than their sums. */
+/** A view's measure out of its accumulators' sums and extremes, as a numeric: averages and rates have six more digits than their sums. */
 export function measureSql(view: PaneView, name: string, prefix = 'a'): string {
   const { measure, accumulators } = view.measures[name]!;
   const [first, second] = accumulators.map((place) => `${prefix}${place}`);
@@ -53,6 +78,8 @@ export function measureSql(view: PaneView, name: string, prefix = 'a'): string {
     case 'count':
       return `${first}::numeric`;
     case 'sum':
+    case 'min':
+    case 'max':
       return scaled(first!, measure.scale);
     case 'avg':
       return scaled(rounded(first!, second!), measure.scale + 6);

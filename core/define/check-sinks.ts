@@ -67,6 +67,14 @@ function liveProblems(sink: SinkDefinition<Text> & { kind: 'redis-live' }, { vie
     problems.push(
       `a live structure needs a rolling view, but ${sink.view} is ${view.window.kind}; publish it with redisResults instead`,
     );
+  const kept = new Set([view.rank.by, ...Object.values(sink.hash)]);
+  for (const name of kept) {
+    const kind = view.measures[name]?.kind;
+    if (kind === 'min' || kind === 'max')
+      problems.push(
+        `${name} is a ${kind}, and a live structure takes rows out as its window moves on, which cannot be done with that (E15); show other measures there, or publish the view with redisResults or results`,
+      );
+  }
   for (const [field, measure] of Object.entries(sink.hash)) {
     if (!(measure in view.measures))
       problems.push(

@@ -14,6 +14,7 @@ import {
   integer,
   json,
   match,
+  max,
   numeric,
   postgres,
   redis,
@@ -205,6 +206,16 @@ describe('a wrong definition is refused with the reason', () => {
       'a live sink of a tumbling view',
       { ...view({}), sinks: { live: redis({ view: 'top', key: 'k' }) } },
       /a live structure needs a rolling view, but top is tumbling/,
+    ],
+    [
+      'a live sink that ranks by a max',
+      {
+        views: ({ events }: Scope) => ({
+          top: rolling('10m', { pane: '10s', key: events.item, score: max(events.size), top: 3 }),
+        }),
+        sinks: { live: redis({ view: 'top', key: 'k' }) },
+      },
+      /sink live: score is a max, and a live structure takes rows out as its window moves on, which cannot be done with that \(E15\); show other measures there, or publish the view with redisResults or results/,
     ],
     [
       'a hash of no measure',

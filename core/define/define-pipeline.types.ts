@@ -11,6 +11,8 @@ import {
   hopping,
   integer,
   match,
+  max,
+  min,
   postgres,
   redis,
   redisResults,
@@ -54,7 +56,8 @@ export const compiles = () => [
       busy: tumbling('10s', {
         key: tables.events.item,
         where: eq(tables.events.kind, 'play'),
-        measures: { rows: count() },
+        measures: { rows: count(), least: min(tables.events.size), greatest: max(tables.events.size) },
+        rankBy: 'rows',
         top: 3,
       }),
     }),
@@ -114,6 +117,8 @@ export const views = () => [
   view((tables) => tumbling('10s', { key: tables.events.item, ...rows, labels: { name: tables.items.name } })),
   // @ts-expect-error a text cannot be summed
   view((tables) => tumbling('10s', { key: tables.events.item, score: sum(tables.events.kind), top: 1 })),
+  // @ts-expect-error a text has no greatest
+  view((tables) => tumbling('10s', { key: tables.events.item, score: max(tables.events.kind), top: 1 })),
   // @ts-expect-error a filter is a condition
   view((tables) => tumbling('10s', { key: tables.events.item, ...rows, where: tables.events.size })),
   // @ts-expect-error no such measure to rank by

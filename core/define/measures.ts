@@ -21,6 +21,19 @@ export function avg(of: Summable, options?: { readonly scale: number }): Measure
   return { kind: 'avg', of, scale: scaleOf('avg', of, options?.scale) };
 }
 
+/**
+ * The least round(of * 10^scale), scaled and counted as by `sum`; NULL where no row has a value. What is deleted or changed
+ * cannot be taken out of it: if it was the least, windows show it until they are computed anew by themselves (E15).
+ */
+export function min(of: Summable, options?: { readonly scale: number }): Measure {
+  return { kind: 'min', of, scale: scaleOf('min', of, options?.scale) };
+}
+
+/** The greatest, likewise. */
+export function max(of: Summable, options?: { readonly scale: number }): Measure {
+  return { kind: 'max', of, scale: scaleOf('max', of, options?.scale) };
+}
+
 /** Rows a second of the window. */
 export function rate(): Measure {
   return { kind: 'rate' };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { avg, bigint, count, definePipeline, gt, integer, match, ne, postgres, results, scaled, sum, table, text, timestamptz, tumbling, uuid } from '../define-pipeline.ts';
+import { avg, bigint, count, definePipeline, gt, integer, match, max, min, ne, postgres, results, scaled, sum, table, text, timestamptz, tumbling, uuid } from '../define-pipeline.ts';
 import { resolve } from '../define/resolve.ts';
 import { origin } from '../position.ts';
 import type { PlainEvent, PlainTransaction, TextRow } from '../segment-builder.ts';
@@ -26,6 +26,7 @@ const pipelineKeyedBy = (keyType: 'interned' | 'uuid' | 'bigint' | 'text') => {
         top: 3,
       }),
       w: tumbling('10s', { key: events.k, where: gt(events.ms, 5), measures: { n: count() }, top: 3 }),
+      x: tumbling('20s', { key: events.k, measures: { high: max(scaled(events.ms, 3)), low: min(events.ms) }, rankBy: 'high', top: 3 }),
     }),
     sinks: { out: results({ view: 'v', table: 'results.v' }) },
   });
@@ -47,7 +48,7 @@ const rowOf = (keyType: Keys) =>
     k: fc.constantFrom(...keyTexts[keyType], null),
     kind: fc.constantFrom('play', 'click', 'pause', 'skip', null),
     at: fc.constantFrom(...times),
-    ms: fc.constantFrom('1', '1500', '2147483647', '-7', null),
+    ms: fc.constantFrom('0', '1', '1500', '2147483647', '-7', null),
   });
 const events = (keyType: Keys) =>
   fc.array(
@@ -75,7 +76,7 @@ function oracle(rows: readonly { sign: number; row: TextRow }[], counts: (row: T
   const panes = new Map<string, number[]>();
   for (const { sign, row } of rows) {
     if (row.k === null || row.at === null || row.at!.includes('infinity') || row.at!.startsWith('9999') || !counts(row)) continue;
-    const pane = { '2026-11-21 10:00:09.999999+00': Date.UTC(2026, 10, 21, 10), '2026-11-21 10:00:10+00': Date.UTC(2026, 10, 21, 10, 0, 10), '2026-11-21 10:00:20+00': Date.UTC(2026, 10, 21, 10, 0, 20), '1969-12-31 23:59:59.999999+00': -10_000 }[row.at!] ?? idesOfMarch;
+    const pane = tenSecondsOf(row.at!);
     const sums = panes.get(`${pane} ${row.k}`) ?? [0, 0, 0, 0];
     const score = row.kind === 'play' ? 10 : row.kind === 'click' ? 2 : 0;
     [1, score, Number(row.ms ?? 0), row.ms === null ? 0 : 1].forEach((value, index) => (sums[index]! += sign * value));
@@ -84,9 +85,21 @@ function oracle(rows: readonly { sign: number; row: TextRow }[], counts: (row: T
   return panes;
 }
 const idesOfMarch = new Date('-000043-03-15T10:00:00Z').getTime();
+const tenSecondsOf = (at: string) =>
+  ({ '2026-11-21 10:00:09.999999+00': Date.UTC(2026, 10, 21, 10), '2026-11-21 10:00:10+00': Date.UTC(2026, 10, 21, 10, 0, 10), '2026-11-21 10:00:20+00': Date.UTC(2026, 10, 21, 10, 0, 20), '1969-12-31 23:59:59.999999+00': -10_000, '9999-12-31 23:59:59.999999+00': Date.UTC(9999, 11, 31, 23, 59, 50) })[at] ?? idesOfMarch;
 
 function byPane({ panes, keys, values }: PaneDeltas): Map<string, number[]> {
   return new Map(keys.map((key, index) => [`${panes[index]} ${key}`, values.map((each) => each[index]!)]));
+}
+/** Two parts of a pane of the view x. */
+function both(one: number[] | undefined, other: number[]): number[] {
+  if (!one) return other;
+  const extreme = (place: number, isBeyond: (a: number, b: number) => boolean): number[] => {
+    const [mine, others] = [one[place]!, other[place]!];
+    if (Number.isNaN(mine) || Number.isNaN(others)) return (Number.isNaN(mine) ? other : one).slice(place, place + 2);
+    return mine === others ? [mine, one[place + 1]! + other[place + 1]!] : (isBeyond(mine, others) ? one : other).slice(place, place + 2);
+  };
+  return [one[0]! + other[0]!, ...extreme(1, (a, b) => a > b), one[3]! + other[3]!, ...extreme(4, (a, b) => a < b)];
 }
 const signedRows = (all: readonly PlainEvent[]) =>
   all.flatMap((event) => [...('old' in event ? [{ sign: -1, row: event.old }] : []), ...('row' in event ? [{ sign: 1, row: event.row }] : [])]);
@@ -117,6 +130,46 @@ describe('fold', () => {
     );
   });
 
+  test('E15, I6: an extreme is of all that came or went, with how many rows have it, wherever segments are cut and however often it is taken', () => {
+    fc.assert(
+      fc.property(stream, ({ keyType, transactions, cuts }) => {
+        const pipeline = pipelineKeyedBy(keyType);
+        const set = paneSetsOf(pipeline)[2]!;
+        const cutting = cuts[Symbol.iterator]();
+        const folder = new Folder(pipeline.source.events, set, Number.POSITIVE_INFINITY);
+        const merged = new Map<string, number[]>();
+        for (const segment of segmentsOf(pipeline, transactions, () => cutting.next().value === true)) {
+          folder.add(segment, { fromTransaction: 0, toTransaction: segment.transactions.count, rebuilding: { fromMs: Number.NEGATIVE_INFINITY, toMs: Number.POSITIVE_INFINITY } });
+          if (cutting.next().value === true) continue;
+          const { deltas, kept } = folder.take();
+          const parts = byPane(deltas);
+          // what is kept by transaction is the same
+          const keptParts = new Map<string, number[]>();
+          for (const each of kept) for (const [at, part] of byPane(each.deltas)) keptParts.set(at, both(keptParts.get(at), part));
+          expect(keptParts).toEqual(parts);
+          for (const [at, part] of parts) merged.set(at, both(merged.get(at), part));
+        }
+        for (const [at, part] of byPane(folder.take().deltas)) merged.set(at, both(merged.get(at), part));
+
+        const wanted = new Map<string, Map<number, number>>();
+        for (const { sign, row } of signedRows(transactions.flat())) {
+          if (row.k === null || row.at === null || row.at!.includes('infinity') || row.ms === null) continue;
+          const entry = `${Math.floor(tenSecondsOf(row.at!) / 20_000) * 20_000} ${row.k}`;
+          const values = wanted.get(entry) ?? new Map<number, number>();
+          values.set(Number(row.ms), (values.get(Number(row.ms)) ?? 0) + sign);
+          wanted.set(entry, values);
+        }
+        const expected = [...wanted].map(([at, values]) => {
+          const inputs = [...values.values()].reduce((total, rows) => total + rows, 0);
+          const [high, low] = [Math.max(...values.keys()), Math.min(...values.keys())];
+          return [at, [inputs, high, values.get(high)!, inputs, low, values.get(low)!]] as const;
+        });
+        expect(merged).toEqual(new Map(expected));
+      }),
+      { numRuns: 150 },
+    );
+  });
+
   test('views with the same key, filter and pane length share their panes and what their measures have in common', () => {
     const [set, other] = paneSetsOf(pipelineKeyedBy('text'));
     expect(set!.accumulators.map(({ name, kind, scale }) => [name, kind, scale])).toEqual([
@@ -126,6 +179,30 @@ describe('fold', () => {
       ['mean_count', 'count', 0],
     ]);
     expect(other!.accumulators.map(({ name }) => name)).toEqual(['count']);
+    const [, , extremes] = paneSetsOf(pipelineKeyedBy('text'));
+    expect(extremes!.accumulators.map(({ name, kind, scale }) => [name, kind, scale])).toEqual([
+      ['high_count', 'count', 0],
+      ['high', 'max', 3],
+      ['high_rows', 'rows', 0],
+      ['low_count', 'count', 0],
+      ['low', 'min', 0],
+      ['low_rows', 'rows', 0],
+    ]);
+  });
+
+  test('what is computed once for all folds of a batch stays what it is: a row without a value adds nothing, whoever looked before', () => {
+    const pipeline = pipelineKeyedBy('text');
+    const insert = (ms: string | null): PlainEvent => ({ op: 'insert', row: { id: '1', k: 'a', kind: 'play', at: times[0]!, ms } });
+    const [segment] = segmentsOf(pipeline, [[insert('7'), insert(null), insert('2')]], () => false);
+    const [sums, , extremes] = paneSetsOf(pipeline).map((set) => {
+      const folder = new Folder(pipeline.source.events, set, 60_000);
+      return () => {
+        folder.add(segment!, { fromTransaction: 0, toTransaction: 1 });
+        return folder.take().deltas.values.map(([value]) => value);
+      };
+    });
+    expect(extremes!()).toEqual([2, 7, 1, 2, 2, 1]);
+    expect(sums!()).toEqual([3, 30, 9, 2]);
   });
 
   test('E14: panes that are closed for good go aside as late, by transaction', () => {

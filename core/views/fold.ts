@@ -3,12 +3,14 @@ import type { Int64Vector, Vector } from '../columns/vector.ts';
 import { State, int64At } from '../columns/vector.ts';
 import { evaluate } from '../expressions/kernels.ts';
 import type { Rows } from '../expressions/rows.ts';
+import type { ScaledValues } from '../expressions/scaled.ts';
 import type { EventTable } from '../pipeline.ts';
 import type { Position } from '../position.ts';
 import { parsePosition, position, rowsUpTo } from '../position.ts';
 import type { Batch, Segment } from '../segment.ts';
 import { batchOf } from '../segment.ts';
 import { batchValues } from './batch-values.ts';
+import { extremesOf, sumsOf, touch, type Extreme } from './extremes.ts';
 import { KeySlots } from './key-slots.ts';
 import { PaneTable } from './pane-table.ts';
 import type { PaneDeltas, PaneSet } from './panes.ts';
@@ -39,12 +41,15 @@ export type Aside = OfTransaction & { readonly reason: AsideReason };
 export type AsideReason = 'late' | 'future';
 
 /**
- * Folds events into panes: rows of `after` add, rows of `before` take away. Rows without an event time or a key, or with
- * an infinite time, do not count. Nothing depends on how segments are cut or in how many pieces they are added (I6).
+ * Folds events into panes: rows of `after` add, rows of `before` take away (from an extreme as Accumulator says). Rows without
+ * an event time or a key, or with an infinite time, do not count. Nothing depends on how segments are cut or in how many pieces
+ * they are added (I6).
  */
 export class Folder {
   readonly #eventTime: string;
   readonly #set: PaneSet;
+  readonly #sums: readonly number[];
+  readonly #extremes: readonly Extreme[];
   readonly #paneUs: number;
   readonly #maxFutureUs: number;
   readonly #keys = new KeySlots();
@@ -58,9 +63,11 @@ export class Folder {
   constructor(events: EventTable, set: PaneSet, maxFutureMs: number) {
     this.#eventTime = events.eventTime;
     this.#set = set;
+    this.#sums = sumsOf(set);
+    this.#extremes = extremesOf(set);
     this.#paneUs = set.paneMs * 1000;
     this.#maxFutureUs = maxFutureMs * 1000;
-    this.#table = new PaneTable(set.accumulators.length);
+    this.#table = new PaneTable(set.accumulators);
   }
 
   add(segment: Segment, range: FoldRange): void {
@@ -83,7 +90,7 @@ export class Folder {
       aside: byTransaction.filter((each): each is Aside => each.reason !== 'kept'),
       kept: byTransaction.filter(({ reason }) => reason === 'kept'),
     };
-    if (!this.#table.isEmpty) this.#table = new PaneTable(this.#set.accumulators.length);
+    if (!this.#table.isEmpty) this.#table = new PaneTable(this.#set.accumulators);
     this.#byTransaction.clear();
     if (this.#keys.texts.length > mostKeys) {
       this.#keys.clear();
@@ -94,7 +101,7 @@ export class Folder {
 
   /** Lets go of what was added since, which was too much. */
   clear(): void {
-    this.#table = new PaneTable(this.#set.accumulators.length);
+    this.#table = new PaneTable(this.#set.accumulators);
     this.#byTransaction.clear();
   }
 
@@ -150,11 +157,13 @@ export class Folder {
   }
 
   #accumulate(prepared: Prepared, entries: Int32Array, base: number, sign: 1 | -1): void {
-    this.#table.sums.forEach((sums, accumulator) => {
-      const values = prepared.values[accumulator];
-      if (values === undefined) addCounts(sums, entries, sign);
-      else addValues(sums, entries, values, base, sign);
-    });
+    const { sums } = this.#table;
+    for (const place of this.#sums) {
+      const values = prepared.values[place];
+      if (values === undefined) addCounts(sums[place]!, entries, sign);
+      else addValues(sums[place]!, entries, values, base, sign);
+    }
+    for (const extreme of this.#extremes) addExtremes(sums, extreme, entries, prepared.values[extreme.value]!, base, sign);
   }
 
   #tell(segment: Segment, transaction: number, reason: AsideReason | 'kept', prepared: Prepared, pane: number, row: number, sign: 1 | -1): void {
@@ -164,12 +173,17 @@ export class Folder {
     if (!told) {
       const lsn = (BigInt(lsns[transaction * 2 + 1]!) << 32n) | BigInt(lsns[transaction * 2]!);
       const { epoch } = parsePosition(segment.header.to);
-      told = { reason, position: position(epoch, lsn, 0), rows: 0, table: new PaneTable(this.#set.accumulators.length, 16) };
+      told = { reason, position: position(epoch, lsn, 0), rows: 0, table: new PaneTable(this.#set.accumulators, 16) };
       this.#byTransaction.set(identity, told);
     }
     told.rows++;
     const entry = told.table.entry(pane, prepared.slots[row]!);
-    told.table.sums.forEach((sums, accumulator) => (sums[entry]! += sign * (prepared.values[accumulator]?.[row] ?? 1)));
+    const { sums } = told.table;
+    for (const place of this.#sums) sums[place]![entry]! += sign * (prepared.values[place]?.[row] ?? 1);
+    for (const { value, rows, isGreatest } of this.#extremes) {
+      const own = prepared.values[value]![row]!;
+      if (!Number.isNaN(own)) touch(sums[value]!, sums[rows]!, entry, own, sign, isGreatest);
+    }
   }
 
   #prepare(batch: Batch): Prepared {
@@ -196,14 +210,23 @@ export class Folder {
       slots: (this.#slots[batch.image] = this.#keys.slotsOf(column(key), this.#slots[batch.image])),
       passes: where && conditionOf(evaluate(where, rows)),
       values: accumulators.map((accumulator) => {
-        if (accumulator.kind === 'sum') return batchValues(batch, accumulator.of, accumulator.scale, rows).values;
-        return accumulator.of && countable(batchValues(batch, accumulator.of, accumulator.ofScale, rows).states, batch.rows);
+        switch (accumulator.kind) {
+          case 'sum':
+            return batchValues(batch, accumulator.of, accumulator.scale, rows).values;
+          case 'count':
+            return accumulator.of && countable(batchValues(batch, accumulator.of, accumulator.ofScale, rows).states, batch.rows);
+          case 'min':
+          case 'max':
+            return valuesOrNaN(batchValues(batch, accumulator.of, accumulator.scale, rows));
+          case 'rows':
+            return undefined;
+        }
       }),
     };
   }
 }
 
-/** A batch's columns as folds need them. `values`: undefined counts every row. */
+/** A batch's columns as folds need them. `values`: undefined counts every row; of an extreme, NaN is no value. */
 type Prepared = {
   readonly time: Int64Vector;
   readonly slots: Int32Array;
@@ -237,6 +260,11 @@ function countable(states: Uint8Array | undefined, rows: number): Float64Array |
   return states && Float64Array.from({ length: rows }, (_, row) => (states[row] === State.value ? 1 : 0));
 }
 
+/** `values` are others' too, who take nothing to be 0. */
+function valuesOrNaN({ values, states }: ScaledValues): Float64Array {
+  return states ? values.map((value, row) => (states[row] === State.value ? value : Number.NaN)) : values;
+}
+
 function addCounts(sums: Float64Array, entries: Int32Array, sign: number): void {
   for (let index = 0; index < entries.length; index++) {
     const entry = entries[index]!;
@@ -248,5 +276,14 @@ function addValues(sums: Float64Array, entries: Int32Array, values: Float64Array
   for (let index = 0; index < entries.length; index++) {
     const entry = entries[index]!;
     if (entry >= 0) sums[entry]! += sign * values[base + index]!;
+  }
+}
+
+function addExtremes(sums: readonly Float64Array[], extreme: Extreme, entries: Int32Array, values: Float64Array, base: number, sign: number): void {
+  const [kept, rows] = [sums[extreme.value]!, sums[extreme.rows]!];
+  for (let index = 0; index < entries.length; index++) {
+    const entry = entries[index]!;
+    const value = values[base + index]!;
+    if (entry >= 0 && !Number.isNaN(value)) touch(kept, rows, entry, value, sign, extreme.isGreatest);
   }
 }

@@ -39,6 +39,9 @@ class Accumulators {
         return [this.#sum(name, measure.of, measure.scale)];
       case 'avg':
         return [this.#sum(name, measure.of, measure.scale), this.#inputs(name, measure.of, measure.scale)];
+      case 'min':
+      case 'max':
+        return this.#extreme(name, measure);
     }
   }
 
@@ -52,6 +55,15 @@ class Accumulators {
 
   #inputs(name: string, of: Expression, scale: number): number {
     return this.#place(['count', of, scale], () => ({ name: this.#name(`${name}_count`), kind: 'count', scale: 0, of, ofScale: scale }));
+  }
+
+  /** The extreme first, then how many rows have it, and how many have a value. */
+  #extreme(name: string, { kind, of, scale }: Extract<Measure, { kind: 'min' | 'max' }>): readonly number[] {
+    const inputs = this.#inputs(name, of, scale);
+    const after = this.all.length + 1;
+    const value = this.#place([kind, of, scale], () => ({ name: this.#name(name), kind, scale, of, rows: after, inputs }));
+    const rows = this.#place(['rows', value], () => ({ name: this.#name(`${name}_rows`), kind: 'rows', scale: 0, extreme: value }));
+    return [value, rows, inputs];
   }
 
   #place(identity: readonly unknown[], make: () => Accumulator): number {

@@ -1,23 +1,28 @@
 import { grown } from '../columns/column.ts';
-import type { PaneDeltas } from './panes.ts';
+import { isExtreme } from './extremes.ts';
+import type { Accumulator, PaneDeltas } from './panes.ts';
 
-/** Sums by (pane, key slot): an entry for each pair that was touched, open addressing, one array an accumulator. */
+/** Sums and extremes by (pane, key slot): an entry for each pair that was touched, open addressing, one array an accumulator. */
 export class PaneTable {
   #size = 0;
   #table: Int32Array;
   #ordinals: Int32Array;
   #slots: Int32Array;
   readonly sums: Float64Array[];
+  /** Places of those that are no sums. */
+  readonly #extremes: readonly number[];
   readonly #panes: number[] = [];
   readonly #ordinalOf = new Map<number, number>();
   #lastPane = Number.NaN;
   #lastOrdinal = -1;
 
-  constructor(accumulators: number, capacity = 64) {
+  constructor(accumulators: readonly Accumulator[], capacity = 64) {
     this.#table = new Int32Array(capacity * 2).fill(-1);
     this.#ordinals = new Int32Array(capacity);
     this.#slots = new Int32Array(capacity);
-    this.sums = Array.from({ length: accumulators }, () => new Float64Array(capacity));
+    this.sums = accumulators.map(() => new Float64Array(capacity));
+    this.#extremes = accumulators.flatMap((accumulator, place) => (isExtreme(accumulator) ? [place] : []));
+    for (const place of this.#extremes) this.sums[place]!.fill(Number.NaN);
   }
 
   get isEmpty(): boolean {
@@ -37,7 +42,7 @@ export class PaneTable {
     return this.#add(ordinal, slot, at);
   }
 
-  /** What was gathered, without pairs whose sums are all 0. Throws SumTooLarge for a sum that is no longer exact. */
+  /** What was gathered, without pairs whose sums are all 0 and that have no extremes. Throws SumTooLarge for a sum that is no longer exact. */
   deltas(paneMs: number, keys: readonly string[]): PaneDeltas {
     const kept = new Int32Array(this.#size);
     let count = 0;
@@ -47,16 +52,19 @@ export class PaneTable {
       panes[index] = this.#panes[this.#ordinals[kept[index]!]!]! * paneMs;
       keyTexts[index] = keys[this.#slots[kept[index]!]!]!;
     }
-    const values = this.sums.map((sums) => {
+    const values = this.sums.map((sums, place) => {
       const chosen = new Float64Array(count);
-      for (let index = 0; index < count; index++) chosen[index] = exact(sums[kept[index]!]!);
+      if (this.#extremes.includes(place)) for (let index = 0; index < count; index++) chosen[index] = sums[kept[index]!]!;
+      else for (let index = 0; index < count; index++) chosen[index] = exact(sums[kept[index]!]!);
       return chosen;
     });
     return { count, panes, keys: keyTexts, values };
   }
 
   #isTouched(entry: number): boolean {
-    for (const sums of this.sums) if (sums[entry] !== 0) return true;
+    for (const sums of this.sums) if (sums[entry] !== 0 && !Number.isNaN(sums[entry])) return true;
+    // an extreme may be 0
+    for (const place of this.#extremes) if (!Number.isNaN(this.sums[place]![entry])) return true;
     return false;
   }
 
@@ -73,10 +81,12 @@ export class PaneTable {
 
   #add(ordinal: number, slot: number, at: number): number {
     const entry = this.#size++;
-    if (this.#size > this.#slots.length) {
+    const length = this.#slots.length;
+    if (this.#size > length) {
       this.#ordinals = grown(this.#ordinals, this.#size);
       this.#slots = grown(this.#slots, this.#size);
       for (let accumulator = 0; accumulator < this.sums.length; accumulator++) this.sums[accumulator] = grown(this.sums[accumulator]!, this.#size);
+      for (const place of this.#extremes) this.sums[place]!.fill(Number.NaN, length);
     }
     this.#ordinals[entry] = ordinal;
     this.#slots[entry] = slot;

@@ -17,12 +17,21 @@ export type PaneSet = {
 
 /**
  * One signed 64-bit integer a pane and key: a count of rows, or a sum of round(value * 10^scale). A count with `of` is
- * an average's: of the rows that its sum takes, so `of` is looked at with the sum's scale.
+ * an average's, or an extreme's: of the rows that have a value, so `of` is looked at with that one's scale.
+ *
+ * An extreme (min, max) is of all values that came or went, and NULL before the first: beside it, `rows` counts how many rows
+ * have exactly that value, those that came less those that went. So parts of a pane can be merged in any order, like sums.
+ * While there is such a row it is the pane's min or max; if there is none any more, others may be left (`inputs` counts them),
+ * and only the source knows the next one (E15).
  */
 export type Accumulator =
   | { readonly name: string; readonly kind: 'count'; readonly scale: 0; readonly of: undefined }
   | { readonly name: string; readonly kind: 'count'; readonly scale: 0; readonly of: Expression; readonly ofScale: number }
-  | { readonly name: string; readonly kind: 'sum'; readonly scale: number; readonly of: Expression };
+  | { readonly name: string; readonly kind: 'sum'; readonly scale: number; readonly of: Expression }
+  /** `rows`, `inputs`: places of accumulators. */
+  | { readonly name: string; readonly kind: 'min' | 'max'; readonly scale: number; readonly of: Expression; readonly rows: number; readonly inputs: number }
+  /** Of the extreme at that place. */
+  | { readonly name: string; readonly kind: 'rows'; readonly scale: 0; readonly extreme: number };
 
 export type PaneView = {
   readonly name: string;
@@ -33,14 +42,14 @@ export type PaneView = {
   readonly top: number;
 };
 
-/** What a run of events changes in the panes: one entry a touched (pane, key); entries whose values are all 0 are left out. */
+/** What a run of events changes in the panes: one entry a touched (pane, key); entries whose values are all 0, and that have no extremes, are left out. */
 export type PaneDeltas = {
   readonly count: number;
   /** Pane starts, milliseconds since 1970. */
   readonly panes: Float64Array;
   /** Keys as Postgres text. */
   readonly keys: readonly string[];
-  /** One array an accumulator of the set; exact integers below 2^53. */
+  /** One array an accumulator of the set; exact integers below 2^53. NaN: an extreme of nothing. */
   readonly values: readonly Float64Array[];
 };
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Expression } from '../expressions/expression.ts';
 import type { PaneSet, PaneView } from './panes.ts';
-import { accumulatorsOf, decimal, measuresOf } from './results.ts';
+import { accumulatorsOf, decimal, measuresOf, presenceOf } from './results.ts';
 
 const of: Expression = { op: 'literal', value: 1, type: 'int' };
 const view: PaneView = {
@@ -12,6 +12,7 @@ const view: PaneView = {
     total: { measure: { kind: 'sum', of, scale: 2 }, accumulators: [0] },
     mean: { measure: { kind: 'avg', of, scale: 2 }, accumulators: [0, 3] },
     pace: { measure: { kind: 'rate' }, accumulators: [2] },
+    high: { measure: { kind: 'max', of, scale: 2 }, accumulators: [4, 5, 3] },
   },
   rankBy: 'n',
   top: 3,
@@ -31,11 +32,12 @@ describe('results', () => {
   });
 
   test('measures out of sums', () => {
-    expect(measuresOf(set, view, ['-200', '0', '10', '3'])).toEqual({ n: '10', total: '-2', mean: '-0.66666667', pace: '1.428571' });
-    expect(measuresOf(set, view, ['5', '0', '0', '0'])).toEqual({ n: '0', total: '0.05', mean: '0', pace: '0' });
+    expect(measuresOf(set, view, ['-200', '0', '10', '3', '-125', '0'])).toEqual({ n: '10', total: '-2', mean: '-0.66666667', pace: '1.428571', high: '-1.25' });
+    expect(measuresOf(set, view, ['5', '0', '0', '0', null, '0'])).toEqual({ n: '0', total: '0.05', mean: '0', pace: '0', high: null });
   });
 
-  test('the accumulators of a view, each once', () => {
-    expect(accumulatorsOf(view)).toEqual([0, 2, 3]);
+  test('the accumulators that a view shows, and those that say whether a key is there, each once', () => {
+    expect(accumulatorsOf(view)).toEqual([0, 2, 3, 4]);
+    expect(presenceOf(view)).toEqual([0, 2, 3]);
   });
 });

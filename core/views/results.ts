@@ -3,10 +3,15 @@ import type { PaneSet, PaneView } from './panes.ts';
 /** Digits behind the point that averages and rates have more than their sums. */
 export const ratioDigits = 6;
 
-/** The measures of a view as decimal text, out of its accumulators' sums over a window (decimal texts of integers). */
-export function measuresOf(set: PaneSet, view: PaneView, sums: readonly string[]): Readonly<Record<string, string>> {
+/**
+ * The measures of a view as decimal text, out of its accumulators' sums and extremes over a window (decimal texts of integers).
+ * null: a min or max of nothing.
+ */
+export function measuresOf(set: PaneSet, view: PaneView, sums: readonly (string | null)[]): Readonly<Record<string, string | null>> {
   const measures = Object.entries(view.measures).map(([name, { measure, accumulators }]) => {
-    const sum = BigInt(sums[accumulators[0]!]!);
+    const first = sums[accumulators[0]!] ?? null;
+    if (measure.kind === 'min' || measure.kind === 'max') return [name, first === null ? null : decimal(BigInt(first), measure.scale)] as const;
+    const sum = BigInt(first!);
     switch (measure.kind) {
       case 'count':
         return [name, String(sum)] as const;
@@ -21,9 +26,19 @@ export function measuresOf(set: PaneSet, view: PaneView, sums: readonly string[]
   return Object.fromEntries(measures);
 }
 
-/** The accumulators that a view is made of, by place in its set. A key whose are all 0 is not in the result. */
+/** The accumulators that a view shows something of, by place in its set. */
 export function accumulatorsOf(view: PaneView): readonly number[] {
-  return [...new Set(Object.values(view.measures).flatMap(({ accumulators }) => accumulators))].sort((a, b) => a - b);
+  return places(view, ([extreme]) => [extreme!]);
+}
+
+/** Those that say whether a key is there: one whose are all 0 is not in the result. An extreme is there if rows with a value are. */
+export function presenceOf(view: PaneView): readonly number[] {
+  return places(view, ([, , inputs]) => [inputs!]);
+}
+
+function places({ measures }: PaneView, ofExtreme: (accumulators: readonly number[]) => readonly number[]): readonly number[] {
+  const all = Object.values(measures).flatMap(({ measure: { kind }, accumulators }) => (kind === 'min' || kind === 'max' ? ofExtreme(accumulators) : accumulators));
+  return [...new Set(all)].sort((a, b) => a - b);
 }
 
 /** An integer times 10^-scale, without zeros at the end: (124, 1) is '12.4'. */

@@ -10,7 +10,7 @@ import type { TextRow } from '../../core/segment-builder.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import { rowsLeftBy, streams } from './random-stream.ts';
-import { World, canary, insert, pipeline, second, segmentsOf, start, startOfStream, transaction } from './world.ts';
+import { World, canary, insert, second, segmentsOf, start, startOfStream, transaction, withExtremes as pipeline } from './world.ts';
 
 const [set] = paneSetsOf(pipeline);
 const all = ['tumble', 'hop'];
@@ -23,7 +23,7 @@ describe('panes that are only compared (E18)', () => {
   let world: World;
   let database: PoolClient;
   beforeAll(async () => {
-    world = await World.open();
+    world = await World.open({ of: pipeline });
     database = await world.state.connect();
   });
   afterAll(async () => {
@@ -38,6 +38,12 @@ describe('panes that are only compared (E18)', () => {
     await readLetters(database as unknown as Client, pipeline, base);
     const { rows } = await database.query<Record<string, string>>(`select * from (${panesWithAside(pipeline, set!, { range, base })}) panes where a0 <> 0 or a1 <> 0`);
     return rows.map(({ pane_ms, key, a0, a1 }) => `${(Number(pane_ms) - start) / 1000} ${key} ${a0} ${a1}`).sort();
+  }
+  /** Of those of the panes that have any, by second and key: what is known of max and min, and how many rows have it. */
+  async function extremesAt(range: PaneRange, base: Position): Promise<ReadonlyMap<string, readonly (string | undefined)[]>> {
+    const { rows } = await database.query<Record<string, string>>(`select * from (${panesWithAside(pipeline, set!, { range, base })}) panes where a2 <> 0`);
+    const known = (value: string, count: string) => (Number(count) > 0 ? `${value} in ${count}` : undefined);
+    return new Map(rows.map(({ pane_ms, key, a3, a4, a5, a6 }) => [`${(Number(pane_ms) - start) / 1000} ${key}`, [known(a3!, a4!), known(a5!, a6!)]]));
   }
   const marks = async () => ((await world.rows('select rebuilding from sluice.aggregate'))[0]!['rebuilding'] as { backfill: string; compares?: string }[]).map(({ backfill, compares }) => `${backfill} ${compares ?? ''}`);
   const kept = async () => (await world.rows('select * from sluice.kept_change')).length;
@@ -113,7 +119,7 @@ describe('panes that are only compared (E18)', () => {
   });
 
   test('E17, E18: whatever the stream and the places of mark and snapshot, panes less what was kept are what the source had there', async () => {
-    let [looks, changes] = [0, 0];
+    let [looks, changes, known, lost] = [0, 0, 0, 0];
     await fc.assert(
       fc.asyncProperty(streams, fc.infiniteStream(fc.integer({ min: 0, max: 9 })), async (stream, choices) => {
         const choice = choices[Symbol.iterator]();
@@ -143,12 +149,23 @@ describe('panes that are only compared (E18)', () => {
         if (rebuilding.some(({ voidBelow }) => voidBelow !== undefined) || Number(horizon) > range.fromMs) return;
         looks++;
         changes += await kept();
-        expect(await panesAt(range, behind(at))).toEqual(sourceAt(rowsLeftBy(ended.slice(0, at)), range));
+        const rows = rowsLeftBy(ended.slice(0, at));
+        expect(await panesAt(range, behind(at))).toEqual(sourceAt(rows, range));
+        const extremes = await extremesAt(range, behind(at));
+        const wanted = sourceExtremes(rows, range);
+        expect([...extremes.keys()].sort()).toEqual([...wanted.keys()].sort());
+        for (const [entry, found] of extremes) {
+          for (const [place, text] of found.entries()) {
+            if (text === undefined) lost++;
+            else known++;
+            if (text !== undefined) expect(`${entry}: ${text}`).toBe(`${entry}: ${wanted.get(entry)![place]}`);
+          }
+        }
       }),
       { numRuns: 150 },
     );
     // about 90 and 42 in a usual run
-    expect([looks > 40, changes > 10]).toEqual([true, true]);
+    expect([looks > 40, changes > 10, known > 10 * lost]).toEqual([true, true, true]);
   }, 180_000);
 });
 
@@ -162,4 +179,16 @@ function sourceAt(rows: readonly TextRow[], { fromMs, toMs }: PaneRange): readon
     sums.set(key, [count + 1, sum + Number(points ?? 0)]);
   }
   return [...sums].map(([key, [count, sum]]) => `${key} ${count} ${sum}`).sort();
+}
+
+function sourceExtremes(rows: readonly TextRow[], { fromMs, toMs }: PaneRange): ReadonlyMap<string, readonly string[]> {
+  const values = new Map<string, number[]>();
+  for (const { k, at, points } of rows) {
+    const ms = k == null || at == null ? Number.NaN : Date.parse(at);
+    if (!(ms >= fromMs && ms < toMs) || points == null) continue;
+    const key = `${(Math.floor(ms / 10_000) * 10_000 - start) / 1000} ${k}`;
+    values.set(key, [...(values.get(key) ?? []), Number(points)]);
+  }
+  const text = (extreme: number, own: readonly number[]) => `${extreme} in ${own.filter((value) => value === extreme).length}`;
+  return new Map([...values].map(([key, own]) => [key, [text(Math.max(...own), own), text(Math.min(...own), own)]]));
 }

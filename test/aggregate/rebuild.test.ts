@@ -1,46 +1,18 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Replaced } from '../../connectors/aggregate/rebuild.ts';
-import { SegmentAssembler } from '../../core/capture/assembler.ts';
-import { DimensionStore } from '../../core/capture/dimension-store.ts';
-import { beforeColumns } from '../../core/define/before-columns.ts';
-import type { Position } from '../../core/position.ts';
 import { position } from '../../core/position.ts';
 import type { PlainTransaction, TextRow } from '../../core/segment-builder.ts';
-import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import { firstChunk, isOpen } from '../../core/views/rebuilding.ts';
-import { SnapshotFold } from '../../core/views/snapshot-fold.ts';
 import { assertEqualsSource } from './equals-source.ts';
-import { rowsLeftBy, streams } from './random-stream.ts';
+import { streams } from './random-stream.ts';
+import { rebuilt } from './snapshot-chunk.ts';
 import { World, canary, insert, pipeline, second, segmentsOf, start, startOfStream, transaction } from './world.ts';
 
 const sets = paneSetsOf(pipeline);
 const all = ['tumble', 'hop'];
-
-/** Behind a transaction of these tests, and before the next one: what a snapshot that is taken there stands at. */
-const behind = (number: number): Position => position(1, BigInt(number * 10 + 5), 0);
-
-/** A chunk of a snapshot behind the first `count` transactions. */
-function rebuilt(stream: readonly PlainTransaction[], count: number, range: PaneRange) {
-  const dimensions = new Map(Object.entries(pipeline.source.dimensions).map(([name, table]) => [name, new DimensionStore(table)]));
-  const assembler = new SegmentAssembler({ pipeline, shard: 'agg', captureId: 'backfill', epoch: 1, from: position(1, 0n, 0), seq: 1, beforeColumns: beforeColumns(pipeline), dimensions, snapshot: true });
-  assembler.begin(0, count * 10 + 5, (start + 100_000) * 1000);
-  const { after } = assembler.tables.get('events')!;
-  const isIn = ({ at }: TextRow) => at != null && Date.parse(at) >= range.fromMs && Date.parse(at) < range.toMs;
-  for (const row of rowsLeftBy(stream.slice(0, count)).filter(isIn)) {
-    for (const [name, column] of after.columns) {
-      if (row[name] == null) column.setNull(after.rows);
-      else column.text(row[name], after.rows);
-    }
-    assembler.inserted(assembler.tables.get('events')!);
-  }
-  assembler.commit(1n);
-  const fold = new SnapshotFold(pipeline, sets);
-  if (assembler.ready) fold.add(openSegment(encodeSegment(assembler.cut()), { verify: true }));
-  return { range, base: behind(count), panes: fold.take() };
-}
 
 describe('panes that are computed anew beside the stream (E18)', () => {
   let world: World;
@@ -48,7 +20,7 @@ describe('panes that are computed anew beside the stream (E18)', () => {
   afterAll(() => world[Symbol.asyncDispose]());
   beforeEach(() => world.forget());
 
-  const replace = (stream: readonly PlainTransaction[], count: number, range: PaneRange): Promise<Replaced> => world.sink.replacePanes('b', rebuilt(stream, count, range));
+  const replace = (stream: readonly PlainTransaction[], count: number, range: PaneRange): Promise<Replaced> => world.sink.replacePanes('b', rebuilt(pipeline, stream, count, range));
   const paneTexts = async () => (await world.panes()).map(({ pane_ms, key, count }) => `${(pane_ms - start) / 1000} ${key} ${count}`);
 
   test('E18: a snapshot is used only when the lane has passed it, and what is kept counts from there on', async () => {
@@ -129,7 +101,7 @@ describe('panes that are computed anew beside the stream (E18)', () => {
   test('E1, E18: a snapshot of an earlier load is not used, though its position is below the fence', async () => {
     await world.applyAll(segmentsOf([transaction(1, 60, [insert(1, 'a', second(5))]), canary(2, 120)]));
     const range = await world.sink.markRebuild('b', all, { fromMs: start, toMs: start + 10_000 });
-    const chunk = rebuilt([], 1, range);
+    const chunk = rebuilt(pipeline, [], 1, range);
     expect(await world.sink.replacePanes('b', { ...chunk, base: position(0, 15n, 0) })).toBe('gone');
     expect(await paneTexts()).toEqual(['0 a 1']);
   });

@@ -107,6 +107,14 @@ describe('results in Redis', () => {
     expect(await world.rows("select seq::int from sluice.relay_fence where lane = 'redis'")).toEqual([{ seq: 5 }]);
   });
 
+  test('a key that has nothing to be ranked by, a max of nothing, is left out', async () => {
+    const { body, ...rest } = message(1, 1, 0, ['1', '2']);
+    if ('truncated' in body) throw new TypeError('a window');
+    await relay.publish([{ ...rest, body: { ...body, rows: body.rows.map((row) => (row.key === '2' ? { ...row, measures: { ...row.measures, score: null } } : row)) } }], 0, 1);
+    expect(await shown()).toEqual(['1', '9.2']);
+    expect(await redis.hgetall('{top posts}:labels')).toEqual({ 1: '{"title":null}' });
+  });
+
   test('I2, I3: a zombie is told; fences compare as text', async () => {
     await relay.publish([message(1, 1, 0, ['1'])], 0, 1);
     await expect(relay.publish([message(1, 1, 0, ['5'])], 0, 1)).rejects.toThrow(FenceMoved);

@@ -1,5 +1,6 @@
-import { bigint, count, definePipeline, dimension, hopping, integer, postgres, results, sum, table, text, timestamptz, tumbling } from '../../core/define-pipeline.ts';
+import { bigint, count, definePipeline, dimension, hopping, integer, max, min, postgres, results, sum, table, text, timestamptz, tumbling } from '../../core/define-pipeline.ts';
 import { resolve } from '../../core/define/resolve.ts';
+import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import { position } from '../../core/position.ts';
 import type { PlainEvent, PlainTransaction } from '../../core/segment-builder.ts';
@@ -29,6 +30,11 @@ export const pipeline = resolve(
   }),
   {},
 );
+
+const pointsColumn = { op: 'column', table: 'events', column: 'points', type: 'int' } as const;
+const hop = pipeline.views['hop']!;
+/** The same, and the hopping view also has the greatest and the least of the points. */
+export const withExtremes: Pipeline = { ...pipeline, views: { ...pipeline.views, hop: { ...hop, measures: { ...hop.measures, high: max(pointsColumn), low: min(pointsColumn) } } } };
 
 /** A round moment; times of tests are seconds after it. */
 export const start = Date.UTC(2026, 10, 21, 10);
@@ -65,18 +71,18 @@ export class World implements AsyncDisposable {
   readonly #tables: PostgresAggregateTables;
   readonly #drop: () => PromiseLike<void>;
 
-  static async open(options: { loaded: boolean } = { loaded: true }): Promise<World> {
+  static async open({ loaded = true, of = pipeline }: { readonly loaded?: boolean; readonly of?: Pipeline } = {}): Promise<World> {
     const database = await throwAwayDatabase();
     const state = openState(database.url);
     await migrate(state);
-    const world = new World(state, await PostgresAggregateTables.open(state, pipeline), () => database[Symbol.asyncDispose]());
-    if (options.loaded) await world.sink.finishLoad(startOfStream);
+    const world = new World(state, of, await PostgresAggregateTables.open(state, of), () => database[Symbol.asyncDispose]());
+    if (loaded) await world.sink.finishLoad(startOfStream);
     return world;
   }
 
-  private constructor(state: State, tables: PostgresAggregateTables, drop: () => PromiseLike<void>) {
+  private constructor(state: State, of: Pipeline, tables: PostgresAggregateTables, drop: () => PromiseLike<void>) {
     this.state = state;
-    this.sink = new AggregateSink(tables, pipeline);
+    this.sink = new AggregateSink(tables, of);
     this.#tables = tables;
     this.#drop = drop;
   }
@@ -154,7 +160,7 @@ export class World implements AsyncDisposable {
   }
 }
 
-const tables = ['fence', 'aggregate', 'published_window', 'load_chunk', 'late', 'dimension_version', 'outbox', 'relay_fence', 'panes_agg_tumble', 'kept_change', 'pane_base'];
+const tables = ['fence', 'aggregate', 'published_window', 'load_chunk', 'late', 'dimension_version', 'outbox', 'relay_fence', 'panes_agg_tumble', 'kept_change', 'pane_base', 'retracted_pane'];
 
 export type Pane = { readonly pane_ms: number; readonly key: string; readonly count: number; readonly points: number };
 export type WindowMessage = {
@@ -162,6 +168,6 @@ export type WindowMessage = {
   readonly windowEndMs: number;
   readonly revision: number;
   readonly final: boolean;
-  readonly rows: readonly { rank: number; key: string; measures: Record<string, string>; labels: Record<string, string | null> }[];
+  readonly rows: readonly { rank: number; key: string; measures: Record<string, string | null>; labels: Record<string, string | null> }[];
 };
 export type Message = { readonly seq: number; readonly view: string; readonly message: WindowMessage | { truncated: true } };

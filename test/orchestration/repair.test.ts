@@ -70,6 +70,20 @@ test('E14: late changes bring about a repair, which computes the stale windows a
   await pipeline.until(({ notes }) => notes.includes(told));
 }, 40_000);
 
+test('E15: so do panes that have lost a min or max', async () => {
+  const { stage, stale, computed } = staged();
+  let retracted = 0;
+  stage.step = async (input, part) => ({ ...(await stage.plainStep(input, part)), ...(part === 'aggregate' && retracted > 0 ? { retracted } : {}) });
+  await using pipeline = await RunningPipeline.start(stage, services().temporalAddress);
+  await until(async () => (await repairs(pipeline)).length === 1);
+  stale.push(range(4));
+  retracted = 2;
+  await until(async () => computed.length === 1);
+  retracted = 0;
+  await until(async () => (await repairs(pipeline)).some(({ repaired }) => repaired.length > 0));
+  expect(computed.map(({ fromMs, views }) => [fromMs, views])).toEqual([[240_000, ['top']]]);
+}, 40_000);
+
 test('a repair goes on over a change of runs, and what is late is computed once', async () => {
   const { stage, stale, computed, late } = staged();
   stage.repairAfterMs = 3_000;

@@ -4,7 +4,7 @@ import { parsePosition, position } from '../../core/position.ts';
 import { segmentHeader } from '../../core/segment-file.ts';
 import type { SegmentHeader } from '../../core/segment.ts';
 import type { ResultBody } from '../../connectors/relay.ts';
-import { expectedOf, ordinalsOf, resultOf, titlesAt, type Expected, type ExpectedRow } from './oracle.ts';
+import { expectedOf, ordinalsOf, resultOf, shownOf, titlesAt, type Expected, type ExpectedRow, type Shown, type Sums } from './oracle.ts';
 import { isOpen } from '../../core/views/rebuilding.ts';
 import { paneMs, publishedViews, rollingMs } from './pipeline.ts';
 import type { World } from './world.ts';
@@ -60,17 +60,17 @@ export function assertEqual(world: World): void {
 
   const fence = state.fences.get('aggregate')!;
   const aggregate = at(fence);
-  const panes = [...(state.panes.get('tumble') ?? [])].map(([entry, [count, points]]) => [entry, { count: count!, points: points! }] as const);
-  const late = [...state.late.values()].map(({ pane, key, position: of, reason, deltas: [count, points] }) => [`${pane} ${key} ${of} ${reason}`, { count: count!, points: points! }] as const);
+  const panes = [...(state.panes.get('tumble') ?? [])].map(([entry, values]) => [entry, partOf(values)] as const);
+  const late = [...state.late.values()].map(({ pane, key, position: of, reason, deltas }) => [`${pane} ${key} ${of} ${reason}`, partOf(deltas)] as const);
   if (hasBackfills(world)) {
     // what was late may be in panes by now
-    const byPane = ([entry, sums]: readonly [string, Sums]) => [entry.split(' ').slice(0, 2).join(' '), sums] as const;
-    same('panes with late output', nonZero([...added([...panes, ...late.map(byPane)])]), nonZero([...added([...aggregate.panes, ...[...aggregate.late].map(byPane)])]));
-    assertPublished(world, new Map(panes));
+    const byPane = <S>([entry, sums]: readonly [string, S]) => [entry.split(' ').slice(0, 2).join(' '), sums] as const;
+    assertPanes(merged([...panes, ...late.map(byPane)], bothParts), merged([...aggregate.panes, ...[...aggregate.late].map(byPane)], bothSums));
+    assertPublished(world, new Map(panes.map(([entry, { high, low, ...sums }]) => [entry, { ...sums, high: sums.inputs === 0 ? null : high.value, low: sums.inputs === 0 ? null : low.value }])));
     if (state.kept.size > 0 || state.aggregate.rebuilding.some(isOpen)) throw new Violation(`E18: ${state.kept.size} changes are kept for ${JSON.stringify(state.aggregate.rebuilding)}`);
   } else {
-    same('panes', nonZero(panes), nonZero([...aggregate.panes]));
-    same('late output', nonZero(late), nonZero([...aggregate.late]));
+    same('panes', touched(panes), touched([...aggregate.panes].map(partOfSums)));
+    same('late output', touched(late), touched([...aggregate.late].map(partOfSums)));
     sameList('messages', state.outbox, aggregate.messages);
   }
   if (state.aggregate.clockUs !== aggregate.clockUs) throw new Violation(`I6: the clock is ${state.aggregate.clockUs}, expected ${aggregate.clockUs}`);
@@ -90,11 +90,18 @@ export function hasBackfills({ plan }: World): boolean {
   return plan.items.some(({ kind }) => kind === 'backfill');
 }
 
-/** E14: no window that has closed lacks anything any more. */
-export function assertRepaired({ state, pipeline: { settings } }: World): void {
-  const closedTo = Math.floor(((state.aggregate.clockUs ?? Number.NEGATIVE_INFINITY) / 1000 - settings.watermarkDelayMs) / paneMs) * paneMs;
-  const late = [...state.late.values()].find(({ pane }) => pane < closedTo);
+/** Panes that begin before this have closed. */
+export function closedTo({ state, pipeline: { settings } }: World): number {
+  return Math.floor(((state.aggregate.clockUs ?? Number.NEGATIVE_INFINITY) / 1000 - settings.watermarkDelayMs) / paneMs) * paneMs;
+}
+
+/** E14, E15: no window that has closed lacks anything any more. `lookedAtMs`: what had closed when the repair began. */
+export function assertRepaired(world: World, lookedAtMs: number): void {
+  const { state } = world;
+  const late = [...state.late.values()].find(({ pane }) => pane < closedTo(world));
   if (late) throw new Violation(`E14: of the pane ${late.pane} ${late.key} something is late still, from ${late.position}`);
+  const lost = [...(state.panes.get('tumble') ?? [])].find(([entry, values]) => Number(entry.split(' ')[0]) < lookedAtMs && (['high', 'low'] as const).some((extreme) => known(partOf(values), extreme) === 'lost'));
+  if (lost) throw new Violation(`E15: the pane ${lost[0]} has lost its min or max still: ${JSON.stringify(partOf(lost[1]))}`);
 }
 
 /** E17: rows that a backfill has written have its snapshot's position, above their own, and its dimensions. */
@@ -111,9 +118,8 @@ function restated({ source }: World, expected: Expected['rows'], actual: Readonl
 }
 
 /** I7: the last that was said of a closed window is what its panes have; what changed since the last crossing is said at the next. */
-function assertPublished({ state, pipeline }: World, panes: ReadonlyMap<string, Sums>): void {
-  const { watermarkDelayMs } = pipeline.settings;
-  const closedTo = Math.floor(((state.aggregate.clockUs ?? Number.NEGATIVE_INFINITY) / 1000 - watermarkDelayMs) / paneMs) * paneMs;
+function assertPublished(world: World, panes: ReadonlyMap<string, Shown>): void {
+  const { state } = world;
   const dirty = new Set(state.aggregate.dirty['tumble']);
   for (const view of publishedViews) {
     const said = new Map<number, Exclude<ResultBody, { truncated: true }>>();
@@ -128,7 +134,7 @@ function assertPublished({ state, pipeline }: World, panes: ReadonlyMap<string, 
     }
     const ends = new Set([...said.keys(), ...[...panes.keys()].flatMap((entry) => Array.from({ length: view.sizeMs / paneMs }, (_, index) => Number(entry.split(' ')[0]) + (index + 1) * paneMs))]);
     for (const end of ends) {
-      if (end > closedTo || [...dirty].some((pane) => pane < end && pane >= end - view.sizeMs)) continue;
+      if (end > closedTo(world) || [...dirty].some((pane) => pane < end && pane >= end - view.sizeMs)) continue;
       const shown = (said.get(end)?.rows ?? []).map(({ rank, key, measures }) => ({ rank, key, measures }));
       if (!isDeepStrictEqual(shown, resultOf(panes, end, view))) throw new Violation(`${view.name} ${end}: the last that was said is ${JSON.stringify(shown)}, and its panes are ${JSON.stringify(resultOf(panes, end, view))}`);
     }
@@ -190,16 +196,66 @@ function number(value: unknown): number | null {
   return value === null || value === undefined ? null : Number(value);
 }
 
-type Sums = { readonly count: number; readonly points: number };
+/** Of a pane as the lane keeps it: an extreme is of all that came or went, and `rows` how many are left that have it. */
+type Part = { readonly count: number; readonly points: number; readonly inputs: number; readonly high: Peak; readonly low: Peak };
+type Peak = { readonly value: number | null; readonly rows: number };
 
-function added(entries: readonly (readonly [string, Sums])[]): ReadonlyMap<string, Sums> {
-  const sums = new Map<string, Sums>();
-  for (const [entry, { count, points }] of entries) sums.set(entry, { count: (sums.get(entry)?.count ?? 0) + count, points: (sums.get(entry)?.points ?? 0) + points });
-  return sums;
+/** In the order of the pane set's accumulators. */
+function partOf(values: readonly number[]): Part {
+  const [count, points, inputs, high, highRows, low, lowRows] = values as [number, number, number, number, number, number, number];
+  const peak = (value: number, rows: number): Peak => ({ value: Number.isNaN(value) ? null : value, rows });
+  return { count, points, inputs, high: peak(high, highRows), low: peak(low, lowRows) };
 }
 
-function nonZero<V extends { count: number; points: number }>(entries: readonly (readonly [string, V])[]) {
-  return entries.filter(([, { count, points }]) => count !== 0 || points !== 0);
+/** The same of a plain fold. */
+function partOfSums([entry, sums]: readonly [string, Sums]): readonly [string, Part] {
+  const { count, points, inputs } = shownOf(sums);
+  const peak = (of: (...values: number[]) => number): Peak => (sums.values.size === 0 ? { value: null, rows: 0 } : { value: of(...sums.values.keys()), rows: sums.values.get(of(...sums.values.keys()))! });
+  return [entry, { count, points, inputs, high: peak(Math.max), low: peak(Math.min) }];
+}
+
+/** What the pane says of a min or max; only the source knows the next one of those that it has lost. */
+function known(part: Part, extreme: 'high' | 'low'): Peak | 'lost' {
+  if (part[extreme].rows > 0) return part[extreme];
+  return part.inputs === 0 ? { value: null, rows: 0 } : 'lost';
+}
+
+/** I7: what is not lost is what the rows that are left say. */
+function assertPanes(actual: ReadonlyMap<string, Part>, expected: ReadonlyMap<string, Sums>): void {
+  for (const entry of new Set([...actual.keys(), ...expected.keys()])) {
+    const part = actual.get(entry) ?? partOf([0, 0, 0, Number.NaN, 0, Number.NaN, 0]);
+    const sums = expected.get(entry) ?? { count: 0, points: 0, values: new Map<number, number>() };
+    const left = [...sums.values].filter(([, rows]) => rows !== 0);
+    const [, wanted] = partOfSums([entry, { ...sums, values: new Map(left) }]);
+    const isSame = (['count', 'points', 'inputs'] as const).every((name) => part[name] === wanted[name]) && (['high', 'low'] as const).every((name) => known(part, name) === 'lost' || isDeepStrictEqual(known(part, name), wanted[name]));
+    if (!isSame) throw new Violation(`panes with late output: ${entry} is ${JSON.stringify(part)}, expected ${JSON.stringify(wanted)}`);
+  }
+}
+
+function merged<S>(entries: readonly (readonly [string, S])[], both: (one: S, other: S) => S): ReadonlyMap<string, S> {
+  const all = new Map<string, S>();
+  for (const [entry, sums] of entries) all.set(entry, all.has(entry) ? both(all.get(entry)!, sums) : sums);
+  return all;
+}
+
+function bothSums(one: Sums, other: Sums): Sums {
+  const values = new Map(one.values);
+  for (const [value, rows] of other.values) values.set(value, (values.get(value) ?? 0) + rows);
+  return { count: one.count + other.count, points: one.points + other.points, values };
+}
+
+function bothParts(one: Part, other: Part): Part {
+  const peak = (a: Peak, b: Peak, isBeyond: (x: number, y: number) => boolean): Peak => {
+    if (a.value === null || b.value === null) return a.value === null ? b : a;
+    if (a.value === b.value) return { value: a.value, rows: a.rows + b.rows };
+    return isBeyond(a.value, b.value) ? a : b;
+  };
+  return { count: one.count + other.count, points: one.points + other.points, inputs: one.inputs + other.inputs, high: peak(one.high, other.high, (x, y) => x > y), low: peak(one.low, other.low, (x, y) => x < y) };
+}
+
+/** Without those of which nothing was ever counted, or nothing is left to tell. */
+function touched(entries: readonly (readonly [string, Part])[]) {
+  return entries.filter(([, { count, points, high }]) => count !== 0 || points !== 0 || high.value !== null);
 }
 
 function same(what: string, actual: readonly (readonly [unknown, unknown])[], expected: readonly (readonly [unknown, unknown])[]): void {

@@ -8,8 +8,11 @@ import type { Committed } from './source-server.ts';
 
 export type ExpectedRow = { readonly position: Position; readonly row: Readonly<Record<string, string | null>> };
 export type ExpectedEvent = { readonly op: 'insert' | 'update' | 'delete' | 'truncate'; readonly key: string | null };
-type Delta = { readonly pane: number; readonly key: string; readonly count: number; readonly points: number };
-type Sums = { count: number; points: number };
+type Delta = { readonly pane: number; readonly key: string; readonly count: number; readonly points: number; readonly value: number | null };
+/** `values`: how many rows have each value of points, those that came less those that went; also of values that none has any more. */
+export type Sums = { count: number; points: number; readonly values: Map<number, number> };
+/** What windows take of a pane. */
+export type Shown = { readonly count: number; readonly points: number; readonly inputs: number; readonly high: number | null; readonly low: number | null };
 
 /** What a stream comes to, by the plainest fold: one transaction after another, nothing kept in columns, panes looked at whole. */
 export type Expected = {
@@ -54,7 +57,7 @@ export function expectedOf(pipeline: Pipeline, wal: readonly Committed[], upTo: 
       if (k === null || k === undefined) return;
       const us = Date.parse(at!) * 1000;
       const pane = down(us);
-      const delta: Delta = { pane, key: k, count: sign, points: sign * Number(points ?? 0) };
+      const delta: Delta = { pane, key: k, count: sign, points: sign * Number(points ?? 0), value: points === null || points === undefined ? null : Number(points) };
       const isFuture = us > commitUs + maxFutureMs * 1000;
       if (!isFuture) live.push(delta);
       if (isFuture) add(late, `${pane} ${k} ${position(1, lsn, 0)} future`, delta);
@@ -108,9 +111,10 @@ export function expectedOf(pipeline: Pipeline, wal: readonly Committed[], upTo: 
     const [closedTo, finalTo] = [closesUpTo(), closedBefore()];
     clockUs = saysUs;
     if (closesUpTo() === closedTo && closedBefore() === finalTo) continue;
+    const shownPanes = new Map([...panes].map(([entry, sums]) => [entry, shownOf(sums)]));
     for (const end of endsOf(panes, windows, closesUpTo())) {
       for (const { name, sizeMs, top, rankBy, measures } of publishedViews) {
-        const result = ranked(panes, end, sizeMs, rankBy, measures).slice(0, top);
+        const result = ranked(shownPanes, end, sizeMs, rankBy, measures).slice(0, top);
         const shown = result.length === 0 ? '' : JSON.stringify(result.map(({ key, ...sums }) => [key, ...measures.map((measure) => measured(sums, measure))]));
         const final = end <= closedBefore();
         const before = windows.get(`${name} ${end}`);
@@ -126,7 +130,7 @@ export function expectedOf(pipeline: Pipeline, wal: readonly Committed[], upTo: 
           rows: result.map(({ key, ...sums }, index) => ({
             rank: index + 1,
             key,
-            measures: Object.fromEntries(measures.map((measure) => [measure, String(measured(sums, measure))])),
+            measures: Object.fromEntries(measures.map((measure) => [measure, measuredText(sums, measure)])),
             labels: name === 'tumble' ? { title: posts.get(key)?.['title'] ?? null } : {},
           })),
         });
@@ -149,10 +153,10 @@ export function titlesAt(wal: readonly Committed[], lsn: bigint): ReadonlyMap<st
 }
 
 /** The result of a window of a published view, by its panes. */
-export function resultOf(panes: ReadonlyMap<string, Sums>, end: number, { sizeMs, rankBy, measures, top }: (typeof publishedViews)[number]) {
+export function resultOf(panes: ReadonlyMap<string, Shown>, end: number, { sizeMs, rankBy, measures, top }: (typeof publishedViews)[number]) {
   return ranked(panes, end, sizeMs, rankBy, measures)
     .slice(0, top)
-    .map(({ key, ...sums }, index) => ({ rank: index + 1, key, measures: Object.fromEntries(measures.map((measure) => [measure, String(measured(sums, measure))])) }));
+    .map(({ key, ...sums }, index) => ({ rank: index + 1, key, measures: Object.fromEntries(measures.map((measure) => [measure, measuredText(sums, measure)])) }));
 }
 
 /** How many positions the events take. */
@@ -168,25 +172,45 @@ function endsOf(panes: ReadonlyMap<string, Sums>, windows: ReadonlyMap<string, u
   return [...ends].filter((end) => end <= upTo).sort((a, b) => a - b);
 }
 
-function ranked(panes: ReadonlyMap<string, Sums>, end: number, sizeMs: number, rankBy: Measure, measures: readonly Measure[]) {
-  const keys = new Map<string, Sums>();
+function ranked(panes: ReadonlyMap<string, Shown>, end: number, sizeMs: number, rankBy: Measure, measures: readonly Measure[]) {
+  const keys = new Map<string, Shown>();
   for (const [entry, sums] of panes) {
     const [pane, key] = [Number(entry.slice(0, entry.indexOf(' '))), entry.slice(entry.indexOf(' ') + 1)];
-    if (pane >= end - sizeMs && pane < end) add(keys, key, sums);
+    if (pane >= end - sizeMs && pane < end) keys.set(key, together(keys.get(key), sums));
   }
   return [...keys]
     .map(([key, sums]) => ({ key, ...sums }))
-    .filter(({ count, points }) => count !== 0 || (measures.includes('points') && points !== 0))
-    .sort((a, b) => measured(b, rankBy) - measured(a, rankBy) || Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
+    .filter(({ count, points, inputs }) => count !== 0 || (measures.includes('points') && (points !== 0 || inputs !== 0)))
+    .sort((a, b) => measured(b, rankBy)! - measured(a, rankBy)! || Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
 }
 
-type Measure = 'views' | 'points';
-
-function measured({ count, points }: Sums, measure: Measure): number {
-  return measure === 'views' ? count : points;
+/** Before anything is computed anew: the least and the greatest that ever came, however many of them are gone; nothing if all are (E15). */
+export function shownOf({ count, points, values }: Sums): Shown {
+  const inputs = [...values.values()].reduce((sum, rows) => sum + rows, 0);
+  return { count, points, inputs, high: inputs === 0 ? null : Math.max(...values.keys()), low: inputs === 0 ? null : Math.min(...values.keys()) };
 }
 
-function add(sums: Map<string, Sums>, at: string, { count, points }: Sums): void {
-  const before = sums.get(at);
-  sums.set(at, { count: (before?.count ?? 0) + count, points: (before?.points ?? 0) + points });
+function together(one: Shown | undefined, other: Shown): Shown {
+  if (!one) return other;
+  const both = (of: (...values: number[]) => number, a: number | null, b: number | null) => (a === null || b === null ? (a ?? b) : of(a, b));
+  return { count: one.count + other.count, points: one.points + other.points, inputs: one.inputs + other.inputs, high: both(Math.max, one.high, other.high), low: both(Math.min, one.low, other.low) };
+}
+
+type Measure = 'views' | 'points' | 'high' | 'low';
+
+function measured(shown: Shown, measure: Measure): number | null {
+  return measure === 'views' ? shown.count : shown[measure];
+}
+
+function measuredText(shown: Shown, measure: Measure): string | null {
+  const value = measured(shown, measure);
+  return value === null ? null : String(value);
+}
+
+function add(sums: Map<string, Sums>, at: string, { count, points, value }: Delta): void {
+  let sum = sums.get(at);
+  if (!sum) sums.set(at, (sum = { count: 0, points: 0, values: new Map() }));
+  sum.count += count;
+  sum.points += points;
+  if (value !== null) sum.values.set(value, (sum.values.get(value) ?? 0) + count);
 }

@@ -1,4 +1,4 @@
-import { bigint, clickhouse, count, definePipeline, dimension, hopping, http, integer, mul, postgres, redis, results, rolling, sum, table, text, timestamptz, tumbling } from '../../core/define-pipeline.ts';
+import { bigint, clickhouse, count, definePipeline, dimension, hopping, http, integer, max, min, mul, postgres, redis, results, rolling, sum, table, text, timestamptz, tumbling } from '../../core/define-pipeline.ts';
 import { resolve } from '../../core/define/resolve.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Knobs } from './plan.ts';
@@ -13,7 +13,7 @@ const defined = resolve(
     enrich: ({ events, posts }) => ({ ...events, title: posts.title, twice: mul(events.points, 2) }),
     views: ({ events, posts }) => ({
       tumble: tumbling('1s', { key: events.k, measures: { views: count() }, top: 3, labels: { title: posts.title } }),
-      hop: hopping('3s', { every: '1s', key: events.k, measures: { views: count(), points: sum(events.points) }, rankBy: 'points', top: 2 }),
+      hop: hopping('3s', { every: '1s', key: events.k, measures: { views: count(), points: sum(events.points), high: max(events.points), low: min(events.points) }, rankBy: 'points', top: 2 }),
       roll: rolling('4s', { pane: '1s', key: events.k, score: sum(events.points), top: 3 }),
     }),
     sinks: {
@@ -41,7 +41,7 @@ export function simulatedPipeline({ segmentRows, maxSlotLagBytes, spoolKeepMs, m
 /** In the order in which results are published. */
 export const publishedViews = [
   { name: 'tumble', sizeMs: 1_000, top: 3, rankBy: 'views', measures: ['views'] },
-  { name: 'hop', sizeMs: 3_000, top: 2, rankBy: 'points', measures: ['views', 'points'] },
+  { name: 'hop', sizeMs: 3_000, top: 2, rankBy: 'points', measures: ['views', 'points', 'high', 'low'] },
 ] as const;
 export const paneMs = 1_000;
 export const rollingMs = 4_000;

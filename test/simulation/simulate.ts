@@ -1,5 +1,5 @@
 import { unreachable } from '../../core/unreachable.ts';
-import { Violation, assertChain, assertEqual, assertLive, assertRepaired, assertSafe, hasBackfills, hasPhantoms, neededFences } from './check.ts';
+import { Violation, assertChain, assertEqual, assertLive, assertRepaired, assertSafe, closedTo, hasBackfills, hasPhantoms, neededFences } from './check.ts';
 import { ordinalsOf } from './oracle.ts';
 import { Orchestrator } from './orchestrator.ts';
 import type { Item, Part, Plan } from './plan.ts';
@@ -56,6 +56,7 @@ export async function simulate(plan: Plan): Promise<Outcome> {
   const done = () => broken !== undefined || orchestrator.broken !== undefined || orchestrator.parked.size > 0 || (orchestrator.backfills === 0 && caughtUp());
   let ended = await scheduler.run(done, beginMs + lastMs + quietMs, mostSteps);
   const isRepaired = ended === 'done' && hasBackfills(world) && orchestrator.parked.size === 0 && broken === undefined && orchestrator.broken === undefined;
+  const closedMs = closedTo(world);
   if (isRepaired) {
     void orchestrator.repair();
     ended = await scheduler.run(done, beginMs + lastMs + 2 * quietMs, 2 * mostSteps);
@@ -71,7 +72,7 @@ export async function simulate(plan: Plan): Promise<Outcome> {
   }
   if (ended === 'late') throw new Violation(`nothing moves: the stream goes to ${target()}, and the lanes are at ${JSON.stringify([...neededFences(world), ['live', world.live.fence]])}, relay ${state.relayFence} of ${state.aggregate.outboxSeq}`);
   assertEqual(world);
-  if (isRepaired) assertRepaired(world);
+  if (isRepaired) assertRepaired(world, closedMs);
   return { kind: 'equal', steps: scheduler.steps };
 }
 

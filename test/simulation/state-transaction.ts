@@ -6,10 +6,11 @@ import type { Position } from '../../core/position.ts';
 import { positionAt } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
 import { Operation } from '../../core/segment.ts';
+import { extremesOf, sumsOf } from '../../core/views/extremes.ts';
 import type { Aside, OfTransaction, PaneRange } from '../../core/views/fold.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import type { PaneDeltas, PaneSet } from '../../core/views/panes.ts';
-import { accumulatorsOf, measuresOf } from '../../core/views/results.ts';
+import { accumulatorsOf, measuresOf, presenceOf } from '../../core/views/results.ts';
 import type { StateDatabase, Version } from './state-database.ts';
 
 /** The aggregate lane's transaction on the simulated state database. */
@@ -72,20 +73,23 @@ export class StateTransaction implements AggregateTransaction {
     }
   }
 
-  async addToPanes({ name }: PaneSet, { panes, keys, values, count }: PaneDeltas): Promise<void> {
-    const kept = mapIn(this.#state.panes, name);
+  async addToPanes(set: PaneSet, { panes, keys, values, count }: PaneDeltas): Promise<readonly number[]> {
+    const kept = mapIn(this.#state.panes, set.name);
+    const lost = new Set<number>();
     for (let entry = 0; entry < count; entry++) {
       const at = `${panes[entry]} ${keys[entry]}`;
-      kept.set(at, values.map((sums, place) => (kept.get(at)?.[place] ?? 0) + sums[entry]!));
+      kept.set(at, merged(set, kept.get(at), values.map((sums) => sums[entry]!)));
+      if (hasLost(set, kept.get(at)!)) lost.add(panes[entry]!);
     }
+    return [...lost];
   }
 
-  async setAside({ name }: PaneSet, aside: readonly Aside[]): Promise<void> {
-    for (const each of aside) addRows(this.#state.late, name, each, { reason: each.reason });
+  async setAside(set: PaneSet, aside: readonly Aside[]): Promise<void> {
+    for (const each of aside) addRows(this.#state.late, set, each, { reason: each.reason });
   }
 
-  async keepChanges({ name }: PaneSet, kept: readonly OfTransaction[]): Promise<void> {
-    for (const each of kept) addRows(this.#state.kept, name, each, {});
+  async keepChanges(set: PaneSet, kept: readonly OfTransaction[]): Promise<void> {
+    for (const each of kept) addRows(this.#state.kept, set, each, {});
   }
 
   async replacePanes(set: PaneSet, { fromMs, toMs }: PaneRange, panes: PaneDeltas, base: Position): Promise<void> {
@@ -139,6 +143,11 @@ export class StateTransaction implements AggregateTransaction {
     return [...starts].sort((a, b) => a - b);
   }
 
+  async retractedPanes(set: PaneSet, from: number, before: number): Promise<readonly number[]> {
+    const lost = [...mapIn(this.#state.panes, set.name)].filter(([, values]) => hasLost(set, values)).map(([entry]) => paneOf(entry));
+    return [...new Set(lost)].filter((pane) => pane >= from && pane < before).sort((a, b) => a - b);
+  }
+
   async readWindows(viewName: string, ends: readonly number[], at: Position): Promise<readonly WindowNow[]> {
     const set = this.#sets.find(({ views }) => views.some(({ name }) => name === viewName))!;
     const view = set.views.find(({ name }) => name === viewName)!;
@@ -151,10 +160,10 @@ export class StateTransaction implements AggregateTransaction {
         const pane = paneOf(entry);
         if (pane < endMs - view.window.sizeMs || pane >= endMs) continue;
         const key = keyOf(entry);
-        sums.set(key, values.map((value, place) => (sums.get(key)?.[place] ?? 0) + value));
+        sums.set(key, merged(set, sums.get(key), shownOf(set, values)));
       }
       const top = [...sums]
-        .filter(([, values]) => places.some((place) => values[place] !== 0))
+        .filter(([, values]) => presenceOf(view).some((place) => values[place] !== 0))
         .sort(([a, left], [b, right]) => right[rankPlace!]! - left[rankPlace!]! || Buffer.compare(Buffer.from(a), Buffer.from(b)))
         .slice(0, view.top);
       const { revision, final, digest } = this.#state.windows.get(`${viewName} ${endMs}`) ?? {};
@@ -165,7 +174,7 @@ export class StateTransaction implements AggregateTransaction {
         rows: top.map(([key, values], index) => ({
           rank: index + 1,
           key,
-          measures: measuresOf(set, view, values.map(String)),
+          measures: measuresOf(set, view, values.map((value) => (Number.isNaN(value) ? null : String(value)))),
           labels: Object.fromEntries(labels.map(([label, { dimension, column }]) => [label, newestAt(this.#state.versions.get(dimension)?.get(key) ?? [], at)?.row?.[column] ?? null])),
         })),
       };
@@ -198,13 +207,37 @@ export class StateTransaction implements AggregateTransaction {
 
 type KeptRow = { readonly set: string; readonly pane: number; readonly key: string; readonly position: Position; readonly deltas: number[] };
 
-/** Rows of the same transaction, pane and key add up. */
-function addRows<T extends object>(rows: Map<string, KeptRow & T>, set: string, { position, deltas }: OfTransaction, more: T): void {
+/** Two parts of a pane, in whatever order. */
+function merged(set: PaneSet, one: readonly number[] | undefined, other: readonly number[]): number[] {
+  if (!one) return [...other];
+  const both = [...one];
+  for (const place of sumsOf(set)) both[place]! += other[place]!;
+  for (const { value, rows, isGreatest } of extremesOf(set)) {
+    const [mine, others] = [one[value]!, other[value]!];
+    if (mine === others) both[rows]! += other[rows]!;
+    else if (Number.isNaN(mine) || (isGreatest ? others > mine : others < mine)) [both[value], both[rows]] = [others, other[rows]!];
+  }
+  return both;
+}
+
+function hasLost(set: PaneSet, values: readonly number[]): boolean {
+  return extremesOf(set).some(({ rows, inputs }) => values[rows]! <= 0 && values[inputs] !== 0);
+}
+
+/** A pane without rows that have a value has no extreme any more. */
+function shownOf(set: PaneSet, values: readonly number[]): number[] {
+  const shown = [...values];
+  for (const { value, inputs } of extremesOf(set)) if (values[inputs] === 0) shown[value] = Number.NaN;
+  return shown;
+}
+
+/** Rows of the same transaction, pane and key are merged. */
+function addRows<T extends object>(rows: Map<string, KeptRow & T>, set: PaneSet, { position, deltas }: OfTransaction, more: T): void {
   for (let entry = 0; entry < deltas.count; entry++) {
-    const row = { set, pane: deltas.panes[entry]!, key: deltas.keys[entry]!, position, ...more };
+    const row = { set: set.name, pane: deltas.panes[entry]!, key: deltas.keys[entry]!, position, ...more };
     const at = Object.values(row).join(' ');
     const before = rows.get(at)?.deltas;
-    rows.set(at, { ...row, deltas: deltas.values.map((values, place) => (before?.[place] ?? 0) + values[entry]!) });
+    rows.set(at, { ...row, deltas: merged(set, before, deltas.values.map((values) => values[entry]!)) });
   }
 }
 

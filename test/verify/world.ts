@@ -26,6 +26,7 @@ import { lanesOf } from '../../core/define/lanes.ts';
 import { resolve } from '../../core/define/resolve.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import { parsePosition, position, type Position } from '../../core/position.ts';
+import type { StaleRange } from '../../core/repair.ts';
 import { SegmentBuilder, type PlainEvent, type PlainTransaction, type TextRow } from '../../core/segment-builder.ts';
 import type { Verification } from '../../core/verification.ts';
 import { createReceiver } from '../../infra/receiver/receiver.ts';
@@ -54,8 +55,8 @@ export class World implements AsyncDisposable {
   /** Of the outbox. */
   #relayed = 0;
 
-  /** `refuses`: which events of the stream, by number, each sink is to refuse, whatever their content. */
-  static async open({ refuses = () => false }: { readonly refuses?: (event: number) => boolean } = {}): Promise<World> {
+  /** `refuses`: which events of the stream, by number, each sink is to refuse, whatever their content. `changed`: of the demo's pipeline, another one. */
+  static async open({ refuses = () => false, changed = (pipeline) => pipeline }: { readonly refuses?: (event: number) => boolean; readonly changed?: (pipeline: Pipeline) => Pipeline } = {}): Promise<World> {
     const stack = new AsyncDisposableStack();
     const database = stack.use(await throwAwayDatabase());
     const [redisDatabase, clickhouse] = [stack.use(await throwAwayRedis()), stack.use(await throwAwayClickhouse())];
@@ -67,7 +68,7 @@ export class World implements AsyncDisposable {
     stack.defer(() => void (server.closeAllConnections(), server.close()));
     const { port } = server.address() as AddressInfo;
     const environment = { SLUICE_SOURCE_URL: database.url, SLUICE_STATE_URL: database.url, SLUICE_REDIS_URL: redisDatabase.url, SLUICE_CLICKHOUSE_URL: clickhouse.url, TEMPORAL_ADDRESS: services().temporalAddress, SLUICE_EXTERNAL_URL: `http://127.0.0.1:${port}/events`, SLUICE_RECEIVER_PORT: String(port), SLUICE_EXTERNAL_SECRET: secret };
-    const resolved = resolve(engagement, environment);
+    const resolved = changed(resolve(engagement, environment));
     const pipeline: Pipeline = { ...resolved, sinks: { ...resolved.sinks, table: { kind: 'postgres-results', view: 'leaderboard', table: 'results.leaderboard' } } };
     const state = stack.adopt(openState(database.url), (pool) => pool.end());
     await migrate(state);
@@ -101,16 +102,31 @@ export class World implements AsyncDisposable {
   }
 
   /** As the backfill activity does; half: it ends after its first chunk, and would go on. */
-  async backfill(fromMs: number, toMs: number, half?: 'half'): Promise<void> {
+  backfill(fromMs: number, toMs: number, half?: 'half'): Promise<void> {
+    return this.#compute('a backfill', { fromMs, toMs, views: Object.keys(this.pipeline.views) }, half);
+  }
+
+  /** As the repair workflow does. Returns how many ranges there were. */
+  async repair(): Promise<number> {
+    const ranges = await this.#panes.stale();
+    for (const [number, range] of ranges.entries()) await this.#compute(`repair ${number}`, range);
+    return ranges.length;
+  }
+
+  get #panes(): AggregateSink {
+    return this.#sinks.get('aggregate')!.sink as AggregateSink;
+  }
+
+  async #compute(name: string, { views, ...asked }: StaleRange, half?: 'half'): Promise<void> {
     const { pipeline } = this;
     const signal = new AbortController().signal;
-    const panes = this.#sinks.get('aggregate')!.sink as AggregateSink;
+    const panes = this.#panes;
     await runBackfill({
       pipeline,
-      name: 'a backfill',
-      views: Object.keys(pipeline.views),
+      name,
+      views,
       rows: new Map(),
-      asked: { fromMs, toMs },
+      asked,
       chunkRows: 100,
       rowsPerSecond: undefined,
       durationMs: half ? 0 : Number.POSITIVE_INFINITY,
@@ -124,7 +140,7 @@ export class World implements AsyncDisposable {
       signal,
       onProgress: () => {},
     });
-    if (!half) await panes.endRebuild('a backfill');
+    if (!half) await panes.endRebuild(name);
     await this.#relay();
   }
 

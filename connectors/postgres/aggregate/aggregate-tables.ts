@@ -128,7 +128,7 @@ class Transaction implements AggregateTransaction {
     return keepDimensionVersions(this.#client, this.#pipeline, segments, from, to);
   }
 
-  addToPanes(set: PaneSet, deltas: PaneDeltas): Promise<void> {
+  addToPanes(set: PaneSet, deltas: PaneDeltas): Promise<readonly number[]> {
     return this.#store(set).add(this.#client, deltas);
   }
 
@@ -170,6 +170,10 @@ class Transaction implements AggregateTransaction {
 
   latePanes(set: PaneSet, from: number, before: number): Promise<readonly number[]> {
     return this.#store(set).latePanes(this.#client, from, before);
+  }
+
+  retractedPanes(set: PaneSet, from: number, before: number): Promise<readonly number[]> {
+    return this.#store(set).retractedPanes(this.#client, from, before);
   }
 
   readWindows(view: string, ends: readonly number[], at: Position): Promise<readonly WindowNow[]> {

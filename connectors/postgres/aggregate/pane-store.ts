@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Position } from '../../../core/position.ts';
+import { isExtreme } from '../../../core/views/extremes.ts';
 import type { Aside, OfTransaction, PaneRange } from '../../../core/views/fold.ts';
 import type { PaneDeltas, PaneSet } from '../../../core/views/panes.ts';
 import { unhurried, type Queryable } from '../state/state.ts';
+import { bothParts, hasLostExtreme, mergedParts } from './merged-panes.ts';
 
 /** The panes of a set as a table, `sluice.panes_<pipeline>_<set>`, and what is kept of its changes: late ones, and those beside a backfill. */
 export class PaneStore {
@@ -10,16 +12,19 @@ export class PaneStore {
   readonly table: string;
   readonly #pipeline: string;
   readonly #columns: readonly string[];
+  /** Undefined: it has no extremes. */
+  readonly #hasLost: string | undefined;
 
   constructor(pipeline: string, set: PaneSet) {
     this.set = set;
     this.table = paneTable(pipeline, set);
     this.#pipeline = pipeline;
     this.#columns = set.accumulators.map(({ name }) => quoted(name));
+    this.#hasLost = hasLostExtreme(set, (place) => `panes.${this.#columns[place]}`);
   }
 
   async create(client: Queryable): Promise<void> {
-    const columns = this.#columns.map((column) => `, ${column} bigint not null`).join('');
+    const columns = this.#columns.map((column, place) => `, ${column} bigint${isExtreme(this.set.accumulators[place]!) ? '' : ' not null'}`).join('');
     // updates of a pane stay on its page: no index has a sum
     await client.query(
       `create table if not exists ${this.table} (pane_ms bigint not null, key text collate "C" not null${columns}, primary key (pane_ms, key))
@@ -27,15 +32,28 @@ export class PaneStore {
     );
   }
 
-  async add(client: Queryable, deltas: PaneDeltas): Promise<void> {
-    if (deltas.count === 0) return;
+  /** Returns panes that have lost an extreme now, and have rows left (E15). */
+  async add(client: Queryable, deltas: PaneDeltas): Promise<readonly number[]> {
+    if (deltas.count === 0) return [];
     const parameters = this.#columns.map((_, index) => `$${index + 3}::bigint[]`).join(', ');
-    await client.query({
+    const values = deltas.values.map((each, place) => (isExtreme(this.set.accumulators[place]!) ? `{${Array.from(each, bigintOrNull).join(',')}}` : bigints(each)));
+    const { rows } = await client.query<{ pane_ms: string }>({
       name: `add to ${this.table}`,
-      text: `insert into ${this.table} as panes select * from unnest($1::bigint[], $2::text[], ${parameters})
-             on conflict (pane_ms, key) do update set ${this.#added}`,
-      values: [bigints(deltas.panes), texts(deltas.keys), ...deltas.values.map(bigints)],
+      text: this.#inserting(`select * from unnest($1::bigint[], $2::text[], ${parameters})`),
+      values: [bigints(deltas.panes), texts(deltas.keys), ...values],
     });
+    return rows.map((row) => Number(row.pane_ms));
+  }
+
+  /** Parts of panes come to what there is of them; with the marks of those that lose an extreme by it, which are returned. */
+  #inserting(parts: string): string {
+    const added = bothParts(this.set, (place) => `panes.${this.#columns[place]}`, (place) => `excluded.${this.#columns[place]}`);
+    const insert = `insert into ${this.table} as panes ${parts}
+             on conflict (pane_ms, key) do update set ${this.#columns.map((column, place) => `${column} = ${added[place]}`).join(', ')}`;
+    if (this.#hasLost === undefined) return insert;
+    return `with added as (${insert} returning pane_ms, ${this.#hasLost} as has_lost), lost as (select distinct pane_ms from added where has_lost),
+             marked as (insert into sluice.retracted_pane select ${literal(this.#pipeline)}, ${literal(this.set.name)}, pane_ms from lost on conflict do nothing)
+             select pane_ms from lost order by pane_ms`;
   }
 
   /** A transaction may come in several pieces: its rows add up. */
@@ -43,11 +61,11 @@ export class PaneStore {
     const rows = aside.flatMap((each) => byKey(each).map((row) => ({ ...row, reason: each.reason })));
     if (rows.length === 0) return;
     await client.query({
-      name: 'set aside',
+      ...this.#named('set aside'),
       text: `insert into sluice.late as kept (pipeline, pane_set, pane_ms, key, position, deltas, reason)
              select $1, $2, pane_ms, key, position, deltas::bigint[], reason
              from unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[]) as added (pane_ms, key, position, deltas, reason)
-             on conflict (pipeline, pane_set, pane_ms, key, position, reason) do update set deltas = ${bothDeltas}`,
+             on conflict (pipeline, pane_set, pane_ms, key, position, reason) do update set deltas = ${this.#bothDeltas}`,
       values: [...this.#values(rows), rows.map(({ reason }) => reason)],
     });
   }
@@ -56,10 +74,10 @@ export class PaneStore {
     const rows = kept.flatMap(byKey);
     if (rows.length === 0) return;
     await client.query({
-      name: 'keep changes',
+      ...this.#named('keep changes'),
       text: `insert into sluice.kept_change as kept (pipeline, pane_set, pane_ms, key, position, deltas)
              select $1, $2, pane_ms, key, position, deltas::bigint[] from unnest($3::bigint[], $4::text[], $5::text[], $6::text[]) as added (pane_ms, key, position, deltas)
-             on conflict (pipeline, pane_set, pane_ms, key, position) do update set deltas = ${bothDeltas}`,
+             on conflict (pipeline, pane_set, pane_ms, key, position) do update set deltas = ${this.#bothDeltas}`,
       values: this.#values(rows),
     });
   }
@@ -69,13 +87,10 @@ export class PaneStore {
     const range = [this.#pipeline, this.set.name, fromMs, toMs];
     const inRange = 'where pipeline = $1 and pane_set = $2 and pane_ms >= $3 and pane_ms < $4';
     await client.query(`delete from ${this.table} where pane_ms >= $1 and pane_ms < $2`, [fromMs, toMs]);
+    await client.query(`delete from sluice.retracted_pane ${inRange}`, range);
     await this.add(client, panes);
-    const sums = this.#columns.map((_, place) => `sum(deltas[${place + 1}])::bigint`).join(', ');
-    await client.query(
-      `insert into ${this.table} as panes select pane_ms, key, ${sums} from sluice.kept_change ${inRange} and position >= $5 group by pane_ms, key
-       on conflict (pane_ms, key) do update set ${this.#added}`,
-      [...range, base],
-    );
+    const deltas = this.#columns.map((_, place) => `deltas[${place + 1}] as a${place}`).join(', ');
+    await client.query(this.#inserting(mergedParts(this.set, `select pane_ms, key, ${deltas} from sluice.kept_change ${inRange} and position >= $5`)), [...range, base]);
     await client.query(`delete from sluice.kept_change ${inRange}`, range);
     await client.query(`delete from sluice.late ${inRange} and position < $5`, [...range, base]);
     await client.query('insert into sluice.pane_base (pipeline, pane_set, from_ms, to_ms, base) values ($1, $2, $3, $4, $5) on conflict (pipeline, pane_set, from_ms, to_ms) do update set base = excluded.base', [...range, base]);
@@ -93,7 +108,7 @@ export class PaneStore {
   /** Nothing of what came so far counts any more (E8). */
   async clear(client: Queryable): Promise<void> {
     await client.query(unhurried({ text: `delete from ${this.table}` }));
-    await this.#deleteKept(client, ['late', 'kept_change']);
+    await this.#deleteKept(client, ['late', 'kept_change', 'retracted_pane']);
   }
 
   async forgetChanges(client: Queryable): Promise<void> {
@@ -108,13 +123,24 @@ export class PaneStore {
 
   async trim(client: Queryable, horizonMs: number): Promise<void> {
     await client.query(unhurried({ text: `delete from ${this.table} where pane_ms < $1`, values: [horizonMs] }));
-    for (const table of ['late', 'kept_change']) await client.query(unhurried({ text: `delete from sluice.${table} where pipeline = $1 and pane_set = $2 and pane_ms < $3`, values: [this.#pipeline, this.set.name, horizonMs] }));
+    for (const table of ['late', 'kept_change', 'retracted_pane']) await client.query(unhurried({ text: `delete from sluice.${table} where pipeline = $1 and pane_set = $2 and pane_ms < $3`, values: [this.#pipeline, this.set.name, horizonMs] }));
     await client.query('delete from sluice.pane_base where pipeline = $1 and pane_set = $2 and to_ms <= $3', [this.#pipeline, this.set.name, horizonMs]);
   }
 
   async latePanes(client: Queryable, from: number, before: number): Promise<readonly number[]> {
     const { rows } = await client.query<{ pane_ms: string }>(
       'select distinct pane_ms from sluice.late where pipeline = $1 and pane_set = $2 and pane_ms >= $3 and pane_ms < $4 order by pane_ms',
+      [this.#pipeline, this.set.name, from, before],
+    );
+    return rows.map((row) => Number(row.pane_ms));
+  }
+
+  /** Of those that are marked: what has been lost may have come again. */
+  async retractedPanes(client: Queryable, from: number, before: number): Promise<readonly number[]> {
+    if (this.#hasLost === undefined) return [];
+    const { rows } = await client.query<{ pane_ms: string }>(
+      `select pane_ms from sluice.retracted_pane marked where pipeline = $1 and pane_set = $2 and pane_ms >= $3 and pane_ms < $4
+         and exists (select from ${this.table} panes where panes.pane_ms = marked.pane_ms and ${this.#hasLost}) order by pane_ms`,
       [this.#pipeline, this.set.name, from, before],
     );
     return rows.map((row) => Number(row.pane_ms));
@@ -128,8 +154,15 @@ export class PaneStore {
     return [this.#pipeline, this.set.name, bigints(rows.map(({ pane }) => pane)), rows.map(({ key }) => key), rows.map(({ position }) => position), rows.map((row) => row.deltas)];
   }
 
-  get #added(): string {
-    return this.#columns.map((column) => `${column} = panes.${column} + excluded.${column}`).join(', ');
+  /** Of a row that is there, called kept, and one that comes to it. */
+  get #bothDeltas(): string {
+    if (this.#hasLost === undefined) return '(select array_agg(before + more order by place) from unnest(kept.deltas, excluded.deltas) with ordinality as both_deltas (before, more, place))';
+    return `array[${bothParts(this.set, (place) => `kept.deltas[${place + 1}]`, (place) => `excluded.deltas[${place + 1}]`).join(', ')}]`;
+  }
+
+  /** A statement that is the same for all sets that only add up has a name. */
+  #named(name: string): { name?: string } {
+    return this.#hasLost === undefined ? { name } : {};
   }
 
   /** Starts of the panes in [from, before) that have rows: a skip scan, for there may be many keys a pane. */
@@ -149,11 +182,13 @@ export class PaneStore {
 type KeptRow = { readonly pane: number; readonly key: string; readonly position: Position; readonly deltas: string };
 
 function byKey({ position, deltas }: OfTransaction): KeptRow[] {
-  return deltas.keys.map((key, index) => ({ pane: deltas.panes[index]!, key, position, deltas: `{${deltas.values.map((values) => values[index]).join(',')}}` }));
+  return deltas.keys.map((key, index) => ({ pane: deltas.panes[index]!, key, position, deltas: `{${deltas.values.map((values) => bigintOrNull(values[index]!)).join(',')}}` }));
 }
 
-/** Of a row that is there, called kept, and one that comes to it. */
-const bothDeltas = '(select array_agg(before + more order by place) from unnest(kept.deltas, excluded.deltas) with ordinality as both_deltas (before, more, place))';
+/** An extreme of nothing is NULL. */
+function bigintOrNull(value: number): string {
+  return Number.isNaN(value) ? 'NULL' : String(value);
+}
 
 export function paneTable(pipeline: string, set: Pick<PaneSet, 'name'>): string {
   return `sluice.${quoted(fitting(`panes_${pipeline}_${set.name}`))}`;
@@ -166,6 +201,10 @@ function fitting(name: string): string {
 
 export function quoted(identifier: string): string {
   return `"${identifier.replaceAll('"', '""')}"`;
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
 }
 
 /** Arrays in Postgres' text format: much cheaper than letting the driver quote each element. */

@@ -1,7 +1,8 @@
 import type { Position } from '../../../core/position.ts';
 import type { Pipeline } from '../../../core/pipeline.ts';
+import { isExtreme } from '../../../core/views/extremes.ts';
 import type { PaneSet, PaneView } from '../../../core/views/panes.ts';
-import { accumulatorsOf, measuresOf, ratioDigits } from '../../../core/views/results.ts';
+import { accumulatorsOf, measuresOf, presenceOf, ratioDigits } from '../../../core/views/results.ts';
 import type { WindowNow } from '../../aggregate/tables.ts';
 import type { ResultRow } from '../../relay.ts';
 import { unhurried, type Queryable } from '../state/state.ts';
@@ -38,7 +39,7 @@ export class WindowQuery {
   }
 
   #resultRow([key, sums, ...labels]: Rank, index: number): ResultRow {
-    const all = this.#set.accumulators.map(() => '0');
+    const all = this.#set.accumulators.map((): string | null => '0');
     accumulatorsOf(this.#view).forEach((accumulator, place) => (all[accumulator] = sums[place]!));
     return {
       rank: index + 1,
@@ -51,8 +52,8 @@ export class WindowQuery {
   #sql(): string {
     const { sizeMs } = this.#view.window;
     const accumulators = accumulatorsOf(this.#view);
-    const sums = accumulators.map((accumulator) => `sum(${quoted(this.#set.accumulators[accumulator]!.name)}) as s${accumulator}`).join(', ');
-    const some = accumulators.map((accumulator) => `sum(${quoted(this.#set.accumulators[accumulator]!.name)}) <> 0`).join(' or ');
+    const sums = accumulators.map((accumulator) => `${overPanes(this.#set, accumulator)} as s${accumulator}`).join(', ');
+    const some = presenceOf(this.#view).map((accumulator) => `${overPanes(this.#set, accumulator)} <> 0`).join(' or ');
     const texts = `json_build_array(${accumulators.map((accumulator) => `s${accumulator}::text`).join(', ')})`;
     const joins = this.#dimensions().map(
       (name, index) => `left join lateral (
@@ -68,7 +69,7 @@ export class WindowQuery {
         select json_agg(json_build_array(top.key, ${texts}${this.#labelColumns()}) order by top.rank) as ranks,
                md5(json_agg(json_build_array(top.key, ${texts}) order by top.rank)::text) as digest
         from (
-          select key, ${accumulators.map((accumulator) => `s${accumulator}`).join(', ')}, row_number() over (order by ${this.#score()} desc, key) as rank
+          select key, ${accumulators.map((accumulator) => `s${accumulator}`).join(', ')}, row_number() over (order by ${this.#score()}, key) as rank
           from (
             select key, ${sums} from ${paneTable(this.#pipeline.name, this.#set)}
             where pane_ms >= ends.end_ms - ${sizeMs} and pane_ms < ends.end_ms group by key having ${some}
@@ -81,7 +82,15 @@ export class WindowQuery {
   #score(): string {
     const { measure, accumulators } = this.#view.measures[this.#view.rankBy]!;
     const [sum, count] = accumulators.map((accumulator) => `s${accumulator}`);
-    return measure.kind === 'avg' ? `coalesce(round(${sum} / nullif(${count}, 0), ${ratioDigits}), 0)` : sum!;
+    switch (measure.kind) {
+      case 'avg':
+        return `coalesce(round(${sum} / nullif(${count}, 0), ${ratioDigits}), 0) desc`;
+      case 'min':
+      case 'max':
+        return `${sum} desc nulls last`;
+      default:
+        return `${sum} desc`;
+    }
   }
 
   #dimensions(): readonly string[] {
@@ -95,7 +104,15 @@ export class WindowQuery {
   }
 }
 
-type Rank = readonly [key: string, sums: readonly string[], ...labels: (string | null)[]];
+/** An accumulator over the panes of a window, in SQL. A pane without rows that have a value has no extreme any more. */
+export function overPanes({ accumulators }: PaneSet, place: number): string {
+  const accumulator = accumulators[place]!;
+  const column = quoted(accumulator.name);
+  if (!isExtreme(accumulator)) return `sum(${column})`;
+  return `${accumulator.kind}(${column}) filter (where ${quoted(accumulators[accumulator.inputs]!.name)} <> 0)`;
+}
+
+type Rank = readonly [key: string, sums: readonly (string | null)[], ...labels: (string | null)[]];
 
 type WindowRow = {
   readonly end_ms: string;

@@ -315,4 +315,20 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [{ file: 'connectors/aggregate/window-closer.ts', find: 'revise: reviseRebuilt }, ends)', replace: 'revise }, ends)' }],
     only: backfills,
   },
+  {
+    name: 'a row that is taken out of an extreme does not mark its pane',
+    rule: 'E15',
+    edits: [{ file: 'core/views/extremes.ts', find: '  if (value === before) rows[entry]! += count;', replace: '  if (value === before) rows[entry]! += Math.max(0, count);' }],
+  },
+  {
+    name: 'panes that have lost a min or max are not repaired',
+    rule: 'E15',
+    edits: [{ file: rebuild, find: 'extremesOf(set).length > 0 ? await tables.retractedPanes(set, horizonMs, closesUpToMs) : []', replace: '[]' }],
+    only: backfills,
+  },
+  {
+    name: 'what is late, or kept beside a backfill, takes nothing out of an extreme',
+    rule: 'E14, E15',
+    edits: [{ file: 'core/views/fold.ts', find: 'touch(sums[value]!, sums[rows]!, entry, own, sign, isGreatest);', replace: 'touch(sums[value]!, sums[rows]!, entry, own, 1, isGreatest);' }],
+  },
 ];
