@@ -22,6 +22,11 @@ describe('what a seed draws', () => {
     expect(new Set(turns.slice(0, drawn.length)).size).toBe(drawn.length);
   });
 
+  test('has backfills, migrations and slot loss in ten seeds in a row, of as many turns as five minutes have', () => {
+    const ofTen = new Set(Array.from({ length: 10 }, (_, seed) => first(20, drawTurns(seed + 1, drawn))).flat().flatMap((turn) => turn.faults.map(({ name }) => name)));
+    for (const kind of [/^backfill\//, /^migration\//, /^source\/slot-dropped$/]) expect([...ofTen].filter((name) => kind.test(name))).not.toEqual([]);
+  });
+
   test('sometimes lets two overlap, never two of one process, nor one that is to be alone', () => {
     const pairs = first(400, drawTurns(1, drawn)).filter((turn) => turn.faults.length > 1);
     expect(pairs.length).toBeGreaterThan(40);

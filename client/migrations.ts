@@ -43,16 +43,22 @@ export async function listMigrations(config: Config, pipeline: string): Promise<
 /** `number`: of one that waits; the one that does by default. Throws BadInput if none does, or if that cannot be done. */
 export async function decideMigration(config: Config, pipeline: string, decision: Decision, number?: number): Promise<MigrationStatus> {
   const which = number ?? (await listMigrations(config, pipeline)).find(({ state }) => state === 'waiting')?.number;
-  if (which === undefined) throw new BadInput(`No migration of ${pipeline} waits for a decision. See: ./sluice migrations ${pipeline}`);
+  if (which === undefined) throw await noneOf(config, pipeline, `No migration of ${pipeline} waits for a decision.`);
   return withTemporal(config, async (client) => {
     try {
       return await client.workflow.getHandle(migrationWorkflowId(pipeline, which)).executeUpdate<MigrationStatus, []>(decision);
     } catch (error) {
       if (error instanceof WorkflowUpdateFailedError) throw new BadInput(error.cause?.message ?? error.message, { cause: error });
-      if (error instanceof WorkflowNotFoundError) throw new BadInput(`No migration ${which} of ${pipeline} is going on. See: ./sluice migrations ${pipeline}`, { cause: error });
+      if (error instanceof WorkflowNotFoundError) throw await noneOf(config, pipeline, `No migration ${which} of ${pipeline} is going on.`, error);
       throw error;
     }
   });
+}
+
+/** They go with what was loaded. */
+async function noneOf(config: Config, pipeline: string, sentence: string, cause?: Error): Promise<BadInput> {
+  const { rowCount } = await withState(config, (client) => client.query('select from sluice.shard where pipeline = $1', [pipeline]));
+  return new BadInput(rowCount === 0 ? `Pipeline ${pipeline} is not loaded, and so it has no migrations. To load it as its source is now: ./sluice apply ${pipeline}` : `${sentence} See: ./sluice migrations ${pipeline}`, { cause });
 }
 
 /** It did not come to its end, which it would have put on record. */

@@ -4,6 +4,7 @@ import type { BackfillActivities, BackfillStepResult } from '../activities/backf
 import { planText, progressText, rangeText, type BackfillPlan, type BackfillProgress, type BackfillRequest, type BackfillState, type BackfillStatus } from '../core/backfill.ts';
 import { bugFailure, configurationFailure } from '../core/failure-types.ts';
 import { pause, resume } from './messages.ts';
+import { refusal } from './refusal.ts';
 import { stateAttribute } from './search-attributes.ts';
 
 /** What is done stays; what is not stays as it was. */
@@ -102,8 +103,9 @@ class Run {
       ended = result.ended;
       if (ended === 'done') this.state = 'done';
     } catch (error) {
-      // one that waited for its next attempt is cancelled without a result
-      if (!isCancellation(error)) throw error;
+      // one that waited for its next attempt is cancelled without a result, and one that failed as it was asked to end gets no other attempt
+      const isCutShort = this.#scope.consideredCancelled && refusal(error) === undefined;
+      if (!isCancellation(error) && !(isCutShort && patched('a step that fails as it is asked to end is only cut short'))) throw error;
     } finally {
       this.#scope = undefined;
     }

@@ -7,7 +7,7 @@ import definition from '../../pipelines/trending.ts';
 import { ColumnWatch, noRecord, type ColumnRecord } from './column-watch.ts';
 
 const pipeline = resolve(definition, {});
-const oids = { int8: 20, timestamptz: 1184, text: 25, int4: 23 };
+const oids = { int8: 20, timestamptz: 1184, text: 25, int4: 23, int2: 21 };
 
 /** `id:int8#1`, with the number of the column. */
 function columns(text: string): SourceColumn[] {
@@ -43,6 +43,12 @@ describe('what a relation shows is judged by the catalogue of now, not of ten se
     const relation = relationOf('id:int8#1 post_id:int8#2 viewed_at:timestamptz#3 note:text#4');
     relation.relation.columns[3]!.typeOid = 90_001;
     expect((await watch.found(source, relation)).changes).toEqual([]);
+  });
+
+  test('a type that no column has any more is known too', async () => {
+    const { watch, source } = watching();
+    const { changes } = await watch.found(source, relationOf('id:int8#1 post_id:int2#2 viewed_at:timestamptz#3 note:text#4'));
+    expect(changes[0]!.changes).toEqual([{ kind: 'retyped', column: 'post_id', from: 'int8', to: 'int2', typeName: 'int2' }]);
   });
 
   test('where it is ahead of the stream, and names have moved on, the order decides', async () => {

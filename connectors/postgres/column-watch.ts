@@ -7,6 +7,7 @@ import { nameInSource, type Pipeline, type Table } from '../../core/pipeline.ts'
 import type { Lsn, Position } from '../../core/position.ts';
 import type { SchemaChanged } from './pgoutput/relation.ts';
 import type { Source } from './source.ts';
+import { builtInType } from './source-catalog.ts';
 
 /** What is on record of the columns of a pipeline's source. */
 export type ColumnRecord = {
@@ -47,7 +48,7 @@ export class ColumnWatch {
 
   /** A type by its OID, also of columns that the catalogue has no more. */
   typeOf(oid: number): ColumnType | undefined {
-    return [this.#latest, this.#known ?? {}].flatMap((columns) => Object.values(columns).flat()).find((column) => column.oid === oid)?.type;
+    return [this.#latest, this.#known ?? {}].flatMap((columns) => Object.values(columns).flat()).find((column) => column.oid === oid)?.type ?? builtInType(oid);
   }
 
   /** The names of a table's columns in the order that they have in the source; undefined: nobody has looked since the load. */

@@ -1,4 +1,4 @@
-import type { Client } from 'pg';
+import { types, type Client } from 'pg';
 import type { ColumnType } from '../../core/columns/vector.ts';
 import { loadAnew } from '../../core/load-anew.ts';
 import type { SourceColumns } from '../../core/migration/schema-change.ts';
@@ -246,6 +246,12 @@ function sourceColumns({ columns }: FoundTable): SourceColumn[] {
 /** Of a type that is no domain: its typtype and typname. */
 export function columnTypeOf(kind: string, name: string): ColumnType {
   return kind === 'e' ? 'text' : (byName[name] ?? 'other');
+}
+
+/** Of those whose OIDs are the same in every PostgreSQL: a column may have had one that no column has by now. */
+export function builtInType(oid: number): ColumnType | undefined {
+  const found = Object.entries<number>(types.builtins).find(([, each]) => each === oid);
+  return found && columnTypeOf('b', found[0].toLowerCase());
 }
 
 const byName: Record<string, ColumnType> = {

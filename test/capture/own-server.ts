@@ -1,5 +1,4 @@
 import type { ChildProcess } from 'node:child_process';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,8 +6,8 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { inject } from 'vitest';
 import { postgres, superuser } from '../../infra/embedded/postgres.ts';
-import { partsFolder } from '../../infra/supervisor/checkout.ts';
 import { portsFrom } from '../../infra/supervisor/ports.ts';
+import { startOwn } from '../embedded/own-service.ts';
 
 /** A PostgreSQL of a test's own, for what the shared one must not suffer: stops, promotions, small limits. */
 export class OwnServer implements AsyncDisposable {
@@ -33,21 +32,10 @@ export class OwnServer implements AsyncDisposable {
   }
 
   async start(settings: Readonly<Record<string, string>> = {}): Promise<void> {
-    const program = await postgres.find({ folder: partsFolder, report: () => {}, signal: new AbortController().signal });
-    const command = await postgres.prepare(program, { dataDir: this.#dataDir, ports: this.#ports, secrets: { postgresPassword: 'secret', externalSecret: '' } });
-    const args = [...command.args, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
-    this.#process = spawn(command.program, args, { env: { ...command.environment }, cwd: '/', stdio: ['ignore', 'ignore', 'pipe'], ...(command.user && { uid: command.user.uid, gid: command.user.gid }) });
-    let said = '';
-    this.#process.stderr!.on('data', (bytes: Buffer) => (said = (said + bytes.toString()).slice(-2_000)));
+    const place = { dataDir: this.#dataDir, ports: this.#ports, secrets: { postgresPassword: 'secret', externalSecret: '' } };
+    const { child, args } = await startOwn(postgres, place, this.url, Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]));
+    this.#process = child;
     this.data = args[args.indexOf('-D') + 1]!;
-    for (let attempt = 0; ; attempt++) {
-      try {
-        return await postgres.check(this.url);
-      } catch (error) {
-        if (attempt === 150 || this.#process.exitCode !== null) throw new Error(`the server did not start: ${said}`, { cause: error });
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-    }
   }
 
   /** Fast: sessions are ended, walsenders may send what is left. Returns how long it took in milliseconds. */

@@ -1,14 +1,16 @@
 import { ScheduleNotFoundError } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { followBackfill, signalBackfill, startBackfill } from '../../client/backfills.ts';
 import { startBootstrap, followBootstrap } from '../../client/bootstrap.ts';
 import { followDestroy, startDestroy } from '../../client/destroy.ts';
 import { pipelineStatuses } from '../../client/pipelines.ts';
-import { verifyPipeline } from '../../client/verify.ts';
+import { backfillRequest } from '../../core/backfill.ts';
 import type { BootstrapStatus } from '../../core/bootstrap.ts';
 import { definitionJson, lastingDefinition, writtenDefinition } from '../../core/define/definition-hash.ts';
 import { resolve } from '../../core/define/resolve.ts';
 import type { DestroyStatus } from '../../core/destroy.ts';
 import { reconcileScheduleId, taskQueue } from '../../core/workflow-names.ts';
+import { pipelines } from '../../pipelines/index.ts';
 import trending from '../../pipelines/trending.ts';
 import { until } from '../capture/captured-source.ts';
 import { missWorker } from '../orchestration/killed-worker.ts';
@@ -25,19 +27,13 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
 
   beforeAll(async () => {
     world = await World.open();
-    await world.source.query(`insert into content select gen_random_uuid(), 'old-' || g, 'Title ' || g, 'video', g, now() from generate_series(1, 20) g`);
-    await writeEvents(2_000);
+    await world.fill();
     await world.source.query(`insert into posts (title) select 'Post ' || g from generate_series(1, 20) g`);
     await world.source.query(`insert into post_views (post_id, viewed_at) select 1 + g % 20, now() - (g % 3600) * interval '1 second' from generate_series(1, 2000) g`);
     await world.startWorker();
     await until(async () => startBootstrap(world.config, { pipeline: 'engagement', dryRun: true }).then(() => true, () => false), 'the namespace is known', 60_000);
   }, 120_000);
   afterAll(() => world?.[Symbol.asyncDispose]());
-
-  function writeEvents(count: number): Promise<unknown> {
-    return world.source.query(`insert into engagement_events (content_id, user_id, event_type, event_ts, duration_ms, device)
-      select (select id from content order by id offset g % 20 limit 1), gen_random_uuid(), (array['play','pause','finish','click'])[1 + g % 4], now() - (g * 17 % 7200) * interval '1 second', g, 'phone' from generate_series(1, ${count}::int) g`);
-  }
 
   async function applied(pipeline: string, more: { readonly allow?: true } = {}): Promise<BootstrapStatus> {
     const { workflowId } = await startBootstrap(world.config, { pipeline, ...more });
@@ -52,12 +48,6 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
   }
 
   const isScheduled = (pipeline: string) => world.temporal.schedule.getHandle(reconcileScheduleId(pipeline)).describe().then(() => true, (error: unknown) => !(error instanceof ScheduleNotFoundError));
-
-  /** The sinks that are not as the source says. */
-  async function unequal(name: string): Promise<readonly string[]> {
-    const { checks } = await verifyPipeline(world.config, name);
-    return checks.filter(({ equal }) => !equal).map(({ sink, what }) => `${sink}: ${what}`);
-  }
 
   const shard = async (name: string) => (await world.state.query<{ epoch: string; definition: object }>('select epoch, definition from sluice.shard where pipeline = $1', [name])).rows[0];
 
@@ -78,8 +68,8 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
     const seen = first.said.filter((sentence) => sentence !== 'its first load read 2,020 rows');
     expect(seen).toEqual(['nothing of engagement is loaded yet', expect.stringMatching(/^services and tables are as they must be/) as string, 'pipeline/engagement was started', 'it streams: what is written comes through to every destination']);
     await applied('trending');
-    await writeEvents(500);
-    expect(await unequal('engagement')).toEqual([]);
+    await world.writeEvents(500);
+    expect(await world.unequal('engagement')).toEqual([]);
     expect((await shard('engagement'))!.definition).toEqual(JSON.parse(definitionJson(lastingDefinition(resolve((await import('../../pipelines/engagement.ts')).default, { SLUICE_EXTERNAL_URL: 'http://a/', SLUICE_EXTERNAL_SECRET: 'whsec_x' })))));
 
     const again = await applied('engagement');
@@ -95,6 +85,24 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
     const unasked = await world.sluice('destroy', 'engagement');
     expect(unasked).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('Say it with: ./sluice destroy engagement --yes') as string });
     expect(lasting(await world.found('engagement'))).toEqual(before);
+  });
+
+  test('a backfill that cannot be is refused with what to ask for', async () => {
+    const now = Date.now();
+    const { workflowId } = await startBackfill(world.config, backfillRequest(pipelines['engagement']!, { fromMs: now - 3_600_000, toMs: now - 2_400_000, chunkRows: 10, rowsPerSecond: 5 }, now));
+    await until(async () => (await world.state.query("select from sluice.aggregate where pipeline = 'engagement' and rebuilding <> '[]'")).rowCount === 1, 'it computes');
+    const refused: readonly (readonly [args: string, sentence: RegExp])[] = [
+      ['--from 50m --to 2126-01-01', /^The range ends at 2126-01-01T00:00:00\.000Z, which has not come yet\..*: ask for an earlier end\.$/],
+      ['--from 20m --to 1s', /where windows of engagement are still open.*\. Ask for --to 20\S+Z or earlier\.$/],
+      ['--from 2001-01-01 --to 2001-01-02', /^Windows of engagement are kept from 20\S+Z on, and the range begins at 2001-01-01T00:00:00\.000Z\. Ask for --from 20\S+Z, or /],
+      ['--from 10m --to 20m', /^The range begins at \S+Z, which is not before its end/],
+      ['--from 30m --to 20m --views leaderboard,nothing', /^Pipeline engagement has no view nothing; it has top10m, leaderboard\.$/],
+      ['--from 50m --to 30m', /^The backfill of backfill\/engagement\/\S+ \S+ computes \S+ to \S+ at this moment, which overlaps\. Wait until it is done, or cancel it: \.\/sluice backfill list shows them\.$/],
+    ];
+    const said = await Promise.all(refused.map(([args]) => world.sluice('backfill', 'engagement', ...args.split(' '))));
+    expect(said.map(({ code, stderr }) => ({ code, said: stderr.trimEnd() }))).toEqual(refused.map(([, sentence]) => ({ code: 2, said: expect.stringMatching(sentence) as string })));
+    await signalBackfill(world.config, workflowId, 'cancel');
+    expect(await followBackfill(world.config, workflowId, () => {})).toMatchObject({ state: 'cancelled' });
   });
 
   test('a pipeline that nobody knows', async () => {
@@ -129,7 +137,7 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
     expect(results).toEqual(['trending_posts']);
     expect(redis.filter((key) => !key.includes('trending'))).toEqual([]);
     expect([await isScheduled('engagement'), await isScheduled('trending')]).toEqual([false, true]);
-    expect(await unequal('trending')).toEqual([]);
+    expect(await world.unequal('trending')).toEqual([]);
     const [engagement, trendingNow] = await pipelineStatuses(world.config);
     expect(engagement).toMatchObject({ state: 'unreachable', reason: 'it does not run: its workflow pipeline/engagement has ended; ./sluice apply engagement starts it', watermark: null });
     expect(trendingNow).toMatchObject({ state: 'running' });
@@ -138,6 +146,9 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
   test('twice: there is nothing, and since when', async () => {
     expect(await world.sluice('destroy', 'engagement', '--yes')).toMatchObject({ code: 0, stdout: expect.stringMatching(/^There is nothing of engagement to drop: it was destroyed at 20.*Z\.\n$/) as string });
     expect(await world.sluice('backfill', 'engagement', '--from', '30m', '--to', '10m')).toMatchObject({ code: 2, stderr: expect.stringContaining('Pipeline engagement is not loaded') as string });
+    for (const more of [[], ['--number', '1']]) {
+      expect(await world.sluice('approve', 'engagement', ...more)).toMatchObject({ code: 2, stderr: expect.stringMatching(/^Pipeline engagement is not loaded, and so it has no migrations\. .*: \.\/sluice apply engagement$/m) as string });
+    }
     expect((await world.found('engagement')).state).toEqual([]);
   });
 
@@ -146,9 +157,9 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
     const { said } = await applied('engagement');
     expect(said[0]).toBe('nothing of engagement is loaded yet');
     expect((await shard('engagement'))!.epoch).toBe('2');
-    await writeEvents(300);
+    await world.writeEvents(300);
     // the receiver was not asked to give anything back, and is told by a truncate below the load
-    expect(await unequal('engagement')).toEqual([]);
+    expect(await world.unequal('engagement')).toEqual([]);
   });
 
   test('E28, E10: results that were kept are what the source has after the next apply, though rows changed and went meanwhile', async () => {
@@ -163,8 +174,8 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
     await world.source.query("delete from post_views where id % 2 = 0; update post_views set post_id = 1 where id % 7 = 0; update posts set title = title || '!'");
     await Promise.all([applied('engagement'), applied('trending')]);
     expect((await shard('engagement'))!.epoch).toBe('3');
-    expect(await unequal('engagement')).toEqual([]);
-    expect(await unequal('trending')).toEqual([]);
+    expect(await world.unequal('engagement')).toEqual([]);
+    expect(await world.unequal('trending')).toEqual([]);
   });
 
   test('a destination that cannot be asked is left and named; what comes up again from there is exact, and the next destroy takes it', async () => {
@@ -175,7 +186,7 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
     expect(await world.found('trending')).toMatchObject({ ...nothing, clickhouse: ['engagement_enriched'], redis: expect.arrayContaining(['trending:top', '{trending:top}:fence']) as string[], results: [] });
     await world.source.query('delete from post_views where id % 3 = 0');
     await applied('trending');
-    expect(await unequal('trending')).toEqual([]);
+    expect(await world.unequal('trending')).toEqual([]);
     expect(await destroyed('trending')).toMatchObject({ state: 'done' });
     expect((await world.found('trending')).redis.filter((key) => key.includes('trending'))).toEqual([]);
   });
@@ -215,7 +226,7 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
     expect(said).toContain('what was loaded of another definition was dropped');
     expect(Number((await shard('trending'))!.epoch)).toBe(before + 1);
     expect(await isScheduled('trending')).toBe(true);
-    expect(await unequal('trending')).toEqual([]);
+    expect(await world.unequal('trending')).toEqual([]);
   });
 
   test('a worker that has read another file than the command says so, and what is parked tries again', async () => {
@@ -232,6 +243,6 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
     await until(async () => (await pipelineStatuses(world.config, ['trending']))[0]!.state === 'parked', 'it is parked');
     await world.source.query('alter table post_views replica identity full');
     expect((await applied('trending')).said[2]).toMatch(/^settings and addresses were taken over; .*was parked and tries again$/);
-    expect(await unequal('trending')).toEqual([]);
+    expect(await world.unequal('trending')).toEqual([]);
   });
 });

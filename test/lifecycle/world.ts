@@ -10,6 +10,7 @@ import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { inject } from 'vitest';
 import { KillOrders } from '../../chaos/kill-orders.ts';
+import { verifyPipeline } from '../../client/verify.ts';
 import { openState, type Queryable, type State } from '../../connectors/postgres/state/state.ts';
 import { type Config, parseConfig, toEnvironment } from '../../core/config.ts';
 import { createReceiver } from '../../infra/receiver/receiver.ts';
@@ -43,7 +44,8 @@ export class World implements AsyncDisposable {
   readonly #stack: AsyncDisposableStack;
   #worker: ChildProcess | undefined;
 
-  static async open(): Promise<World> {
+  /** `temporal`: another one than that of all tests. */
+  static async open(temporal?: Pick<Config, 'temporalAddress' | 'temporalNamespace'>): Promise<World> {
     const stack = new AsyncDisposableStack();
     const [sourceDatabase, stateDatabase] = [stack.use(await throwAwayDatabase()), stack.use(await throwAwayDatabase())];
     const [redisDatabase, clickhouseDatabase] = [stack.use(await throwAwayRedis()), stack.use(await throwAwayClickhouse())];
@@ -61,9 +63,9 @@ export class World implements AsyncDisposable {
     stack.defer(() => void (server.closeAllConnections(), server.close()));
     const { port } = server.address() as AddressInfo;
 
-    const { temporalAddress } = services();
+    const { temporalAddress, temporalNamespace } = temporal ?? { temporalAddress: services().temporalAddress, temporalNamespace: await ownNamespace() };
     const urls = { sourceUrl: sourceDatabase.url, stateUrl: stateDatabase.url, redisUrl: redisDatabase.url, clickhouseUrl: clickhouseDatabase.url, externalUrl: `http://127.0.0.1:${port}/events` };
-    const config = parseConfig(toEnvironment({ ...urls, dataDir, temporalAddress, temporalNamespace: await ownNamespace(), workerPort: inject('portBase') + 37, receiverPort: port, externalSecret: secret }));
+    const config = parseConfig(toEnvironment({ ...urls, dataDir, temporalAddress, temporalNamespace, workerPort: inject('portBase') + 37, receiverPort: port, externalSecret: secret }));
     writeInstance(dataDir, { supervisor: identify(process.pid)!, ready: true, portBase: inject('portBase') + 30, own: [], environment: toEnvironment(config), processes: [] });
 
     const source = stack.adopt(new Client({ connectionString: config.sourceUrl }), (each) => each.end());
@@ -73,8 +75,7 @@ export class World implements AsyncDisposable {
     const redis = stack.adopt(new Redis(config.redisUrl), (each) => each.disconnect());
     const clickhouse = stack.adopt(createClient({ url: config.clickhouseUrl }), (each) => each.close());
     const connection = stack.adopt(await Connection.connect({ address: temporalAddress }), (each) => each.close());
-    const temporal = new Temporal({ connection, namespace: config.temporalNamespace });
-    return new World({ config, source, state, redis, clickhouse, temporal, killPoints, stack });
+    return new World({ config, source, state, redis, clickhouse, temporal: new Temporal({ connection, namespace: temporalNamespace }), killPoints, stack });
   }
 
   private constructor({ config, source, state, redis, clickhouse, temporal, killPoints, stack }: Pick<World, 'config' | 'source' | 'state' | 'redis' | 'clickhouse' | 'temporal'> & { killPoints: string; stack: AsyncDisposableStack }) {
@@ -87,6 +88,23 @@ export class World implements AsyncDisposable {
     this.killOrders = new KillOrders(killPoints);
     this.#killPoints = killPoints;
     this.#stack = stack;
+  }
+
+  /** Two hours of what is old when a pipeline begins. */
+  async fill(): Promise<void> {
+    await this.source.query(`insert into content select gen_random_uuid(), 'old-' || g, 'Title ' || g, 'video', g, now() from generate_series(1, 20) g`);
+    await this.writeEvents(2_000);
+  }
+
+  writeEvents(count: number): Promise<unknown> {
+    return this.source.query(`insert into engagement_events (content_id, user_id, event_type, event_ts, duration_ms, device)
+      select (select id from content order by id offset g % 20 limit 1), gen_random_uuid(), (array['play','pause','finish','click'])[1 + g % 4], now() - (g * 17 % 7200) * interval '1 second', g, 'phone' from generate_series(1, ${count}::int) g`);
+  }
+
+  /** The sinks that are not as the source says. */
+  async unequal(pipeline: string): Promise<readonly string[]> {
+    const { checks } = await verifyPipeline(this.config, pipeline);
+    return checks.filter(({ equal }) => !equal).map(({ sink, what }) => `${sink}: ${what}`);
   }
 
   /** Answers when it runs. `other`: what it is told otherwise than the rest. */

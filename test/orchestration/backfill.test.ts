@@ -19,7 +19,7 @@ class Backfill implements AsyncDisposable {
     await waited(30_000, signal);
     return 'asked';
   };
-  plan: () => void = () => {};
+  plan: () => void | Promise<void> = () => {};
 
   static async start(adjust: (backfill: Backfill) => void = () => {}, more: Partial<BackfillRequest> = {}): Promise<Backfill> {
     const backfill = new Backfill();
@@ -35,7 +35,7 @@ class Backfill implements AsyncDisposable {
   get activities(): BackfillActivities {
     return {
       planBackfill: async ({ fromMs, toMs }) => {
-        this.plan();
+        await this.plan();
         return { fromMs, toMs, windows: { top: 6 }, sinks: [], rows: 10, hasIndex: true, relation: 'public.t', eventTime: 'at' };
       },
       backfill: async (input) => {
@@ -95,6 +95,17 @@ test.each(['signal', 'request'] as const)('cancelled by %s, its step ends, its p
   expect(backfill.ends).toBe(1);
 });
 
+test.each(['signal', 'request'] as const)('cancelled by %s while it plans, nothing is read', async (by) => {
+  const [planning, planned] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  await using backfill = await Backfill.start((each) => (each.plan = () => (planning.resolve(), planned.promise)));
+  await planning.promise;
+  if (by === 'signal') await backfill.handle.signal('cancel');
+  else await backfill.handle.cancel();
+  planned.resolve();
+  expect(await backfill.handle.result()).toMatchObject({ state: 'cancelled', progress: null });
+  expect([backfill.steps.length, backfill.ends]).toEqual([0, 1]);
+});
+
 test('cancelled while it is paused it ends too', async () => {
   await using backfill = await Backfill.start();
   await backfill.until(() => backfill.steps.length === 1);
@@ -112,6 +123,19 @@ test('another speed is taken over by the next step at once, and what is none is 
   await backfill.handle.executeUpdate<void, [number]>('setSpeed', { args: [500] });
   await backfill.until(() => backfill.steps.length === 2);
   expect(backfill.steps.map((step) => step.request.rowsPerSecond)).toEqual([null, 500]);
+});
+
+test('a step that fails as it is asked to end is only cut short', async () => {
+  await using backfill = await Backfill.start((each) => {
+    each.step = async (_, signal) => {
+      if (each.steps.length > 1) return 'done';
+      await waited(30_000, signal);
+      throw new Error('connection refused');
+    };
+  });
+  await backfill.until(() => backfill.steps.length === 1);
+  await backfill.handle.executeUpdate<void, [number]>('setSpeed', { args: [500] });
+  expect(await backfill.handle.result()).toMatchObject({ state: 'done', error: null });
 });
 
 test('a step that fails for a moment is tried again; what a person must mend ends it with the sentence, and its panes are let go', async () => {

@@ -15,6 +15,7 @@ const warning: Finding = { service: 'source', pipeline: 'p', state: 'warning', f
 class Apply implements AsyncDisposable {
   readonly asked: string[] = [];
   comparison: Comparison = fresh;
+  comparing: () => Promise<void> = async () => {};
   findings: readonly Finding[] = [];
   stuck: readonly string[] = [];
   follow: BootstrapActivities['followStart'] = async () => ({ behind: null, rows: 1_234 });
@@ -38,7 +39,7 @@ class Apply implements AsyncDisposable {
   #activities(): Stage['beside'] {
     const asked = <T>(what: string, answer: T) => (this.asked.push(what), answer);
     return {
-      compareDefinition: async () => asked('compare', this.comparison),
+      compareDefinition: async () => (await this.comparing(), asked('compare', this.comparison)),
       examine: async ({ asNew }) => asked(asNew ? 'examine as new' : 'examine', this.findings),
       reload: async () => asked('reload', this.stuck),
       followStart: async (input) => asked('follow', await this.follow(input)),
@@ -139,6 +140,17 @@ test('a dry run starts nothing', async () => {
   expect(((await apply.handle.result()) as BootstrapStatus).said.at(-1)).toBe('its publication, slot and tables would be made, and its tables loaded');
   expect(apply.asked).toEqual(['compare', 'examine']);
   expect(await apply.state()).toBe('none');
+});
+
+test('cancelled before anything is started, nothing is', async () => {
+  const [comparing, compared] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  await using apply = await Apply.start((each) => (each.comparing = () => (comparing.resolve(), compared.promise)));
+  await comparing.promise;
+  await apply.handle.cancel();
+  compared.resolve();
+  await expect(apply.handle.result()).rejects.toThrow(WorkflowFailedError);
+  expect(await apply.status()).toMatchObject({ state: 'cancelled' });
+  expect([apply.asked, await apply.state()]).toEqual([['compare'], 'none']);
 });
 
 test('why it does not run ends it; and cancelled it leaves the pipeline alone', async () => {

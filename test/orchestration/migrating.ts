@@ -11,8 +11,10 @@ export class Migrating {
   change: number | undefined;
   verdict: Verdict = 'approval';
   possible: PlannedMigration['possible'] = ['approve', 'reject'];
+  planning = async (): Promise<void> => {};
   drained = Promise.resolve();
   changing = async (): Promise<void> => {};
+  settling = async (): Promise<void> => {};
   trimming = async (): Promise<void> => {};
   readonly told = new Map<number, string>();
 
@@ -27,7 +29,10 @@ export class Migrating {
       return { ended: 'changed', change, fence: '0'.repeat(32), segments: 0, events: 0 };
     };
     stage.beside = {
-      planMigration: async ({ number }) => ({ state: this.told.get(number) === 'done' ? 'done' : 'planned', verdict: this.verdict, text: 'public.t: column a was renamed to b', possible: this.possible }),
+      planMigration: async ({ number }) => {
+        await this.planning();
+        return { state: this.told.get(number) === 'done' ? 'done' : 'planned', verdict: this.verdict, text: 'public.t: column a was renamed to b', possible: this.possible };
+      },
       drainToChange: () => this.drained,
       changeSinks: async ({ decision }) => {
         did.push(`sinks ${decision}`);
@@ -35,6 +40,7 @@ export class Migrating {
       },
       settleMigration: async ({ number, decision }) => {
         did.push(`settled ${decision}`);
+        await this.settling();
         this.told.set(number, 'done');
         stage.definitionHash = `after ${number}`;
         this.change = undefined;

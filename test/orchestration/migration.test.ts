@@ -91,20 +91,22 @@ describe('a change of the source\'s columns', () => {
     await pipeline.until(runs);
   }, 40_000);
 
-  test.each(['waiting', 'draining', 'changing'] as const)('cancelled while %s it has parked the pipeline, and resume asks again', async (stage) => {
+  test.each(['planned', 'waiting', 'draining', 'changing'] as const)('cancelled while %s it has parked the pipeline, and resume asks again', async (stage) => {
     const migrating = new Migrating();
     const [blocked, hasBegun] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const block = () => (hasBegun.resolve(), blocked.promise);
+    if (stage === 'planned') migrating.planning = block;
     if (stage === 'draining') migrating.drained = blocked.promise;
-    if (stage === 'changing') migrating.changing = () => (hasBegun.resolve(), blocked.promise);
+    if (stage === 'changing') migrating.changing = block;
     await using pipeline = await RunningPipeline.start(migrating.stage, services().temporalAddress);
     await pipeline.until(runs);
     migrating.change = 2;
-    await stateOf(pipeline, 2, 'waiting');
-    if (stage !== 'waiting') {
+    if (stage !== 'planned') await stateOf(pipeline, 2, 'waiting');
+    if (stage === 'draining' || stage === 'changing') {
       await decide(pipeline, 2, 'approve');
       await stateOf(pipeline, 2, stage);
     }
-    if (stage === 'changing') await hasBegun.promise;
+    if (stage === 'planned' || stage === 'changing') await hasBegun.promise;
     await pipeline.client.workflow.getHandle(migrationWorkflowId(migrating.stage.name, 2)).cancel();
     blocked.resolve();
     await pipeline.until(({ capture }) => capture.state === 'parked');
@@ -117,6 +119,23 @@ describe('a change of the source\'s columns', () => {
     await decide(pipeline, 2, 'approve');
     await pipeline.until(runs);
     expect(migrating.did.at(-1)).toBe('trimmed approve');
+  }, 40_000);
+
+  test.each(['settling', 'trimming'] as const)('cancelled while %s it is done all the same', async (stage) => {
+    const migrating = new Migrating();
+    const [blocked, hasBegun] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    migrating[stage] = () => (hasBegun.resolve(), blocked.promise);
+    await using pipeline = await RunningPipeline.start(migrating.stage, services().temporalAddress);
+    await pipeline.until(runs);
+    migrating.change = 1;
+    await stateOf(pipeline, 1, 'waiting');
+    await decide(pipeline, 1, 'approve');
+    await hasBegun.promise;
+    await pipeline.client.workflow.getHandle(migrationWorkflowId(migrating.stage.name, 1)).cancel();
+    blocked.resolve();
+    await pipeline.until(runs);
+    expect(migrating.told.get(1)).toBe('done');
+    expect(migrating.did.slice(0, 2)).toEqual(['sinks approve', 'settled approve']);
   }, 40_000);
 
   test('that somebody has ended for good is asked about again by resume', async () => {

@@ -1,3 +1,4 @@
+import { Context } from '@temporalio/activity';
 import { describe, expect, test } from 'vitest';
 import type { RecoveryInput, RecoveryStatus } from '../../core/recovery.ts';
 import { beginAnew, untilLoaded } from '../../activities/recovery.ts';
@@ -127,5 +128,31 @@ describe('the recovery workflow', () => {
     await approvedOne.executeUpdate('approve');
     expect(await approvedOne.result()).toMatchObject({ state: 'done', error: null });
     expect(did).toEqual(['begun']);
+  }, 40_000);
+
+  test.each([['planning', []], ['loading', ['begun']]] as const)('cancelled while it is %s it ends; a load that was begun goes on', async (state, begun) => {
+    const stage = staged();
+    const did: string[] = [];
+    const [blocked, hasBegun] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    stage.beside = {
+      planRecovery: async () => {
+        if (state === 'planning') await (hasBegun.resolve(), blocked.promise);
+        return { gap: 'the slot is gone', rows: 7, says: [] };
+      },
+      beginAnew: async () => (did.push('begun'), 1),
+      untilLoaded: async () => {
+        const { heartbeat, cancelled } = Context.current();
+        const beat = setInterval(() => heartbeat(), 100);
+        hasBegun.resolve();
+        await cancelled.finally(() => clearInterval(beat));
+      },
+    };
+    await using pipeline = await RunningPipeline.start(stage, services().temporalAddress);
+    const handle = await pipeline.client.workflow.start('recovery', { workflowId: `recovery/${stage.name}`, taskQueue: stage.taskQueue, args: [{ pipeline: stage.name, approved: true } satisfies RecoveryInput] });
+    await hasBegun.promise;
+    await handle.cancel();
+    blocked.resolve();
+    expect(await handle.result()).toMatchObject({ state: 'cancelled' });
+    expect(did).toEqual(begun);
   }, 40_000);
 });

@@ -207,7 +207,7 @@ describe('reconcile', () => {
     await until('some of it to be compared', async () => ((await progress())?.rows ?? 0) > 500, soon);
     await instance.killWorker();
     const before = await progress();
-    for (const each of [workflowId, 'pipeline/engagement']) await missWorker(instance.temporal, each);
+    await missWorker(instance.temporal, workflowId, 'pipeline/engagement');
     instance.startWorker();
     const report = (await handle.result()) as ReconcileReport;
     expect(report).toMatchObject({ state: 'equal', left: [], problem: null });
