@@ -10,8 +10,8 @@ import { recoveryWorkflowId, type RecoveryInput } from '../../core/recovery.ts';
 import { taskQueue } from '../../core/workflow-names.ts';
 import engagement from '../../pipelines/engagement.ts';
 import { missWorker } from '../orchestration/killed-worker.ts';
-import { OwnTemporal, passTime } from './own-temporal.ts';
-import { World } from './world.ts';
+import { OwnTemporal, passTime } from '../lifecycle/own-temporal.ts';
+import { World } from '../lifecycle/world.ts';
 
 const soon = { timeout: 20_000, interval: 50 };
 const name = 'engagement';
