@@ -12,6 +12,7 @@ import { staleWindows, type RepairActivities } from './repair.ts';
 import { beginAnew, forgetLoad, planRecovery, untilLoaded, type RecoveryActivities } from './recovery.ts';
 import { lanesToReplay, replay, type ReplayActivities } from './replay.ts';
 import { changeSinks, drainToChange, planned, settleMigration, tellMigration, trimSinks, type MigrationActivities } from './migration.ts';
+import { rewriteLane } from './rewrite-lane.ts';
 import type { Runtime } from './runtime.ts';
 import { slotLag } from './slot-lag.ts';
 import type { Activities } from './steps.ts';
@@ -46,6 +47,7 @@ export function createActivities(runtime: Runtime): Activities & VerifyActivitie
     trimSinks: (input) => trimSinks(runtime, input),
     tellMigration: (input) => tellMigration(runtime, input),
     planRecovery: (input) => planRecovery(runtime, input),
+    rewriteLane: (input) => rewriteLane(runtime, input),
     beginAnew: (input) => beginAnew(runtime, input),
     untilLoaded: (input) => untilLoaded(runtime, input),
     verify: (input) => verify(runtime, input),

@@ -5,7 +5,6 @@ import { SpoolTooShort, type SegmentLog } from '../connectors/spool/segment-log.
 import { pause, type Clock } from '../core/clock.ts';
 import { eventPosition } from '../core/event-positions.ts';
 import { killPoint } from '../core/kill-point.ts';
-import { loadAnew } from '../core/load-anew.ts';
 import { parsePosition, type Position } from '../core/position.ts';
 import { rowsAfter, type Segment } from '../core/segment.ts';
 import type { StepEnd } from './steps.ts';
@@ -125,32 +124,54 @@ const longestMs = 1_000;
 /** How soon it is seen that no more is on its way. */
 const lookMs = 50;
 
-async function segmentsAfter(loop: LaneLoop, fence: Position): Promise<readonly Segment[] | ConfigurationError> {
-  const { pipeline, name, log, maxRows, signal } = loop;
-  const restored = `Was the destination restored to an earlier time? Restore it to a later one and type ./sluice resume ${pipeline} --lane ${name}, or start over. ${loadAnew(pipeline)}`;
+/** Why the spool cannot bring a destination on from where it is; undefined: it can. */
+export async function lackOf(lane: Place & { readonly log: LaneLoop['log'] }, fence: Position | undefined): Promise<ConfigurationError | undefined> {
+  if (fence === undefined) return withoutFence(lane);
+  const segments = await segmentsAfter({ ...lane, maxRows: 1, signal: AbortSignal.abort() }, fence);
+  if (segments instanceof ConfigurationError) return segments;
+  lane.log.release(segments);
+  return undefined;
+}
+
+/** Where a lane reads on. */
+type Place = Pick<LaneLoop, 'pipeline' | 'name' | 'shape'>;
+
+async function segmentsAfter(loop: Place & Pick<LaneLoop, 'log' | 'maxRows' | 'signal'>, fence: Position): Promise<readonly Segment[] | ConfigurationError> {
+  const { log, maxRows, signal } = loop;
   try {
     const segments = await log.read(fence, { maxRows }, signal);
     const { epoch } = parsePosition(fence);
     const load = segments.map(({ header }) => parsePosition(header.to).epoch).find((each) => each !== epoch);
-    if (load === undefined) return ofShape(loop, fence, segments, restored);
+    if (load === undefined) return ofShape(loop, fence, segments);
     // E28: what a load found, sinks have from that load alone; in the stream its place looks as if nothing were there
-    return new ConfigurationError(`Lane ${name}: its destination is at position ${fence}, of load ${epoch}, and the stream goes on with load ${load}, which found rows that are not in it. ${restored}`);
+    return setBack(loop, `at position ${fence}, of load ${epoch}, and the stream goes on with load ${load}, which found rows that are not in it.`);
   } catch (error) {
     if (!(error instanceof SpoolTooShort)) throw error;
-    return new ConfigurationError(`Lane ${name}: its destination is at position ${fence}, and the spool begins at ${error.oldest}: what is between was trimmed (spoolKeep). ${restored}`, { cause: error });
+    return setBack(loop, `at position ${fence}, and the spool begins at ${error.oldest}: what is between was trimmed (spoolKeep).`, error);
   }
+}
+
+function setBack({ pipeline, name }: Place, where: string, cause?: Error): ConfigurationError {
+  const lead = `Was the destination restored to an earlier time? Restore it to a later one and type ./sluice resume ${pipeline} --lane ${name}, or have what it lacks read from the source again: `;
+  return new ConfigurationError(`Lane ${name}: its destination is ${where}`, { cause, mend: { lead, type: `./sluice recover ${pipeline}` } });
+}
+
+function withoutFence({ pipeline, name }: Place): ConfigurationError {
+  const lead = `Was it emptied or replaced? Restore it and type ./sluice resume ${pipeline} --lane ${name}, or have what it had read from the source again: `;
+  return new ConfigurationError(`Lane ${name}: its destination has no fence, though the pipeline was loaded.`, { mend: { lead, type: `./sluice recover ${pipeline}` } });
 }
 
 /**
  * Up to where the columns become others: what follows is for a step that knows them. An error if it begins with columns of
  * before: every lane had all of those when they were given up, so this destination has lost some.
  */
-function ofShape({ log, shape = 0, name }: LaneLoop, fence: Position, segments: readonly Segment[], restored: string): readonly Segment[] | ConfigurationError {
+function ofShape(loop: Place & Pick<LaneLoop, 'log'>, fence: Position, segments: readonly Segment[]): readonly Segment[] | ConfigurationError {
+  const { log, shape = 0 } = loop;
   const end = segments.findIndex(({ header }) => header.kind === 'events' && (header.shape ?? 0) !== shape);
   if (end < 0) return segments;
   log.release(segments.slice(end));
   if (end > 0 || (segments[0]!.header.shape ?? 0) > shape) return segments.slice(0, end);
-  return new ConfigurationError(`Lane ${name}: its destination is at position ${fence}, which is before migration ${shape} of the source's columns, and what follows has the columns of then. ${restored}`);
+  return setBack(loop, `at position ${fence}, which is before migration ${shape} of the source's columns, and what follows has the columns of then.`);
 }
 
 /** Out of what others keep; throws `why` if the destination cannot be, or is then where it was. */
@@ -161,10 +182,8 @@ async function rebuilt({ rebuild }: LaneLoop, fence: Position, why: Configuratio
 }
 
 /** I4: asked of the sink itself. */
-async function readFence({ name, pipeline, sink, rebuild }: LaneLoop): Promise<Position> {
-  const fence = (await sink.readFence()) ?? (await rebuild?.());
-  if (fence !== undefined) return fence;
-  throw new ConfigurationError(
-    `Lane ${name}: its destination has no fence, though the pipeline was loaded. Was it emptied or replaced? Restore it and type ./sluice resume, or start over. ${loadAnew(pipeline)}`,
-  );
+async function readFence(loop: LaneLoop): Promise<Position> {
+  const fence = (await loop.sink.readFence()) ?? (await loop.rebuild?.());
+  if (fence === undefined) throw withoutFence(loop);
+  return fence;
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { PoolClient } from 'pg';
 import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
 import { clickhouseSink } from '../connectors/clickhouse/clickhouse-sink.ts';
@@ -19,6 +20,8 @@ import { unreachable } from '../core/unreachable.ts';
 import type { RangeSink } from './backfill-loop.ts';
 import { readPaneSnapshot } from './pane-snapshot.ts';
 import { rangeSink } from './range-sink.ts';
+import type { RewrittenSink } from './rewrite-rows.ts';
+import { rewrittenSink } from './rewritten-sink.ts';
 
 export type OpenSink = {
   readonly sink: Sink;
@@ -27,6 +30,8 @@ export type OpenSink = {
   readonly replay: Replay;
   /** For destinations whose rows are versioned by position: those of a time can be written anew from a snapshot (E17). */
   readonly range?: RangeSink;
+  /** Likewise all of them, once. */
+  readonly rewrite?: RewrittenSink;
 };
 
 /**
@@ -67,7 +72,8 @@ export async function openSink(config: Config, state: State, pipeline: Pipeline,
         if (below !== undefined) await sink.bury(below);
       };
       const range = rangeSink(pipeline, lane, sink, letters);
-      return { sink, replay: { kind: 'event', event: (event) => sink.replay(event), buryVoid }, range };
+      const rewrite = rewrittenSink(`rewrite ${randomUUID()}`, sink, range, letters);
+      return { sink, replay: { kind: 'event', event: (event) => sink.replay(event), buryVoid }, range, rewrite };
     }
     case 'redis-live': {
       const sink = redisLiveSink(pipeline, definition, config.redisUrl, () => readPaneSnapshot(state, pipeline, definition), dueRebuilds(state, pipeline.name, lane));

@@ -9,13 +9,18 @@ import { TransientError } from '../connectors/transient-error.ts';
 import { pause } from '../core/clock.ts';
 import type { PipelineState } from '../core/pipeline-state.ts';
 import type { RecoveryPlan } from '../core/recovery.ts';
+import { planOf } from '../core/recovery-plan.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
 import { failing } from './failures.ts';
+import { lookAtLanes } from './lost-lanes.ts';
+import type { Rewritten, RewriteInput } from './rewrite-lane.ts';
 import type { Runtime } from './runtime.ts';
 
 /** What the recovery workflow sees, and the pipeline's own. */
 export type RecoveryActivities = {
-  planRecovery(input: RecoveryTarget): Promise<RecoveryPlan>;
+  planRecovery(input: RecoveryTarget & { readonly lane?: string }): Promise<RecoveryPlan>;
+  /** Writes all rows of one destination again while the stream goes on. */
+  rewriteLane(input: RewriteInput): Promise<Rewritten>;
   /** Tells the pipeline's workflow to begin anew, unless a load after `epoch` has begun. Returns the epoch that the load must be above. */
   beginAnew(input: RecoveryTarget & { readonly epoch?: number | undefined }): Promise<number>;
   /** Returns when the load of a later epoch has ended. Throws what it is refused for. */
@@ -24,27 +29,27 @@ export type RecoveryActivities = {
 
 export type RecoveryTarget = { readonly pipeline: string };
 
-type RecoveryRuntime = Pick<Runtime, 'config' | 'state' | 'definition' | 'declared' | 'log'>;
+type RecoveryRuntime = Pick<Runtime, 'config' | 'state' | 'definition' | 'declared' | 'log' | 'destinations'>;
 
-export function planRecovery(runtime: RecoveryRuntime, { pipeline: name }: RecoveryTarget): Promise<RecoveryPlan> {
+export function planRecovery(runtime: RecoveryRuntime, { pipeline: name, lane }: RecoveryTarget & { readonly lane?: string }): Promise<RecoveryPlan> {
   return failing(async () => {
     const { pipeline } = await runtime.definition(name);
     const shard = await readShard(runtime.state, name);
     if (!shard) throw new ConfigurationError(`Pipeline ${name} was never loaded, so there is nothing to recover. Type: ./sluice up`);
-    const { gap, rows } = await gapOf(runtime.config.sourceUrl, pipeline, shard, async () => (await readShard(runtime.state, name))?.confirmed, await runtime.log(name));
-    const sinks = Object.entries(pipeline.sinks);
-    const open = await readOpenChange(runtime.state, name, shard.epoch);
-    const external = sinks.flatMap(([lane, sink]) => (sink.kind === 'http' ? [lane] : []));
-    return {
+    const log = await runtime.log(name);
+    const { gap, rows } = await gapOf(runtime.config.sourceUrl, pipeline, shard, async () => (await readShard(runtime.state, name))?.confirmed, log);
+    const looks = await lookAtLanes(runtime, name);
+    return planOf({
+      pipeline,
       epoch: shard.epoch,
+      isLoaded: shard.state === 'streaming',
       gap,
       rows,
-      says: [
-        ...(open === undefined ? [] : [`Migration ${open} of its source's columns is not over, and ends with this: the load may find other columns than the pipeline has, and be refused. Decide it first: ./sluice migrations ${name}`]),
-        'Every sink gets the source as it is now, and loses what is not there any more, under a new epoch: nothing of the old stream counts against it. Dead letters that wait end with it. The stream goes on exactly where the load ends.',
-        ...(external.length > 0 ? [`What was changed or deleted in the gap, ${external.join(', ')} does not get as single events: only what is there now${sinks.some(([, sink]) => sink.kind === 'http' && !sink.initialLoad) ? ', and where initialLoad is off not even that' : ''}.`] : []),
-      ],
-    };
+      tail: (await log.tail())?.to,
+      openChange: await readOpenChange(runtime.state, name, shard.epoch),
+      lanes: looks,
+      asked: lane,
+    });
   });
 }
 

@@ -7,24 +7,28 @@ import { dataArg, instanceConfig } from './instance.ts';
 import { pipelineArg, pipelineName } from './pipeline-name.ts';
 
 export default defineCommand({
-  meta: { name: 'recover', description: 'Say what a pipeline\'s stream lacks (a lost slot, a source or a destination put back), and have it loaded anew. Exit code 0 done, 1 failed, 2 refused' },
+  meta: { name: 'recover', description: 'Say what a pipeline\'s stream or a destination lacks (a lost slot, a source or a destination put back or emptied), and have it read again: the rows of that destination, or all. Exit code 0 done, 1 failed, 2 refused' },
   args: {
     name: pipelineArg,
+    lane: { type: 'string', valueHint: 'LANE', description: 'Write only the rows of this destination again, whatever it lacks' },
+    'dry-run': { type: 'boolean', description: 'Only say what is lacking and what would be done' },
     yes: { type: 'boolean', description: 'Do not ask' },
     json: { type: 'boolean', description: 'As JSON' },
     ...dataArg,
   },
   async run({ args }) {
     const name = pipelineName('recover', args.name);
-    if (!args.yes && !process.stdin.isTTY) throw new BadInput(`recover reads all of ${name}'s tables again, and asks first. Without a terminal, say it beforehand: ./sluice recover ${name} --yes`);
+    const isDry = args['dry-run'] === true;
+    if (!isDry && !args.yes && !process.stdin.isTTY) throw new BadInput(`recover reads ${name}'s tables again, and asks first. Without a terminal, say it beforehand: ./sluice recover ${name} --yes`);
     const approve = async ({ plan }: RecoveryStatus) => {
+      if (isDry) return false;
       if (plan && !args.json) console.error(recoveryText(plan));
-      return args.yes || confirm(`Load ${name} anew?`);
+      return args.yes || confirm(plan?.lanes ? `Write the rows of ${plan.lanes.join(', ')} again?` : `Load ${name} anew?`);
     };
     try {
-      const status = await recoverPipeline(instanceConfig(args), name, { approve, onStarted: (workflowId, url) => console.error(`recovering; see ${url ?? workflowId}`) });
-      console.log(args.json ? JSON.stringify(status, undefined, 2) : status.state === 'done' ? `${name}: loaded anew; its stream goes on. Compare: ./sluice verify ${name}` : `${name}: nothing was done`);
-      process.exitCode = status.state === 'done' ? 0 : 1;
+      const status = await recoverPipeline(instanceConfig(args), name, { lane: args.lane, approve, onStarted: (workflowId, url) => console.error(`recovering; see ${url ?? workflowId}`) });
+      console.log(args.json ? JSON.stringify(status, undefined, 2) : isDry && status.plan ? recoveryText(status.plan) : outcome(name, status));
+      process.exitCode = status.state === 'done' || isDry ? 0 : 1;
     } catch (error) {
       if (!(error instanceof RecoveryFailed)) throw error;
       console.error(error.message);
@@ -32,3 +36,9 @@ export default defineCommand({
     }
   },
 });
+
+function outcome(name: string, { state, plan, rows }: RecoveryStatus): string {
+  if (state !== 'done') return `${name}: it was cancelled, and what is missing is missing still`;
+  const what = plan?.lanes ? `the rows of ${plan.lanes.join(', ')} were written again, from ${rows.toLocaleString('en')} of the source` : 'loaded anew';
+  return `${name}: ${what}; its stream goes on. Compare: ./sluice verify ${name}`;
+}

@@ -11,6 +11,8 @@ export class RecoveryFailed extends Error {
 }
 
 export type RecoverOptions = {
+  /** Only the rows of this destination, whatever it lacks. */
+  readonly lane?: string | undefined;
   readonly onStarted?: (workflowId: string, url: string | null) => void;
   /** Is asked with the plan. False: nothing is done. */
   readonly approve: (status: RecoveryStatus) => Promise<boolean>;
@@ -18,11 +20,11 @@ export type RecoverOptions = {
 };
 
 /** Runs the recovery workflow to its end. Throws RecoveryFailed. */
-export function recoverPipeline(config: Config, pipeline: string, { onStarted, approve, onProgress }: RecoverOptions): Promise<RecoveryStatus> {
+export function recoverPipeline(config: Config, pipeline: string, { lane, onStarted, approve, onProgress }: RecoverOptions): Promise<RecoveryStatus> {
   return withTemporal(config, async (client) => {
     const workflowId = recoveryWorkflowId(pipeline, new Date());
-    const input: RecoveryInput = { pipeline, approved: false };
-    const handle = await client.workflow.start('recovery', { workflowId, taskQueue, args: [input], typedSearchAttributes: startAttributes(pipeline, 'recovery', 'planning'), staticSummary: 'states what the stream lacks, and has the pipeline loaded anew' });
+    const input: RecoveryInput = { pipeline, approved: false, ...(lane !== undefined && { lane }) };
+    const handle = await client.workflow.start('recovery', { workflowId, taskQueue, args: [input], typedSearchAttributes: startAttributes(pipeline, 'recovery', 'planning'), staticSummary: 'states what the stream or a destination lacks, and has it read again' });
     onStarted?.(workflowId, webUiUrl(config, workflowId));
     const planned = await until(handle, ({ state }) => state !== 'planning', () => {});
     if (planned.state === 'waiting') {

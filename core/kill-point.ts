@@ -23,7 +23,7 @@ export const killPoints = [
   'window/closing',
   /** A relay has published a message; it does not know. */
   'relay/published',
-  /** Some chunks of the first load are in some sinks. */
+  /** Some chunks of the first load are in some sinks, or of a sink's rewrite in that one. */
   'load/chunk',
   /** Every sink has the first load; the pipeline does not count as loaded. */
   'load/handoff',

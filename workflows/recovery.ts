@@ -15,20 +15,22 @@ const options = {
 } satisfies ActivityOptions;
 const activities = proxyActivities<RecoveryActivities>(options);
 
-/** States what the stream lacks, asks, and has the pipeline loaded anew. Cancelled before that, it has changed nothing. */
-export async function recovery({ pipeline, approved }: RecoveryInput): Promise<RecoveryStatus> {
+/** States what the stream or a destination lacks, asks, and has it read again. Cancelled before that, it has changed nothing. */
+export async function recovery({ pipeline, approved, lane: asked }: RecoveryInput): Promise<RecoveryStatus> {
   const run = new Run(pipeline);
   let isApproved = approved;
   setHandler(recoveryStatus, () => run.status());
   setHandler(approveRecovery, () => void (isApproved = true));
   try {
-    run.plan = await activities.planRecovery.executeWithOptions({ ...options, summary: 'what is missing' }, [{ pipeline }]);
+    run.plan = await activities.planRecovery.executeWithOptions({ ...options, summary: 'what is missing' }, [{ pipeline, ...(asked !== undefined && { lane: asked }) }]);
     run.become(isApproved ? 'loading' : 'waiting');
     await condition(() => isApproved);
     run.become('loading');
-    const above = await activities.beginAnew.executeWithOptions({ ...options, summary: 'the pipeline begins anew' }, [{ pipeline, epoch: run.plan.epoch }]);
-    // whoever cancels from here on stops looking: the load is the pipeline's own
-    await activities.untilLoaded.executeWithOptions({ ...options, startToCloseTimeout: '30 days', heartbeatTimeout: '10 seconds', summary: 'until it is loaded' }, [{ pipeline, above }]);
+    for (const lane of run.plan.lanes ?? []) {
+      const written = await activities.rewriteLane.executeWithOptions({ ...options, startToCloseTimeout: '30 days', heartbeatTimeout: '10 seconds', summary: `writes the rows of ${lane} again` }, [{ pipeline, lane, epoch: run.plan.epoch!, ifLacking: asked === undefined }]);
+      run.read(written.rows);
+    }
+    if (!run.plan.lanes) await loadAnew(pipeline, run.plan);
     run.become('done');
   } catch (error) {
     if (!isCancellation(error)) run.fail(error);
@@ -37,11 +39,18 @@ export async function recovery({ pipeline, approved }: RecoveryInput): Promise<R
   return run.status();
 }
 
+async function loadAnew(pipeline: string, plan: RecoveryPlan): Promise<void> {
+  const above = await activities.beginAnew.executeWithOptions({ ...options, summary: 'the pipeline begins anew' }, [{ pipeline, epoch: plan.epoch }]);
+  // whoever cancels from here on stops looking: the load is the pipeline's own
+  await activities.untilLoaded.executeWithOptions({ ...options, startToCloseTimeout: '30 days', heartbeatTimeout: '10 seconds', summary: 'until it is loaded' }, [{ pipeline, above }]);
+}
+
 class Run {
   readonly #pipeline: string;
   #state: RecoveryState = 'planning';
   plan: RecoveryPlan | null = null;
   #error: string | null = null;
+  #rows = 0;
 
   constructor(pipeline: string) {
     this.#pipeline = pipeline;
@@ -55,6 +64,11 @@ class Run {
     upsertSearchAttributes([{ key: stateAttribute, value: state }]);
   }
 
+  /** Of the source. */
+  read(rows: number): void {
+    this.#rows += rows;
+  }
+
   fail(error: unknown): void {
     const cause = error instanceof ActivityFailure ? error.cause : error;
     this.#error = cause instanceof Error ? cause.message : String(cause);
@@ -62,7 +76,7 @@ class Run {
   }
 
   status(): RecoveryStatus {
-    return { pipeline: this.#pipeline, state: this.#state, plan: this.plan, error: this.#error };
+    return { pipeline: this.#pipeline, state: this.#state, plan: this.plan, rows: this.#rows, error: this.#error };
   }
 
   #publish(): void {

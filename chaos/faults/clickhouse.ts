@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Fault } from '../fault.ts';
+import { recoverPipeline } from '../../client/recoveries.ts';
+import { DidNotStrike, type Fault } from '../fault.ts';
+import { epochOf } from '../load-anew.ts';
 import { needs } from './kill.ts';
 
 const tooManyParts: Fault = {
@@ -26,4 +28,25 @@ const tooManyParts: Fault = {
   },
 };
 
-export const clickhouseFaults: readonly Fault[] = [tooManyParts];
+const dropped: Fault = {
+  name: 'clickhouse/table-dropped',
+  what: 'The table in ClickHouse is dropped under load, with all rows.',
+  expected: 'Its lane parks and says so; by the command that its sentence names, all of its rows are written again while everything else goes on.',
+  drawn: true,
+  alone: true,
+  forgets: true,
+  unfit: needs('clickhouse'),
+  async strike(world, _, signal) {
+    const lane = world.laneOf('clickhouse')!;
+    const sink = world.pipeline.sinks[lane]!;
+    const { table } = sink as Extract<typeof sink, { kind: 'clickhouse' }>;
+    await world.clickhouse.command({ query: `DROP TABLE ${table} SYNC` });
+    const sentence = await world.untilParked(lane, /\.\/sluice recover/, signal);
+    const before = await epochOf(world);
+    const { plan, rows } = await recoverPipeline(world.config, world.name, { approve: async () => true });
+    if (plan?.lanes?.join() !== lane || (await epochOf(world)) !== before) throw new DidNotStrike(`All of it was loaded anew: ${plan?.gap}`);
+    return { evidence: `the lane said: ${sentence} Its rows were written again out of ${rows} of the source` };
+  },
+};
+
+export const clickhouseFaults: readonly Fault[] = [tooManyParts, dropped];

@@ -47,6 +47,10 @@ export class ClickHouseRows implements VersionedRows {
     return this.#marks(backfill).write(target, at);
   }
 
+  readMark(target: string, backfill: string): Promise<Position | undefined> {
+    return this.#marks(backfill).read(target);
+  }
+
   async buryWithin(target: string, { time, range: { fromMs, toMs }, mark }: { readonly time: string; readonly range: PaneRange; readonly mark: LoadMark }, at: Position): Promise<Position | undefined> {
     const marks = this.#marks(mark.backfill);
     const marked = marks.isAt(target, mark.at);

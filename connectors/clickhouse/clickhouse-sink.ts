@@ -112,6 +112,34 @@ export class ClickHouseSink implements Sink {
     });
   }
 
+  /** Throws if the table is not the one that was marked so far: it was dropped, or set back. */
+  assertMarked({ backfill, at }: LoadMark): Promise<void> {
+    return this.#classified(async () => {
+      const found = await this.#rows.readMark(await this.#rows.target(), backfill);
+      if (found === undefined || found < at) throw new Error(`table ${this.#table.name} in ClickHouse was made anew or set back while the rows of lane ${this.#lane} were written again: that begins once more`);
+    });
+  }
+
+  /**
+   * After all rows of a snapshot at `at` were loaded and marked: what is there besides is gone, and the fence is there. Under
+   * the same epoch nothing tells a worker that stood still that its rows are older than the load, so that is put on record
+   * before the fence, which is what makes the worker look.
+   */
+  async finishRewrite(mark: LoadMark, at: Position): Promise<void> {
+    await this.assertMarked(mark);
+    await this.#classified(async () => {
+      await this.#rows.writeMark(await this.#rows.target(), { backfill: rewritten, at });
+      await this.#rows.bury(at);
+    });
+    // that may take long
+    await this.assertMarked(mark);
+    await this.#classified(async () => {
+      await this.#rows.writeFence(await this.#rows.target(), at);
+      // who wrote between these two saw no fence that would have told them
+      await this.#rows.bury(at);
+    });
+  }
+
   async close(): Promise<void> {
     await this.#rows.close();
   }
@@ -138,12 +166,15 @@ export class ClickHouseSink implements Sink {
 
   /**
    * After rows at `written` were inserted: if a later load has finished meanwhile (the worker stood still), they may have
-   * brought back what that load did not find any more. Every row that lives has a position of the fence's epoch.
+   * brought back what that load did not find any more. Every row that lives has a position of the fence's epoch, and not
+   * one below the snapshot that all rows were written again from.
    */
   async #buryOlderThan(fence: Position | undefined, written: Position): Promise<void> {
-    if (fence === undefined) return;
+    if (fence === undefined || fence <= written) return;
     const { epoch } = parsePosition(fence);
-    if (epoch > parsePosition(written).epoch) await this.#rows.bury(position(epoch, 0n, 0));
+    if (epoch > parsePosition(written).epoch) return this.#rows.bury(position(epoch, 0n, 0));
+    const least = await this.#rows.readMark(await this.#identity(), rewritten);
+    if (least !== undefined && least > written) await this.#rows.bury(least);
   }
 
   async #identity(): Promise<string> {
@@ -155,5 +186,8 @@ export class ClickHouseSink implements Sink {
     return classified(this.#table.name, work);
   }
 }
+
+/** The mark of the last snapshot that all rows were written again from. */
+const rewritten = 'rewritten';
 
 const last = 'f'.repeat(32) as Position;

@@ -5,7 +5,7 @@ import { TransientError, isNetworkError } from '../transient-error.ts';
 
 /** Names in https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp, with what to type next. */
 const configuration: Readonly<Record<string, string>> = {
-  UNKNOWN_TABLE: 'The table was dropped or renamed. ./sluice up makes it again and loads it.',
+  UNKNOWN_TABLE: "The table was dropped or renamed. ./sluice recover, with the pipeline's name, makes it again and writes its rows.",
   UNKNOWN_DATABASE: 'Type: CREATE DATABASE, with that name, or correct the table in the definition.',
   NO_SUCH_COLUMN_IN_TABLE: 'Type: ALTER TABLE ... ADD COLUMN, with the type that ./sluice status shows.',
   UNKNOWN_IDENTIFIER: 'The table has other columns than the pipeline. Compare DESCRIBE TABLE with the definition.',

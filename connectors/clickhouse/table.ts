@@ -39,7 +39,7 @@ export const durable = 'SETTINGS fsync_after_insert = 1, fsync_part_directory = 
  */
 export async function tableIdentity(client: ClickHouseClient, table: SinkTable): Promise<string> {
   const [row] = await describe(client, table);
-  if (!row) throw new ConfigurationError(`ClickHouse has no table ${table.name}: it was dropped while the pipeline ran. Run bootstrap again: ./sluice up makes and loads it.`);
+  if (!row) throw new ConfigurationError(`ClickHouse has no table ${table.name}: it was dropped while the pipeline ran. ./sluice recover, with the pipeline's name, makes it again and writes its rows.`);
   return row.identity;
 }
 

@@ -18,6 +18,8 @@ export interface VersionedRows {
   bury(at: Position): Promise<void>;
   /** After rows were inserted: a record that a backup of the table from before them does not have. */
   writeMark(target: string, mark: LoadMark): Promise<void>;
+  /** The greatest of those that `writeMark` has left under that name. */
+  readMark(target: string, backfill: string): Promise<Position | undefined>;
   /**
    * The same for those whose column `time` lies in a range, if that mark is the greatest of its backfill at the same moment; else nothing is
    * buried. Returns the greatest that there is.

@@ -91,6 +91,14 @@ export class DeadLetters {
     );
   }
 
+  /** All rows of the destination were written again from a snapshot: what was refused below it is there as the source has it. */
+  async rewritten(at: Position): Promise<void> {
+    await this.#transaction(async (client) => {
+      await lockLetters(client, this.#pipeline.name);
+      await client.query('delete from sluice.dead_letter where pipeline = $1 and lane = $2 and position < $3', [this.#pipeline.name, this.#lane, at]);
+    });
+  }
+
   /** By a truncate, or because a load that has begun since has what the event changed. */
   async #isVoid(client: Queryable, position: Position): Promise<boolean> {
     const { rows } = await client.query<{ below: Position | null; epoch: string | null }>(

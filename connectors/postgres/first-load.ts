@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, DatabaseError } from 'pg';
 import { eventsTable } from '../../core/capture/assembler.ts';
 import { killPoint } from '../../core/kill-point.ts';
@@ -7,7 +6,7 @@ import type { Pipeline, Table } from '../../core/pipeline.ts';
 import { lsnText, position } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
 import type { Sink } from '../sink.ts';
-import { TransientError, isNetworkError } from '../transient-error.ts';
+import { untilItPasses } from '../until-it-passes.ts';
 import { keptAlive } from './keep-alive.ts';
 import { leave } from './leave.ts';
 import { readTimeline } from './postgres-source.ts';
@@ -16,9 +15,10 @@ import { classifyPostgresError } from './errors.ts';
 import type { Loaded } from './shard-state.ts';
 import type { SnapshotSlot } from './snapshot-slot.ts';
 import { textSettings } from './replication-stream.ts';
-import { fileNodes, SnapshotReader, sourceClockUs, type FileNodes } from './snapshot-reader.ts';
+import { SnapshotReader, sourceClockUs, type FileNodes } from './snapshot-reader.ts';
 import { createSnapshotSlot } from './snapshot-slot.ts';
-import { ensurePublication, quoteRelation, readSourceCatalog, sourceNames } from './source-catalog.ts';
+import { ensurePublication, readSourceCatalog, sourceNames } from './source-catalog.ts';
+import { leafFiles, piecesOf } from './whole-tables.ts';
 
 export type FirstLoadOptions = {
   readonly pipeline: Pipeline;
@@ -55,7 +55,7 @@ export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { r
     // of a load that was lost, or of a pipeline that is loaded anew
     await dropSlot(source, sourceNames(pipeline.name).slot);
     onProgress({ phase: 'waiting for running write transactions of the source', rows: 0 });
-    const files = await filesOf(source, pipeline);
+    const files = await leafFiles(source, pipeline);
     slot = await createSnapshotSlot({ url: sourceUrl, slot: sourceNames(pipeline.name).slot, temporary: false, applicationName: snapshotName(pipeline.name), signal: options.signal, timeoutMs: waitForWritersMs });
     const loader = new Loader(options, source, slot, files, catalog.columns, await sourceClockUs(source));
     const rows = await Promise.race([loader.run(), slot.lost]);
@@ -73,19 +73,6 @@ export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { r
   } finally {
     await slot?.close();
     await leave(source);
-  }
-}
-
-/** A sink that is away for a moment must not cost the whole load: what it is given may be given again. */
-async function untilItPasses({ signal, assertCurrent }: FirstLoadOptions, work: () => Promise<void>): Promise<void> {
-  for (let waitMs = 100; ; waitMs = Math.min(waitMs * 2, 5_000)) {
-    try {
-      return await work();
-    } catch (error) {
-      if (!(error instanceof TransientError) && !isNetworkError(error)) throw error;
-      await sleep(Math.max(waitMs, (error as TransientError).retryAfterMs ?? 0), undefined, { signal });
-      await assertCurrent();
-    }
   }
 }
 
@@ -114,14 +101,10 @@ class Loader {
   }
 
   async #table(name: string, table: Table): Promise<void> {
-    for (const leaf of await leaves(this.#source, table.relation)) {
-      for (let page = 0; page === 0 || page < leaf.pages; page += pagesPerChunk) {
-        if (this.#options.signal.aborted) throw this.#options.signal.reason;
-        // the last chunk has no upper end: pages may have been added since the table was measured
-        const end = page + pagesPerChunk >= leaf.pages ? '' : `and ctid < '(${page + pagesPerChunk},0)'::tid`;
-        for await (const segment of this.#reader.read(name, { relation: leaf.relation, only: true, where: `ctid >= '(${page},0)'::tid ${end}` })) await this.#give(segment);
-        this.#options.onProgress({ phase: `reading ${table.relation}`, rows: this.#reader.rows });
-      }
+    for await (const piece of piecesOf(this.#source, table.relation)) {
+      if (this.#options.signal.aborted) throw this.#options.signal.reason;
+      for await (const segment of this.#reader.read(name, piece)) await this.#give(segment);
+      this.#options.onProgress({ phase: `reading ${table.relation}`, rows: this.#reader.rows });
     }
   }
 
@@ -130,33 +113,6 @@ class Loader {
     await this.#options.assertCurrent();
     for (const [lane, sink] of this.#options.sinks) await untilItPasses(this.#options, () => sink.load(segment, chunk).then(() => killPoint('load/chunk', lane)));
   }
-}
-
-/** 16 MiB. */
-const pagesPerChunk = 2048;
-
-type Leaf = { readonly relation: string; readonly pages: number };
-
-async function leaves(source: Client, relation: string): Promise<Leaf[]> {
-  const { rows } = await source.query<{ relation: string; pages: string }>(
-    `select n.nspname || '.' || c.relname as relation, (pg_relation_size(c.oid) / current_setting('block_size')::int)::text as pages
-       from pg_partition_tree($1::regclass) t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
-      where t.isleaf
-      union
-     select n.nspname || '.' || c.relname, (pg_relation_size(c.oid) / current_setting('block_size')::int)::text
-       from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = $1::regclass and c.relkind = 'r'
-      order by 1`,
-    [quoteRelation(relation)],
-  );
-  return rows.map((row) => ({ relation: row.relation, pages: Number(row.pages) }));
-}
-
-async function filesOf(source: Client, { source: { events, dimensions } }: Pipeline): Promise<FileNodes> {
-  const files = new Map<string, string>();
-  for (const { relation } of [events, ...Object.values(dimensions)]) {
-    for (const leaf of await leaves(source, relation)) files.set(leaf.relation, (await fileNodes(source, leaf.relation))!);
-  }
-  return files;
 }
 
 function snapshotName(pipeline: string): string {

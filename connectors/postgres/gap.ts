@@ -2,13 +2,13 @@ import type { Pipeline } from '../../core/pipeline.ts';
 import { parsePosition } from '../../core/position.ts';
 import { ConfigurationError } from '../sink.ts';
 import type { SegmentLog } from '../spool/segment-log.ts';
-import { assertNoGap, assertNotSetBack, assertSameSource, assertSlot } from './same-stream.ts';
+import { assertNoGap, assertNoPhantoms, assertNotSetBack, assertSameSource, assertSlot, claimedTimeline } from './same-stream.ts';
 import type { Confirmed, ShardState } from './shard-state.ts';
 import { connectSource } from './postgres-source.ts';
 import { readStreamEnd } from './stream-gap.ts';
 
 /** What keeps a capture from going on where the spool ends, as the sentence that it would park with; null: nothing. `readConfirmed`: what is on record, read anew, as a capture may be at work. `rows`: what the planner of the source expects of the pipeline's tables. */
-export async function gapOf(sourceUrl: string, pipeline: Pipeline, shard: ShardState, readConfirmed: () => Promise<Confirmed | undefined>, log: Pick<SegmentLog, 'tail' | 'read' | 'release' | 'lastEvents'>): Promise<{ readonly gap: string | null; readonly rows: number }> {
+export async function gapOf(sourceUrl: string, pipeline: Pipeline, shard: ShardState, readConfirmed: () => Promise<Confirmed | undefined>, log: Pick<SegmentLog, 'tail' | 'read' | 'release' | 'lastEvents' | 'lastClaim'>): Promise<{ readonly gap: string | null; readonly rows: number }> {
   const source = await connectSource(sourceUrl, pipeline, shard.tables);
   try {
     const rows = await source.expectedRows();
@@ -18,6 +18,8 @@ export async function gapOf(sourceUrl: string, pipeline: Pipeline, shard: ShardS
       const catalog = await source.catalog();
       assertSameSource(pipeline.name, shard, catalog);
       await source.assertPublication();
+      const claimed = claimedTimeline((await log.lastClaim())?.claim, shard.epoch, await readConfirmed());
+      assertNoPhantoms(pipeline.name, claimed, await source.timeline(claimed), at);
       assertNotSetBack(pipeline.name, at, catalog.walEnd);
       // what is told to the slot was on record before, and in the spool before that
       const slot = await source.slot();

@@ -54,12 +54,12 @@ async function readExpectedRows(client: Client, { source: { events, dimensions }
 }
 
 async function readSlot(client: Client, name: string): Promise<Slot | undefined> {
-  const { rows } = await client.query<{ active_pid: number | null; wal_status: string | null; confirmed: string | null }>(
-    'select active_pid, wal_status, confirmed_flush_lsn::text as confirmed from pg_replication_slots where slot_name = $1',
+  const { rows } = await client.query<{ active_pid: number | null; wal_status: string | null; confirmed: string | null; unread_since: Date | null }>(
+    "select active_pid, wal_status, confirmed_flush_lsn::text as confirmed, (to_jsonb(slot) ->> 'inactive_since')::timestamptz as unread_since from pg_replication_slots slot where slot_name = $1",
     [name],
   );
   const found = rows[0];
-  return found && { confirmed: found.confirmed === null ? 0n : parseLsn(found.confirmed), status: found.wal_status ?? undefined, activePid: found.active_pid ?? undefined };
+  return found && { confirmed: found.confirmed === null ? 0n : parseLsn(found.confirmed), status: found.wal_status ?? undefined, activePid: found.active_pid ?? undefined, ...(found.unread_since && { unreadSince: found.unread_since.toISOString() }) };
 }
 
 /** By the replication protocol: the catalogue tells the timeline of the last checkpoint, which a promotion may not have reached yet. */

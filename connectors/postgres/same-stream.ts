@@ -1,5 +1,6 @@
 import { loadAnew } from '../../core/load-anew.ts';
 import type { Lsn, Position } from '../../core/position.ts';
+import type { Claim } from '../../core/segment.ts';
 import { lsnText, parsePosition } from '../../core/position.ts';
 import { ConfigurationError } from '../sink.ts';
 import { switchPoint } from '../../core/timeline-history.ts';
@@ -45,10 +46,15 @@ export function assertNoPhantoms(pipeline: string, claimed: number | undefined, 
   }
 }
 
+/** That the chain was read from. What an earlier load was read on does not count: this one began on the timeline that is on record with it. */
+export function claimedTimeline(claim: Claim | undefined, epoch: number, recorded: Confirmed | undefined): number | undefined {
+  return claim?.epoch === epoch ? claim.timeline : recorded?.timeline;
+}
+
 /** There is a slot, and it still has what follows its confirmed position. `walEnd`: of the source, now. */
 export function assertSlot(pipeline: string, slot: Slot | undefined, end: StreamEnd, walEnd: Lsn): asserts slot is Slot {
   if (!slot) throw slotLost(pipeline, 'is gone', end, walEnd);
-  if (slot.status === 'lost') throw slotLost(pipeline, 'was invalidated, because it held back more WAL than max_slot_wal_keep_size', end, walEnd);
+  if (slot.status === 'lost') throw slotLost(pipeline, `was invalidated, because it held back more WAL than max_slot_wal_keep_size${slot.unreadSince === undefined ? '' : ` (nobody has read it since ${slot.unreadSince})`}`, end, walEnd);
 }
 
 /**

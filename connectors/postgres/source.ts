@@ -51,4 +51,5 @@ export interface SourceStream {
 /** `history`: content of its history file, '' if it was not asked for. */
 export type Timeline = { readonly timeline: number; readonly history: string };
 
-export type Slot = { readonly confirmed: Lsn; readonly status: string | undefined; readonly activePid: number | undefined };
+/** `unreadSince`: an ISO time, which PostgreSQL tells from 17 on. */
+export type Slot = { readonly confirmed: Lsn; readonly status: string | undefined; readonly activePid: number | undefined; readonly unreadSince?: string };

@@ -3,7 +3,7 @@ import { parsePosition } from '../../core/position.ts';
 import { TransientError } from '../transient-error.ts';
 import type { CaptureOptions } from './capture.ts';
 import { greatestOf } from './fences.ts';
-import { assertNoGap, assertNoPhantoms, assertNotSetBack, assertSameSource, assertSlot } from './same-stream.ts';
+import { assertNoGap, assertNoPhantoms, assertNotSetBack, assertSameSource, assertSlot, claimedTimeline } from './same-stream.ts';
 import type { Slot, Source } from './source.ts';
 import type { SourceCatalog } from './source-catalog.ts';
 import type { StreamEnd } from './stream-gap.ts';
@@ -26,9 +26,7 @@ export class StreamCheck {
     assertSameSource(name, shard, this.#catalog);
     await this.#source.assertPublication();
     const recorded = await readConfirmed();
-    const claim = (await log.lastClaim())?.claim;
-    // what an earlier load was read on does not count: this one began on the timeline that is on record with it
-    const claimed = claim?.epoch === shard.epoch ? claim.timeline : recorded?.timeline;
+    const claimed = claimedTimeline((await log.lastClaim())?.claim, shard.epoch, recorded);
     const present = await this.#source.timeline(claimed);
     assertNoPhantoms(name, claimed, present, reached);
     assertNotSetBack(name, reached, this.#catalog.walEnd);

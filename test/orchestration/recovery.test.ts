@@ -155,4 +155,30 @@ describe('the recovery workflow', () => {
     expect(await handle.result()).toMatchObject({ state: 'cancelled' });
     expect(did).toEqual(begun);
   }, 40_000);
+
+  test('has only the destinations written again that lack something, one after another, and loads nothing', async () => {
+    const stage = staged();
+    const did: string[] = [];
+    let fails = true;
+    stage.beside = {
+      planRecovery: async () => ({ epoch: 3, gap: 'two lack rows', lanes: ['enriched', 'other'], rows: 7, says: [] }),
+      rewriteLane: async ({ lane, epoch, ifLacking }) => {
+        did.push(`${lane} ${epoch} ${ifLacking}`);
+        if (lane === 'other' && fails) throw refused('it refuses a value');
+        return { rows: 7 };
+      },
+      beginAnew: async () => (did.push('begun'), 1),
+    };
+    await using pipeline = await RunningPipeline.start(stage, services().temporalAddress);
+    const recovered = async (id: number, more: Partial<RecoveryInput> = {}) => {
+      const handle = await pipeline.client.workflow.start('recovery', { workflowId: `recovery/${stage.name}/${id}`, taskQueue: stage.taskQueue, args: [{ pipeline: stage.name, approved: true, ...more } satisfies RecoveryInput] });
+      return handle.result() as Promise<RecoveryStatus>;
+    };
+    expect(await recovered(1)).toMatchObject({ state: 'failed', rows: 7, error: 'it refuses a value' });
+    fails = false;
+    expect(await recovered(2)).toMatchObject({ state: 'done', rows: 14, error: null });
+    expect(await recovered(3, { lane: 'enriched' })).toMatchObject({ state: 'done' });
+    expect(did).toEqual(['enriched 3 true', 'other 3 true', 'enriched 3 true', 'other 3 true', 'enriched 3 false', 'other 3 false']);
+    expect(stage.loads).toBe(0);
+  }, 40_000);
 });

@@ -12,7 +12,7 @@ import { at, laneState, lanes, refused, RunningPipeline, Stage, waited } from '.
 /** What a recorded history contains. Each returns the run ids whose histories are kept. */
 export type Scenario = (address: string) => Promise<readonly unknown[]>;
 
-export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled, repaired, 'behind-backfill': behindBackfill, reconciled, migrated, 'loaded-anew': loadedAnew, applied, destroyed };
+export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled, repaired, 'behind-backfill': behindBackfill, reconciled, migrated, 'loaded-anew': loadedAnew, rewritten, applied, destroyed };
 
 async function pauseAndLanes(address: string): Promise<readonly unknown[]> {
   const stage = quick();
@@ -207,6 +207,29 @@ async function loadedAnew(address: string): Promise<readonly unknown[]> {
   await pipeline.handle.executeUpdate('loadAnew', { args: [1] });
   await pipeline.until(({ state }) => state === 'running' && stage.running.size === 4);
   return [await recovery.fetchHistory(), await pipeline.client.workflow.getHandle(pipeline.handle.workflowId, runId).fetchHistory(), await pipeline.handle.fetchHistory()];
+}
+
+/** Destinations that lacked rows: one that was refused at first, and one that was asked for. */
+async function rewritten(address: string): Promise<readonly unknown[]> {
+  const stage = quick();
+  let isRefused = true;
+  stage.beside = {
+    planRecovery: async ({ lane }) => ({ epoch: 1, gap: lane === undefined ? 'enriched has no fence' : null, lanes: ['enriched'], rows: 7, says: [] }),
+    rewriteLane: async () => {
+      if (isRefused) throw refused('it refuses a value');
+      return { rows: 7 };
+    },
+  };
+  await using pipeline = await RunningPipeline.start(stage, address);
+  const histories: unknown[] = [];
+  for (const [id, lane] of [undefined, undefined, 'enriched'].entries()) {
+    const recovery = await pipeline.client.workflow.start('recovery', { workflowId: `recovery/${stage.name}/${id}`, taskQueue: stage.taskQueue, args: [{ pipeline: stage.name, approved: false, ...(lane !== undefined && { lane }) }] });
+    await recovery.executeUpdate('approve');
+    await recovery.result();
+    histories.push(await recovery.fetchHistory());
+    isRefused = false;
+  }
+  return histories;
 }
 
 function quick(): Stage {

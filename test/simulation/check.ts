@@ -20,14 +20,14 @@ export function assertSafe(world: World, lsn: bigint): void {
   if (!lost) return;
   const needed = position(1, lost.lsn, ordinalsOf(lost.events));
   const fences = neededFences(world).map(([lane, fence]) => [lane, lane === 'enriched' ? world.rows.greatestFence : fence] as const);
-  const behind = fences.filter(([, fence]) => fence < needed);
+  const behind = fences.filter(([, fence]) => fence! < needed);
   if (behind.length === 0) return;
   // whoever deletes the spool has done it
   if (world.disk.wasDeleted) return;
   const segments = spoolHeaders(world.disk.durable());
   const [first, last] = [segments[0], segments.at(-1)];
   for (const [lane, fence] of behind) {
-    if (!first || first.from > fence || last!.to < needed) {
+    if (!first || first.from > fence! || last!.to < needed) {
       throw new Violation(`I1: ${lsn} was confirmed to the source, and ${lane} is at ${fence}; the spool durably has (${first?.from}, ${last?.to}], and ${needed} would be lost`);
     }
   }
@@ -159,8 +159,8 @@ export function assertLive({ live, source, pipeline }: World): void {
   if (live.endUs !== shown.clockUs) throw new Violation(`E11: the live structure ends at ${live.endUs}, expected ${shown.clockUs}`);
 }
 
-/** Lanes whose fence the slot must respect. */
-export function neededFences({ state, rows }: World): readonly (readonly [lane: string, fence: Position])[] {
+/** Lanes whose fence the slot must respect; undefined where its destination has lost it. */
+export function neededFences({ state, rows }: World): readonly (readonly [lane: string, fence: Position | undefined])[] {
   return [
     ['aggregate', state.fences.get('aggregate')!],
     ['external', state.fences.get('external')!],
@@ -277,6 +277,6 @@ function sameList(what: string, actual: readonly unknown[], expected: readonly u
 /** Whether a promotion took away what the spool or a sink has. */
 export function hasPhantoms(world: World): boolean {
   const tails = spoolHeaders(world.disk.durable()).slice(-1).map(({ to }) => to);
-  const tail = [...tails, ...neededFences(world).map(([, fence]) => fence)].sort().at(-1)!;
+  const tail = [...tails, ...neededFences(world).flatMap(([, fence]) => fence ?? [])].sort().at(-1)!;
   return world.source.promotions.some(({ left }) => parsePosition(tail).lsn >= left);
 }

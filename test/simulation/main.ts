@@ -3,21 +3,23 @@ import type { Item } from './plan.ts';
 import { planOf } from './plan.ts';
 import { shrunk } from './shrink.ts';
 
-const [from, count] = process.argv.slice(2).map(Number);
-if (from === undefined || count === undefined || !(count > 0)) throw new TypeError('usage: node test/simulation/main.ts FROM COUNT');
+const [from, count] = process.argv.slice(2, 4).map(Number);
+/** `rewrites`: as planOf. */
+const how = { rewrites: process.argv[4] === 'rewrites' };
+if (from === undefined || count === undefined || !(count > 0)) throw new TypeError('usage: node test/simulation/main.ts FROM COUNT [rewrites]');
 
 const began = performance.now();
 const kinds = { equal: 0, parked: 0 };
 let steps = 0;
 for (let seed = from; seed < from + count; seed++) {
   try {
-    const outcome = await simulate(planOf(seed));
+    const outcome = await simulate(planOf(seed, how));
     kinds[outcome.kind]++;
     steps += outcome.steps;
   } catch (error) {
     console.log(`seed ${seed}: ${error instanceof Error ? error.stack : String(error)}`);
-    console.log(`again: node test/simulation/main.ts ${seed} 1`);
-    const { plan, runs, error: smaller } = await shrunk(planOf(seed));
+    console.log(`again: node test/simulation/main.ts ${seed} 1${how.rewrites ? ' rewrites' : ''}`);
+    const { plan, runs, error: smaller } = await shrunk(planOf(seed, how));
     console.log(`shrunk to ${plan.items.length} items in ${runs} runs, which end with ${String(smaller)}:\n${JSON.stringify(plan.knobs)}\n${plan.items.map(shown).join('\n')}`);
     process.exit(1);
   }

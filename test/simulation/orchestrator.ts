@@ -26,7 +26,11 @@ export class Orchestrator {
   readonly #attempts = new Map<string, Attempt>();
   /** Backfills that go on. */
   backfills = 0;
+  /** Likewise. */
+  rewrites = 0;
   readonly #states = new Map<Part, { state: LaneState; sentence?: string; cause?: unknown }>(parts.map((part) => [part, { state: 'running' }]));
+  /** Let go on while a step of theirs ran. */
+  readonly #resumed = new Set<Part>();
   #pipeline: PipelineState = pipelineStates.loading.loaded;
   /** Parts wait for this. */
   #changed = Promise.withResolvers<void>();
@@ -130,6 +134,23 @@ export class Orchestrator {
     this.backfills--;
   }
 
+  /** All rows of the versioned table are written again, and what was parked for it goes on. */
+  async rewrite(name: string): Promise<void> {
+    this.rewrites++;
+    // each attempt has a name of its own
+    let attempts = 0;
+    await this.#untilDone(name, (worker, asked) => worker.rewrite(`${name} ${attempts++}`, asked));
+    for (const part of ['enriched', 'capture'] as const) this.#goOn(part);
+    this.rewrites--;
+  }
+
+  /** What a step of it that runs now is refused for may be mended. */
+  #goOn(part: Part): void {
+    if (this.#attempts.has(part)) this.#resumed.add(part);
+    if (this.#states.get(part)!.state === 'parked') this.#states.set(part, { state: 'running' });
+    this.#change();
+  }
+
   /** Windows with late changes, range after range, as the repair workflow does. */
   async repair(): Promise<void> {
     this.backfills++;
@@ -186,6 +207,7 @@ export class Orchestrator {
     const asked = new AbortController();
     const { promise: over, resolve: finish } = Promise.withResolvers<void>();
     const attempt: Attempt = { worker, asked, over, finish };
+    this.#resumed.delete(part);
     this.#attempts.set(part, attempt);
     const waitMs = await Promise.race([this.#step(attempt, part), over.then(() => 0)]);
     this.#attempts.delete(part);
@@ -206,6 +228,7 @@ export class Orchestrator {
   #failed(part: Part, error: unknown): void {
     const failure = failureOf(error);
     if (!(failure instanceof ApplicationFailure) || !failure.nonRetryable) return;
+    if (this.#resumed.delete(part)) return;
     const { state } = this.#states.get(part)!;
     const event = failure.type === configurationFailure ? 'refuse' : 'fail';
     this.#states.set(part, { state: laneStates[state][event], sentence: failure.message, cause: error });

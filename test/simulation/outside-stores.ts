@@ -18,7 +18,10 @@ export class VersionedTable {
   readonly #trouble: Trouble;
   /** By sort key; row null: a tombstone. */
   rows = new Map<string, StoredRow>();
-  fence: Position;
+  /** Undefined: it was dropped and made again, and nothing of it is left. */
+  fence: Position | undefined;
+  /** Another one after that. */
+  #target = 'table 1';
   /** By backfill, the greatest. */
   marks = new Map<string, Position>();
   /** The fence before a backup was put back counts still: what was confirmed by it was rightly confirmed. */
@@ -28,6 +31,14 @@ export class VersionedTable {
     this.#trouble = trouble;
     this.fence = fence;
     this.greatestFence = fence;
+  }
+
+  /** It is dropped, and made again. */
+  lose(): void {
+    this.rows = new Map();
+    this.fence = undefined;
+    this.marks = new Map();
+    this.#target = `table ${Number(this.#target.slice(6)) + 1}`;
   }
 
   /** Returns what puts a backup of this moment back. */
@@ -44,7 +55,7 @@ export class VersionedTable {
     const call = <T>(effect: () => T, half?: () => unknown) => this.#trouble.call(process, 'enriched', effect, half);
     return {
       create: async () => {},
-      target: () => call(() => 'table'),
+      target: () => call(() => this.#target),
       insert: (pieces) => {
         const rows = pieces.flatMap(rowsOf);
         return call(
@@ -56,10 +67,11 @@ export class VersionedTable {
         call(() => {
           for (const [key, { position, row }] of this.rows) if (row && position < at) this.#put(key, { position: at, row: null });
         }),
-      writeMark: (_, { backfill, at }) =>
+      writeMark: (target, { backfill, at }) =>
         call(() => {
-          if (at > (this.marks.get(backfill) ?? '')) this.marks.set(backfill, at);
+          if (target === this.#target && at > (this.marks.get(backfill) ?? '')) this.marks.set(backfill, at);
         }),
+      readMark: (target, backfill) => call(() => (target === this.#target ? this.marks.get(backfill) : undefined)),
       buryWithin: (_, { time, range: { fromMs, toMs }, mark }, at) =>
         call(() => {
           const found = this.marks.get(mark.backfill);
@@ -70,10 +82,11 @@ export class VersionedTable {
           }
           return found;
         }),
-      readFence: () => call(() => this.fence),
-      writeFence: (_, position) =>
+      readFence: (target) => call(() => (target === this.#target ? this.fence : undefined)),
+      writeFence: (target, position) =>
         call(() => {
-          if (position > this.fence) this.fence = position;
+          if (target !== this.#target) return;
+          if (this.fence === undefined || position > this.fence) this.fence = position;
           if (position > this.greatestFence) this.greatestFence = position;
         }),
       close: async () => {},

@@ -36,6 +36,8 @@ export type Item = { readonly atMs: number } & (
   | { readonly kind: 'redis emptied'; readonly structuresOnly: boolean }
   /** From so long before on. */
   | { readonly kind: 'backfill'; readonly backMs: number; readonly lengthMs: number }
+  /** `emptied`: its table is dropped before, and made again. */
+  | { readonly kind: 'rewrite'; readonly emptied: boolean }
 );
 
 /** Faults that have these properties. */
@@ -58,8 +60,11 @@ export type Change = {
 export const lastMs = 3_200;
 export const longestOpenMs = 500;
 
-/** What a seed stands for. `only`: nothing goes wrong but what is like one of these. */
-export function planOf(seed: number, { only, knobs: fixed }: { readonly only?: readonly Fault[] | undefined; readonly knobs?: Partial<Knobs> | undefined } = {}): Plan {
+/**
+ * What a seed stands for. `only`: nothing goes wrong but what is like one of these. `rewrites`: and the rows of the versioned
+ * table are written again, once or more often.
+ */
+export function planOf(seed: number, { only, knobs: fixed, rewrites = false }: { readonly only?: readonly Fault[] | undefined; readonly knobs?: Partial<Knobs> | undefined; readonly rewrites?: boolean | undefined } = {}): Plan {
   const random = new Random(seed);
   const knobs: Knobs = {
     segmentRows: random.pick([2, 5, 1_000]),
@@ -76,8 +81,9 @@ export function planOf(seed: number, { only, knobs: fixed }: { readonly only?: r
   for (let count = 0; count < transactions; count++) items.push(transactionAt(random, random.below(lastMs)));
   const faults = random.below(7);
   for (let count = 0; count < faults; count++) items.push(faultAt(random, random.below(lastMs), only));
+  if (rewrites) for (let count = random.below(3); count >= 0; count--) items.push({ atMs: 300 + random.below(lastMs - 300), kind: 'rewrite', emptied: random.next() < 0.7 });
   items.sort((a, b) => a.atMs - b.atMs);
-  return { seed, knobs, items: items.some(({ kind }) => kind === 'backfill') ? items.map(withoutLoss) : items };
+  return { seed, knobs, items: items.some(({ kind }) => kind === 'backfill' || kind === 'rewrite') ? items.map(withoutLoss) : items };
 }
 
 /** What a backfill has read of a lost timeline nobody would miss (decision 15). */

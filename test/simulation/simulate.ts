@@ -53,7 +53,8 @@ export async function simulate(plan: Plan): Promise<Outcome> {
     const fences = [...neededFences(world).map(([, fence]) => fence), world.live.fence];
     return to !== undefined && fences.every((fence) => fence !== undefined && fence >= to) && state.relayFence === state.aggregate.outboxSeq;
   };
-  const done = () => broken !== undefined || orchestrator.broken !== undefined || orchestrator.parked.size > 0 || (orchestrator.backfills === 0 && caughtUp());
+  // what is parked may go on when a rewrite ends
+  const done = () => broken !== undefined || orchestrator.broken !== undefined || (orchestrator.rewrites === 0 && orchestrator.parked.size > 0) || (orchestrator.backfills + orchestrator.rewrites === 0 && caughtUp());
   let ended = await scheduler.run(done, beginMs + lastMs + quietMs, mostSteps);
   const isRepaired = ended === 'done' && hasBackfills(world) && orchestrator.parked.size === 0 && broken === undefined && orchestrator.broken === undefined;
   const closedMs = closedTo(world);
@@ -156,6 +157,12 @@ function schedule(world: World, orchestrator: Orchestrator, item: Item): void {
         const fromMs = Math.floor(scheduler.nowMs) - item.backMs;
         return void orchestrator.backfill(`backfill ${item.atMs} ${item.backMs}`, { fromMs, toMs: fromMs + item.lengthMs });
       }
+      case 'rewrite':
+        if (item.emptied) {
+          trouble.restart('enriched');
+          rows.lose();
+        }
+        return void orchestrator.rewrite(`rewrite ${item.atMs}`);
       case 'redis emptied':
         return live.lose(item.structuresOnly);
       default:
@@ -167,6 +174,8 @@ function schedule(world: World, orchestrator: Orchestrator, item: Item): void {
 /** Whether the schedule did something that only a person can mend, and the sentence says that. */
 function isRight(world: World, part: Part, sentence: string): boolean {
   const has = (kind: Item['kind']) => world.plan.items.some((item) => item.kind === kind);
+  // put back to a backup that was made while its rows were being written again
+  if (/has no fence/.test(sentence)) return has('rewrite') && has('sink set back');
   if (part === 'capture') {
     if (/^The replication slot .* is gone/.test(sentence)) return has('slot dropped');
     if (/^The source .* (was promoted|was set back|is not the one its spool was written from)/.test(sentence)) return hasPhantoms(world);

@@ -21,6 +21,14 @@ describe('the simulation', { timeout: 600_000 }, () => {
     expect(sum('parked')).toBeGreaterThan(schedules * 0.01);
   });
 
+  test('E17: 2000 schedules in which rows of a table are written again, that was often emptied before', async () => {
+    const { code, output } = await child('main.ts', ['0', '2000', 'rewrites']);
+    if (code !== 0) throw new Error(output);
+    const { equal, parked } = JSON.parse(output.trim().split('\n').at(-1)!) as { equal: number; parked: number };
+    expect(equal + parked).toBe(2_000);
+    expect(equal).toBeGreaterThan(1_700);
+  });
+
   test('the same seed is the same run', async () => {
     const [one, other] = await Promise.all([child('main.ts', ['77', '20']), child('main.ts', ['77', '20'])]);
     const steps = (output: string) => (JSON.parse(output) as { steps: number }).steps;

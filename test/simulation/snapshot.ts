@@ -1,4 +1,5 @@
 import type { Snapshot } from '../../activities/backfill-loop.ts';
+import type { AllRows } from '../../activities/rewrite-rows.ts';
 import { TableRewritten } from '../../connectors/postgres/snapshot-reader.ts';
 import { eventsTable, SegmentAssembler } from '../../core/capture/assembler.ts';
 import { DimensionStore } from '../../core/capture/dimension-store.ts';
@@ -13,7 +14,7 @@ import type { SimulatedProcess } from './scheduler.ts';
 import type { SourceServer } from './source-server.ts';
 
 /** Of the simulated source, read a range at a time through the real assembler. */
-export async function takeSnapshot(pipeline: Pipeline, source: SourceServer, process: SimulatedProcess): Promise<Snapshot> {
+export async function takeSnapshot(pipeline: Pipeline, source: SourceServer, process: SimulatedProcess): Promise<Snapshot & AllRows> {
   const { at, tables, isRewritten, lost } = await process.io(() => source.snapshot());
   const assembler = new SegmentAssembler({
     pipeline,
@@ -60,6 +61,18 @@ export async function takeSnapshot(pipeline: Pipeline, source: SourceServer, pro
       read += rows.length;
       const segment = segmentOf(eventsTable, rows);
       if (segment) yield segment;
+    },
+    async *all() {
+      for (let from = 0; ; from += 5) {
+        const rows = await process.io(() => {
+          if (isRewritten()) throw new TableRewritten('public.events');
+          return [...tables.rows].slice(from, from + 5);
+        });
+        if (rows.length === 0) return;
+        read += rows.length;
+        const segment = segmentOf(eventsTable, rows);
+        if (segment) yield segment;
+      }
     },
     close: async () => {},
   };

@@ -4,6 +4,8 @@ import { runLane } from '../../activities/lane-loop.ts';
 import { captureStart, segmentLanes } from '../../activities/capture-start.ts';
 import { rangeSink } from '../../activities/range-sink.ts';
 import { runRelay } from '../../activities/relay-loop.ts';
+import { rewriteRows } from '../../activities/rewrite-rows.ts';
+import { rewrittenSink } from '../../activities/rewritten-sink.ts';
 import { Seats } from '../../activities/seats.ts';
 import { noRecord } from '../../connectors/postgres/column-watch.ts';
 import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
@@ -144,16 +146,12 @@ export class Worker {
 
   /** As its activity runs it. */
   async backfill(name: string, asked: PaneRange, signal: AbortSignal): Promise<boolean> {
-    const { state, source } = this.#world;
-    const lane = 'enriched';
-    const table = this.#pipeline.sinks[lane];
-    if (table?.kind !== 'clickhouse') throw new TypeError(`${lane} is a table of versions`);
-    const rows = new ClickHouseSink(lane, sinkTable(this.#pipeline, table), this.#world.rows.seenBy(this.process));
+    const { source } = this.#world;
     const { isDone } = await runBackfill({
       pipeline: this.#pipeline,
       name,
       views: Object.keys(this.#pipeline.views),
-      rows: new Map([[lane, rangeSink(this.#pipeline, lane, rows, { voidedBelow: () => state.call(this.process, () => state.voided.get(lane)), waitingBelow: async () => 0 })]]),
+      rows: new Map([['enriched', this.#versioned('enriched').range]]),
       asked,
       chunkRows: 10,
       rowsPerSecond: undefined,
@@ -167,6 +165,22 @@ export class Worker {
     return isDone;
   }
 
+  /** Likewise all rows of the versioned table. */
+  async rewrite(name: string, signal: AbortSignal): Promise<boolean> {
+    const { source } = this.#world;
+    const { rows, range } = this.#versioned('enriched');
+    await rewriteRows({
+      lane: 'enriched',
+      sink: rewrittenSink(name, rows, range, { rewritten: async () => {} }),
+      take: () => takeSnapshot(this.#pipeline, source, this.process),
+      assertCurrent: async () => {},
+      clock: this.process.clock,
+      signal,
+      onProgress: () => {},
+    });
+    return true;
+  }
+
   stale(): Promise<readonly StaleRange[]> {
     return this.#aggregate().stale();
   }
@@ -174,6 +188,16 @@ export class Worker {
   async endBackfill(name: string): Promise<boolean> {
     await this.#aggregate().endRebuild(name);
     return true;
+  }
+
+  /** Of its own: the lane's is the lane's. */
+  #versioned(lane: string) {
+    const { state } = this.#world;
+    const table = this.#pipeline.sinks[lane];
+    if (table?.kind !== 'clickhouse') throw new TypeError(`${lane} is a table of versions`);
+    const rows = new ClickHouseSink(lane, sinkTable(this.#pipeline, table), this.#world.rows.seenBy(this.process));
+    const range = rangeSink(this.#pipeline, lane, rows, { voidedBelow: () => state.call(this.process, () => state.voided.get(lane)), waitingBelow: async () => 0 });
+    return { rows, range };
   }
 
   #aggregate(): AggregateSink {

@@ -241,6 +241,70 @@ describe('ClickHouse', () => {
     expect(await place.query('SELECT count() AS rows FROM enriched WHERE _deleted = 0')).toMatchObject([{ rows: 1 }]);
   });
 
+  describe('all rows written again from a snapshot', () => {
+    const at = position(1, 5000n, 0);
+    const mark = { backfill: 'one', at };
+    const one = streamOf([{ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21T10:00:00.000Z' } }], 1, new Set());
+
+    test('E17: what the snapshot does not have is buried, and the lane goes on from it', async () => {
+      await using place = await open();
+      const sink = place.make();
+      await sink.create();
+      await sink.finishLoad(zero);
+      await sink.apply(one.segments, zero, endOf(one.segments));
+      await sink.mark(mark);
+      expect(await place.rows()).toHaveLength(1);
+      await sink.finishRewrite(mark, at);
+      expect(await place.rows()).toEqual([]);
+      expect(await sink.readFence()).toBe(at);
+    });
+
+    test('I3: no fence for a table that was made again meanwhile, whoever else has begun there', async () => {
+      await using place = await open();
+      const sink = place.make();
+      await sink.create();
+      await sink.mark(mark);
+      await place.command('DROP TABLE enriched SYNC');
+      await sink.create();
+      await expect(sink.finishRewrite(mark, at)).rejects.toThrow('table enriched in ClickHouse was made anew or set back while the rows of lane enriched were written again');
+      expect(await sink.readFence()).toBeUndefined();
+      await sink.mark({ backfill: 'another', at: position(1, 6000n, 0) });
+      await expect(sink.finishRewrite(mark, at)).rejects.toThrow('that begins once more');
+      // as one that was set back to the middle of it
+      await sink.mark(mark);
+      await expect(sink.finishRewrite({ backfill: 'one', at: position(1, 5000n, 1) }, at)).rejects.toThrow('that begins once more');
+      expect(await sink.readFence()).toBeUndefined();
+    });
+
+    test('a worker that stood still meanwhile brings nothing back, neither of an earlier attempt nor of its lane', async () => {
+      await using place = await open();
+      const sink = place.make();
+      await sink.create();
+      await sink.finishLoad(zero);
+      await sink.mark(mark);
+      await sink.finishRewrite(mark, at);
+      // the row was deleted before the snapshot, which left no tombstone of it
+      await place.make().load(one.segments[0]!);
+      expect(await place.rows()).toEqual([]);
+      await expect(place.make().apply(one.segments, zero, endOf(one.segments))).rejects.toThrow(FenceMoved);
+      expect(await place.rows()).toEqual([]);
+      expect(await place.query('SELECT count() AS rows FROM enriched WHERE _deleted = 0')).not.toEqual([{ rows: 0 }]);
+    });
+
+    test('what the stream has written from above the snapshot stays', async () => {
+      await using place = await open();
+      const sink = place.make();
+      await sink.create();
+      await sink.finishLoad(zero);
+      const early = position(1, 1n, 0);
+      await sink.mark({ backfill: 'one', at: early });
+      await sink.apply(one.segments, zero, endOf(one.segments));
+      await sink.finishRewrite({ backfill: 'one', at: early }, early);
+      expect(await place.rows()).toHaveLength(1);
+      expect(await sink.readFence()).toBe(endOf(one.segments));
+    });
+  });
+
   test('I4: a fence is not taken for that of another table of the same name', async () => {
     await using place = await open();
     const sink = place.make();

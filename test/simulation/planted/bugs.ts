@@ -9,6 +9,8 @@ export type PlantedBug = {
   /** What must go wrong for it to show; anything if it is missing. */
   readonly only?: readonly Fault[];
   readonly knobs?: Partial<Knobs>;
+  /** As planOf. */
+  readonly rewrites?: boolean;
 };
 
 const capture = 'connectors/postgres/running-capture.ts';
@@ -330,5 +332,19 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: 'what is late, or kept beside a backfill, takes nothing out of an extreme',
     rule: 'E14, E15',
     edits: [{ file: 'core/views/fold.ts', find: 'touch(sums[value]!, sums[rows]!, entry, own, sign, isGreatest);', replace: 'touch(sums[value]!, sums[rows]!, entry, own, 1, isGreatest);' }],
+  },
+  {
+    name: 'a worker that stood still brings back what all rows were written again without',
+    rule: 'E17, E28',
+    edits: [{ file: clickhouse, find: '    if (least !== undefined && least > written) await this.#rows.bury(least);\n', replace: '' }],
+    only: [{ kind: 'stop' }, { kind: 'second worker' }, { kind: 'sink fails', sink: 'enriched', how: 'slow' }],
+    rewrites: true,
+  },
+  {
+    name: 'rows that were written again into a table that was set back count as there',
+    rule: 'I3',
+    edits: [{ file: clickhouse, find: '      if (found === undefined || found < at) throw new Error(', replace: "      if (found === '') throw new Error(" }],
+    only: [{ kind: 'sink set back', sink: 'enriched' }, { kind: 'sink fails', sink: 'enriched', how: 'slow' }],
+    rewrites: true,
   },
 ];
