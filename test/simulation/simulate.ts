@@ -59,6 +59,8 @@ export async function simulate(plan: Plan): Promise<Outcome> {
   const isRepaired = ended === 'done' && hasBackfills(world) && orchestrator.parked.size === 0 && broken === undefined && orchestrator.broken === undefined;
   const closedMs = closedTo(world);
   if (isRepaired) {
+    // before: what it computes anew would hide what was wrong there
+    assertEqual(world);
     void orchestrator.repair();
     ended = await scheduler.run(done, beginMs + lastMs + 2 * quietMs, 2 * mostSteps);
   }
