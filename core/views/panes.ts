@@ -24,6 +24,9 @@ export type Accumulator =
   | { readonly name: string; readonly kind: 'count'; readonly scale: 0; readonly of: Expression; readonly ofScale: number }
   | { readonly name: string; readonly kind: 'sum'; readonly scale: number; readonly of: Expression };
 
+/** A set as it is kept in the state database, with its views' names: those may be others than the definition alone would group. */
+export type KeptPaneSet = Omit<PaneSet, 'views'> & { readonly views: readonly string[] };
+
 export type PaneView = {
   readonly name: string;
   readonly window: Window;

@@ -10,12 +10,15 @@ export class PaneStore {
   readonly table: string;
   readonly #pipeline: string;
   readonly #columns: readonly string[];
+  readonly #adding: { readonly name: string; readonly text: string };
 
   constructor(pipeline: string, set: PaneSet) {
     this.set = set;
     this.table = paneTable(pipeline, set);
     this.#pipeline = pipeline;
     this.#columns = set.accumulators.map(({ name }) => quoted(name));
+    const parameters = this.#columns.map((_, index) => `$${index + 3}::bigint[]`).join(', ');
+    this.#adding = prepared('add to panes', `insert into ${this.table} as panes select * from unnest($1::bigint[], $2::text[], ${parameters}) on conflict (pane_ms, key) do update set ${this.#added}`);
   }
 
   async create(client: Queryable): Promise<void> {
@@ -29,13 +32,7 @@ export class PaneStore {
 
   async add(client: Queryable, deltas: PaneDeltas): Promise<void> {
     if (deltas.count === 0) return;
-    const parameters = this.#columns.map((_, index) => `$${index + 3}::bigint[]`).join(', ');
-    await client.query({
-      name: `add to ${this.table}`,
-      text: `insert into ${this.table} as panes select * from unnest($1::bigint[], $2::text[], ${parameters})
-             on conflict (pane_ms, key) do update set ${this.#added}`,
-      values: [bigints(deltas.panes), texts(deltas.keys), ...deltas.values.map(bigints)],
-    });
+    await client.query({ ...this.#adding, values: [bigints(deltas.panes), texts(deltas.keys), ...deltas.values.map(bigints)] });
   }
 
   /** A transaction may come in several pieces: its rows add up. */
@@ -100,10 +97,11 @@ export class PaneStore {
     await this.#deleteKept(client, ['kept_change']);
   }
 
-  /** A load starts over. */
+  /** A load starts over; what is there may have had other sums. */
   async forget(client: Queryable): Promise<void> {
-    await this.clear(client);
-    await this.#deleteKept(client, ['pane_base']);
+    await client.query(`drop table if exists ${this.table}`);
+    await this.create(client);
+    await this.#deleteKept(client, ['late', 'kept_change', 'pane_base']);
   }
 
   async trim(client: Queryable, horizonMs: number): Promise<void> {
@@ -162,6 +160,11 @@ export function paneTable(pipeline: string, set: Pick<PaneSet, 'name'>): string 
 /** Postgres cuts a name after 63 bytes, and then two could be one. */
 function fitting(name: string): string {
   return name.length <= 63 ? name : `${name.slice(0, 54)}_${createHash('sha256').update(name).digest('hex').slice(0, 8)}`;
+}
+
+/** A statement with a name that no other text has, as a connection may have known a table when it was another. */
+export function prepared(name: string, text: string): { readonly name: string; readonly text: string } {
+  return { name: `${name} ${createHash('sha256').update(text).digest('hex').slice(0, 16)}`, text };
 }
 
 export function quoted(identifier: string): string {
