@@ -146,7 +146,7 @@ export function endBackfill(runtime: BackfillRuntime, { request }: Pick<Backfill
 async function definitionOf(runtime: Pick<Runtime, 'definition'>, { pipeline: name, definitionHash }: BackfillRequest): Promise<Pipeline> {
   if (definitionHash !== undefined) await runtime.definition(name, definitionHash);
   const { pipeline, hash } = await runtime.definition(name);
-  if (definitionHash !== undefined && hash !== definitionHash) throw new BadInput(`The columns of ${name} were migrated meanwhile, and this was to be computed with those of before. Ask for it again; a repair of late changes begins anew by itself.`);
+  if (definitionHash !== undefined && hash !== definitionHash) throw new BadInput(`${name} was migrated meanwhile, or changed in place, and this was to be computed as it was before. Ask for it again; a repair of late changes begins anew by itself.`);
   return pipeline;
 }
 

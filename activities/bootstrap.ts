@@ -1,14 +1,17 @@
 import { Context } from '@temporalio/activity';
 import { QueryRejectedError, Client, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { examineStores } from '../connectors/examine-stores.ts';
-import { readLoaded, readShard } from '../connectors/postgres/shard-state.ts';
+import { readFilling } from '../connectors/postgres/redefinitions.ts';
+import { readLoaded, readShard, type LoadedRecord } from '../connectors/postgres/shard-state.ts';
 import { assertNotBeingDestroyed } from '../connectors/postgres/state/destroyed.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { startVerdict, type Comparison, type SeenPipeline, type SeenReport } from '../core/bootstrap.ts';
 import { definitionChanges } from '../core/define/definition-changes.ts';
-import { loadedDefinition, writtenDefinition, writtenLasting } from '../core/define/definition-hash.ts';
+import { loadedDefinition, writtenDefinition, writtenLasting, type LastingDefinition, type LoadedDefinition } from '../core/define/definition-hash.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import { servicesOf, type Finding } from '../core/doctor.ts';
+import { planRedefinition } from '../core/redefine-plan.ts';
+import type { RedefinePlan } from '../core/redefine.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
 import { isRunning } from './dead-marks.ts';
@@ -31,33 +34,62 @@ export type BootstrapActivities = {
 /** `behind`: what it still waits for; null: what is written comes through to every destination. `rows`: that its first load read; null: it was loaded before. */
 export type Started = { readonly behind: string | null; readonly rows: number | null };
 
-type BootstrapRuntime = Pick<Runtime, 'config' | 'state' | 'declared' | 'definition'>;
+type BootstrapRuntime = Pick<Runtime, 'config' | 'state' | 'declared' | 'definition' | 'applied'>;
 
 export function compareDefinition(runtime: BootstrapRuntime, { pipeline: name, written }: { readonly pipeline: string; readonly written: string }): Promise<Comparison> {
   return failing(async () => {
     const known = Object.hasOwn(pipelines, name) ? pipelines[name] : undefined;
     if (!known) return { worker: ['it has no pipeline of that name'], changes: [], isChanged: false, loaded: 'new', isRunning: false };
     await assertNotBeingDestroyed(runtime.state, name);
-    const { pipeline, shape } = await runtime.definition(name);
+    const { shape } = await runtime.definition(name);
+    const pipeline = await runtime.applied(name);
     const now = loadedDefinition(pipeline);
     const record = (await readLoaded(runtime.state)).get(name);
     const own = writtenDefinition(known);
     const asked = definitionChanges(writtenLasting(own, shape.columns), writtenLasting(written, shape.columns));
     const isOther = record !== undefined && record.hash !== now.hash;
+    const isChanged = isOther || (record !== undefined && asked.length > 0);
+    const redefine = isChanged && record?.isStreaming ? redefinition(record, now, asked.length > 0 ? [writtenLasting(own, shape.columns), writtenLasting(written, shape.columns)] : undefined) : undefined;
+    const canBe = redefine !== undefined && redefine.impossible.length === 0;
+    const filling = record?.isStreaming ? await readFilling(runtime.state, name) : undefined;
     return {
       worker: definitionChanges(JSON.parse(own), JSON.parse(written)),
-      isChanged: isOther || (record !== undefined && asked.length > 0),
-      changes: [...(isOther && record.definition ? definitionChanges(record.definition, JSON.parse(now.json)) : []), ...(record ? asked : [])],
+      isChanged: isChanged && !canBe,
+      changes: redefine && !canBe ? redefine.impossible : [...(isOther && record.definition ? definitionChanges(withoutPanes(record.definition), JSON.parse(now.json)) : []), ...(record ? asked : [])],
+      ...(canBe ? { redefine } : {}),
+      ...(filling ? { filling: filling.number } : {}),
       loaded: record?.isStreaming ? 'loaded' : 'new',
       isRunning: await isRunning(Context.current().client, pipelineWorkflowId(name)),
     };
   });
 }
 
+/** What makes of what runs what whoever asks has. Undefined: an earlier release did not put on record what runs. `asked`: what workers have read, and what that is. */
+function redefinition({ hash, definition }: LoadedRecord, now: LoadedDefinition, asked: readonly [object, object] | undefined): RedefinePlan | undefined {
+  if (!definition) return undefined;
+  const to = JSON.parse(now.json) as LastingDefinition;
+  const own = hash === now.hash ? undefined : planRedefinition(definition, to);
+  const more = asked && planRedefinition(...(asked.map(addressed) as [LastingDefinition, LastingDefinition]));
+  if (!own || !more) return own ?? more;
+  // workers are to read the file first, and then it is planned as a whole
+  return { ...own, impossible: [...own.impossible, ...more.impossible], loses: [...own.loses, ...more.loses], says: [...own.says, ...more.says] };
+}
+
+/** Keys that the environment has stand for themselves. */
+function addressed(written: object): object {
+  const { sinks } = written as { readonly sinks: Readonly<Record<string, object>> };
+  return { ...written, sinks: Object.fromEntries(Object.entries(sinks).map(([name, sink]) => [name, 'key' in sink && typeof sink.key !== 'string' ? { ...sink, key: JSON.stringify(sink.key) } : sink])) };
+}
+
+function withoutPanes(record: LastingDefinition): object {
+  const { paneSets: _, ...definition } = record;
+  return definition;
+}
+
 export function examine(runtime: BootstrapRuntime, { pipeline: name, asNew }: { readonly pipeline: string; readonly asNew: boolean }): Promise<readonly Finding[]> {
   return failing(async () => {
     // what migrations have made of its columns goes with what is loaded
-    const pipeline = asNew ? runtime.declared(name) : (await runtime.definition(name)).pipeline;
+    const pipeline = asNew ? runtime.declared(name) : await runtime.applied(name);
     const findings = await examineStores(runtime.config, [pipeline], { services: servicesOf(pipeline), asNew });
     return findings.filter(({ state }) => state !== 'ok');
   });

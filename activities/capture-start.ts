@@ -10,6 +10,8 @@ import { parsePosition, type Position } from '../core/position.ts';
 
 export type CaptureStart = {
   readonly pipeline: Pipeline;
+  /** Those that count; missing: all that read segments. */
+  readonly lanes?: readonly string[];
   readonly clock: Clock;
   readonly log: Pick<SegmentLog, 'tail' | 'oldest'>;
   /** Of the load that the state database knows as the last one. */
@@ -86,8 +88,8 @@ function assertKnownLoad({ pipeline: { name }, epoch }: CaptureStart, reached: P
 
 type Fences = ReadonlyMap<string, Position | undefined>;
 
-async function fencesOf({ pipeline, readFence }: Pick<CaptureStart, 'pipeline' | 'readFence'>): Promise<Fences> {
-  return new Map(await Promise.all(segmentLanes(pipeline).map(async (lane) => [lane, await readFence(lane)] as const)));
+async function fencesOf({ pipeline, lanes = segmentLanes(pipeline), readFence }: Pick<CaptureStart, 'pipeline' | 'lanes' | 'readFence'>): Promise<Fences> {
+  return new Map(await Promise.all(lanes.map(async (lane) => [lane, await readFence(lane)] as const)));
 }
 
 /** A live structure that was lost is made anew from the panes: it holds up nothing. */

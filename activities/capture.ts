@@ -4,6 +4,7 @@ import { connectSource } from '../connectors/postgres/postgres-source.ts';
 import { keptVersions } from '../connectors/postgres/aggregate/dimension-versions.ts';
 import { dimensionsAt } from '../connectors/postgres/dimensions-at.ts';
 import { noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
+import { readJoining } from '../connectors/postgres/redefinitions.ts';
 import { assertNotBefore, keepSourceColumns, readOpenChange, readSourceColumns, recordChange } from '../connectors/postgres/schema-changes.ts';
 import { readShard, recordConfirmed } from '../connectors/postgres/shard-state.ts';
 import type { Between } from '../connectors/postgres/standing.ts';
@@ -31,8 +32,11 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
     return 'changed';
   }
   const log = await runtime.log(pipeline.name);
-  const lanes = segmentLanes(pipeline);
-  const { fences: asked, ...begin } = await captureStart({ pipeline, clock: systemClock, log, epoch: shard.epoch, loadedAt: shard.loadedAt, confirmedTo: shard.confirmed?.to, readFence: (lane) => runtime.destinations.readFence(pipeline, lane), noteRebuilds: (silent) => noteRebuilds(state, pipeline, silent) });
+  // those that join later hold on to what they will begin with (E20); what is made out of panes needs nothing of the stream
+  const joining = await readJoining(state, pipeline.name);
+  const lanes = segmentLanes(pipeline).filter((lane) => joining.get(lane) !== null);
+  const unshaped = await runtime.unshaped(pipeline.name);
+  const { fences: asked, ...begin } = await captureStart({ pipeline, lanes, clock: systemClock, log, epoch: shard.epoch, loadedAt: shard.loadedAt, confirmedTo: shard.confirmed?.to, readFence: async (lane) => joining.get(lane) ?? runtime.destinations.readFence(pipeline, lane), noteRebuilds: (silent) => noteRebuilds(state, pipeline, silent) });
   // what it would read again has columns that this shape would not miss, but read as nothing
   if (begin.after === undefined) await assertNotBefore(state, pipeline.name, shard.epoch, begin.start);
   await runtime.progress.asked(pipeline.name, asked);
@@ -50,7 +54,7 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
     columns: {
       shape,
       known: await readSourceColumns(state, pipeline.name, shard.epoch),
-      concerns: (changes) => planMigration(runtime.declared(pipeline.name), shape.columns, changes).verdict !== 'nothing',
+      concerns: (changes) => planMigration(unshaped, shape.columns, changes).verdict !== 'nothing',
       keep: (columns) => keepSourceColumns(state, pipeline.name, shard.epoch, columns),
       record: (found) => recordChange(state, pipeline.name, { ...found, epoch: shard.epoch }),
     },

@@ -8,7 +8,9 @@ export function markName({ workflowId, runId }: { readonly workflowId: string; r
 
 /** A workflow that was terminated has tidied up nothing: its panes would stay marked, and every change in them would be kept for nobody. */
 export async function endMarksOfTheDead(client: TemporalClient, panes: AggregateSink, own?: string): Promise<void> {
-  for (const { backfill: name, fromMs, toMs } of await panes.rebuilding()) {
+  for (const { backfill: name, fromMs, toMs, fills } of await panes.rebuilding()) {
+    // what was added to a pipeline is to be filled, whoever comes to it
+    if (fills) continue;
     const place = name.lastIndexOf(' ');
     if (toMs > fromMs && name !== own && !(await isRunning(client, name.slice(0, place), name.slice(place + 1)))) await panes.endRebuild(name);
   }

@@ -6,6 +6,7 @@ import { paneTable } from '../connectors/postgres/aggregate/pane-store.ts';
 import { dropPublication, dropSlots, lookIntoSource } from '../connectors/postgres/drop-from-source.ts';
 import { classified } from '../connectors/postgres/errors.ts';
 import { readLoaded, type LoadedRecord } from '../connectors/postgres/shard-state.ts';
+import { readFilling } from '../connectors/postgres/redefinitions.ts';
 import { sourceNames } from '../connectors/postgres/source-catalog.ts';
 import { countRows, destroyedAt, dropRows, markDestroyed, markDestroying } from '../connectors/postgres/state/destroyed.ts';
 import { withSource } from '../connectors/postgres/with-source.ts';
@@ -56,12 +57,13 @@ export function planDestroy(runtime: DestroyRuntime, { pipeline: name, keepResul
   return failing(async () => {
     const { config, state } = runtime;
     const { own, others } = await definitions(runtime, name);
-    const places = placesOf(own);
+    // what a redefinition has not come to, too
+    const places = [...Object.entries((await readFilling(state, name))?.plan.drops ?? {}), ...Object.entries(placesOf(own))];
     const paneTables = paneTablesOf(own).filter((table) => !others.some((other) => paneTablesOf(other).includes(table)));
     const source = await found(() => withSource(config.sourceUrl, `sluice ${name} destroy`, (client) => lookIntoSource(client, name)));
     const { slot, publication } = sourceNames(name);
     const more = source?.temporarySlots.length ? `, and ${source.temporarySlots.join(', ')} of backfills` : '';
-    const destinations = await Promise.all(Object.entries(places).map(async ([lane, place]): Promise<Item> => {
+    const destinations = await Promise.all(places.map(async ([lane, place]): Promise<Item> => {
       const user = usedBy(place, others);
       const stays = user !== undefined ? `pipeline ${user} writes there too` : keepResults ? 'it is to be kept' : undefined;
       return destinationItem(runtime, name, lane, place, stays);
@@ -200,8 +202,8 @@ function definedAs(runtime: DestroyRuntime, name: string): LastingDefinition {
   }
 }
 
-function paneTablesOf({ name, views }: Pick<LastingDefinition, 'name' | 'views'>): readonly string[] {
-  return paneSetsOf({ views }).map((set) => paneTable(name, set));
+function paneTablesOf(definition: Pick<LastingDefinition, 'name' | 'views' | 'paneSets'>): readonly string[] {
+  return paneSetsOf(definition).map((set) => paneTable(definition.name, set));
 }
 
 async function destinationItem({ config, state }: DestroyRuntime, pipeline: string, lane: string, place: Place, stays: string | undefined): Promise<Item> {

@@ -8,6 +8,8 @@ import { laneStep } from './lane-step.ts';
 import { load } from './load.ts';
 import { endReconcile, mendWindows, planReconcile, reconcile, type ReconcileActivities } from './reconcile.ts';
 import { relayStep } from './relay-step.ts';
+import { askToTakeOver, beginRedefinition, dropEnded, followRedefinition, prepareRedefinition, readPlan, takeOver, tellRedefinition, type RedefineActivities } from './redefine.ts';
+import { fillLanes, fillPanes, sayKept } from './redefine-fill.ts';
 import { staleWindows, type RepairActivities } from './repair.ts';
 import { beginAnew, forgetLoad, planRecovery, untilLoaded, type RecoveryActivities } from './recovery.ts';
 import { lanesToReplay, replay, type ReplayActivities } from './replay.ts';
@@ -20,13 +22,14 @@ import { stopSteps } from './stop-steps.ts';
 import { verify, type VerifyActivities } from './verify.ts';
 
 /** Every activity, by the type that the Web UI shows. */
-export function createActivities(runtime: Runtime): Activities & VerifyActivities & ReplayActivities & BackfillActivities & RepairActivities & MigrationActivities & RecoveryActivities & BootstrapActivities & DestroyActivities & ReconcileActivities & ExplainActivities {
+export function createActivities(runtime: Runtime): Activities & VerifyActivities & ReplayActivities & BackfillActivities & RepairActivities & MigrationActivities & RecoveryActivities & BootstrapActivities & DestroyActivities & ReconcileActivities & ExplainActivities & RedefineActivities {
   return {
     describe: (input) => describe(runtime, input),
     firstLoad: (input) => load(runtime, input),
     capture: (input) => captureStep(runtime, input),
     slotLag: (input) => slotLag(runtime, input),
     forgetLoad: (input) => forgetLoad(runtime, input),
+    takeOver: (input) => takeOver(runtime, input),
     stopSteps: (input) => stopSteps(runtime, input),
     aggregate: (input) => laneStep(runtime, input),
     clickhouse: (input) => laneStep(runtime, input),
@@ -69,5 +72,15 @@ export function createActivities(runtime: Runtime): Activities & VerifyActivitie
     mendWindows: (input) => mendWindows(runtime, input),
     endReconcile: (input) => endReconcile(runtime, input),
     explainWindow: (input) => explainWindow(runtime, input),
+    beginRedefinition: (input) => beginRedefinition(runtime, input),
+    readPlan: (input) => readPlan(runtime, input),
+    prepareRedefinition: (input) => prepareRedefinition(runtime, input),
+    askToTakeOver: (input) => askToTakeOver(runtime, input),
+    sayKept: (input) => sayKept(runtime, input),
+    fillPanes: (input) => fillPanes(runtime, input),
+    fillLanes: (input) => fillLanes(runtime, input),
+    dropEnded: (input) => dropEnded(runtime, input),
+    tellRedefinition: (input) => tellRedefinition(runtime, input),
+    followRedefinition: (input) => followRedefinition(runtime, input),
   };
 }

@@ -1,3 +1,4 @@
+import { readJoining } from '../connectors/postgres/redefinitions.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { pause } from '../core/clock.ts';
 import { lanesOf } from '../core/define/lanes.ts';
@@ -5,14 +6,15 @@ import type { LaneLook } from '../core/recovery-plan.ts';
 import { lackOf } from './lane-loop.ts';
 import type { Definition, Runtime } from './runtime.ts';
 
-type LooksRuntime = Pick<Runtime, 'definition' | 'destinations' | 'log'>;
+type LooksRuntime = Pick<Runtime, 'state' | 'definition' | 'destinations' | 'log'>;
 
-/** Every destination is asked where it is, and the spool whether it goes on from there. */
+/** Every destination is asked where it is, and the spool whether it goes on from there. One that is being added has nothing yet, and lacks nothing. */
 export async function lookAtLanes(runtime: LooksRuntime, pipeline: string): Promise<readonly LaneLook[]> {
   const definition = await runtime.definition(pipeline);
   // takes notice of what another process has appended
   await (await runtime.log(pipeline)).tail();
-  const lanes = lanesOf(definition.pipeline).filter(({ reads }) => reads === 'segments');
+  const joining = await readJoining(runtime.state, pipeline);
+  const lanes = lanesOf(definition.pipeline).filter(({ name, reads }) => reads === 'segments' && !joining.has(name));
   return Promise.all(lanes.map(({ name }) => lookAt(runtime, definition, name)));
 }
 

@@ -3,6 +3,7 @@ import { sinkTable } from '../connectors/clickhouse/clickhouse-sink.ts';
 import { alterStatements, dropColumns, reshapeTable } from '../connectors/clickhouse/reshape-table.ts';
 import type { SinkTable } from '../connectors/clickhouse/table.ts';
 import { smallestOf } from '../connectors/postgres/fences.ts';
+import { readJoining } from '../connectors/postgres/redefinitions.ts';
 import { readChange, settleChange, tellChange, type Told } from '../connectors/postgres/schema-changes.ts';
 import { readShard } from '../connectors/postgres/shard-state.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
@@ -38,7 +39,7 @@ export type DecidedMigration = MigrationInput & { readonly decision: Decision };
 /** `text`: what a person reads who is to decide. `possible`: what may be decided. */
 export type PlannedMigration = { readonly state: MigrationState; readonly verdict: Verdict; readonly text: string; readonly possible: readonly Decision[] };
 
-type MigrationRuntime = Pick<Runtime, 'config' | 'state' | 'declared' | 'definitionBefore' | 'destinations' | 'log'>;
+type MigrationRuntime = Pick<Runtime, 'config' | 'state' | 'unshaped' | 'definitionBefore' | 'destinations' | 'log'>;
 
 export function planned(runtime: MigrationRuntime, input: MigrationInput): Promise<PlannedMigration> {
   return failing(async () => {
@@ -53,7 +54,9 @@ export function drainToChange(runtime: MigrationRuntime, input: MigrationInput):
   return failing(async () => {
     const { change, before } = await load(runtime, input);
     const context = Context.current();
-    const lanes = segmentLanes(before);
+    // one that joins later begins with rows of the new form
+    const joining = await readJoining(runtime.state, input.pipeline);
+    const lanes = segmentLanes(before).filter((lane) => !joining.has(lane));
     const log = await runtime.log(input.pipeline);
     let told = '';
     for (;;) {
@@ -116,8 +119,9 @@ async function load(runtime: MigrationRuntime, { pipeline: name, number }: Migra
   const shard = await readShard(runtime.state, name);
   if (change.state !== 'done' && change.epoch !== shard?.epoch) throw new ConfigurationError(`Migration ${number} of ${name} is of a load before the last one, which has read the source as it is now.`);
   const { pipeline: before, shape } = await runtime.definitionBefore(name, number);
-  const plan = planMigration(runtime.declared(name), shape.columns, change.changes);
-  return { change, plan, before, after: (decision) => reshaped(runtime.declared(name), shapeOf(plan, decision)) };
+  const unshaped = await runtime.unshaped(name);
+  const plan = planMigration(unshaped, shape.columns, change.changes);
+  return { change, plan, before, after: (decision) => reshaped(unshaped, shapeOf(plan, decision)) };
 }
 
 function shapeOf(plan: MigrationPlan, decision: Decision): Shape {

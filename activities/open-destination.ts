@@ -11,8 +11,9 @@ import type { State } from '../connectors/postgres/state/state.ts';
 import { redisLiveSink } from '../connectors/redis/live.ts';
 import { RedisResultsRelay } from '../connectors/redis/results-relay.ts';
 import type { Relay } from '../connectors/relay.ts';
-import { FenceMoved, type Sink } from '../connectors/sink.ts';
+import { ConfigurationError, FenceMoved, type Sink } from '../connectors/sink.ts';
 import type { Config } from '../core/config.ts';
+import { notOnRecord } from '../core/define/definition-hash.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import type { Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
@@ -86,6 +87,7 @@ export async function openSink(config: Config, state: State, pipeline: Pipeline,
       return { sink, rebuild, replay: { kind: 'rebuild', rebuild: () => besideItsLane(rebuild) } };
     }
     case 'http': {
+      if (definition.secret === notOnRecord) throw new ConfigurationError(`Lane ${lane}: pipelines/${pipeline.name}.ts does not have this sink any more, and its address is kept nowhere else. Type ./sluice apply ${pipeline.name}, which ends it; or put it back, restart the worker (./sluice down, ./sluice up) and type ./sluice resume ${pipeline.name} --lane ${lane}.`);
       const sink = httpSink(pipeline, lane, definition, { stateUrl: config.stateUrl, allowPrivate: config.httpPrivate || isOwnReceiver(config, definition.url) });
       return { sink, replay: { kind: 'event', event: (event, edits) => sink.replay(event, edits) } };
     }

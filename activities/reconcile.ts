@@ -3,6 +3,7 @@ import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
 import { hasTimeIndex } from '../connectors/postgres/backfill-estimate.ts';
 import { noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
+import { readIncomplete } from '../connectors/postgres/redefinitions.ts';
 import { readShard } from '../connectors/postgres/shard-state.ts';
 import { readAggregate } from '../connectors/postgres/state/state.ts';
 import { withSource } from '../connectors/postgres/with-source.ts';
@@ -14,6 +15,7 @@ import { pause } from '../core/clock.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { againRanges, dueRanges, rangeLengthMs, type Due, type DueRanges, type ReconcileRequest, type Repairs } from '../core/reconcile.ts';
+import { complete } from '../core/redefine.ts';
 import { reconcileSummary, type ReconcileReport } from '../core/reconcile-report.ts';
 import type { PaneRange } from '../core/views/fold.ts';
 import { paneSetsOf } from '../core/views/pane-sets.ts';
@@ -83,9 +85,11 @@ export async function reconcile(runtime: ReconcileRuntime, { pipeline: name, fro
   try {
     return await failing(async () => {
       const { pipeline } = await runtime.definition(name);
+      // what is being filled since the definition has changed is not compared
+      const compared = complete(pipeline, await readIncomplete(runtime.state, name));
       try {
         return await runReconcile({
-          pipeline,
+          pipeline: compared,
           addresses: runtime.config,
           panes: await openPanes(runtime, pipeline),
           name: ownName(),

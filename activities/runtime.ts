@@ -6,10 +6,11 @@ import { Listener } from '../connectors/postgres/state/listener.ts';
 import { openState, outboxChannel, type State } from '../connectors/postgres/state/state.ts';
 import { Standing } from '../connectors/postgres/standing.ts';
 import { readShapes } from '../connectors/postgres/schema-changes.ts';
+import { readLoaded } from '../connectors/postgres/shard-state.ts';
 import { readStopped, stoppedChannel } from '../connectors/postgres/stopped-steps.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import type { Config, Environment } from '../core/config.ts';
-import { definitionHash } from '../core/define/definition-hash.ts';
+import { definitionHash, recordedPipeline } from '../core/define/definition-hash.ts';
 import { resolve } from '../core/define/resolve.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import { reshaped, type Shape } from '../core/migration/shape.ts';
@@ -24,9 +25,12 @@ import { StepStops } from './step-stops.ts';
 
 /**
  * `pipeline`: as its source has it now, which is the definition with what migrations have made of its columns. `hash`: with
- * their number, as what was changed back is read like before, and its segments are others all the same.
+ * their number and that of its last redefinition, as what was changed back is read like before, and its segments and panes are others all the same.
  */
 export type Definition = { readonly pipeline: Pipeline; readonly hash: string; readonly shape: { readonly number: number; readonly columns: Shape } };
+
+/** `key`: another one for each that is not what pipelines/ has. */
+type Base = { readonly pipeline: Pipeline; readonly key: string; readonly redefinition: number };
 
 /** What the activities of one worker process share. */
 export class Runtime {
@@ -41,7 +45,7 @@ export class Runtime {
   readonly #listener: Listener;
   readonly #environment: Environment;
   readonly #declared = new Map<string, Pipeline>();
-  /** By name and the number of migrations. */
+  /** By name, what is on record, and the number of migrations. */
   readonly #definitions = new Map<string, Definition>();
   readonly #logs = new Map<string, Promise<SegmentLog & Appender>>();
   readonly #standing = new Map<string, Standing>();
@@ -72,15 +76,15 @@ export class Runtime {
   }
 
   /**
-   * The newest, or the one with this hash: what began before a migration ends as it began. Only one that this process has
-   * not met is asked of the state database. Throws as `declared`, and ConfigurationError when the definition is not the one
-   * that the pipeline was loaded with.
+   * What runs, or what is to be loaded; or the one with this hash: what began before a migration ends as it began. What pipelines/ has otherwise than what
+   * runs counts once it is applied. Only one that this process has not met is asked of the state database. Throws as `declared`, and
+   * ConfigurationError when there is none of this hash.
    */
   async definition(name: string, hash?: string): Promise<Definition> {
-    const pipeline = this.declared(name);
+    this.declared(name);
     const met = [...this.#definitions.values()].find((each) => each.hash === hash && each.pipeline.name === name);
     if (met) return met;
-    const shapes = await this.#shapes(pipeline);
+    const shapes = await this.#shapes(name);
     const found = hash === undefined ? shapes.at(-1) : shapes.findLast((each) => each.hash === hash);
     if (found) return found;
     throw new ConfigurationError(
@@ -90,19 +94,48 @@ export class Runtime {
 
   /** What migration `number` begins with, also when it is done. */
   async definitionBefore(name: string, number: number): Promise<Definition> {
-    return (await this.#shapes(this.declared(name))).findLast(({ shape }) => shape.number < number)!;
+    return (await this.#shapes(name)).findLast(({ shape }) => shape.number < number)!;
   }
 
-  async #shapes(pipeline: Pipeline): Promise<readonly Definition[]> {
-    return [{ number: 0, shape: {} }, ...(await readShapes(this.state, pipeline.name))].map((each) => this.#shaped(pipeline, each.number, each.shape));
+  /** What runs, without what migrations have made of its columns. */
+  async unshaped(name: string): Promise<Pipeline> {
+    return (await this.#base(name, await this.#columns(name))).pipeline;
   }
 
-  #shaped(declared: Pipeline, number: number, columns: Shape): Definition {
-    const key = `${declared.name} ${JSON.stringify([number, columns])}`;
+  /** As pipelines/ has it, with what migrations have made of its columns: what an apply is to make of what runs. */
+  async applied(name: string): Promise<Pipeline> {
+    return reshaped(this.declared(name), (await this.#columns(name)).at(-1)!.shape);
+  }
+
+  async #shapes(name: string): Promise<readonly Definition[]> {
+    const columns = await this.#columns(name);
+    const base = await this.#base(name, columns);
+    return columns.map((each) => this.#shaped(base, each.number, each.shape));
+  }
+
+  async #columns(name: string): Promise<readonly { readonly number: number; readonly shape: Shape }[]> {
+    return [{ number: 0, shape: {} }, ...(await readShapes(this.state, name))];
+  }
+
+  /** As it is on record, as long as pipelines/ has another one. What is not loaded is what pipelines/ has. */
+  async #base(name: string, columns: readonly { readonly shape: Shape }[]): Promise<Base> {
+    const declared = this.declared(name);
+    const record = (await readLoaded(this.state)).get(name);
+    if (!record?.isStreaming || !record.definition) return { pipeline: declared, key: '', redefinition: 0 };
+    const isDeclared = definitionHash(reshaped(declared, columns.at(-1)!.shape)) === record.hash;
+    if (isDeclared && record.definition.paneSets === undefined) return { pipeline: declared, key: '', redefinition: record.redefinition };
+    const recorded = recordedPipeline(record.definition, declared);
+    const { paneSets } = recorded;
+    return { pipeline: isDeclared && paneSets ? { ...declared, paneSets } : recorded, key: `${record.hash}${isDeclared ? ' declared' : ''}`, redefinition: record.redefinition };
+  }
+
+  #shaped({ pipeline: base, key: which, redefinition }: Base, number: number, columns: Shape): Definition {
+    const key = `${base.name} ${JSON.stringify([which, redefinition, number, columns])}`;
     let definition = this.#definitions.get(key);
     if (!definition) {
-      const pipeline = reshaped(declared, columns);
-      this.#definitions.set(key, (definition = { pipeline, hash: `${definitionHash(pipeline)}${number === 0 ? '' : ` ${number}`}`, shape: { number, columns } }));
+      const pipeline = reshaped(base, columns);
+      const hash = [definitionHash(pipeline), ...(number === 0 ? [] : [number]), ...(redefinition === 0 ? [] : [`r${redefinition}`])].join(' ');
+      this.#definitions.set(key, (definition = { pipeline, hash, shape: { number, columns } }));
     }
     return definition;
   }

@@ -10,6 +10,8 @@ export type Activities = {
   slotLag(input: { readonly pipeline: string }): Promise<SlotLag>;
   /** The stream of this epoch is given up, so that the pipeline is loaded anew. */
   forgetLoad(input: { readonly pipeline: string; readonly epoch: number }): Promise<void>;
+  /** While nothing of the pipeline runs: it becomes what a redefinition makes of it, or gets the lanes that are complete now. */
+  takeOver(input: TakeOverInput): Promise<Description>;
   /** Tells steps that they are stopped, before their next heartbeat does. Local. */
   stopSteps(input: StopInput): Promise<void>;
 } & { readonly [Kind in LaneKind]: (input: LaneStepInput) => Promise<StepResult> };
@@ -25,7 +27,13 @@ export type Description = {
   readonly loaded: boolean;
   /** As in the settings. Missing in histories of before it was done: never. */
   readonly repairAfterMs?: number;
+  /** pipelines/ has another definition than what runs. Missing: it has the same, or nobody looked. */
+  readonly isOther?: boolean;
 };
+
+/** become: from then on the pipeline is the other one. join: lanes that were added run from then on. */
+export type TakeOver = 'become' | 'join';
+export type TakeOverInput = { readonly pipeline: string; readonly number: number; readonly what: TakeOver };
 
 /** By part, the number of its step; all before it are stopped too. */
 export type StopInput = { readonly steps: Readonly<Record<string, number>> };

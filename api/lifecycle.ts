@@ -7,7 +7,8 @@ import { knownPipeline, PipelineName } from './known.ts';
 import type { Resources } from './resources.ts';
 
 const Apply = z.strictObject({
-  allow: z.boolean().default(false).openapi({ description: 'What cannot be changed in place may be dropped, and made from nothing.' }),
+  allow: z.boolean().default(false).openapi({ description: 'What loses results may be done in place, and what cannot be changed in place be dropped, and made from nothing.' }),
+  keepResults: z.boolean().default(false).openapi({ description: 'Of sinks that end when it is changed in place, what was written stays.' }),
 });
 const Destroy = z.strictObject({
   name: z.string().openapi({ description: 'The pipeline once more: what it has made is dropped.' }),
@@ -36,8 +37,8 @@ export function lifecycleRoutes(app: OpenAPIHono, { config, pipelines }: Resourc
   app.openapi(apply, async (c) => {
     const { name } = knownPipeline(pipelines, c.req.valid('param').name);
     // without a body there is nothing to validate, and `valid` gives undefined
-    const { allow = false } = (c.req.valid('json') as z.output<typeof Apply> | undefined) ?? {};
-    return c.json(await started(() => startBootstrap(config, { pipeline: name, allow })), 202);
+    const { allow = false, keepResults = false } = (c.req.valid('json') as z.output<typeof Apply> | undefined) ?? {};
+    return c.json(await started(() => startBootstrap(config, { pipeline: name, allow, ...(keepResults ? { keepResults } : {}) })), 202);
   });
   app.openapi(destroy, async (c) => {
     const { name } = knownPipeline(pipelines, c.req.valid('param').name);

@@ -12,7 +12,8 @@ export default defineCommand({
   args: {
     name: pipelineArg,
     'dry-run': { type: 'boolean', description: 'Only say what is not as it must be, and what would be done' },
-    allow: { type: 'boolean', description: 'What cannot be changed in place may be dropped, and made from nothing' },
+    allow: { type: 'boolean', description: 'What loses results may be done in place, and what cannot be changed in place be dropped, and made from nothing' },
+    'keep-results': { type: 'boolean', description: 'Of sinks that end when it is changed in place, what was written stays' },
     detach: { type: 'boolean', description: 'Do not wait for its end' },
     json: { type: 'boolean', description: 'As JSON' },
     ...dataArg,
@@ -20,7 +21,7 @@ export default defineCommand({
   async run({ args }) {
     const name = pipelineName('apply', args.name);
     const config = instanceConfig(args);
-    const choice = { pipeline: name, ...(args.allow ? { allow: true } : {}), ...(args['dry-run'] ? { dryRun: true } : {}) };
+    const choice = { pipeline: name, ...(args.allow ? { allow: true } : {}), ...(args['keep-results'] ? { keepResults: true } : {}), ...(args['dry-run'] ? { dryRun: true } : {}) };
     if (args.detach) {
       const started = await startBootstrap(config, choice);
       return console.log(args.json ? JSON.stringify(started) : `started; see ./sluice status, or ${started.workflowUrl ?? started.workflowId}`);

@@ -18,7 +18,7 @@ export function servicesText(services: Services): string[] {
   return columns([['SERVICE', 'STATE', 'PID', 'ADDRESS', ''], ...rows]);
 }
 
-export function pipelineText({ name, state, reason, eventsPerSecond, watermark, capture, lanes, slot, reconciled, workflowUrl }: PipelineStatus, nowMs: number): string[] {
+export function pipelineText({ name, state, reason, eventsPerSecond, watermark, capture, lanes, slot, reconciled, notes, workflowUrl }: PipelineStatus, nowMs: number): string[] {
   const parts = [...(capture ? [capture] : []), ...lanes];
   return [
     `${name}: ${state}, ${eventsPerSecond} events/s${watermark === null ? '' : `, watermark ${watermark} (${duration(Math.max(0, nowMs - Date.parse(watermark)))} ago)`}`,
@@ -27,8 +27,14 @@ export function pipelineText({ name, state, reason, eventsPerSecond, watermark, 
     ...parts.flatMap((part) => remarks(name, part)),
     ...(slot === null ? [] : [`  ${slot.alarm === 'none' ? '' : `${slot.alarm.toUpperCase()}: `}${slot.sentence}`]),
     ...(reconciled === null ? [] : [`  ${reconciled.state === 'different' ? 'DIFFERENT: ' : ''}reconciled ${duration(Math.max(0, nowMs - Date.parse(reconciled.ended)))} ago: ${reconciled.sentence}`]),
+    ...notes.filter(isOfDefinition).map((note) => `  ${note}`),
     ...(workflowUrl === null ? [] : [`  run: ${workflowUrl}`]),
   ];
+}
+
+/** That it has changed in pipelines/, or is still being taken over: other notes are of what is over. */
+function isOfDefinition(note: string): boolean {
+  return /^(pipelines\/ has another definition|redefinition \d+ is not complete)/.test(note);
 }
 
 function cells({ name, kind, state, lagMs, eventsPerSecond, fence }: LaneStatus): string[] {

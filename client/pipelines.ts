@@ -9,7 +9,7 @@ import type { WorkflowStatus } from '../workflows/messages.ts';
 import type { PipelineInput } from '../workflows/pipeline.ts';
 import { isRunning } from './is-running.ts';
 import { pipelineStatus, type PipelineStatus } from './pipeline-status.ts';
-import { readProgress, type ProgressByPart } from './progress.ts';
+import { readFilling, readProgress, type ProgressByPart } from './progress.ts';
 import { ensureSchedule } from './reconciliations.ts';
 import { registerSearchAttributes, startAttributes } from './search-attributes.ts';
 import { stuckTask } from './stuck-task.ts';
@@ -87,11 +87,13 @@ const reloadMs = 10_000;
 
 async function statusesOf(config: Config, names: readonly string[]): Promise<PipelineStatus[]> {
   const progress = await readProgress(config).catch((): ProgressByPart => new Map());
+  const filling = await readFilling(config).catch(() => new Map<string, string>());
   return withTemporal(config, (client) =>
     Promise.all(
       names.map(async (name) => {
         const answer = await queryStatus(client, name).catch((error: unknown) => unreachableReason(client, error, name));
-        return pipelineStatus(config, name, answer, progress, Date.now());
+        const status = pipelineStatus(config, name, answer, progress, Date.now());
+        return { ...status, notes: [...status.notes, ...(filling.has(name) ? [filling.get(name)!] : [])] };
       }),
     ),
   );

@@ -1,10 +1,24 @@
 import { Client } from 'pg';
 import type { PartDetail } from '../activities/progress.ts';
 import type { Config } from '../core/config.ts';
+import { redefineWorkflowId } from '../core/redefine.ts';
 
 export type PartReport = PartDetail & { readonly reportedAtMs: number };
 /** By `pipeline/part`. */
 export type ProgressByPart = ReadonlyMap<string, PartReport>;
+
+/** Of pipelines whose definition has changed in place, and that are not complete since, by name: a sentence. */
+export async function readFilling(config: Pick<Config, 'stateUrl'>): Promise<ReadonlyMap<string, string>> {
+  const client = new Client({ connectionString: config.stateUrl, application_name: 'sluice status', connectionTimeoutMillis: 3_000, query_timeout: 3_000 });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ pipeline: string; number: number; error: string | null }>("select pipeline, number, error from sluice.redefinition where state = 'filling'");
+    return new Map(rows.map(({ pipeline, number, error }) => [pipeline, `redefinition ${number} is not complete: ${error ?? `the workflow ${redefineWorkflowId(pipeline, number)} fills what was added`}`]));
+  } finally {
+    await client.end();
+  }
+}
 
 /** What the parts of all pipelines last reported. Hints: they may be seconds old, or missing after a crash. */
 export async function readProgress(config: Pick<Config, 'stateUrl'>): Promise<ProgressByPart> {

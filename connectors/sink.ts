@@ -24,9 +24,10 @@ export interface Sink {
 
   /**
    * After the last chunk: rows older than `position` are gone, the fence is `position` (E28). A worker that stood still may
-   * call it after a later load has ended: that one's fence stays. Throws FenceMoved if the sink can tell.
+   * call it after a later load has ended: that one's fence stays. Throws FenceMoved if the sink can tell. `again`: another
+   * attempt of the same load may have left rows, where that can be told by nothing else.
    */
-  finishLoad(position: Position): Promise<void>;
+  finishLoad(position: Position, again?: boolean): Promise<void>;
 
   close(): Promise<void>;
 }

@@ -2,14 +2,17 @@ import type { Finding } from './doctor.ts';
 import type { LaneState } from './lane-state.ts';
 import type { PipelineState } from './pipeline-state.ts';
 import type { Position } from './position.ts';
+import type { RedefinePlan } from './redefine.ts';
 
 /** What an apply is asked for. */
 export type BootstrapRequest = {
   readonly pipeline: string;
   /** The definition as whoever asks has it (`writtenDefinition`): workers may have read an older file. */
   readonly written: string;
-  /** What cannot be changed in place may be dropped and made from nothing. */
+  /** What loses something may be done; what cannot be changed in place may be dropped and made from nothing. */
   readonly allow?: boolean;
+  /** Of what ends when it is changed in place, destinations keep what they have. */
+  readonly keepResults?: boolean;
   /** Only says what is not as it must be, and what would be done. */
   readonly dryRun?: boolean;
 };
@@ -18,8 +21,12 @@ export type BootstrapRequest = {
 export type Comparison = {
   /** By the file that a worker has read, from that of whoever asks; empty: they are the same. */
   readonly worker: readonly string[];
-  /** What was loaded is of another definition than the one that is to be applied. */
+  /** What was loaded is of another definition than the one that is to be applied, and cannot be changed in place. */
   readonly isChanged: boolean;
+  /** It can be changed in place so. Missing: there is nothing to change, or it cannot, or histories of before it was done. */
+  readonly redefine?: RedefinePlan;
+  /** The number of a redefinition that is not complete. */
+  readonly filling?: number;
   /** How so; empty if that is not known. */
   readonly changes: readonly string[];
   /** new: nothing was loaded, or not to the end. */
@@ -52,7 +59,12 @@ export function otherFileText(pipeline: string, differences: readonly string[]):
 
 /** Whether its worker is to be started anew, and the same to be asked again. */
 export function needsOtherWorker({ state, comparison, allow = false, dryRun = false }: BootstrapStatus): boolean {
-  return state === 'failed' && !dryRun && comparison !== null && comparison.worker.length > 0 && (allow || !comparison.isChanged);
+  return state === 'failed' && !dryRun && comparison !== null && comparison.worker.length > 0 && (allow || !(comparison.isChanged || loses(comparison)));
+}
+
+/** It can be changed in place, and something is lost by it. */
+export function loses({ redefine }: Comparison): boolean {
+  return redefine !== undefined && redefine.loses.length > 0;
 }
 
 /** Those that only a person can mend, each with what to type. */

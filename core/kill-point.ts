@@ -29,6 +29,11 @@ export const killPoints = [
   'load/handoff',
   /** A chunk of a backfill has taken its place; the backfill does not know. */
   'backfill/chunk',
+  /** The pipeline is another one, or has other lanes, and its workflow does not know; or whoever asked for it does not. */
+  'redefine/taking-over',
+  'redefine/taken-over',
+  /** New lanes have all rows and their fences; nobody knows. */
+  'redefine/lanes-filled',
   /** A destroy has dropped the slot, what a destination has, or the pipeline's rows; it does not know. */
   'destroy/slot',
   'destroy/destination',

@@ -1,5 +1,6 @@
 import type { ColumnType } from './columns/vector.ts';
 import type { Expression } from './expressions/expression.ts';
+import type { KeptPaneSet } from './views/panes.ts';
 
 /**
  * A pipeline as `resolve` returns it: plain data, checked, defaults filled in, addresses known. Times in milliseconds.
@@ -11,6 +12,8 @@ export type Pipeline<Address = string> = {
   /** The columns of an enriched row, in order, beginning with those of the event table. Row sinks get these. */
   readonly row: Readonly<Record<string, Expression>>;
   readonly views: Readonly<Record<string, View>>;
+  /** The panes that a running pipeline has, where it was changed in place; missing: as its views alone say (paneSetsOf). */
+  readonly paneSets?: readonly KeptPaneSet[];
   readonly sinks: Readonly<Record<string, SinkDefinition<Address>>>;
   readonly settings: Settings;
 };

@@ -1,15 +1,18 @@
 import { ActivityFailure, ApplicationFailure, ChildWorkflowFailure, WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { ActivityCancellationType, ChildWorkflowCancellationType, ParentClosePolicy, defineQuery, executeChild, getExternalWorkflowHandle, isCancellation, proxyActivities, setCurrentDetails, setHandler, startChild, upsertSearchAttributes, type ActivityOptions } from '@temporalio/workflow';
 import type { BootstrapActivities } from '../activities/bootstrap.ts';
-import { findingLines, otherFileText, replacedText, wrongText, type BootstrapRequest, type BootstrapStatus, type Comparison } from '../core/bootstrap.ts';
+import type { RedefineActivities } from '../activities/redefine.ts';
+import { findingLines, loses, otherFileText, replacedText, wrongText, type BootstrapRequest, type BootstrapStatus, type Comparison } from '../core/bootstrap.ts';
 import { destroyedText, destroyWorkflowId } from '../core/destroy.ts';
 import type { Finding } from '../core/doctor.ts';
 import { bugFailure, configurationFailure } from '../core/failure-types.ts';
 import { rotateAtEvents } from '../core/rotate-at-events.ts';
+import { losesText, redefineLines, redefineWorkflowId } from '../core/redefine.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
 import type { destroy } from './destroy.ts';
 import { resume, resumeLane } from './messages.ts';
 import type { pipeline } from './pipeline.ts';
+import type { redefine } from './redefine.ts';
 import { childAttributes, stateAttribute } from './search-attributes.ts';
 
 export const progress = defineQuery<BootstrapStatus>('progress');
@@ -21,7 +24,7 @@ const options = {
 } satisfies ActivityOptions;
 // a first load takes as long as it takes; a worker that died is seen by its heartbeats
 const following = { ...options, startToCloseTimeout: '30 days', heartbeatTimeout: '10 seconds' } satisfies ActivityOptions;
-const activities = proxyActivities<BootstrapActivities>(options);
+const activities = proxyActivities<BootstrapActivities & RedefineActivities>(options);
 
 /** Makes a pipeline run that is defined: looks whether it can, starts it or has it take over what changed, and waits until it streams. */
 export async function bootstrap(request: BootstrapRequest): Promise<BootstrapStatus> {
@@ -55,12 +58,13 @@ class Run {
   }
 
   async go(): Promise<void> {
-    const { pipeline: name, written, allow = false, dryRun = false } = this.#request;
+    const { pipeline: name, written, allow = false, keepResults = false, dryRun = false } = this.#request;
     this.publish();
     this.#comparison = await activities.compareDefinition.executeWithOptions({ ...options, summary: 'what there is, and what would change' }, [{ pipeline: name, written }]);
-    const { worker, isChanged, changes, loaded, isRunning } = this.#comparison;
+    const { worker, isChanged, changes, loaded, isRunning, redefine: plan, filling } = this.#comparison;
     // first: a worker that reads another definition would refuse the steps of what runs
     if (isChanged && !allow) throw new Refused(replacedText(name, changes));
+    if (plan && loses(this.#comparison) && !allow && !dryRun) throw new Refused(losesText(name, plan));
     if (worker.length > 0) throw new Refused(otherFileText(name, worker));
     this.#say(isRunning ? `${name} runs already` : loaded === 'loaded' ? `${name} is loaded, and does not run` : `nothing of ${name} is loaded yet`);
     this.#phase = 'asks the services, and the source about its tables';
@@ -68,10 +72,32 @@ class Run {
     this.#findings = await activities.examine.executeWithOptions({ ...options, summary: 'whether services and tables are as they must be' }, [{ pipeline: name, asNew: isChanged }]);
     if (this.#findings.some(({ state }) => state === 'wrong')) throw new Refused(wrongText(name, this.#findings));
     this.#say(`services and tables are as they must be${this.#findings.length > 0 ? ', with warnings' : ''}`);
-    if (dryRun) return this.#say(isChanged ? 'it would be destroyed, and loaded from nothing' : isRunning ? 'it would take over settings and addresses; whatever is parked would try again' : loaded === 'loaded' ? 'it would go on from its fences' : 'its publication, slot and tables would be made, and its tables loaded');
+    if (plan) for (const line of redefineLines(plan)) this.#say(line);
+    if (filling !== undefined) this.#say(`redefinition ${filling} is not complete yet`);
+    if (dryRun) return this.#say(plan || filling !== undefined ? `that would be done while it runs${loses(this.#comparison) ? ', if it is allowed (--allow)' : ''}` : isChanged ? 'it would be destroyed, and loaded from nothing' : isRunning ? 'it would take over settings and addresses; whatever is parked would try again' : loaded === 'loaded' ? 'it would go on from its fences' : 'its publication, slot and tables would be made, and its tables loaded');
     if (isChanged) await this.#destroyed(name);
     await this.#started(name);
+    // first: what does not get on may be what is to end
+    if (plan || filling !== undefined) await this.#redefined(name, keepResults);
     await this.#streams(name);
+  }
+
+  /** One that is not complete first. Each goes on whatever becomes of this. */
+  async #redefined(name: string, keepResults: boolean): Promise<void> {
+    for (;;) {
+      const number = await activities.beginRedefinition.executeWithOptions({ ...options, summary: 'what is to become of it' }, [{ pipeline: name, keepResults }]);
+      if (number === null) return;
+      const workflowId = redefineWorkflowId(name, number);
+      this.#phase = `waits for ${workflowId}`;
+      this.publish();
+      try {
+        await executeChild<typeof redefine>('redefine', { workflowId, args: [{ pipeline: name, number }], parentClosePolicy: ParentClosePolicy.ABANDON, cancellationType: ChildWorkflowCancellationType.ABANDON, typedSearchAttributes: childAttributes(name, 'redefine'), staticSummary: `changes ${name} in place` });
+        this.#say(`redefinition ${number} is complete`);
+      } catch (error) {
+        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+        await activities.followRedefinition.executeWithOptions({ ...following, summary: `until redefinition ${number} is over` }, [{ pipeline: name, number }]);
+      }
+    }
   }
 
   /** As when one types it; that goes on to its end whatever becomes of this. */

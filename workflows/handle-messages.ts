@@ -3,11 +3,13 @@ import { condition, isCancellation, patched, setHandler } from '@temporalio/work
 import type { Description } from '../activities/steps.ts';
 import { origin, toPosition, type Position } from '../core/position.ts';
 import { described } from './described.ts';
-import { beginHold, holdReport, isSettled, withReleased, type Hold } from './hold.ts';
-import { drain, holdAt, loadAnew, pause, pauseLane, releaseHold, reload, resume, resumeLane, migrated, rotatingFailure, status, stopCapture, type HoldReport, type HoldRequest, type StopRequest } from './messages.ts';
+import { beginHold, holdReport, withReleased } from './hold.ts';
+import { assertCanStop, assertMayBegin, assertNotRotating, assertRuns, assertTime, holdCapture, invalid, keepInTime, reach, untilFree } from './holding.ts';
+import { drain, holdAt, loadAnew, pause, pauseLane, redefine, releaseHold, reload, resume, resumeLane, migrated, status, stopCapture, type HoldReport, type HoldRequest } from './messages.ts';
 import type { PipelineRun } from './pipeline-run.ts';
 import { refusal } from './refusal.ts';
 import { forgetLoad } from './steps.ts';
+import { assertCanBecome, becomeOther } from './take-over.ts';
 
 /** Everything that one can ask of a running pipeline. */
 export function handleMessages(run: PipelineRun): void {
@@ -55,6 +57,7 @@ export function handleMessages(run: PipelineRun): void {
   setHandler(stopCapture, (request) => holdCapture(run, request), { validator: (request) => assertCanStop(run, request) });
   setHandler(holdAt, (request) => holdLanes(run, request), { validator: (request) => assertCanHold(run, request) });
   setHandler(loadAnew, (epoch: number) => beginAnew(run, epoch), { validator: (_epoch: number) => assertNotRotating(run) });
+  setHandler(redefine, (number, what) => becomeOther(run, number, what), { validator: (number, _what) => assertCanBecome(run, number) });
   setHandler(migrated, (number, reason) => goOnAfter(run, number, reason));
   setHandler(drain, () => drainAll(run), { validator: () => assertRuns(run, 'drained') });
   setHandler(reload, () => reloadSettings(run), { validator: () => assertNotRotating(run) });
@@ -67,67 +70,10 @@ function letGo(run: PipelineRun, name: string): void {
   if (patched('a resumed lane is held only by a hold')) run.moveLane(name, 'release');
 }
 
-/** Lanes follow the capture within milliseconds: without this they would be past any position that is chosen now. */
-async function holdCapture(run: PipelineRun, { id, timeoutMs }: StopRequest): Promise<void> {
-  const hold: Hold = { ...beginHold(undefined, [], Date.now() + timeoutMs), id, captureHeld: true };
-  run.hold = hold;
-  keepInTime(run, hold);
-  run.moveLane('capture', 'hold');
-  run.stop(['capture']);
-  await condition(() => run.hold !== hold || !run.scopes.has('capture'));
-  run.publish();
-  if (run.hold !== hold) throw invalid(`the capture of ${run.name} was let go before it had stopped`);
-  const { state } = run.part('capture');
-  if (state === 'held') return;
-  run.release();
-  throw invalid(`the capture of ${run.name} is ${state}`);
-}
-
 async function holdLanes(run: PipelineRun, { id, position, lanes, timeoutMs }: HoldRequest): Promise<HoldReport> {
   const names = lanes ?? run.lanes.map(({ name }) => name);
   const { captureHeld = false } = run.hold ?? {};
   return reach(run, { ...beginHold(position, names, Date.now() + timeoutMs), id, captureHeld });
-}
-
-/** Every lane of the hold is told where to stop. Returns as soon as each is there or cannot be. */
-async function reach(run: PipelineRun, hold: Hold): Promise<HoldReport> {
-  run.hold = hold;
-  keepInTime(run, hold);
-  for (const name of Object.keys(hold.waiting)) {
-    const { state } = run.part(name);
-    if (state !== 'running') run.settle(name, `it is ${state}`);
-  }
-  run.stop(Object.keys(hold.waiting));
-  await condition(() => run.hold !== hold || isSettled(hold));
-  return holdReport(hold, run.hold === hold ? '' : 'it was not there when the hold was released');
-}
-
-/** No hold outlives its time, whatever becomes of whoever asked for it, and no capture stands still longer than it must. */
-function keepInTime(run: PipelineRun, hold: Hold): void {
-  beside(releaseInTime(run, hold));
-  if (hold.captureHeld && hold.position !== undefined) beside(letCaptureGo(run, hold));
-}
-
-/** Nobody waits for it, and it ends with the workflow: left to itself, its cancellation would fail every task from then on. */
-function beside(work: Promise<void>): void {
-  work.catch((error: unknown) => {
-    if (!isCancellation(error)) throw error;
-  });
-}
-
-async function releaseInTime(run: PipelineRun, hold: Hold): Promise<void> {
-  await condition(() => run.hold !== hold, Math.max(1, hold.deadlineMs - Date.now()));
-  if (run.hold === hold) run.release();
-}
-
-/** As soon as no lane of the hold runs a step that began before: such a one knows nothing of the position. */
-async function letCaptureGo(run: PipelineRun, hold: Hold): Promise<void> {
-  const before = new Set(Object.keys(hold.waiting).map((name) => run.scopes.get(name)));
-  await condition(() => run.hold !== hold || ![...run.scopes.values()].some((scope) => before.has(scope)));
-  if (run.hold !== hold) return;
-  hold.captureHeld = false;
-  run.moveLane('capture', 'release');
-  run.publish();
 }
 
 /** A lane that is not empty by then is in the report. */
@@ -167,6 +113,7 @@ async function reloadSettings(run: PipelineRun): Promise<{ definitionHash: strin
   }
   // it was given up meanwhile to be loaded anew, and is described again for that
   if (before || !patched('a reload describes only what is described')) run.description = { ...now, loaded: before?.loaded ?? now.loaded };
+  run.tellOther(now.isOther === true);
   run.stop();
   return { definitionHash: now.definitionHash };
 }
@@ -219,24 +166,6 @@ function known(run: PipelineRun, name: unknown, signal: string): name is string 
   return false;
 }
 
-function assertCanStop(run: PipelineRun, { id, timeoutMs }: StopRequest): void {
-  assertRuns(run, 'held');
-  assertMayBegin(run, id);
-  assertTime(timeoutMs);
-  if (run.hold) throw invalid(`${run.name} is held already${untilFree(run)}`);
-  const { state } = run.part('capture');
-  if (state !== 'running') throw invalid(`the capture of ${run.name} is ${state}`);
-}
-
-/** Of one task, a workflow hears of signals before updates, whichever was sent first. */
-function assertMayBegin(run: PipelineRun, id: string | undefined): void {
-  if (id !== undefined && run.released.includes(id)) throw invalid(`this hold of ${run.name} was released before it began`);
-}
-
-function assertTime(timeoutMs: number): void {
-  if (!(Number.isFinite(timeoutMs) && timeoutMs > 0)) throw invalid(`timeoutMs ${timeoutMs} is not a positive number`);
-}
-
 function assertCanHold(run: PipelineRun, { id, position, lanes, timeoutMs }: HoldRequest): void {
   assertRuns(run, 'held');
   assertMayBegin(run, id);
@@ -246,21 +175,4 @@ function assertCanHold(run: PipelineRun, { id, position, lanes, timeoutMs }: Hol
   if (unknown.length > 0) throw invalid(`${run.name} has no lane ${unknown.join(', ')}; its lanes are ${run.lanes.map(({ name }) => name).join(', ')}`);
   if (run.hold?.position !== undefined) throw invalid(`${run.name} is held at ${run.hold.position} already${untilFree(run)}`);
   if (run.hold && run.hold.id !== id) throw invalid(`the capture of ${run.name} is held already${untilFree(run)}`);
-}
-
-function untilFree({ name }: PipelineRun): string {
-  return `, as by another verify: wait until that has ended, or type ./sluice resume ${name} if there is none`;
-}
-
-function assertRuns(run: PipelineRun, verb: string): void {
-  assertNotRotating(run);
-  if (run.state !== 'running') throw invalid(`${run.name} is ${run.state}, and only a running pipeline can be ${verb}`);
-}
-
-function assertNotRotating(run: PipelineRun): void {
-  if (run.rotating) throw ApplicationFailure.nonRetryable('a fresh run is about to take over; ask again', rotatingFailure);
-}
-
-function invalid(message: string): ApplicationFailure {
-  return ApplicationFailure.nonRetryable(message, 'InvalidRequest');
 }

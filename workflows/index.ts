@@ -6,6 +6,7 @@ export { explain } from './explain.ts';
 export { migration } from './migration.ts';
 export { pipeline } from './pipeline.ts';
 export { reconcile } from './reconcile.ts';
+export { redefine } from './redefine.ts';
 export { recovery } from './recovery.ts';
 export { repair } from './repair.ts';
 export { replay } from './replay.ts';

@@ -3,7 +3,7 @@ import type { Lane, LaneKind } from '../core/define/lanes.ts';
 import type { LaneState } from '../core/lane-state.ts';
 import type { PipelineState } from '../core/pipeline-state.ts';
 import type { Position } from '../core/position.ts';
-import type { StepResult } from '../activities/steps.ts';
+import type { StepResult, TakeOver } from '../activities/steps.ts';
 
 /** Plain, so that `temporal workflow signal --name pause` works without input. */
 export const pause = defineSignal('pause');
@@ -31,6 +31,11 @@ export const holdAt = defineUpdate<HoldReport, [HoldRequest]>('holdAt');
 
 /** Gives up the stream of this epoch, and begins with the first load. Nothing, if a later one has begun. */
 export const loadAnew = defineUpdate<void, [number]>('loadAnew');
+/**
+ * Input: the number of a redefinition, and whether the pipeline is to become what that makes of it, or to get the lanes that are complete. Its steps end,
+ * and when none runs it is done, and a fresh run goes on.
+ */
+export const redefine = defineUpdate<void, [number, TakeOver]>('redefine');
 /** Input: the number of a migration that is over, and why the pipeline cannot go on, if it cannot. */
 export const migrated = defineSignal<[number, string?]>('migrated');
 

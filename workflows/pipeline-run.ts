@@ -10,6 +10,9 @@ import type { Refusal } from './refusal.ts';
 import { StepNumbers } from './step-numbers.ts';
 import { stopSteps } from './steps.ts';
 
+/** How a note begins of what was not applied yet. */
+const otherDefinition = 'pipelines/ has another definition than what runs: ';
+
 /** What one run hands to the next: O(lanes), never rows (E21). */
 export type Memory = {
   readonly state: PipelineState;
@@ -85,6 +88,22 @@ export class PipelineRun {
     this.error = undefined;
     this.#parts.clear();
     this.note('it is loaded anew, as it was asked to be');
+  }
+
+  /** Lanes that it does not have any more are forgotten; new ones begin with the next run. What others were parked for may be mended. */
+  become(description: Description): void {
+    this.description = description;
+    for (const [name, { state }] of this.#parts) {
+      if (!this.knows(name)) this.#parts.delete(name);
+      else if (state === 'parked') this.moveLane(name, 'resume');
+    }
+    this.tellOther(description.isOther === true);
+  }
+
+  /** That pipelines/ has another definition than what runs. */
+  tellOther(isOther: boolean): void {
+    const others = this.notes.filter((note) => !note.startsWith(otherDefinition));
+    this.notes = isOther ? [...others, `${otherDefinition}./sluice apply ${this.name} shows what would change, and does it`] : others;
   }
 
   get lanes(): readonly Part[] {

@@ -1,5 +1,5 @@
 import { ActivityCancellationType, CancellationScope, proxyActivities, proxyLocalActivities, type ActivityOptions, type LocalActivityOptions } from '@temporalio/workflow';
-import type { Activities, Description, LaneStepInput, LoadResult, SlotLag, StepResult, StopInput } from '../activities/steps.ts';
+import type { Activities, Description, LaneStepInput, LoadResult, SlotLag, StepResult, StopInput, TakeOver } from '../activities/steps.ts';
 import { bugFailure, configurationFailure } from '../core/failure-types.ts';
 import { captureStepMsOf } from '../core/heartbeat.ts';
 import type { Position } from '../core/position.ts';
@@ -33,6 +33,11 @@ export function firstLoad(pipeline: string, { definitionHash, heartbeatMs, lanes
 
 export function forgetLoad(pipeline: string, epoch: number): Promise<void> {
   return activities.forgetLoad.executeWithOptions({ ...options, activityId: 'forget load', summary: `gives up the stream of load ${epoch}`, startToCloseTimeout: '30 seconds' }, [{ pipeline, epoch }]);
+}
+
+export function takeOver(pipeline: string, number: number, what: TakeOver): Promise<Description> {
+  const summary = what === 'become' ? `becomes what redefinition ${number} makes of it` : `gets the lanes that redefinition ${number} has filled`;
+  return activities.takeOver.executeWithOptions({ ...options, activityId: 'take over', summary, startToCloseTimeout: '5 minutes', heartbeatTimeout: '5 seconds' }, [{ pipeline, number, what }]);
 }
 
 /** One look: the next one comes soon enough. */

@@ -12,6 +12,7 @@ import { rebuildingOf, type Rebuilding } from '../../core/views/rebuilding.ts';
 import { Walk } from '../../core/views/walk.ts';
 import type { Step } from '../../core/views/walk.ts';
 import { boundsAt, noClock, type Clocks } from '../../core/views/watermark.ts';
+import { endsOver } from '../../core/views/windows.ts';
 import { eventsWithin } from '../events-within.ts';
 import type { Applied, Sink } from '../sink.ts';
 import { FenceMoved } from '../sink.ts';
@@ -112,6 +113,19 @@ export class AggregateSink implements Sink {
       if (fence !== undefined) await this.#closer.again(tables, progress, fence, view, ends);
       await progress.finish(tables, undefined);
       return true;
+    });
+  }
+
+  /** Ends of the windows of a view that have closed, and have panes. */
+  keptEnds(view: string): Promise<readonly number[]> {
+    return this.#tables.transaction(async (tables) => {
+      const { clocks, horizonMs } = new Progress(await tables.lock());
+      const set = this.#sets.find(({ views }) => views.some(({ name }) => name === view))!;
+      const { window } = set.views.find(({ name }) => name === view)!;
+      const { closesUpToMs } = boundsAt(clocks, set.paneMs, this.#pipeline.settings);
+      if (!Number.isFinite(closesUpToMs)) return [];
+      const ends = endsOver(await tables.panesBetween(set, horizonMs, closesUpToMs), window, closesUpToMs);
+      return ends.filter((end) => end - window.sizeMs >= horizonMs).sort((a, b) => a - b);
     });
   }
 

@@ -123,7 +123,7 @@ export class Rebuild {
     for (const set of sets) await tables.replacePanes(set, range, panes.get(set.name) ?? noPanes(set), base);
     const rest = { ...mark, fromMs: range.toMs };
     progress.rebuilding = progress.rebuilding.map((each) => (each === mark ? rest : each));
-    await this.#closer.rebuilt(tables, progress, fence, sets, range, !isOpen(rest));
+    await this.#closer.rebuilt(tables, progress, fence, sets, range, !isOpen(rest), mark.fills);
     if (!isOpen(rest)) await this.#finished(tables, mark, progress);
     await progress.finish(tables, undefined);
     return 'done';

@@ -3,8 +3,8 @@ import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import type { PaneSet, PaneView } from '../../core/views/panes.ts';
-import type { Clocks } from '../../core/views/watermark.ts';
-import { boundsAt } from '../../core/views/watermark.ts';
+import { isOpen, overlaps, type Rebuilding } from '../../core/views/rebuilding.ts';
+import { boundsAt, type Clocks } from '../../core/views/watermark.ts';
 import { endsBetween, endsOver, isPublished, revise, reviseAgain, reviseRebuilt } from '../../core/views/windows.ts';
 import type { Progress } from './progress.ts';
 import type { AggregateTransaction } from './tables.ts';
@@ -22,19 +22,23 @@ export class WindowCloser {
   /** The order of what is said is by window end, then view, whatever the number of statements. */
   async cross(tables: AggregateTransaction, progress: Progress, at: Position, before: Clocks, after: Clocks): Promise<void> {
     const ends: ReadonlySet<number>[] = [];
-    for (const each of this.#views) ends.push(await this.#ends(tables, progress, each, before, after));
+    for (const each of this.#views) ends.push(complete(await this.#ends(tables, progress, each, before, after), each, progress.rebuilding));
     await this.#publishAll(tables, progress, { at, clocks: after, revise }, ends);
     progress.dirty.clear();
   }
 
-  /** Those over a range of panes that were computed anew. What reaches beyond it is said when all of it is done. */
-  async rebuilt(tables: AggregateTransaction, progress: Progress, at: Position, sets: readonly PaneSet[], { fromMs, toMs }: PaneRange, isLast: boolean): Promise<void> {
-    const ends = this.#views.map(({ set, view: { window } }) => {
-      if (!sets.includes(set)) return new Set<number>();
+  /**
+   * Those over a range of panes that were computed anew. What reaches beyond it is said when all of it is done. `areNew`: of them nothing was said
+   * before, so windows without any of their panes need not be looked at.
+   */
+  async rebuilt(tables: AggregateTransaction, progress: Progress, at: Position, sets: readonly PaneSet[], { fromMs, toMs }: PaneRange, isLast: boolean, areNew = false): Promise<void> {
+    const ends: ReadonlySet<number>[] = [];
+    for (const { set, view: { window } } of this.#views) {
       const { closesUpToMs } = boundsAt(progress.clocks, set.paneMs, this.#pipeline.settings);
-      const panes = Array.from({ length: (toMs - fromMs) / set.paneMs }, (_, index) => fromMs + index * set.paneMs);
-      return new Set(endsOver(panes, window, isLast ? closesUpToMs : Math.min(closesUpToMs, toMs)).filter((end) => end - window.sizeMs >= progress.horizonMs));
-    });
+      const all = () => Array.from({ length: (toMs - fromMs) / set.paneMs }, (_, index) => fromMs + index * set.paneMs);
+      const panes = !sets.includes(set) ? [] : areNew ? await tables.panesBetween(set, fromMs - window.sizeMs, toMs) : all();
+      ends.push(new Set(endsOver(panes, window, isLast ? closesUpToMs : Math.min(closesUpToMs, toMs)).filter((end) => end > fromMs && end - window.sizeMs >= progress.horizonMs)));
+    }
     await this.#publishAll(tables, progress, { at, clocks: progress.clocks, revise: reviseRebuilt }, ends);
   }
 
@@ -104,6 +108,13 @@ export class WindowCloser {
     const open = await tables.openWindows(view.name, now.closedBeforeMs);
     return new Set([...dirty, ...closed, ...open]);
   }
+}
+
+/** Without those over panes that are being filled: they are said when all of their panes are. */
+function complete(ends: ReadonlySet<number>, { view: { window }, set }: PublishedView, rebuilding: readonly Rebuilding[]): ReadonlySet<number> {
+  const filled = rebuilding.filter((each) => each.fills && isOpen(each) && each.sets.includes(set.name));
+  if (filled.length === 0) return ends;
+  return new Set([...ends].filter((end) => !filled.some((range) => overlaps({ fromMs: end - window.sizeMs, toMs: end }, range))));
 }
 
 /** Labels as of `at`. */

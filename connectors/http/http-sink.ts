@@ -129,9 +129,9 @@ export class HttpSink implements Sink {
     await this.#poster.post(this.#id('replay', event.header.to, edits), await this.#poster.content(body.view()));
   }
 
-  async finishLoad(position: Position): Promise<void> {
+  async finishLoad(position: Position, again = false): Promise<void> {
     // Only an earlier load, which was lost, can have left rows there.
-    if (this.#definition.initialLoad && parsePosition(position).epoch > 1) {
+    if (this.#definition.initialLoad && (again || parsePosition(position).epoch > 1)) {
       const body = this.#bodies[0]!;
       this.#writer.truncate(body, position);
       await this.#poster.post(this.#id('loaded', position), { bytes: body.view() });

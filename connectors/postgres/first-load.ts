@@ -1,12 +1,14 @@
+import { randomBytes } from 'node:crypto';
 import { Client, DatabaseError } from 'pg';
 import { eventsTable } from '../../core/capture/assembler.ts';
 import { killPoint } from '../../core/kill-point.ts';
 import type { SourceColumns } from '../../core/migration/schema-change.ts';
 import type { Pipeline, Table } from '../../core/pipeline.ts';
-import { lsnText, position } from '../../core/position.ts';
+import { lsnText, position, type Position } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
 import type { Sink } from '../sink.ts';
 import { untilItPasses } from '../until-it-passes.ts';
+import { emitCanary } from './canary.ts';
 import { keptAlive } from './keep-alive.ts';
 import { leave } from './leave.ts';
 import { readTimeline } from './postgres-source.ts';
@@ -31,6 +33,8 @@ export type FirstLoadOptions = {
   readonly assertCurrent: () => Promise<void>;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: { phase: string; rows: number }) => void;
+  /** Another attempt of the same load may have left rows. */
+  readonly again?: true;
 };
 
 /**
@@ -40,7 +44,7 @@ export type FirstLoadOptions = {
  * none until a person has mended something, and the source would keep its WAL for nobody.
  */
 export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { rows: number; columns: SourceColumns }> {
-  const { pipeline, sourceUrl, epoch, sinks, onProgress } = options;
+  const { pipeline, sourceUrl, onProgress } = options;
   const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} load`, connectionTimeoutMillis: 10_000, ...keptAlive, options: textSettings });
   source.on('error', () => {});
   await source.connect();
@@ -58,17 +62,42 @@ export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { r
     const files = await leafFiles(source, pipeline);
     slot = await createSnapshotSlot({ url: sourceUrl, slot: sourceNames(pipeline.name).slot, temporary: false, applicationName: snapshotName(pipeline.name), signal: options.signal, timeoutMs: waitForWritersMs });
     const loader = new Loader(options, source, slot, files, catalog.columns, await sourceClockUs(source));
-    const rows = await Promise.race([loader.run(), slot.lost]);
-    const at = position(epoch, slot.consistentPoint, 0);
-    for (const [name, sink] of sinks) {
-      onProgress({ phase: `finishing ${name}`, rows });
-      await options.assertCurrent();
-      await untilItPasses(options, () => sink.finishLoad(at));
-    }
+    const { rows, at } = await loader.run();
     return { position: at, rows, systemIdentifier: catalog.systemIdentifier, timeline, tables: catalog.tables, columns: catalog.columns };
   } catch (error) {
     if (slot) await dropOwnSlot(options, slot);
     // sinks have said what theirs mean
+    throw error instanceof DatabaseError ? classifyPostgresError('source', error) : error;
+  } finally {
+    await slot?.close();
+    await leave(source);
+  }
+}
+
+/** What lanes that are added to a pipeline begin with (E20): `position` is their fence then. */
+export type Joined = { readonly position: Position; readonly rows: number };
+
+/**
+ * Gives sinks that are added to a pipeline all rows of the source, while its stream goes on: as a first load does, by the snapshot of a temporary
+ * slot. `known`: the columns that rows are to be read from. Nothing of it survives a failure: the next attempt starts over, later in the stream, and buries
+ * what this one has left.
+ */
+export async function loadBeside(options: Omit<FirstLoadOptions, 'again'> & { readonly known: SourceColumns | undefined }): Promise<Joined> {
+  const { pipeline, sourceUrl, onProgress, signal } = options;
+  const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} backfill`, connectionTimeoutMillis: 10_000, ...keptAlive, options: textSettings });
+  source.on('error', () => {});
+  await source.connect();
+  let slot: SnapshotSlot | undefined;
+  try {
+    onProgress({ phase: 'waiting for running write transactions of the source', rows: 0 });
+    const files = await leafFiles(source, pipeline);
+    slot = await createSnapshotSlot({ url: sourceUrl, slot: `sluice_backfill_${randomBytes(6).toString('hex')}`, temporary: true, applicationName: `sluice ${pipeline.name} backfill snapshot`, signal, timeoutMs: waitForWritersMs });
+    // the stream is to come beyond it, also where nobody writes
+    await emitCanary(source, pipeline.name);
+    const loader = new Loader({ ...options, again: true }, source, slot, files, options.known, await sourceClockUs(source));
+    const { rows, at } = await loader.run();
+    return { position: at, rows };
+  } catch (error) {
     throw error instanceof DatabaseError ? classifyPostgresError('source', error) : error;
   } finally {
     await slot?.close();
@@ -82,17 +111,31 @@ const waitForWritersMs = 300_000;
 class Loader {
   readonly #options: FirstLoadOptions;
   readonly #source: Client;
+  readonly #slot: SnapshotSlot;
   readonly #reader: SnapshotReader;
   #chunk = 0;
 
-  constructor(options: FirstLoadOptions, source: Client, slot: SnapshotSlot, files: FileNodes, known: SourceColumns, commitTimeUs: number) {
+  constructor(options: FirstLoadOptions, source: Client, slot: SnapshotSlot, files: FileNodes, known: SourceColumns | undefined, commitTimeUs: number) {
     const { pipeline, epoch, signal } = options;
     this.#options = options;
     this.#source = source;
+    this.#slot = slot;
     this.#reader = new SnapshotReader({ pipeline, epoch, source, slot, files, known, commitTimeUs, captureId: 'first load', signal });
   }
 
-  async run(): Promise<number> {
+  async run(): Promise<{ readonly rows: number; readonly at: Position }> {
+    const { epoch, sinks, again, onProgress } = this.#options;
+    const rows = await Promise.race([this.#tables(), this.#slot.lost]);
+    const at = position(epoch, this.#slot.consistentPoint, 0);
+    for (const [name, sink] of sinks) {
+      onProgress({ phase: `finishing ${name}`, rows });
+      await this.#options.assertCurrent();
+      await untilItPasses(this.#options, () => sink.finishLoad(at, again));
+    }
+    return { rows, at };
+  }
+
+  async #tables(): Promise<number> {
     const { events, dimensions } = this.#options.pipeline.source;
     // dimensions first: events are enriched with them
     for (const [name, table] of Object.entries(dimensions)) await this.#table(name, table);

@@ -2,6 +2,7 @@ import type { LastingDefinition, LoadedDefinition } from '../../core/define/defi
 import type { Lsn, Position } from '../../core/position.ts';
 import { lsnText, parseLsn, parsePosition } from '../../core/position.ts';
 import { voidLetters } from './dead-letters.ts';
+import { endRedefinitions } from './redefinitions.ts';
 import { beginAgain } from './state/destroyed.ts';
 import type { Queryable, State } from './state/state.ts';
 import { inTransaction } from './state/state.ts';
@@ -51,6 +52,9 @@ export function beginLoad(state: State, pipeline: string, slot: string, definiti
     const { above } = await beginAgain(client, pipeline);
     const epoch = await takeEpoch(client, pipeline, slot, definition, Math.max(usedEpoch, above));
     await voidLetters(client, pipeline);
+    await endRedefinitions(client, pipeline);
+    // its views may be others than those of before
+    await client.query('update sluice.aggregate set views = null where pipeline = $1', [pipeline]);
     return epoch;
   });
 }
@@ -59,7 +63,7 @@ async function takeEpoch(client: Queryable, pipeline: string, slot: string, { ha
   const { rows } = await client.query<{ epoch: string }>(
     `insert into sluice.shard (pipeline, shard, epoch, slot, system_identifier, state, definition_hash, definition) values ($1, $1, $4::bigint + 1, $2, '', 'loading', $3, $5)
      on conflict (pipeline, shard) do update set epoch = greatest(shard.epoch, $4) + 1, slot = excluded.slot, state = 'loading', loaded_at = null, confirmed_lsn = null, confirmed_to = null, timeline = null, tables = null,
-       definition_hash = excluded.definition_hash, definition = excluded.definition, changed_at = now()
+       definition_hash = excluded.definition_hash, definition = excluded.definition, redefinition = 0, changed_at = now()
      returning epoch`,
     [pipeline, slot, hash, usedEpoch, json],
   );
@@ -73,11 +77,11 @@ export async function markForLoad(state: Queryable, pipeline: string, epoch: num
 
 /** Of what pipelines were loaded, by name; undefined: an earlier release did not put it on record. */
 export async function readLoaded(state: Queryable): Promise<ReadonlyMap<string, LoadedRecord>> {
-  const { rows } = await state.query<{ pipeline: string; state: ShardState['state']; system_identifier: string; definition_hash: string; definition: LastingDefinition | null }>('select pipeline, state, system_identifier, definition_hash, definition from sluice.shard');
-  return new Map(rows.map(({ pipeline, state: is, system_identifier, definition_hash, definition }) => [pipeline, { isStreaming: is === 'streaming', systemIdentifier: system_identifier, hash: definition_hash, definition: definition ?? undefined }]));
+  const { rows } = await state.query<{ pipeline: string; state: ShardState['state']; system_identifier: string; definition_hash: string; definition: LastingDefinition | null; redefinition: number }>('select pipeline, state, system_identifier, definition_hash, definition, redefinition from sluice.shard');
+  return new Map(rows.map(({ pipeline, state: is, system_identifier, definition_hash, definition, redefinition }) => [pipeline, { isStreaming: is === 'streaming', systemIdentifier: system_identifier, hash: definition_hash, definition: definition ?? undefined, redefinition }]));
 }
 
-export type LoadedRecord = { readonly isStreaming: boolean; readonly systemIdentifier: string; readonly hash: string; readonly definition: LastingDefinition | undefined };
+export type LoadedRecord = { readonly isStreaming: boolean; readonly systemIdentifier: string; readonly hash: string; readonly definition: LastingDefinition | undefined; /** The number of the last that it has taken over; 0: none. */ readonly redefinition: number };
 
 /** Throws LoadSuperseded when a later load has begun. */
 export async function assertLoading(state: Queryable, pipeline: string, epoch: number): Promise<void> {

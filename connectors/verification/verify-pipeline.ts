@@ -4,11 +4,13 @@ import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import { position } from '../../core/position.ts';
 import { unreachable } from '../../core/unreachable.ts';
+import { complete } from '../../core/redefine.ts';
 import { lostNote, lostViews } from '../../core/migration/lost.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import type { Check, Verification } from '../../core/verification.ts';
 import { keepPanes } from '../postgres/aggregate/comparing.ts';
 import { leave } from '../postgres/leave.ts';
+import { readIncomplete } from '../postgres/redefinitions.ts';
 import { readShard } from '../postgres/shard-state.ts';
 import { checkClickHouse } from './check-clickhouse.ts';
 import { checkLive } from './check-live.ts';
@@ -54,13 +56,15 @@ export type VerifyOptions = {
  * before the snapshot is taken: lanes follow it within milliseconds, and would be past it before they were told to wait.
  */
 export async function verifyPipeline(options: VerifyOptions): Promise<Verification> {
-  const { pipeline, addresses, hold, signal, onPhase } = options;
+  const { addresses, hold, signal, onPhase } = options;
   const database = await openWorkingDatabase(addresses.stateUrl);
   let snapshot: SourceSnapshot | undefined;
   try {
     onPhase('stopping the stream for a moment');
     await hold.stop();
-    await keepPanes(database, pipeline.name);
+    await keepPanes(database, options.pipeline.name);
+    // what is being filled since the definition has changed is not compared
+    const pipeline = complete(options.pipeline, await readIncomplete(database, options.pipeline.name));
     const { epoch, loadedAt } = await shardOf(database, pipeline.name);
     onPhase('taking a snapshot of the source');
     snapshot = await SourceSnapshot.take(addresses.sourceUrl, pipeline, options.waitMs);
@@ -68,7 +72,7 @@ export async function verifyPipeline(options: VerifyOptions): Promise<Verificati
     onPhase('holding every lane at the snapshot, and reading the source');
     await Promise.all([hold.at(at), copySource(database, snapshot, pipeline, signal)]);
     await snapshot.close();
-    const checks = await checksOf(database, options, at, loadedAt);
+    const checks = await checksOf(database, { ...options, pipeline }, at, loadedAt);
     await hold.kept();
     return { pipeline: pipeline.name, position: at, equal: checks.every(({ equal }) => equal), checks };
   } finally {

@@ -2,14 +2,23 @@ import { createHash } from 'node:crypto';
 import type { Expression } from '../expressions/expression.ts';
 import { reshaped, type Shape } from '../migration/shape.ts';
 import type { Pipeline, SinkDefinition, Text } from '../pipeline.ts';
+import { paneSetsOf } from '../views/pane-sets.ts';
+import { isPublished } from '../views/windows.ts';
 
 /** Equal for definitions that make the same rows and results in the same places (E3). */
 export function definitionHash(pipeline: Pipeline): string {
-  return createHash('sha256').update(canonical(lastingDefinition(pipeline))).digest('hex');
+  const { paneSets: _, ...said } = lastingDefinition(pipeline);
+  return createHash('sha256').update(canonical(said)).digest('hex');
+}
+
+/** Equal for definitions of whose views an aggregate lane makes the same, of the same panes. */
+export function viewsHash(pipeline: Pipeline): string {
+  const sets = paneSetsOf(pipeline).map(({ views, ...set }) => [set, views.map(({ name }) => [name, isPublished(pipeline, name)])]);
+  return createHash('sha256').update(canonical([pipeline.views, sets])).digest('hex');
 }
 
 /** What makes rows and results, and where they go. Settings, addresses and secrets are left out: `reload` may change those. */
-export type LastingDefinition = Pick<Pipeline, 'name' | 'source' | 'views'> & {
+export type LastingDefinition = Pick<Pipeline, 'name' | 'source' | 'views' | 'paneSets'> & {
   /** The order of a row's columns is part of what a sink gets. */
   readonly columns: readonly (readonly [string, Expression])[];
   readonly sinks: Readonly<Record<string, LastingSink>>;
@@ -18,10 +27,41 @@ export type LastingSink = Without<Exclude<SinkDefinition, { kind: 'http' }>, 'ga
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never;
 
 export function lastingDefinition(pipeline: Pipeline): LastingDefinition {
-  const { name, source, row, views } = pipeline;
+  const { name, source, row, views, paneSets } = pipeline;
   const columns = Object.entries(row);
   const sinks = Object.fromEntries(Object.entries(pipeline.sinks).map(([sinkName, sink]) => [sinkName, lasting(sink)]));
-  return { name, source, columns, views, sinks };
+  return { name, source, columns, views, sinks, ...(paneSets === undefined ? {} : { paneSets }) };
+}
+
+/**
+ * What is on record of a pipeline (`definitionJson`) as a pipeline again, for workers whose pipelines/ has another one by now. What is not on
+ * record is that of `declared`, where it has the same sink.
+ */
+export function recordedPipeline(record: LastingDefinition, declared: Pipeline): Pipeline {
+  const { name, source, columns, views, sinks, paneSets } = recordedDefinition(record);
+  const recorded = Object.entries(sinks).map(([sinkName, sink]): [string, SinkDefinition] => {
+    const now = declared.sinks[sinkName];
+    if (sink.kind === 'http') return [sinkName, now?.kind === 'http' ? now : { kind: 'http', url: notOnRecord, secret: notOnRecord, initialLoad: false, maxRows: 1, inFlight: 1, gatherMs: 0 }];
+    if (sink.kind === 'postgres-results' || sink.kind === 'redis-results') return [sinkName, sink];
+    return [sinkName, { ...sink, gatherMs: now && 'gatherMs' in now ? now.gatherMs : 0 }];
+  });
+  return { name, source, row: Object.fromEntries(columns), views, sinks: Object.fromEntries(recorded), settings: declared.settings, ...(paneSets === undefined ? {} : { paneSets }) };
+}
+
+/** The address of a sink that pipelines/ does not have any more: it is kept nowhere, as its secret is not. */
+export const notOnRecord = 'not on record';
+
+/** With 64-bit literals as such, which JSON does not have. */
+export function recordedDefinition(record: LastingDefinition): LastingDefinition {
+  return revived(record) as LastingDefinition;
+}
+
+function revived(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(revived);
+  if (typeof value !== 'object' || value === null) return value;
+  const { bigint, ...rest } = value as { readonly bigint?: unknown };
+  if (typeof bigint === 'string' && Object.keys(rest).length === 0) return BigInt(bigint);
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, revived(each)]));
 }
 
 /** All that a definition says, as it was written, as JSON. Not its secrets: those as something that changes with them. */

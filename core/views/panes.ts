@@ -33,6 +33,9 @@ export type Accumulator =
   /** Of the extreme at that place. */
   | { readonly name: string; readonly kind: 'rows'; readonly scale: 0; readonly extreme: number };
 
+/** A set as it is kept in the state database, with its views' names: those may be others than the definition alone would group. */
+export type KeptPaneSet = Omit<PaneSet, 'views'> & { readonly views: readonly string[] };
+
 export type PaneView = {
   readonly name: string;
   readonly window: Window;

@@ -15,6 +15,8 @@ export type Rebuilding = PaneRange & {
   readonly voidBelow?: Position;
   /** They are only compared, and stay as they are; another text each time that they are marked. Whoever computes any of them anew takes the mark away. */
   readonly compares?: string;
+  /** They are new: they have had no events before the mark, and no window over them is said until they are complete. Whoever added them fills them. */
+  readonly fills?: true;
 };
 
 /** Something is left to do. */

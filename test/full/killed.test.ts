@@ -24,7 +24,7 @@ describe('Temporal is killed (SIGKILL), and then the worker, at each stage of', 
 
   beforeAll(async () => {
     temporal = await OwnTemporal.start(50);
-    world = await World.open({ temporalAddress: temporal.address, temporalNamespace: 'default' });
+    world = await World.open({ temporal: { temporalAddress: temporal.address, temporalNamespace: 'default' } });
     await world.fill();
   }, 120_000);
   afterAll(async () => {

@@ -218,9 +218,9 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
   });
 
   test('another definition than the one that was loaded is told change by change, and made from nothing where that is allowed', async () => {
-    await world.state.query("update sluice.shard set definition_hash = 'another', definition = (replace(definition::text, '\"top\":10', '\"top\":7'))::json where pipeline = 'trending'");
+    await world.state.query("update sluice.shard set definition_hash = 'another', definition = (replace(definition::text, '\"appendOnly\":false', '\"appendOnly\":true'))::json where pipeline = 'trending'");
     const refused = await world.sluice('apply', 'trending');
-    expect(refused).toMatchObject({ code: 1, stdout: expect.stringMatching(/^What trending is defined as is not what was loaded:\n {2}views\.trending\.rank\.top is 10, and was 7\nThat cannot be changed in place\. \.\/sluice apply trending --allow drops/) as string });
+    expect(refused).toMatchObject({ code: 1, stdout: expect.stringMatching(/^What trending is defined as is not what was loaded:\n {2}source\.events\.appendOnly is false, and was true\nThat cannot be changed in place\. \.\/sluice apply trending --allow drops/) as string });
     const before = Number((await shard('trending'))!.epoch);
     const { said } = await applied('trending', { allow: true });
     expect(said).toContain('what was loaded of another definition was dropped');

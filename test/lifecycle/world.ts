@@ -42,10 +42,12 @@ export class World implements AsyncDisposable {
   readonly killOrders: KillOrders;
   readonly #killPoints: string;
   readonly #stack: AsyncDisposableStack;
+  /** Whose worker and commands are run. */
+  folder = checkout;
   #worker: ChildProcess | undefined;
 
-  /** `temporal`: another one than that of all tests. */
-  static async open(temporal?: Pick<Config, 'temporalAddress' | 'temporalNamespace'>): Promise<World> {
+  /** `temporal`: another one than that of all tests. `portOffset`: of the worker's port; tests that run at once have others. */
+  static async open({ temporal, portOffset = 37 }: { temporal?: Pick<Config, 'temporalAddress' | 'temporalNamespace'>; portOffset?: number } = {}): Promise<World> {
     const stack = new AsyncDisposableStack();
     const [sourceDatabase, stateDatabase] = [stack.use(await throwAwayDatabase()), stack.use(await throwAwayDatabase())];
     const [redisDatabase, clickhouseDatabase] = [stack.use(await throwAwayRedis()), stack.use(await throwAwayClickhouse())];
@@ -65,7 +67,7 @@ export class World implements AsyncDisposable {
 
     const { temporalAddress, temporalNamespace } = temporal ?? { temporalAddress: services().temporalAddress, temporalNamespace: await ownNamespace() };
     const urls = { sourceUrl: sourceDatabase.url, stateUrl: stateDatabase.url, redisUrl: redisDatabase.url, clickhouseUrl: clickhouseDatabase.url, externalUrl: `http://127.0.0.1:${port}/events` };
-    const config = parseConfig(toEnvironment({ ...urls, dataDir, temporalAddress, temporalNamespace, workerPort: inject('portBase') + 37, receiverPort: port, externalSecret: secret }));
+    const config = parseConfig(toEnvironment({ ...urls, dataDir, temporalAddress, temporalNamespace, workerPort: inject('portBase') + portOffset, receiverPort: port, externalSecret: secret }));
     writeInstance(dataDir, { supervisor: identify(process.pid)!, ready: true, portBase: inject('portBase') + 30, own: [], environment: toEnvironment(config), processes: [] });
 
     const source = stack.adopt(new Client({ connectionString: config.sourceUrl }), (each) => each.end());
@@ -110,7 +112,7 @@ export class World implements AsyncDisposable {
   /** Answers when it runs. `other`: what it is told otherwise than the rest. */
   async startWorker(other: Partial<Config> = {}): Promise<void> {
     const environment = { ...process.env, ...toEnvironment({ ...this.config, ...other }), SLUICE_KILL_POINTS: this.#killPoints };
-    const start = () => (this.#worker = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', join(checkout, 'workers/main.ts')], { env: environment, stdio: ['ignore', 'ignore', process.env['SLUICE_LOG_LEVEL'] === 'debug' ? 'inherit' : 'ignore'] }));
+    const start = () => (this.#worker = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', join(this.folder, 'workers/main.ts')], { env: environment, stdio: ['ignore', 'ignore', process.env['SLUICE_LOG_LEVEL'] === 'debug' ? 'inherit' : 'ignore'] }));
     start();
     const answers = async () => {
       // a server does not know a new namespace at once
@@ -136,7 +138,7 @@ export class World implements AsyncDisposable {
   /** As one types it, without a terminal. */
   sluice(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
     return new Promise((resolve) => {
-      const typed = ['--disable-warning=ExperimentalWarning', join(checkout, 'cli/main.ts'), ...args, '--data', this.config.dataDir];
+      const typed = ['--disable-warning=ExperimentalWarning', join(this.folder, 'cli/main.ts'), ...args, '--data', this.config.dataDir];
       execFile(process.execPath, typed, { env: { ...process.env, NO_COLOR: '1' }, maxBuffer: 64 << 20 }, (error, stdout, stderr) => resolve({ code: Number(error?.code ?? 0), stdout, stderr }));
     });
   }

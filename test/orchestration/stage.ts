@@ -11,10 +11,11 @@ import type { ReconcileActivities } from '../../activities/reconcile.ts';
 import type { BootstrapActivities } from '../../activities/bootstrap.ts';
 import type { DestroyActivities } from '../../activities/destroy.ts';
 import type { MigrationActivities } from '../../activities/migration.ts';
+import type { RedefineActivities } from '../../activities/redefine.ts';
 import type { RecoveryActivities } from '../../activities/recovery.ts';
 import type { RepairActivities } from '../../activities/repair.ts';
 import type { ReplayActivities } from '../../activities/replay.ts';
-import type { Activities, LaneStepInput, LoadInput, SlotLag, StepInput, StepResult } from '../../activities/steps.ts';
+import type { Activities, Description, LaneStepInput, LoadInput, SlotLag, StepInput, StepResult, TakeOverInput } from '../../activities/steps.ts';
 import type { VerifyActivities } from '../../activities/verify.ts';
 import type { Lane } from '../../core/define/lanes.ts';
 import { isToldToStop } from '../../core/heartbeat.ts';
@@ -35,7 +36,7 @@ export const lanes: readonly Lane[] = [
 export const at = (lsn: number): Position => position(1, BigInt(lsn), 0);
 
 /** Of the workflows beside the pipeline's. */
-type Beside = ReplayActivities & VerifyActivities & BackfillActivities & RepairActivities & MigrationActivities & RecoveryActivities & BootstrapActivities & DestroyActivities & ReconcileActivities & ExplainActivities;
+type Beside = ReplayActivities & VerifyActivities & BackfillActivities & RepairActivities & MigrationActivities & RecoveryActivities & BootstrapActivities & DestroyActivities & ReconcileActivities & ExplainActivities & RedefineActivities;
 
 /** A step as the workflow sees it: it runs until its time is over or it is asked to end, and says where it is. */
 export type Step = (input: StepInput & Partial<LaneStepInput>, part: string) => Promise<StepResult>;
@@ -64,6 +65,8 @@ export class Stage {
   asked = 0;
   answered: () => Promise<void> = async () => {};
   stopSteps: Activities['stopSteps'] = async () => {};
+  lanes: readonly Lane[] = lanes;
+  takeOver: (input: TakeOverInput) => Promise<void> = async () => {};
   /** Of the workflows beside the pipeline's. */
   beside: Partial<Beside> = {};
 
@@ -73,7 +76,11 @@ export class Stage {
       describe: async () => {
         this.asked++;
         await this.answered();
-        return { lanes, definitionHash: this.definitionHash, stepMs: this.stepMs, heartbeatMs: this.heartbeatMs, ...(isToldToStop(this.heartbeatMs) ? { tellsSteps: true } : {}), loaded: this.loaded, ...(this.repairAfterMs === undefined ? {} : { repairAfterMs: this.repairAfterMs }) };
+        return this.#description();
+      },
+      takeOver: async (input) => {
+        await this.takeOver(input);
+        return this.#description();
       },
       firstLoad: async (input) => {
         this.loads++;
@@ -96,6 +103,10 @@ export class Stage {
       'redis-results': lane,
       ...this.beside,
     };
+  }
+
+  #description(): Description {
+    return { lanes: this.lanes, definitionHash: this.definitionHash, stepMs: this.stepMs, heartbeatMs: this.heartbeatMs, ...(isToldToStop(this.heartbeatMs) ? { tellsSteps: true } : {}), loaded: this.loaded, ...(this.repairAfterMs === undefined ? {} : { repairAfterMs: this.repairAfterMs }) };
   }
 
   async #step(input: StepInput & Partial<LaneStepInput>, part: string): Promise<StepResult> {

@@ -7,12 +7,13 @@ import { notComparable, notLetGo } from '../../core/verification.ts';
 import type { HoldReport } from '../../workflows/messages.ts';
 import { migrationWorkflowId } from '../../core/migration/schema-change.ts';
 import { decide, Migrating, stateOf } from '../orchestration/migrating.ts';
+import { Redefining, start as startRedefine, untilPhase } from '../orchestration/redefining.ts';
 import { at, laneState, lanes, refused, RunningPipeline, Stage, waited } from '../orchestration/stage.ts';
 
 /** What a recorded history contains. Each returns the run ids whose histories are kept. */
 export type Scenario = (address: string) => Promise<readonly unknown[]>;
 
-export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled, repaired, 'behind-backfill': behindBackfill, reconciled, migrated, 'loaded-anew': loadedAnew, rewritten, applied, destroyed };
+export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled, repaired, 'behind-backfill': behindBackfill, reconciled, migrated, 'loaded-anew': loadedAnew, rewritten, applied, destroyed, redefined, 'applied-in-place': appliedInPlace };
 
 async function pauseAndLanes(address: string): Promise<readonly unknown[]> {
   const stage = quick();
@@ -445,6 +446,84 @@ async function applied(address: string): Promise<readonly unknown[]> {
     await client.workflow.getHandle(`pipeline/${name}`).terminate().catch(() => {});
     histories.push(await handle.fetchHistory());
   }
+  return histories;
+}
+
+/** One that becomes another, is filled in two steps and gets a lane, with its pipeline's runs; one that is refused, one that is cancelled, and one that goes on. */
+async function redefined(address: string): Promise<readonly unknown[]> {
+  const redefining = new Redefining();
+  const { stage } = redefining;
+  stage.stepMs = 300;
+  const ends = ['time', 'done', 'asked'] as const;
+  let fills = 0;
+  redefining.filled = async () => ({ ended: ends[Math.min(fills++, 1)]!, rows: 5, text: '' });
+  await using pipeline = await RunningPipeline.start(stage, address);
+  await pipeline.until(() => stage.running.size === 4);
+  const runs = [(await pipeline.handle.describe()).runId];
+  const handles = [await startRedefine(pipeline)];
+  await handles[0]!.result();
+  await pipeline.until((status) => laneState(status, 'copy') === 'running' && stage.running.size === 5);
+  redefining.state = 'planned';
+  redefining.preparing = async () => {
+    throw refused('the table is sorted by something else');
+  };
+  handles.push(await startRedefine(pipeline, 2));
+  await handles[1]!.result().catch(unlessFailed);
+  redefining.state = 'planned';
+  const preparing = Promise.withResolvers<void>();
+  redefining.preparing = () => preparing.promise;
+  handles.push(await startRedefine(pipeline, 3));
+  await untilPhase(pipeline, 'makes what', 3);
+  await handles[2]!.cancel();
+  preparing.resolve();
+  await handles[2]!.result().catch(unlessFailed);
+  redefining.state = 'filling';
+  redefining.plan = { ...redefining.plan, again: [], loads: [], lives: [], ended: ['old'], drops: { old: { kind: 'results', table: 'results.old' } } };
+  handles.push(await startRedefine(pipeline, 4));
+  await handles[3]!.result();
+  return [await pipeline.client.workflow.getHandle(`pipeline/${stage.name}`, runs[0]).fetchHistory(), await pipeline.handle.fetchHistory(), ...(await Promise.all(handles.map((handle) => handle.fetchHistory())))];
+}
+
+/** One that changes what runs in place; one that is refused, as it would lose something; one that only says so; one that finds another at work. */
+async function appliedInPlace(address: string): Promise<readonly unknown[]> {
+  const redefining = new Redefining();
+  const { stage } = redefining;
+  stage.stepMs = 400;
+  let [number, filling]: [number | null, number | undefined] = [1, undefined];
+  const running = { worker: [], changes: [], isChanged: false, loaded: 'loaded' as const, isRunning: true };
+  stage.beside = {
+    ...stage.beside,
+    compareDefinition: async ({ written }) => ({ ...running, ...(filling === undefined ? {} : { filling }), redefine: { ...redefining.plan, loses: written === 'loses' ? ['sink old ends'] : [] } }),
+    examine: async () => [],
+    reload: async () => [],
+    followStart: async () => ({ behind: null, rows: null }),
+    beginRedefinition: async () => {
+      const now = number;
+      number = null;
+      return now;
+    },
+    followRedefinition: async () => {},
+  };
+  await using pipeline = await RunningPipeline.start(stage, address);
+  await pipeline.until(() => stage.running.size === 4);
+  const { client } = pipeline;
+  const histories: unknown[] = [];
+  const apply = async (id: string, more: object) => {
+    const handle = await client.workflow.start('bootstrap', { workflowId: `bootstrap/${stage.name}/${id}`, taskQueue: stage.taskQueue, args: [{ pipeline: stage.name, written: '', ...more }] });
+    await handle.result().catch(unlessFailed);
+    histories.push(await handle.fetchHistory());
+  };
+  await apply('plain', {});
+  await apply('refused', { written: 'loses' });
+  await apply('plan', { written: 'loses', dryRun: true });
+  [number, filling, redefining.state] = [2, 2, 'planned'];
+  const preparing = Promise.withResolvers<void>();
+  redefining.preparing = () => preparing.promise;
+  const other = await startRedefine(pipeline, 2);
+  await untilPhase(pipeline, 'makes what', 2);
+  await apply('found', { keepResults: true });
+  preparing.resolve();
+  await other.result();
   return histories;
 }
 

@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 import { aggregateLane } from '../../aggregate/progress.ts';
 import type { AggregateState, AggregateTables, AggregateTransaction, PublishedWindow, Said, WindowNow } from '../../aggregate/tables.ts';
+import { viewsHash } from '../../../core/define/definition-hash.ts';
 import { lanesOf } from '../../../core/define/lanes.ts';
 import type { Pipeline } from '../../../core/pipeline.ts';
 import type { Position } from '../../../core/position.ts';
@@ -11,6 +12,7 @@ import type { PaneDeltas, PaneSet } from '../../../core/views/panes.ts';
 import type { Rebuilding } from '../../../core/views/rebuilding.ts';
 import { classified } from '../errors.ts';
 import { noteRebuilds } from '../live-rebuilds.ts';
+import { FenceMoved } from '../../sink.ts';
 import type { State } from '../state/state.ts';
 import { inTransaction, lockFence, outboxChannel, readFence, setFence, unhurried } from '../state/state.ts';
 import { mayReplacePanes } from './comparing.ts';
@@ -22,6 +24,7 @@ import { WindowQuery } from './window-query.ts';
 export class PostgresAggregateTables implements AggregateTables {
   readonly #state: State;
   readonly #pipeline: Pipeline;
+  readonly #views: string;
   readonly #stores: ReadonlyMap<string, PaneStore>;
   readonly #queries: ReadonlyMap<string, WindowQuery>;
 
@@ -41,17 +44,18 @@ export class PostgresAggregateTables implements AggregateTables {
   private constructor(state: State, pipeline: Pipeline, stores: readonly PaneStore[]) {
     this.#state = state;
     this.#pipeline = pipeline;
+    this.#views = viewsHash(pipeline);
     this.#stores = new Map(stores.map((store) => [store.set.name, store]));
     this.#queries = new Map(stores.flatMap(({ set }) => set.views.map((view) => [view.name, new WindowQuery(pipeline, set, view)] as const)));
   }
 
   transaction<T>(work: (tables: AggregateTransaction) => Promise<T>): Promise<T> {
-    return classified(database, () => inTransaction(this.#state, (client) => work(new Transaction(client, this.#pipeline, this.#stores, this.#queries))));
+    return classified(database, () => inTransaction(this.#state, (client) => work(new Transaction(client, this.#pipeline, this.#views, this.#stores, this.#queries))));
   }
 
   /** In a transaction that somebody else has begun and ends. */
   within<T>(client: PoolClient, work: (tables: AggregateTransaction) => Promise<T>): Promise<T> {
-    return classified(database, () => work(new Transaction(client, this.#pipeline, this.#stores, this.#queries)));
+    return classified(database, () => work(new Transaction(client, this.#pipeline, this.#views, this.#stores, this.#queries)));
   }
 
   readFence(): Promise<Position | undefined> {
@@ -65,13 +69,15 @@ class Transaction implements AggregateTransaction {
   readonly #client: PoolClient;
   readonly #pipeline: Pipeline;
   readonly #name: string;
+  readonly #views: string;
   readonly #stores: ReadonlyMap<string, PaneStore>;
   readonly #queries: ReadonlyMap<string, WindowQuery>;
 
-  constructor(client: PoolClient, pipeline: Pipeline, stores: ReadonlyMap<string, PaneStore>, queries: ReadonlyMap<string, WindowQuery>) {
+  constructor(client: PoolClient, pipeline: Pipeline, views: string, stores: ReadonlyMap<string, PaneStore>, queries: ReadonlyMap<string, WindowQuery>) {
     this.#client = client;
     this.#pipeline = pipeline;
     this.#name = pipeline.name;
+    this.#views = views;
     this.#stores = stores;
     this.#queries = queries;
   }
@@ -96,6 +102,8 @@ class Transaction implements AggregateTransaction {
       ({ rows } = await read());
     }
     const row = rows[0]!;
+    // somebody who stood still while the pipeline became another would write panes and windows of before
+    if (row.views !== null && row.views !== this.#views) throw new FenceMoved(`lane ${aggregateLane} of ${this.#name}`, `views ${this.#views.slice(0, 8)}`, `views ${row.views.slice(0, 8)}`);
     return {
       clockUs: numberOf(row.clock_us),
       loadedClockUs: numberOf(row.loaded_clock_us),
@@ -111,8 +119,8 @@ class Transaction implements AggregateTransaction {
     await this.#client.query({
       name: 'finish aggregate',
       text: `with moved as (update sluice.fence set position = $9, moved_at = now() where pipeline = $1 and lane = $10 and $9::text is not null)
-             update sluice.aggregate set clock_us = $2, loaded_clock_us = $3, load_epoch = $4, horizon_ms = $5, outbox_seq = $6, dirty = $7, rebuilding = $8 where pipeline = $1`,
-      values: [this.#name, clockUs ?? null, loadedClockUs ?? null, loadEpoch ?? null, horizonMs, outboxSeq, JSON.stringify(dirty), JSON.stringify(rebuilding), fence ?? null, aggregateLane],
+             update sluice.aggregate set clock_us = $2, loaded_clock_us = $3, load_epoch = $4, horizon_ms = $5, outbox_seq = $6, dirty = $7, rebuilding = $8, views = $11 where pipeline = $1`,
+      values: [this.#name, clockUs ?? null, loadedClockUs ?? null, loadEpoch ?? null, horizonMs, outboxSeq, JSON.stringify(dirty), JSON.stringify(rebuilding), fence ?? null, aggregateLane, this.#views],
     });
   }
 
@@ -256,6 +264,7 @@ type AggregateRow = {
   readonly outbox_seq: string;
   readonly dirty: Readonly<Record<string, readonly number[]>>;
   readonly rebuilding: readonly Rebuilding[];
+  readonly views: string | null;
 };
 
 function numberOf(value: string | null): number | undefined {

@@ -14,6 +14,7 @@ export class PaneStore {
   readonly #columns: readonly string[];
   /** Undefined: it has no extremes. */
   readonly #hasLost: string | undefined;
+  readonly #adding: { readonly name: string; readonly text: string };
 
   constructor(pipeline: string, set: PaneSet) {
     this.set = set;
@@ -21,6 +22,8 @@ export class PaneStore {
     this.#pipeline = pipeline;
     this.#columns = set.accumulators.map(({ name }) => quoted(name));
     this.#hasLost = hasLostExtreme(set, (place) => `panes.${this.#columns[place]}`);
+    const parameters = this.#columns.map((_, index) => `$${index + 3}::bigint[]`).join(', ');
+    this.#adding = prepared('add to panes', this.#inserting(`select * from unnest($1::bigint[], $2::text[], ${parameters})`));
   }
 
   async create(client: Queryable): Promise<void> {
@@ -35,13 +38,8 @@ export class PaneStore {
   /** Returns panes that have lost an extreme now, and have rows left (E15). */
   async add(client: Queryable, deltas: PaneDeltas): Promise<readonly number[]> {
     if (deltas.count === 0) return [];
-    const parameters = this.#columns.map((_, index) => `$${index + 3}::bigint[]`).join(', ');
     const values = deltas.values.map((each, place) => (isExtreme(this.set.accumulators[place]!) ? `{${Array.from(each, bigintOrNull).join(',')}}` : bigints(each)));
-    const { rows } = await client.query<{ pane_ms: string }>({
-      name: `add to ${this.table}`,
-      text: this.#inserting(`select * from unnest($1::bigint[], $2::text[], ${parameters})`),
-      values: [bigints(deltas.panes), texts(deltas.keys), ...values],
-    });
+    const { rows } = await client.query<{ pane_ms: string }>({ ...this.#adding, values: [bigints(deltas.panes), texts(deltas.keys), ...values] });
     return rows.map((row) => Number(row.pane_ms));
   }
 
@@ -115,10 +113,11 @@ export class PaneStore {
     await this.#deleteKept(client, ['kept_change']);
   }
 
-  /** A load starts over. */
+  /** A load starts over; what is there may have had other sums. */
   async forget(client: Queryable): Promise<void> {
-    await this.clear(client);
-    await this.#deleteKept(client, ['pane_base']);
+    await client.query(`drop table if exists ${this.table}`);
+    await this.create(client);
+    await this.#deleteKept(client, ['late', 'kept_change', 'retracted_pane', 'pane_base']);
   }
 
   async trim(client: Queryable, horizonMs: number): Promise<void> {
@@ -197,6 +196,11 @@ export function paneTable(pipeline: string, set: Pick<PaneSet, 'name'>): string 
 /** Postgres cuts a name after 63 bytes, and then two could be one. */
 function fitting(name: string): string {
   return name.length <= 63 ? name : `${name.slice(0, 54)}_${createHash('sha256').update(name).digest('hex').slice(0, 8)}`;
+}
+
+/** A statement with a name that no other text has, as a connection may have known a table when it was another. */
+export function prepared(name: string, text: string): { readonly name: string; readonly text: string } {
+  return { name: `${name} ${createHash('sha256').update(text).digest('hex').slice(0, 16)}`, text };
 }
 
 export function quoted(identifier: string): string {

@@ -6,7 +6,7 @@ import { accumulatorsOf, measuresOf, presenceOf, ratioDigits } from '../../../co
 import type { WindowNow } from '../../aggregate/tables.ts';
 import type { ResultRow } from '../../relay.ts';
 import { unhurried, type Queryable } from '../state/state.ts';
-import { bigints, paneTable, quoted } from './pane-store.ts';
+import { bigints, paneTable, prepared, quoted } from './pane-store.ts';
 
 /** One statement for the top N of any number of windows of a view, with labels as of a position (E16). */
 export class WindowQuery {
@@ -14,20 +14,19 @@ export class WindowQuery {
   readonly #set: PaneSet;
   readonly #view: PaneView;
   readonly #labels: readonly (readonly [name: string, column: string])[];
-  readonly #text: string;
+  readonly #statement: { readonly name: string; readonly text: string };
 
   constructor(pipeline: Pipeline, set: PaneSet, view: PaneView) {
     this.#pipeline = pipeline;
     this.#set = set;
     this.#view = view;
     this.#labels = Object.entries(pipeline.views[view.name]!.labels).map(([name, { column }]) => [name, column]);
-    this.#text = this.#sql();
+    this.#statement = prepared('windows', this.#sql());
   }
 
   async read(client: Queryable, ends: readonly number[], at: Position): Promise<readonly WindowNow[]> {
     const { rows } = await client.query<WindowRow>(unhurried({
-      name: `windows of ${this.#pipeline.name}.${this.#view.name}`,
-      text: this.#text,
+      ...this.#statement,
       values: [bigints(ends), this.#pipeline.name, this.#view.name, ...(this.#labels.length > 0 ? [at] : [])],
     }));
     return rows.map((row) => ({

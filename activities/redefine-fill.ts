@@ -1,0 +1,166 @@
+import { CancelledFailure, Context } from '@temporalio/activity';
+import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
+import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
+import { BackfillSnapshot } from '../connectors/postgres/backfill-snapshot.ts';
+import { loadBeside } from '../connectors/postgres/first-load.ts';
+import { readJoining, readRedefinition, type Redefinition } from '../connectors/postgres/redefinitions.ts';
+import { readSourceColumns } from '../connectors/postgres/schema-changes.ts';
+import { readShard, type ShardState } from '../connectors/postgres/shard-state.ts';
+import { ConfigurationError, type Sink } from '../connectors/sink.ts';
+import { systemClock } from '../connectors/system-clock.ts';
+import { rangeText } from '../core/backfill.ts';
+import { killPoint } from '../core/kill-point.ts';
+import type { Pipeline } from '../core/pipeline.ts';
+import { redefineWorkflowId, type RedefineInput } from '../core/redefine.ts';
+import { runBackfill } from './backfill-loop.ts';
+import { failing } from './failures.ts';
+import { openSink } from './open-destination.ts';
+import { rest } from './rest.ts';
+import type { Runtime } from './runtime.ts';
+
+/*
+ * What is new of a pipeline that has become another is filled while its stream goes on: windows that new relays lack, panes, and rows. Any
+ * of it may be repeated.
+ */
+
+export type Filled = { readonly ended: 'done' | 'time' | 'asked'; readonly rows: number; readonly text: string };
+
+export type RedefineRuntime = Pick<Runtime, 'config' | 'state' | 'definition' | 'applied' | 'log'>;
+
+export function sayKept(runtime: RedefineRuntime, input: RedefineInput): Promise<void> {
+  return beating(async (context) => {
+    const { redefinition, pipeline } = await filling(runtime, input);
+    const panes = await openPanes(runtime, pipeline);
+    for (const view of redefinition.plan.again) {
+      const ends = await panes.keptEnds(view);
+      for (let start = 0; start < ends.length; start += windowsAtOnce) {
+        // while lanes are held to be compared, nothing that is said comes out
+        while (!(await panes.sayAgain(view, ends.slice(start, start + windowsAtOnce)))) await rest(context, lookMs);
+        if (context.cancellationSignal.aborted) throw new CancelledFailure('asked to stop');
+      }
+    }
+  });
+}
+
+export async function fillPanes(runtime: RedefineRuntime, { durationMs, ...input }: RedefineInput & { readonly durationMs: number }): Promise<Filled> {
+  const context = Context.current();
+  const end = new AbortController();
+  const asked = () => end.abort('asked');
+  context.cancellationSignal.addEventListener('abort', asked, { once: true });
+  if (context.cancellationSignal.aborted) asked();
+  let told: { rows: number; text: string } = { rows: 0, text: 'beginning' };
+  const beat = setInterval(() => context.heartbeat(told), beatMs);
+  try {
+    return await failing(async () => {
+      const { redefinition: { plan: { fills }, number, epoch }, pipeline } = await filling(runtime, input);
+      const panes = await openPanes(runtime, pipeline);
+      const id = redefineWorkflowId(pipeline.name, number);
+      let rows = 0;
+      try {
+        for (const mark of (await panes.rebuilding()).filter(({ backfill, fills: isFill }) => isFill && (backfill === id || backfill.startsWith(`${id}/`)))) {
+          const { rows: read, isDone } = await runBackfill({
+            pipeline,
+            name: mark.backfill,
+            views: fills,
+            rows: new Map(),
+            asked: mark,
+            chunkRows,
+            rowsPerSecond: undefined,
+            panes,
+            durationMs,
+            take: async (left) => BackfillSnapshot.take({ pipeline, sourceUrl: runtime.config.sourceUrl, epoch, known: await readSourceColumns(runtime.state, pipeline.name, epoch), chunkRows, signal: end.signal }, left),
+            clock: systemClock,
+            signal: end.signal,
+            onProgress: ({ phase, range, doneToMs, rows: now }) => (told = { rows: rows + now, text: `${fills.join(', ')}: ${rangeText(doneToMs, range.toMs)} left; ${phase}` }),
+          });
+          rows += read;
+          if (!isDone) return { ended: 'time' as const, rows, text: told.text };
+          await panes.endRebuild(mark.backfill);
+        }
+        return { ended: 'done' as const, rows, text: `${fills.join(', ')} complete` };
+      } catch (error) {
+        if (end.signal.aborted && error === end.signal.reason) return { ended: 'asked' as const, ...told };
+        throw error;
+      }
+    });
+  } finally {
+    clearInterval(beat);
+    context.cancellationSignal.removeEventListener('abort', asked);
+  }
+}
+
+export async function fillLanes(runtime: RedefineRuntime, input: RedefineInput): Promise<{ readonly rows: number }> {
+  const end = new AbortController();
+  return beating(async (context, tellAll) => {
+    const stop = () => end.abort(new CancelledFailure('asked to stop'));
+    context.cancellationSignal.addEventListener('abort', stop, { once: true });
+    if (context.cancellationSignal.aborted) stop();
+    const { redefinition: { plan: { loads }, epoch }, pipeline } = await filling(runtime, input);
+    const joining = await readJoining(runtime.state, pipeline.name);
+    const sinks = new Map<string, Sink>();
+    try {
+      for (const lane of loads) if (joining.has(lane)) sinks.set(lane, (await openSink(runtime.config, runtime.state, pipeline, lane)).sink);
+      if (sinks.size === 0) return { rows: 0 };
+      const { rows } = await loadBeside({
+        pipeline,
+        sourceUrl: runtime.config.sourceUrl,
+        epoch,
+        known: await readSourceColumns(runtime.state, pipeline.name, epoch),
+        sinks,
+        // a worker that stood still until the lanes run must not bring rows of its snapshot
+        assertCurrent: () => assertJoining(runtime, pipeline.name, epoch, [...sinks.keys()]),
+        signal: end.signal,
+        onProgress: tellAll,
+      });
+      killPoint('redefine/lanes-filled');
+      return { rows };
+    } finally {
+      context.cancellationSignal.removeEventListener('abort', stop);
+      for (const sink of sinks.values()) await sink.close().catch(() => {});
+    }
+  });
+}
+
+async function assertJoining(runtime: RedefineRuntime, name: string, epoch: number, lanes: readonly string[]): Promise<void> {
+  const shard = await assertStreaming(runtime, name);
+  const joining = await readJoining(runtime.state, name);
+  if (shard.epoch !== epoch || lanes.some((lane) => !joining.has(lane))) throw new ConfigurationError(`The load of ${lanes.join(', ')} of ${name} counts no more: another one has ended, or the pipeline was loaded anew.`);
+}
+
+/** A redefinition that the pipeline has taken over, and what it runs by. Throws ConfigurationError if it counts no more. */
+async function filling(runtime: RedefineRuntime, { pipeline: name, number }: RedefineInput): Promise<{ redefinition: Redefinition; pipeline: Pipeline }> {
+  const redefinition = await readRedefinition(runtime.state, name, number);
+  const shard = await assertStreaming(runtime, name);
+  if (redefinition.state !== 'filling' || redefinition.epoch !== shard.epoch) throw new ConfigurationError(`Redefinition ${number} of ${name} is ${redefinition.state}, and there is nothing to fill: was the pipeline loaded anew?`);
+  return { redefinition, pipeline: (await runtime.definition(name)).pipeline };
+}
+
+export async function assertStreaming({ state }: Pick<Runtime, 'state'>, pipeline: string): Promise<ShardState> {
+  const shard = await readShard(state, pipeline);
+  if (shard?.state === 'streaming') return shard;
+  throw new ConfigurationError(`Pipeline ${pipeline} is not loaded, so there is nothing to change in place. See ./sluice status.`);
+}
+
+async function openPanes({ state }: RedefineRuntime, pipeline: Pipeline): Promise<AggregateSink> {
+  return new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
+}
+
+/** What takes long is known to live; `tell`: what is known of it. */
+export async function beating<T>(work: (context: Context, tell: (now: object) => void) => Promise<T>): Promise<T> {
+  const context = Context.current();
+  let told: object | undefined;
+  const beat = setInterval(() => context.heartbeat(told), beatMs);
+  try {
+    return await failing(() => work(context, (now) => (told = now)));
+  } catch (error) {
+    // the server takes no cancellation that it has not asked for
+    throw error instanceof CancelledFailure && !context.cancellationDetails?.cancelRequested ? new Error('its worker is to end; the next attempt goes on') : error;
+  } finally {
+    clearInterval(beat);
+  }
+}
+
+const chunkRows = 100_000;
+const windowsAtOnce = 100;
+const beatMs = 500;
+const lookMs = 200;

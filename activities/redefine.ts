@@ -1,0 +1,195 @@
+import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import { aggregateLane } from '../connectors/aggregate/progress.ts';
+import { becomeOther } from '../connectors/postgres/aggregate/become-other.ts';
+import { classified } from '../connectors/postgres/errors.ts';
+import { noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
+import { beginRedefinition as begin, joinLanes, readFilling, readJoining, readRedefinition, tellRedefinition as tell, type Redefinition } from '../connectors/postgres/redefinitions.ts';
+import { readLoaded } from '../connectors/postgres/shard-state.ts';
+import { sourceClockUs } from '../connectors/postgres/snapshot-reader.ts';
+import { inTransaction } from '../connectors/postgres/state/state.ts';
+import { withSource } from '../connectors/postgres/with-source.ts';
+import { ConfigurationError } from '../connectors/sink.ts';
+import { systemClock } from '../connectors/system-clock.ts';
+import { definitionHash, loadedDefinition, type LastingDefinition } from '../core/define/definition-hash.ts';
+import { usedBy } from '../core/destroy.ts';
+import { configurationFailure } from '../core/failure-types.ts';
+import { killPoint } from '../core/kill-point.ts';
+import { uncountableViews } from '../core/migration/lost.ts';
+import type { Pipeline } from '../core/pipeline.ts';
+import { planRedefinition as plan } from '../core/redefine-plan.ts';
+import { joiningLanes, redefineWorkflowId, type RedefineInput, type RedefinePlan, type RedefineState } from '../core/redefine.ts';
+import { pipelineWorkflowId } from '../core/workflow-names.ts';
+import { describe } from './describe.ts';
+import { dropDestination } from './destroy.ts';
+import { failing } from './failures.ts';
+import { openSink } from './open-destination.ts';
+import { assertStreaming, beating, type Filled, type RedefineRuntime } from './redefine-fill.ts';
+import { rest } from './rest.ts';
+import type { Runtime } from './runtime.ts';
+import type { Description, TakeOverInput } from './steps.ts';
+
+/** What the redefine workflow sees. Every one may be repeated. */
+export type RedefineActivities = {
+  /** Puts on record what makes what pipelines/ has of what runs, or finds one that is not complete. Returns its number; null: there is nothing to do. */
+  beginRedefinition(input: { readonly pipeline: string; readonly keepResults: boolean }): Promise<number | null>;
+  readPlan(input: RedefineInput): Promise<Planned>;
+  /** Makes what new destinations need. What cannot be made is refused before anything has changed. */
+  prepareRedefinition(input: RedefineInput): Promise<void>;
+  /** Has the pipeline's workflow take over. */
+  askToTakeOver(input: TakeOverInput): Promise<void>;
+  /** Says windows again that new relays lack. */
+  sayKept(input: RedefineInput): Promise<void>;
+  /** One step: until panes are complete, or its time is over. */
+  fillPanes(input: RedefineInput & { readonly durationMs: number }): Promise<Filled>;
+  /** Loads new lanes from the source. */
+  fillLanes(input: RedefineInput): Promise<{ readonly rows: number }>;
+  /** What destinations that ended have. */
+  dropEnded(input: RedefineInput): Promise<readonly string[]>;
+  tellRedefinition(input: RedefineInput & { readonly state: RedefineState; readonly error: string | null }): Promise<void>;
+  /** Returns when somebody has brought it to its end, or nobody goes on with it. */
+  followRedefinition(input: RedefineInput): Promise<void>;
+};
+
+export type Planned = { readonly state: RedefineState; readonly plan: RedefinePlan };
+
+export function beginRedefinition(runtime: RedefineRuntime, { pipeline: name, keepResults }: { readonly pipeline: string; readonly keepResults: boolean }): Promise<number | null> {
+  return failing(async () => {
+    const { state } = runtime;
+    const filling = await readFilling(state, name);
+    if (filling) return filling.number;
+    const shard = await assertStreaming(runtime, name);
+    const record = (await readLoaded(state)).get(name);
+    const after = await runtime.applied(name);
+    if (!record?.definition || record.hash === definitionHash(after)) return null;
+    const found = plan(record.definition, JSON.parse(loadedDefinition(after).json) as LastingDefinition);
+    if (found.impossible.length > 0) throw new ConfigurationError(`${name} cannot be changed in place: ${found.impossible.join('; ')}.`);
+    if (keepResults && found.recreated.length > 0) throw new ConfigurationError(`The results in ${found.recreated.join(', ')} cannot be kept, as their columns become others: give the sink another table, or leave out --keep-results.`);
+    const lost = found.fills.filter((view) => uncountableViews(after).has(view));
+    if (lost.length > 0) throw new ConfigurationError(`Panes of ${lost.join(', ')} cannot be computed: they count by a column that the source of ${name} has no more.`);
+    const { rows: [letters] } = await state.query<{ waiting: string }>("select count(*) as waiting from sluice.dead_letter where pipeline = $1 and lane = $2 and state = 'waiting'", [name, aggregateLane]);
+    // their events are in the source, and would come to panes that have them already
+    if (found.fills.length > 0 && letters!.waiting !== '0') throw new ConfigurationError(`${letters!.waiting} dead letters wait for the windows of ${name}, and panes that are filled from the source have their events already. Replay or drop them first: ./sluice dlq list ${name} --lane ${aggregateLane}`);
+    return begin(state, name, { epoch: shard.epoch, beforeHash: record.hash, afterHash: definitionHash(after), plan: found, keepResults });
+  });
+}
+
+export function readPlan({ state }: RedefineRuntime, { pipeline, number }: RedefineInput): Promise<Planned> {
+  return failing(async () => {
+    const { state: now, plan: found } = await readRedefinition(state, pipeline, number);
+    return { state: now, plan: found };
+  });
+}
+
+export function prepareRedefinition(runtime: RedefineRuntime, input: RedefineInput): Promise<void> {
+  return failing(async () => {
+    const redefinition = await readRedefinition(runtime.state, input.pipeline, input.number);
+    const after = await assertAfter(runtime, input, redefinition);
+    // by itself it makes its table; what it has no address for, it says
+    for (const lane of redefinition.plan.loads) await (await openSink(runtime.config, runtime.state, after, lane)).sink.close();
+  });
+}
+
+/** One that is held, rotates, or is a little behind, is asked again. Throws ConfigurationError for everything else. */
+export function askToTakeOver(runtime: RedefineRuntime, input: TakeOverInput): Promise<void> {
+  return beating(async (context) => {
+    const { pipeline, number, what } = input;
+    for (const startedMs = systemClock.steady(); ; await rest(context, askAgainMs)) {
+      if (await isDone(runtime, input)) return;
+      try {
+        await context.client.workflow.getHandle(pipelineWorkflowId(pipeline)).executeUpdate('redefine', { args: [number, what] });
+        killPoint('redefine/taken-over');
+        return;
+      } catch (error) {
+        if (error instanceof WorkflowNotFoundError) throw new ConfigurationError(`Pipeline ${pipeline} does not run: its workflow ${pipelineWorkflowId(pipeline)} was ended. Type ./sluice apply ${pipeline} again.`, { cause: error });
+        if (!(error instanceof WorkflowUpdateFailedError)) throw error;
+        const { type, message } = (error.cause ?? {}) as { type?: string; message?: string };
+        if (type === configurationFailure || systemClock.steady() - startedMs > patienceMs) throw new ConfigurationError(`Pipeline ${pipeline} could not be changed, and goes on as it was: ${message ?? error.message}. Type ./sluice apply ${pipeline} again.`, { cause: error });
+      }
+    }
+  });
+}
+
+async function isDone({ state }: RedefineRuntime, { pipeline, number, what }: TakeOverInput): Promise<boolean> {
+  const { state: now, plan: found } = await readRedefinition(state, pipeline, number);
+  if (what === 'become') return now !== 'planned';
+  const joining = await readJoining(state, pipeline);
+  return ![...found.loads, ...found.lives].some((lane) => joining.has(lane));
+}
+
+/** For the pipeline's workflow. */
+export async function takeOver(runtime: Runtime, { pipeline: name, number, what }: TakeOverInput): Promise<Description> {
+  // nothing of it runs until then: a worker that died here is to be noticed
+  await beating(() => (what === 'become' ? become(runtime, { pipeline: name, number }) : join(runtime, { pipeline: name, number })));
+  killPoint('redefine/taking-over');
+  return describe(runtime, { pipeline: name });
+}
+
+async function become(runtime: Runtime, input: RedefineInput): Promise<void> {
+  const redefinition = await readRedefinition(runtime.state, input.pipeline, input.number);
+  if (redefinition.state !== 'planned') return;
+  const after = await assertAfter(runtime, input, redefinition);
+  const tail = (await (await runtime.log(input.pipeline)).tail())?.to;
+  const sourceNowMs = Math.ceil((await withSource(runtime.config.sourceUrl, `sluice ${input.pipeline} redefine`, sourceClockUs)) / 1000);
+  const isTaken = await classified('state database', () => becomeOther(runtime.state, { number: input.number, after, tail, sourceNowMs }));
+  if (!isTaken) throw ApplicationFailure.nonRetryable(`its aggregate lane has not all that is in the spool, which ends at ${tail}`, 'Behind');
+}
+
+async function join(runtime: Runtime, { pipeline: name, number }: RedefineInput): Promise<void> {
+  const { pipeline } = await runtime.definition(name);
+  const { plan: found } = await readRedefinition(runtime.state, name, number);
+  const { rows, panes } = joiningLanes(found, pipeline.sinks);
+  await classified('state database', () =>
+    inTransaction(runtime.state, async (client) => {
+      // its lane makes it out of the panes, which are complete
+      if (panes.length > 0) await noteRebuilds(client, pipeline, panes);
+      await joinLanes(client, name, [...rows, ...panes]);
+    }),
+  );
+}
+
+export function dropEnded(runtime: Runtime, input: RedefineInput): Promise<readonly string[]> {
+  return failing(async () => {
+    const { state } = runtime;
+    const { plan: { drops }, keepResults } = await readRedefinition(state, input.pipeline, input.number);
+    if (keepResults) return [];
+    const now = await readLoaded(state);
+    const used = [...now.values()].flatMap(({ definition }) => (definition ? [definition] : []));
+    const dropped: string[] = [];
+    for (const [lane, place] of Object.entries(drops)) {
+      // another pipeline writes there, or this one does again since
+      if (usedBy(place, used) !== undefined) continue;
+      const { wasThere } = await dropDestination(runtime, { pipeline: input.pipeline, lane, place });
+      if (wasThere) dropped.push('table' in place ? place.table : place.key);
+    }
+    return dropped;
+  });
+}
+
+export function tellRedefinition({ state }: RedefineRuntime, { pipeline, number, state: now, error }: RedefineInput & { readonly state: RedefineState; readonly error: string | null }): Promise<void> {
+  return failing(() => classified('state database', () => tell(state, pipeline, number, now, error)));
+}
+
+export function followRedefinition({ state }: RedefineRuntime, { pipeline, number }: RedefineInput): Promise<void> {
+  return beating(async (context) => {
+    const handle = context.client.workflow.getHandle(redefineWorkflowId(pipeline, number));
+    for (;;) {
+      const { state: now } = await readRedefinition(state, pipeline, number);
+      if (now === 'done' || now === 'cancelled') return;
+      if ((await handle.describe()).status.name !== 'RUNNING') return;
+      await rest(context, lookMs);
+    }
+  });
+}
+
+/** Throws ConfigurationError unless pipelines/ has what it was planned for. */
+async function assertAfter(runtime: RedefineRuntime, { pipeline: name, number }: RedefineInput, { afterHash }: Redefinition): Promise<Pipeline> {
+  const after = await runtime.applied(name);
+  if (definitionHash(after) === afterHash) return after;
+  throw new ConfigurationError(`pipelines/${name}.ts, or the columns of its source, are others than when redefinition ${number} was planned. Type ./sluice apply ${name} again.`);
+}
+
+const lookMs = 200;
+const askAgainMs = 500;
+/** For whatever holds the pipeline up to let it go. */
+const patienceMs = 120_000;
