@@ -74,7 +74,8 @@ describe('what a change of a definition takes', () => {
 });
 
 describe('panes of a pipeline that changes', () => {
-  const kind = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f');
+  const kind = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h');
+  const duration = { op: 'column', table: 'events', column: 'duration_ms', type: 'int' } as never;
   const candidates: Readonly<Record<string, View>> = {
     a: top10m,
     b: leaderboard,
@@ -82,6 +83,8 @@ describe('panes of a pipeline that changes', () => {
     d: { ...leaderboard, measures: { seen: { kind: 'count' } }, rank: { by: 'seen', top: 3 } },
     e: { ...top10m, measures: { seconds: top10m.measures['seconds']! }, rank: { by: 'seconds', top: 3 } },
     f: { ...leaderboard, window: { kind: 'tumbling', sizeMs: 60_000, everyMs: 60_000 } },
+    g: { ...top10m, measures: { ...top10m.measures, longest: { kind: 'max', of: duration, scale: 0 }, shortest: { kind: 'min', of: duration, scale: 0 } } },
+    h: { ...top10m, measures: { longest: { kind: 'max', of: duration, scale: 0 } }, rank: { by: 'longest', top: 3 } },
   };
   const step = fc.dictionary(fc.constantFrom('x', 'y', 'z', 'x_2'), kind, { maxKeys: 4 });
 
@@ -106,7 +109,11 @@ describe('panes of a pipeline that changes', () => {
           expect(found.map(([name]) => name).toSorted()).toEqual(Object.keys(views).toSorted());
           for (const [name, set] of found) {
             expect([set.key, set.paneMs]).toEqual([views[name]!.key, views[name]!.window.everyMs]);
-            for (const { accumulators } of Object.values(set.views.find((view) => view.name === name)!.measures)) for (const place of accumulators) expect(set.accumulators[place]).toBeDefined();
+            for (const { measure, accumulators } of Object.values(set.views.find((view) => view.name === name)!.measures)) {
+              const [main, ...others] = accumulators.map((place) => set.accumulators[place]!);
+              expect(main!.kind).toBe(measure.kind === 'avg' ? 'sum' : measure.kind);
+              if (measure.kind === 'max' || measure.kind === 'min') expect([main, others]).toMatchObject([{ rows: accumulators[1], inputs: accumulators[2] }, [{ kind: 'rows', extreme: accumulators[0] }, { kind: 'count' }]]);
+            }
           }
           // and on record it is the same
           const recorded = recordedPipeline(lasting(next), next);
