@@ -1,4 +1,4 @@
-import type { WorkflowHandle } from '@temporalio/client';
+import { ServiceError, type WorkflowHandle } from '@temporalio/client';
 
 /**
  * Waits for the end of a workflow, and tells what it says of itself about once a second, as `look` asks it. Returns its result; what
@@ -11,10 +11,16 @@ export async function followed<S>(handle: WorkflowHandle, look: () => Promise<S>
   for (;;) {
     const tick = new Promise<'tick'>((resolve) => setTimeout(() => resolve('tick'), lookMs));
     const ended = await Promise.race([result, left, tick]);
-    const now = ended === 'tick' || ended === 'left' ? await look() : ended;
+    const now = ended === 'tick' ? await look().catch(unlessAway) : ended === 'left' ? await look() : ended;
+    if (now === undefined) continue;
     onLook(now);
     if (ended !== 'tick') return now;
   }
+}
+
+/** Without a worker nobody answers, and the workflow goes on with the next one. */
+function unlessAway(error: unknown): undefined {
+  if (!(error instanceof ServiceError)) throw error;
 }
 
 /** What the activity of this type that runs now has told with its last heartbeat. */
