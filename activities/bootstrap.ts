@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { QueryRejectedError, Client, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { examineStores } from '../connectors/examine-stores.ts';
+import { readDetached } from '../connectors/postgres/detached-lanes.ts';
 import { readFilling } from '../connectors/postgres/redefinitions.ts';
 import { readLoaded, readShard, type LoadedRecord } from '../connectors/postgres/shard-state.ts';
 import { assertNotBeingDestroyed } from '../connectors/postgres/state/destroyed.ts';
@@ -11,7 +12,7 @@ import { loadedDefinition, writtenDefinition, writtenLasting, type LastingDefini
 import { lanesOf } from '../core/define/lanes.ts';
 import { servicesOf, type Finding } from '../core/doctor.ts';
 import { planRedefinition } from '../core/redefine-plan.ts';
-import type { RedefinePlan } from '../core/redefine.ts';
+import { rejoinText, type RedefinePlan } from '../core/redefine.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
 import { isRunning } from './dead-marks.ts';
@@ -52,12 +53,14 @@ export function compareDefinition(runtime: BootstrapRuntime, { pipeline: name, w
     const redefine = isChanged && record?.isStreaming ? redefinition(record, now, asked.length > 0 ? [writtenLasting(own, shape.columns), writtenLasting(written, shape.columns)] : undefined) : undefined;
     const canBe = redefine !== undefined && redefine.impossible.length === 0;
     const filling = record?.isStreaming ? await readFilling(runtime.state, name) : undefined;
+    const detached = [...(await readDetached(runtime.state, name)).keys()].flatMap((lane) => (lane in pipeline.sinks ? [rejoinText(lane, pipeline.sinks[lane]!)] : []));
     return {
       worker: definitionChanges(JSON.parse(own), JSON.parse(written)),
       isChanged: isChanged && !canBe,
       changes: redefine && !canBe ? redefine.impossible : [...(isOther && record.definition ? definitionChanges(withoutPanes(record.definition), JSON.parse(now.json)) : []), ...(record ? asked : [])],
       ...(canBe ? { redefine } : {}),
       ...(filling ? { filling: filling.number } : {}),
+      ...(detached.length > 0 ? { detached } : {}),
       loaded: record?.isStreaming ? 'loaded' : 'new',
       isRunning: await isRunning(Context.current().client, pipelineWorkflowId(name)),
     };

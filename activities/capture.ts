@@ -3,6 +3,7 @@ import { capture } from '../connectors/postgres/capture.ts';
 import { connectSource } from '../connectors/postgres/postgres-source.ts';
 import { keptVersions } from '../connectors/postgres/aggregate/dimension-versions.ts';
 import { dimensionsAt } from '../connectors/postgres/dimensions-at.ts';
+import { detachLane, readDetached } from '../connectors/postgres/detached-lanes.ts';
 import { noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
 import { readJoining } from '../connectors/postgres/redefinitions.ts';
 import { assertNotBefore, keepSourceColumns, readOpenChange, readSourceColumns, recordChange } from '../connectors/postgres/schema-changes.ts';
@@ -10,6 +11,7 @@ import { readShard, recordConfirmed } from '../connectors/postgres/shard-state.t
 import type { Between } from '../connectors/postgres/standing.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { systemClock } from '../connectors/system-clock.ts';
+import { lanesToDetach } from '../core/detach.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import { planMigration } from '../core/migration/plan.ts';
 import { captureStart, segmentLanes } from './capture-start.ts';
@@ -34,13 +36,30 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
   const log = await runtime.log(pipeline.name);
   // those that join later hold on to what they will begin with (E20); what is made out of panes needs nothing of the stream
   const joining = await readJoining(state, pipeline.name);
-  const lanes = segmentLanes(pipeline).filter((lane) => joining.get(lane) !== null);
+  const detached = await readDetached(state, pipeline.name);
+  let lanes = segmentLanes(pipeline).filter((lane) => joining.get(lane) !== null && !detached.has(lane));
   const unshaped = await runtime.unshaped(pipeline.name);
   const { fences: asked, ...begin } = await captureStart({ pipeline, lanes, clock: systemClock, log, epoch: shard.epoch, loadedAt: shard.loadedAt, confirmedTo: shard.confirmed?.to, readFence: async (lane) => joining.get(lane) ?? runtime.destinations.readFence(pipeline, lane), noteRebuilds: (silent) => noteRebuilds(state, pipeline, silent) });
   // what it would read again has columns that this shape would not miss, but read as nothing
   if (begin.after === undefined) await assertNotBefore(state, pipeline.name, shard.epoch, begin.start);
   await runtime.progress.asked(pipeline.name, asked);
   let before = { events: 0, segments: 0 };
+  let detaching = false;
+  let fullSinceMs: number | undefined;
+  /** E20: rather than all others, as they may say, those stop for whom the spool has kept all that it may. */
+  const detach = async (spoolBytes: number) => {
+    if (detaching) return;
+    detaching = true;
+    try {
+      const fences = runtime.progress.fences(pipeline.name, lanes);
+      const gone = lanesToDetach(pipeline, fences, spoolBytes, (position) => log.bytesAfter(position));
+      // on record first: nobody must find a place trimmed that still counts
+      for (const lane of gone) await detachLane(state, pipeline.name, lane, fences.get(lane));
+      lanes = lanes.filter((lane) => !gone.includes(lane));
+    } finally {
+      detaching = false;
+    }
+  };
   const result = await capture({
     ...between,
     pipeline,
@@ -69,6 +88,9 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
       progress.lastEventMs = lastEventMs;
       progress.slotLagBytes = slotLagBytes;
       progress.spoolBytes = spoolBytes;
+      fullSinceMs = spoolBytes < spoolBudgetBytes ? undefined : (fullSinceMs ?? systemClock.steady());
+      // one that is not put on record now is the next time
+      if (fullSinceMs !== undefined && systemClock.steady() - fullSinceMs > standsMs) void detach(spoolBytes).catch(() => {});
       progress.error = spoolBytes >= spoolBudgetBytes ? `the spool is full (${spoolBytes} bytes; spoolBudget and its disk allow ${spoolBudgetBytes}): nothing is read until lanes have taken what is in it, and the source keeps the rest` : undefined;
       count({ events: events - before.events, segments: segments - before.segments });
       before = { events, segments };
@@ -87,3 +109,6 @@ async function dueChange(runtime: Pick<Runtime, 'state' | 'definition'>, pipelin
   const { shape } = await runtime.definition(pipeline);
   return shape.number > number ? shape.number : readOpenChange(runtime.state, pipeline, epoch);
 }
+
+/** A spool that is full for so long has been trimmed since: who is merely slow has come on meanwhile, as nothing was read. */
+const standsMs = 15_000;

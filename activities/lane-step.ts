@@ -1,3 +1,6 @@
+import { ConfigurationError } from '../connectors/sink.ts';
+import { detachedText } from '../core/detach.ts';
+import { readDetached } from '../connectors/postgres/detached-lanes.ts';
 import { DeadLetters } from '../connectors/postgres/dead-letters.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { ApplyLimit } from './apply-limit.ts';
@@ -22,6 +25,7 @@ export function laneStep(runtime: Runtime, input: LaneStepInput): Promise<StepRe
     const definition = pipeline.sinks[input.lane];
     const letters = new DeadLetters(runtime.state, pipeline, input.lane, progress.tally);
     progress.deadLetters = await letters.waiting();
+    await assertAttached(runtime, pipeline.name, input.lane);
     return runtime.destinations.useSink(pipeline, input.lane, ({ sink, rebuild }) =>
       runLane({
         pipeline: pipeline.name,
@@ -49,9 +53,18 @@ export function laneStep(runtime: Runtime, input: LaneStepInput): Promise<StepRe
           progress.watermarkMs = watermarkMs ?? progress.watermarkMs;
           count({ ...applied, segments: segments.length, ...(watermarkMs === undefined ? {} : { watermarkMs }) });
         },
+      }).catch(async (error: unknown) => {
+        // what it missed in the spool may be missing since it began
+        await assertAttached(runtime, pipeline.name, input.lane);
+        throw error;
       }),
     );
   });
+}
+
+async function assertAttached({ state }: Runtime, pipeline: string, lane: string): Promise<void> {
+  const detached = (await readDetached(state, pipeline)).get(lane);
+  if (detached) throw new ConfigurationError(detachedText(pipeline, lane, detached.at));
 }
 
 function newestCommitUs(segments: readonly { readonly transactions: { readonly count: number; readonly commitTimes: Float64Array } }[]): number | undefined {

@@ -2,6 +2,7 @@ import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/cl
 import { ApplicationFailure } from '@temporalio/common';
 import { aggregateLane } from '../connectors/aggregate/progress.ts';
 import { becomeOther } from '../connectors/postgres/aggregate/become-other.ts';
+import { readDetached } from '../connectors/postgres/detached-lanes.ts';
 import { classified } from '../connectors/postgres/errors.ts';
 import { noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
 import { beginRedefinition as begin, joinLanes, readFilling, readJoining, readRedefinition, tellRedefinition as tell, type Redefinition } from '../connectors/postgres/redefinitions.ts';
@@ -18,7 +19,7 @@ import { killPoint } from '../core/kill-point.ts';
 import { uncountableViews } from '../core/migration/lost.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { planRedefinition as plan } from '../core/redefine-plan.ts';
-import { joiningLanes, redefineWorkflowId, type RedefineInput, type RedefinePlan, type RedefineState } from '../core/redefine.ts';
+import { joiningLanes, rejoining, redefineWorkflowId, type RedefineInput, type RedefinePlan, type RedefineState } from '../core/redefine.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
 import { describe } from './describe.ts';
 import { dropDestination } from './destroy.ts';
@@ -61,8 +62,9 @@ export function beginRedefinition(runtime: RedefineRuntime, { pipeline: name, ke
     const shard = await assertStreaming(runtime, name);
     const record = (await readLoaded(state)).get(name);
     const after = await runtime.applied(name);
-    if (!record?.definition || record.hash === definitionHash(after)) return null;
-    const found = plan(record.definition, JSON.parse(loadedDefinition(after).json) as LastingDefinition);
+    const detached = [...(await readDetached(state, name)).keys()];
+    if (!record?.definition || (record.hash === definitionHash(after) && detached.length === 0)) return null;
+    const found = rejoining(plan(record.definition, JSON.parse(loadedDefinition(after).json) as LastingDefinition), after, detached);
     if (found.impossible.length > 0) throw new ConfigurationError(`${name} cannot be changed in place: ${found.impossible.join('; ')}.`);
     if (keepResults && found.recreated.length > 0) throw new ConfigurationError(`The results in ${found.recreated.join(', ')} cannot be kept, as their columns become others: give the sink another table, or leave out --keep-results.`);
     const lost = found.fills.filter((view) => uncountableViews(after).has(view));

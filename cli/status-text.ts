@@ -34,7 +34,7 @@ export function pipelineText({ name, state, reason, eventsPerSecond, watermark, 
 
 /** That it has changed in pipelines/, or is still being taken over: other notes are of what is over. */
 function isOfDefinition(note: string): boolean {
-  return /^(pipelines\/ has another definition|redefinition \d+ is not complete)/.test(note);
+  return /^(pipelines\/ has another definition|redefinition \d+ is not complete|Lane \S+ was detached)/.test(note);
 }
 
 function cells({ name, kind, state, lagMs, eventsPerSecond, fence }: LaneStatus): string[] {

@@ -87,13 +87,13 @@ const reloadMs = 10_000;
 
 async function statusesOf(config: Config, names: readonly string[]): Promise<PipelineStatus[]> {
   const progress = await readProgress(config).catch((): ProgressByPart => new Map());
-  const filling = await readFilling(config).catch(() => new Map<string, string>());
+  const filling = await readFilling(config).catch(() => new Map<string, readonly string[]>());
   return withTemporal(config, (client) =>
     Promise.all(
       names.map(async (name) => {
         const answer = await queryStatus(client, name).catch((error: unknown) => unreachableReason(client, error, name));
         const status = pipelineStatus(config, name, answer, progress, Date.now());
-        return { ...status, notes: [...status.notes, ...(filling.has(name) ? [filling.get(name)!] : [])] };
+        return { ...status, notes: [...status.notes, ...(filling.get(name) ?? [])] };
       }),
     ),
   );

@@ -1,20 +1,26 @@
 import { Client } from 'pg';
 import type { PartDetail } from '../activities/progress.ts';
 import type { Config } from '../core/config.ts';
+import { detachedText } from '../core/detach.ts';
 import { redefineWorkflowId } from '../core/redefine.ts';
 
 export type PartReport = PartDetail & { readonly reportedAtMs: number };
 /** By `pipeline/part`. */
 export type ProgressByPart = ReadonlyMap<string, PartReport>;
 
-/** Of pipelines whose definition has changed in place, and that are not complete since, by name: a sentence. */
-export async function readFilling(config: Pick<Config, 'stateUrl'>): Promise<ReadonlyMap<string, string>> {
+/** What is not complete of pipelines, as their definition has changed in place or lanes were detached, by name: sentences. */
+export async function readFilling(config: Pick<Config, 'stateUrl'>): Promise<ReadonlyMap<string, readonly string[]>> {
   const client = new Client({ connectionString: config.stateUrl, application_name: 'sluice status', connectionTimeoutMillis: 3_000, query_timeout: 3_000 });
   client.on('error', () => {});
   await client.connect();
   try {
     const { rows } = await client.query<{ pipeline: string; number: number; error: string | null }>("select pipeline, number, error from sluice.redefinition where state = 'filling'");
-    return new Map(rows.map(({ pipeline, number, error }) => [pipeline, `redefinition ${number} is not complete: ${error ?? `the workflow ${redefineWorkflowId(pipeline, number)} fills what was added`}`]));
+    const { rows: detached } = await client.query<{ pipeline: string; lane: string; at: Date }>('select pipeline, lane, detached_at as at from sluice.detached_lane order by lane');
+    const said = [
+      ...rows.map(({ pipeline, number, error }) => [pipeline, `redefinition ${number} is not complete: ${error ?? `the workflow ${redefineWorkflowId(pipeline, number)} fills what was added`}`] as const),
+      ...detached.map(({ pipeline, lane, at }) => [pipeline, detachedText(pipeline, lane, at.toISOString())] as const),
+    ];
+    return new Map(Object.entries(Object.groupBy(said, ([pipeline]) => pipeline)).map(([pipeline, each]) => [pipeline, each!.map(([, text]) => text)]));
   } finally {
     await client.end();
   }

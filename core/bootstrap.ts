@@ -27,6 +27,8 @@ export type Comparison = {
   readonly redefine?: RedefinePlan;
   /** The number of a redefinition that is not complete. */
   readonly filling?: number;
+  /** What becomes of lanes that were detached, a line each. */
+  readonly detached?: readonly string[];
   /** How so; empty if that is not known. */
   readonly changes: readonly string[];
   /** new: nothing was loaded, or not to the end. */

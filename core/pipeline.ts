@@ -79,8 +79,11 @@ export type Measure =
 /** An address as written in a definition: the text, or the environment variable that holds it. */
 export type Text = string | { readonly env: string; readonly byDefault?: string };
 
+/** What becomes of a lane for which the spool has kept all that it may (E20). hold: everything waits for it. detach: nothing is kept for it any more. Missing: hold. */
+export type OnBudget = 'hold' | 'detach';
+
 export type SinkDefinition<Address = string> =
-  | { readonly kind: 'clickhouse'; readonly table: string; readonly orderBy: readonly string[]; readonly partitionBy: string; readonly gatherMs: number }
+  | { readonly kind: 'clickhouse'; readonly table: string; readonly orderBy: readonly string[]; readonly partitionBy: string; readonly gatherMs: number; readonly onBudget?: OnBudget }
   | {
       readonly kind: 'redis-live';
       readonly view: string;
@@ -88,8 +91,9 @@ export type SinkDefinition<Address = string> =
       /** Fields of the per-key hash -> measures of the view; none: no hashes. */
       readonly hash: Readonly<Record<string, string>>;
       readonly gatherMs: number;
+      readonly onBudget?: OnBudget;
     }
-  | { readonly kind: 'http'; readonly url: Address; readonly secret: Address; readonly initialLoad: boolean; readonly maxRows: number; readonly inFlight: number; readonly gatherMs: number }
+  | { readonly kind: 'http'; readonly url: Address; readonly secret: Address; readonly initialLoad: boolean; readonly maxRows: number; readonly inFlight: number; readonly gatherMs: number; readonly onBudget?: OnBudget }
   /** Relays read the outbox that the aggregate lane writes, not the segments. */
   | { readonly kind: 'postgres-results'; readonly view: string; readonly table: string }
   | { readonly kind: 'redis-results'; readonly view: string; readonly key: Address };

@@ -32,6 +32,23 @@ export type RedefinePlan = {
   readonly droppedSets: readonly string[];
 };
 
+/** The same, with lanes that were detached filled and joined again. */
+export function rejoining(plan: RedefinePlan, { sinks }: Pick<Pipeline, 'sinks'>, detached: readonly string[]): RedefinePlan {
+  const lanes = detached.filter((lane) => lane in sinks && ![...plan.loads, ...plan.lives].includes(lane));
+  const isLive = (lane: string) => sinks[lane]!.kind === 'redis-live';
+  return {
+    ...plan,
+    loads: [...plan.loads, ...lanes.filter((lane) => !isLive(lane))],
+    lives: [...plan.lives, ...lanes.filter(isLive)],
+    says: [...plan.says, ...lanes.map((lane) => rejoinText(lane, sinks[lane]!))],
+  };
+}
+
+export function rejoinText(lane: string, sink: Pipeline['sinks'][string]): string {
+  if (sink.kind === 'http' && !sink.initialLoad) return `lane ${lane} was detached: it goes on from now, and what came between is never sent to it`;
+  return `lane ${lane} was detached: ${sink.kind === 'redis-live' ? 'its structures are made out of the panes' : 'it is filled from the source'}, and it goes on from there`;
+}
+
 /** planned: nothing has changed yet. filling: it is the other, and what was added is not complete. cancelled: before anything was changed. */
 export type RedefineState = 'planned' | 'filling' | 'done' | 'cancelled';
 

@@ -61,7 +61,8 @@ class Run {
     const { pipeline: name, written, allow = false, keepResults = false, dryRun = false } = this.#request;
     this.publish();
     this.#comparison = await activities.compareDefinition.executeWithOptions({ ...options, summary: 'what there is, and what would change' }, [{ pipeline: name, written }]);
-    const { worker, isChanged, changes, loaded, isRunning, redefine: plan, filling } = this.#comparison;
+    const { worker, isChanged, changes, loaded, isRunning, redefine: plan, filling, detached = [] } = this.#comparison;
+    const hasMore = plan !== undefined || filling !== undefined || detached.length > 0;
     // first: a worker that reads another definition would refuse the steps of what runs
     if (isChanged && !allow) throw new Refused(replacedText(name, changes));
     if (plan && loses(this.#comparison) && !allow && !dryRun) throw new Refused(losesText(name, plan));
@@ -74,11 +75,12 @@ class Run {
     this.#say(`services and tables are as they must be${this.#findings.length > 0 ? ', with warnings' : ''}`);
     if (plan) for (const line of redefineLines(plan)) this.#say(line);
     if (filling !== undefined) this.#say(`redefinition ${filling} is not complete yet`);
-    if (dryRun) return this.#say(plan || filling !== undefined ? `that would be done while it runs${loses(this.#comparison) ? ', if it is allowed (--allow)' : ''}` : isChanged ? 'it would be destroyed, and loaded from nothing' : isRunning ? 'it would take over settings and addresses; whatever is parked would try again' : loaded === 'loaded' ? 'it would go on from its fences' : 'its publication, slot and tables would be made, and its tables loaded');
+    for (const line of detached) this.#say(line);
+    if (dryRun) return this.#say(hasMore ? `that would be done while it runs${loses(this.#comparison) ? ', if it is allowed (--allow)' : ''}` : isChanged ? 'it would be destroyed, and loaded from nothing' : isRunning ? 'it would take over settings and addresses; whatever is parked would try again' : loaded === 'loaded' ? 'it would go on from its fences' : 'its publication, slot and tables would be made, and its tables loaded');
     if (isChanged) await this.#destroyed(name);
     await this.#started(name);
     // first: what does not get on may be what is to end
-    if (plan || filling !== undefined) await this.#redefined(name, keepResults);
+    if (hasMore) await this.#redefined(name, keepResults);
     await this.#streams(name);
   }
 

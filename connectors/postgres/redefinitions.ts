@@ -59,7 +59,7 @@ export async function tellRedefinition(state: Queryable, pipeline: string, numbe
 /** A load reads everything by the definition of now. */
 export async function endRedefinitions(client: Queryable, pipeline: string): Promise<void> {
   await client.query("update sluice.redefinition set state = 'cancelled', error = 'the pipeline was loaded anew', ended_at = now() where pipeline = $1 and state in ('planned', 'filling')", [pipeline]);
-  await client.query('delete from sluice.joining_lane where pipeline = $1', [pipeline]);
+  for (const table of ['joining_lane', 'detached_lane']) await client.query(`delete from sluice.${table} where pipeline = $1`, [pipeline]);
 }
 
 /** Lanes that do not run yet, each with what must be kept for it; null: nothing. */

@@ -15,6 +15,8 @@ export function sinksProblems(pipeline: Pipeline<Text>): string[] {
 }
 
 function sinkProblems(sink: SinkDefinition<Text>, pipeline: Pipeline<Text>): string[] {
+  const { onBudget = 'hold' } = sink as { readonly onBudget?: string };
+  if (onBudget !== 'hold' && onBudget !== 'detach') return [`onBudget ${JSON.stringify(onBudget)} is neither hold nor detach`];
   switch (sink.kind) {
     case 'clickhouse':
       return clickhouseProblems(sink, pipeline);

@@ -23,7 +23,7 @@ export type LastingDefinition = Pick<Pipeline, 'name' | 'source' | 'views' | 'pa
   readonly columns: readonly (readonly [string, Expression])[];
   readonly sinks: Readonly<Record<string, LastingSink>>;
 };
-export type LastingSink = Without<Exclude<SinkDefinition, { kind: 'http' }>, 'gatherMs'> | { readonly kind: 'http' };
+export type LastingSink = Without<Exclude<SinkDefinition, { kind: 'http' }>, 'gatherMs' | 'onBudget'> | { readonly kind: 'http' };
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never;
 
 export function lastingDefinition(pipeline: Pipeline): LastingDefinition {
@@ -43,7 +43,7 @@ export function recordedPipeline(record: LastingDefinition, declared: Pipeline):
     const now = declared.sinks[sinkName];
     if (sink.kind === 'http') return [sinkName, now?.kind === 'http' ? now : { kind: 'http', url: notOnRecord, secret: notOnRecord, initialLoad: false, maxRows: 1, inFlight: 1, gatherMs: 0 }];
     if (sink.kind === 'postgres-results' || sink.kind === 'redis-results') return [sinkName, sink];
-    return [sinkName, { ...sink, gatherMs: now && 'gatherMs' in now ? now.gatherMs : 0 }];
+    return [sinkName, { ...sink, gatherMs: now && 'gatherMs' in now ? now.gatherMs : 0, ...(now && 'onBudget' in now ? { onBudget: now.onBudget! } : {}) }];
   });
   return { name, source, row: Object.fromEntries(columns), views, sinks: Object.fromEntries(recorded), settings: declared.settings, ...(paneSets === undefined ? {} : { paneSets }) };
 }
@@ -75,7 +75,7 @@ export function writtenDefinition(pipeline: Pipeline<Text>): string {
 export function writtenLasting(written: string, shape: Shape): object {
   const { columns, ...rest } = JSON.parse(written) as Omit<Pipeline<Text>, 'row'> & { readonly columns: readonly (readonly [string, Expression])[] };
   const { settings: _, sinks, row, ...found } = reshaped({ ...rest, row: Object.fromEntries(columns) }, shape);
-  const kept = Object.entries(sinks).map(([name, { gatherMs: __, ...sink }]: [string, { readonly kind: string; readonly gatherMs?: number }]) => [name, sink.kind === 'http' ? { kind: sink.kind } : sink]);
+  const kept = Object.entries(sinks).map(([name, { gatherMs: __, onBudget: ___, ...sink }]: [string, { readonly kind: string; readonly gatherMs?: number; readonly onBudget?: string }]) => [name, sink.kind === 'http' ? { kind: sink.kind } : sink]);
   return { ...found, columns: Object.entries(row), sinks: Object.fromEntries(kept) as object };
 }
 
@@ -99,7 +99,7 @@ function lasting(sink: SinkDefinition): LastingSink {
   switch (sink.kind) {
     case 'clickhouse':
     case 'redis-live': {
-      const { gatherMs: _, ...rest } = sink;
+      const { gatherMs: _, onBudget: __, ...rest } = sink;
       return rest;
     }
     case 'http':

@@ -1,4 +1,4 @@
-import type { SinkDefinition, Text } from '../pipeline.ts';
+import type { OnBudget, SinkDefinition, Text } from '../pipeline.ts';
 import { parseDuration } from './duration.ts';
 import type { Duration } from './duration.ts';
 import type { ViewDefinition } from './views.ts';
@@ -11,6 +11,11 @@ export function env(variable: string, byDefault?: string): Text {
 type Gathering = {
   /** The shortest time from one write's beginning to the next's: larger writes cost less, and come later. */
   readonly gather?: Duration | '0ms';
+  /**
+   * When the spool has kept all that it may for a destination that does not get on. hold, the default: the stream waits for it, and the source keeps
+   * the rest. detach: nothing is kept for it any more, the stream goes on, and `./sluice apply` fills it from the source and joins it again.
+   */
+  readonly onBudget?: OnBudget;
 };
 
 /** Every enriched row, versioned by position. Sorted by `orderBy`, a partition for each day of `partitionBy`. */
@@ -18,7 +23,7 @@ export function clickhouse<const C extends string>(
   options: Gathering & { readonly table: string; readonly orderBy: readonly C[]; readonly partitionBy: C },
 ) {
   const { table, orderBy, partitionBy } = options;
-  return { kind: 'clickhouse', table, orderBy, partitionBy, gatherMs: gatherMs(options, 250) } as const;
+  return { kind: 'clickhouse', table, orderBy, partitionBy, gatherMs: gatherMs(options, 250), ...onBudget(options) } as const;
 }
 
 /** A rolling view as a sorted set that is always current, and the measures in `hash` as one hash a key of the view. */
@@ -30,7 +35,7 @@ export function redis<const V extends string, const M extends string = never>(
   const hash: Readonly<Record<string, NoInfer<M>>> = Object.fromEntries(
     (options.hash ?? []).map((measure) => [measure, measure]),
   );
-  return { kind: 'redis-live', view, key, hash, gatherMs: gatherMs(options, 0) } as const;
+  return { kind: 'redis-live', view, key, hash, gatherMs: gatherMs(options, 0), ...onBudget(options) } as const;
 }
 
 /**
@@ -47,7 +52,7 @@ export function http(
   },
 ) {
   const { url, secret, initialLoad = false, maxRows = 5_000, inFlight = 1 } = options;
-  return { kind: 'http', url, secret, initialLoad, maxRows, inFlight, gatherMs: gatherMs(options, 250) } as const;
+  return { kind: 'http', url, secret, initialLoad, maxRows, inFlight, gatherMs: gatherMs(options, 250), ...onBudget(options) } as const;
 }
 
 /** A view's published windows as rows of a Postgres table in the state database. */
@@ -73,6 +78,10 @@ export type FittingSink<EventColumn extends string, V extends Readonly<Record<st
   | ((Of<'postgres-results'> | Of<'redis-results'>) & { readonly view: keyof V & string });
 
 type Of<Kind extends SinkDefinition['kind']> = Extract<SinkDefinition<Text>, { readonly kind: Kind }>;
+
+function onBudget({ onBudget: what }: Gathering): { readonly onBudget?: OnBudget } {
+  return what === undefined ? {} : { onBudget: what };
+}
 
 function gatherMs(options: Gathering, byDefault: number): number {
   if (options.gather === undefined) return byDefault;

@@ -130,6 +130,9 @@ class Change {
     const { rows, panes } = joiningLanes(plan, this.#pipeline.sinks);
     const joining = [...rows.map((lane) => [lane, floor] as const), ...panes.map((lane) => [lane, null] as const)];
     for (const [lane, at] of joining) await this.#client.query('insert into sluice.joining_lane (pipeline, lane, floor) values ($1, $2, $3) on conflict (pipeline, lane) do update set floor = excluded.floor', [this.#pipeline.name, lane, at]);
+    // as after every load: what they were refused is in the source, or not
+    await this.#client.query('delete from sluice.dead_letter where pipeline = $1 and lane = any($2)', [this.#pipeline.name, plan.loads]);
+    await this.#client.query('delete from sluice.detached_lane where pipeline = $1 and lane = any($2)', [this.#pipeline.name, [...plan.loads, ...plan.lives, ...plan.ended]]);
     const due = plan.lives.filter((lane) => !panes.includes(lane));
     if (due.length > 0) await noteRebuilds(this.#client, this.#pipeline, due);
   }

@@ -31,3 +31,12 @@ create table sluice.joining_lane (
 -- Of which views and panes an apply may be (core/define/definition-hash.ts, viewsHash); null: an earlier release wrote last. A worker that stood
 -- still while they became others would fold by those of before.
 alter table sluice.aggregate add column views text;
+
+-- Lanes for which nothing is kept any more, as the spool had kept all that it might (onBudget: 'detach'); `fence`: where they were, if that was known.
+create table sluice.detached_lane (
+  pipeline text not null,
+  lane text not null,
+  fence text collate "C",
+  detached_at timestamptz not null default now(),
+  primary key (pipeline, lane)
+);
