@@ -1,3 +1,4 @@
+import { readDetached } from '../connectors/postgres/detached-lanes.ts';
 import { readJoining } from '../connectors/postgres/redefinitions.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { pause } from '../core/clock.ts';
@@ -8,13 +9,13 @@ import type { Definition, Runtime } from './runtime.ts';
 
 type LooksRuntime = Pick<Runtime, 'state' | 'definition' | 'destinations' | 'log'>;
 
-/** Every destination is asked where it is, and the spool whether it goes on from there. One that is being added has nothing yet, and lacks nothing. */
+/** Every destination is asked where it is, and the spool whether it goes on from there. One that is being added, or was let go, is for apply to fill. */
 export async function lookAtLanes(runtime: LooksRuntime, pipeline: string): Promise<readonly LaneLook[]> {
   const definition = await runtime.definition(pipeline);
   // takes notice of what another process has appended
   await (await runtime.log(pipeline)).tail();
-  const joining = await readJoining(runtime.state, pipeline);
-  const lanes = lanesOf(definition.pipeline).filter(({ name, reads }) => reads === 'segments' && !joining.has(name));
+  const [joining, detached] = [await readJoining(runtime.state, pipeline), await readDetached(runtime.state, pipeline)];
+  const lanes = lanesOf(definition.pipeline).filter(({ name, reads }) => reads === 'segments' && !joining.has(name) && !detached.has(name));
   return Promise.all(lanes.map(({ name }) => lookAt(runtime, definition, name)));
 }
 

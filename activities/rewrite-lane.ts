@@ -1,5 +1,6 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { readDetached } from '../connectors/postgres/detached-lanes.ts';
 import { readJoining } from '../connectors/postgres/redefinitions.ts';
 import { readSourceColumns } from '../connectors/postgres/schema-changes.ts';
 import { readShard } from '../connectors/postgres/shard-state.ts';
@@ -77,6 +78,8 @@ export async function rewriteLane(runtime: Pick<Runtime, 'config' | 'state' | 'd
 async function current({ state }: Pick<Runtime, 'state'>, { pipeline, lane, epoch }: RewriteInput) {
   await assertNotBeingDestroyed(state, pipeline);
   if ((await readJoining(state, pipeline)).has(lane)) throw new ConfigurationError(`${lane} of ${pipeline} is being added, and gets all rows by that. If nothing goes on with it, type ./sluice apply ${pipeline}.`);
+  // nothing of the stream is kept for it
+  if ((await readDetached(state, pipeline)).has(lane)) throw new ConfigurationError(`${lane} of ${pipeline} was let go, as the spool had kept all that it may for it. To give it all rows and let it follow again, type ./sluice apply ${pipeline}.`);
   const shard = await readShard(state, pipeline);
   if (shard?.epoch === epoch && shard.state === 'streaming') return shard;
   throw new ConfigurationError(`Pipeline ${pipeline} is being loaded anew, or was, since this began: that writes the rows of ${lane} too. See ./sluice status.`);

@@ -25,7 +25,7 @@ describe("onBudget: 'detach'", { timeout: 240_000 }, () => {
   let folder: string;
 
   beforeAll(async () => {
-    world = await World.open(86);
+    world = await World.open({ portOffset: 86 });
     folder = await mkdtemp(join(tmpdir(), 'sluice-detach-'));
     for (const part of ['activities', 'api', 'cli', 'client', 'connectors', 'core', 'infra', 'pipelines', 'workers', 'workflows', 'package.json']) await cp(join(checkout, part), join(folder, part), { recursive: true });
     await symlink(join(checkout, 'node_modules'), join(folder, 'node_modules'));

@@ -18,7 +18,7 @@ type Added = { readonly views?: string; readonly sinks?: string; readonly edit?:
 
 /** The sample as somebody edits it. */
 function edited({ views = '', sinks = '', edit = (text) => text }: Added): string {
-  const imports = original.replace('import {\n  bigint,', 'import {\n  avg,\n  bigint,\n  count,\n  eq,\n  results,\n  tumbling,');
+  const imports = original.replace('import {\n  bigint,', 'import {\n  avg,\n  bigint,\n  count,\n  eq,\n  max,\n  results,\n  tumbling,');
   return edit(imports.replace('      leaderboard: hopping(', `${views}\n      leaderboard: hopping(`).replace('  sinks: {\n', `  sinks: {\n${sinks}\n`));
 }
 
@@ -101,7 +101,7 @@ describe('a definition that changes in place', { timeout: 240_000 }, () => {
   const board = "    board: results({ view: 'leaderboard', table: 'board' }),";
   const mini = "    mini: redis({ view: 'top10m', key: 'mini', hash: ['plays'] }),";
   const devices = "      devices: tumbling('10s', { key: events.device, measures: { seen: count(), duration: avg(events.duration_ms) }, rankBy: 'seen', top: 5 }),";
-  const users = "      seen: hopping('30s', { every: '10s', key: events.content_id, measures: { seen: count() }, top: 5 }),";
+  const users = "      seen: hopping('30s', { every: '10s', key: events.content_id, measures: { seen: count(), longest: max(events.duration_ms) }, rankBy: 'seen', top: 5 }),";
   const relays = "    devices: results({ view: 'devices', table: 'devices' }),\n    seen: results({ view: 'seen', table: 'seen' }),";
 
   test('what was edited and not applied changes nothing: the stream goes on as it was, and status says so', async () => {
