@@ -3,6 +3,7 @@ import { sinkTable } from '../connectors/clickhouse/clickhouse-sink.ts';
 import { alterStatements, dropColumns, reshapeTable } from '../connectors/clickhouse/reshape-table.ts';
 import type { SinkTable } from '../connectors/clickhouse/table.ts';
 import { smallestOf } from '../connectors/postgres/fences.ts';
+import { readDetached } from '../connectors/postgres/detached-lanes.ts';
 import { readJoining } from '../connectors/postgres/redefinitions.ts';
 import { readChange, settleChange, tellChange, type Told } from '../connectors/postgres/schema-changes.ts';
 import { readShard } from '../connectors/postgres/shard-state.ts';
@@ -56,10 +57,13 @@ export function drainToChange(runtime: MigrationRuntime, input: MigrationInput):
     const context = Context.current();
     // one that joins later begins with rows of the new form
     const joining = await readJoining(runtime.state, input.pipeline);
-    const lanes = segmentLanes(before).filter((lane) => !joining.has(lane));
+    const joined = segmentLanes(before).filter((lane) => !joining.has(lane));
     const log = await runtime.log(input.pipeline);
     let told = '';
     for (;;) {
+      // likewise one that was let go, or is while the others are waited for
+      const detached = await readDetached(runtime.state, input.pipeline);
+      const lanes = joined.filter((lane) => !detached.has(lane));
       // before the fences: what every lane has is taken from it
       const [oldest, newest] = [await log.oldest(), await log.tail()];
       const fences = await Promise.all(lanes.map(async (lane) => [lane, await runtime.destinations.readFence(before, lane).catch(unlessItPasses)] as const));
