@@ -1,4 +1,5 @@
 import type { CaseResult, Line } from './case.ts';
+import { backfillFigures } from './cases/backfill.ts';
 import { burstFigures } from './cases/burst.ts';
 import { fiveMillions } from './cases/huge.ts';
 import { everySecond, everyTenSeconds, idleFigure } from './cases/idle.ts';
@@ -44,6 +45,7 @@ const goals: readonly Described[] = [
   ...[50, 250].map((gatherMs): Described => ({ what: `latency to ClickHouse at ${liveRate}/s, gathering ${gatherMs} ms, linger 50 ms: p99`, bound: { most: gatherMs + 50 + 60 }, unit: ' ms', measured: latencyOf('clickhouse', 50, gatherMs, latencyFigures.p99) })),
   { what: 'burst: absorbed, as part of twice the time that catching up needs', bound: { most: 1 }, measured: absorption },
   { what: 'burst: p99 of the latency to Redis as before, after its end', bound: { most: 3 }, unit: ' s', measured: (results) => figure(lines(results, 'burst')[0], burstFigures.back) },
+  { what: 'backfill of 24 hours: p99 of the latency to Redis beside it, by that before it', bound: { most: 2 }, measured: besideBackfill },
   { what: 'memory of the worker, catching up (plain, pause)', bound: { most: 350 }, unit: ' MiB', measured: (results) => mostMemory([...lines(results, 'plain'), ...lines(results, 'pause')]) },
   { what: `memory of the worker, live at ${liveRate}/s`, bound: { most: 250 }, unit: ' MiB', measured: (results) => mostMemory(lines(results, 'latency').filter(({ figures }) => figures?.[latencyFigures.asked] === liveRate)) },
   { what: 'memory of the worker, five million events in one transaction', bound: { most: 512 }, unit: ' MiB', measured: (results) => mostMemory(lines(results, 'huge').filter(({ name }) => name === fiveMillions)) },
@@ -65,6 +67,12 @@ function absorption(results: Results): number | null {
   const [found] = lines(results, 'burst');
   const [absorbed, allowed] = [figure(found, burstFigures.absorbed), figure(found, burstFigures.allowed)];
   return absorbed === null || allowed === null ? null : absorbed / allowed;
+}
+
+function besideBackfill(results: Results): number | null {
+  const [first] = lines(results, 'backfill');
+  const [before, beside] = [figure(first, backfillFigures.before), figure(first, backfillFigures.beside)];
+  return before === null || beside === null ? null : beside / before;
 }
 
 /** Of catch-ups: what is written live comes no faster than it is written. */

@@ -62,14 +62,19 @@ export class World {
   }
 
   /** Starts pipelines, the first load of what their tables hold included, and waits until they run. */
-  async start(...names: readonly string[]): Promise<void> {
+  start(...names: readonly string[]): Promise<void> {
+    return this.startWithin(startMs, ...names);
+  }
+
+  /** Where there is much to load. */
+  async startWithin(timeoutMs: number, ...names: readonly string[]): Promise<void> {
     await ensurePipelines(this.config, names);
     const running = async () => {
       const other = (await pipelineStatuses(this.config, names)).find(({ state }) => state !== 'running');
       if (other) throw new Error(`${other.name} is ${other.state}${other.reason ? `: ${other.reason}` : ''}`);
     };
     const logFile = join(this.config.dataDir, 'logs', 'worker.log');
-    await waitUntil(running, { what: names.join(', '), timeoutMs: startMs, everyMs: 200, report: this.say, signal: this.signal, logFile });
+    await waitUntil(running, { what: names.join(', '), timeoutMs, everyMs: 200, report: this.say, signal: this.signal, logFile });
   }
 
   /** Their slots have followed: they begin where the next changes do, and not in what was measured before. */

@@ -1,4 +1,5 @@
 import type { Case } from '../case.ts';
+import { backfill } from './backfill.ts';
 import { batches } from './batches.ts';
 import { burst } from './burst.ts';
 import { five } from './five.ts';
@@ -14,4 +15,4 @@ import { updatesDeletes } from './updates-deletes.ts';
 import { wide } from './wide.ts';
 
 /** In the order in which they run: what the plain case reaches, others are held against. */
-export const cases: readonly Case[] = [plain, latency, burst, tiny, huge, updatesDeletes, wide, five, pause, batches, keys, growth, idle];
+export const cases: readonly Case[] = [plain, latency, burst, tiny, huge, updatesDeletes, wide, five, pause, batches, keys, backfill, growth, idle];
