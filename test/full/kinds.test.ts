@@ -5,7 +5,7 @@ import { type PipelineStatus, pausePipeline, pipelineStatuses, resumePipeline } 
 import { backfillRequest } from '../../core/backfill.ts';
 import engagement from '../../pipelines/engagement.ts';
 import { until } from '../capture/captured-source.ts';
-import { World } from './world.ts';
+import { World } from '../lifecycle/world.ts';
 
 const hourMs = 3_600_000;
 
