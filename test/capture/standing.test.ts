@@ -31,7 +31,7 @@ describe('between two steps a capture stands', () => {
     await using database = await throwAwayDatabase();
     await using stream = await CapturedSource.load(database.url, { segmentRows: 1_000 });
     stream.stands = true;
-    const rows = 200_000;
+    const rows = 600_000;
     await stream.insert(rows);
     const claimants: string[] = [];
     for (let done = 0; done < rows; claimants.push(await claimant(stream))) {

@@ -136,6 +136,8 @@ describe('doctor on real servers', () => {
     expect(await notOk()).toEqual([]);
   });
 
+  /** Temporal's own caches know of a namespace after ten seconds, and of its search attributes likewise. */
+  const patienceMs = 60_000;
   test('a namespace that Temporal does not have, and then its search attributes, are made by what is said', async () => {
     const temporalNamespace = 'doctor';
     const mend = async () => {
@@ -148,11 +150,11 @@ describe('doctor on real servers', () => {
       return finding!.found;
     };
     expect(await mend()).toBe('There is no namespace doctor.');
-    await until(async () => (await notOk({ temporalNamespace })).every(({ found }) => found !== 'There is no namespace doctor.'), 'the namespace is there');
+    await until(async () => (await notOk({ temporalNamespace })).every(({ found }) => found !== 'There is no namespace doctor.'), 'the namespace is there', patienceMs);
     const left = await notOk({ temporalNamespace });
     if (left.length > 0) expect(await mend()).toMatch(/lacks the search attributes SluicePipeline/);
-    await until(async () => (await notOk({ temporalNamespace })).length === 0, 'the search attributes are there');
-  });
+    await until(async () => (await notOk({ temporalNamespace })).length === 0, 'the search attributes are there', patienceMs);
+  }, 4 * patienceMs);
 
   test('whoever does not answer is named, with what to set, and the others are asked all the same', async () => {
     const away = '127.0.0.1:9';
