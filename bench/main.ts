@@ -40,7 +40,7 @@ async function main(): Promise<void> {
   if (!isWhole(run)) process.exitCode = 1;
 }
 
-/** What was measured so far is on disk after each case: an hour is long. */
+/** What was measured so far is on disk after each case: all of it is long. */
 async function measure(options: Options, command: string): Promise<Run> {
   const folder = join(checkout, '.sluice', 'bench');
   mkdirSync(folder, { recursive: true });

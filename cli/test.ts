@@ -27,7 +27,7 @@ export default defineCommand({
     description: 'Types, lint, simulation, unit, property, integration and browser tests: what CI runs',
   },
   args: {
-    full: { type: 'boolean', description: 'Also what docs/guide.md says, and then every fault of the laboratory by name, and docs/guarantees.md out of what was seen; takes an hour' },
+    full: { type: 'boolean', description: 'Also what docs/guide.md says, Temporal and the worker killed at every stage, DDL of each kind beside a backfill, and then every fault of the laboratory by name, and docs/guarantees.md out of what was seen; takes an hour and a half' },
     only: { type: 'string', valueHint: 'worker,redis/flushall', description: 'Of the laboratory only these families or faults, and no tests' },
   },
   async run({ args }) {
