@@ -150,10 +150,17 @@ function body({ truncated, endUs, deltas }: LiveChange) {
   return {
     truncated,
     endUs: endUs === undefined ? '' : String(endUs),
-    panes: [...deltas.panes],
+    panes: listOf(deltas.panes),
     keys: deltas.keys,
-    values: deltas.values.map((values) => [...values]),
+    values: deltas.values.map(listOf),
   };
+}
+
+/** As JSON takes it. Not spread: an iterator would make an object of each. */
+function listOf(values: ArrayLike<number>): number[] {
+  const list: number[] = [];
+  for (let index = 0; index < values.length; index++) list.push(values[index]!);
+  return list;
 }
 
 const script = readFileSync(new URL('live.lua', import.meta.url), 'utf8');
