@@ -2,6 +2,7 @@ import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/cl
 import { ApplicationFailure } from '@temporalio/common';
 import { aggregateLane } from '../connectors/aggregate/progress.ts';
 import { becomeOther } from '../connectors/postgres/aggregate/become-other.ts';
+import { endCaptures } from '../connectors/postgres/claim.ts';
 import { readDetached } from '../connectors/postgres/detached-lanes.ts';
 import { classified } from '../connectors/postgres/errors.ts';
 import { noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
@@ -131,7 +132,9 @@ async function become(runtime: Runtime, input: RedefineInput): Promise<void> {
   const redefinition = await readRedefinition(runtime.state, input.pipeline, input.number);
   if (redefinition.state !== 'planned') return;
   const after = await assertAfter(runtime, input, redefinition);
-  const tail = (await (await runtime.log(input.pipeline)).tail())?.to;
+  // or one that goes on without Temporal (E25) would append rows behind that place that lack columns of the new views
+  const tail = await endCaptures(await runtime.log(input.pipeline), await assertStreaming(runtime, input.pipeline), definitionHash(after));
+  if (tail === 'lost') throw ApplicationFailure.nonRetryable('a capture still appends to its spool', 'Behind');
   const sourceNowMs = Math.ceil((await withSource(runtime.config.sourceUrl, `sluice ${input.pipeline} redefine`, sourceClockUs)) / 1000);
   const isTaken = await classified('state database', () => becomeOther(runtime.state, { number: input.number, after, tail, sourceNowMs }));
   if (!isTaken) throw ApplicationFailure.nonRetryable(`its aggregate lane has not all that is in the spool, which ends at ${tail}`, 'Behind');
