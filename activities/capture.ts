@@ -14,7 +14,7 @@ import { systemClock } from '../connectors/system-clock.ts';
 import { lanesToDetach } from '../core/detach.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import { planMigration } from '../core/migration/plan.ts';
-import { captureStart, segmentLanes } from './capture-start.ts';
+import { captureStart, countedFences, segmentLanes } from './capture-start.ts';
 import type { Runtime } from './runtime.ts';
 import { runStep, type Step } from './step.ts';
 import type { StepEnd, StepInput, StepResult } from './steps.ts';
@@ -43,6 +43,7 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
   // what it would read again has columns that this shape would not miss, but read as nothing
   if (begin.after === undefined) await assertNotBefore(state, pipeline.name, shard.epoch, begin.start);
   await runtime.progress.asked(pipeline.name, asked);
+  const counted = () => countedFences(runtime.progress.fences(pipeline.name, lanes), joining);
   let before = { events: 0, segments: 0 };
   let detaching = false;
   let fullSinceMs: number | undefined;
@@ -51,7 +52,7 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
     if (detaching) return;
     detaching = true;
     try {
-      const fences = runtime.progress.fences(pipeline.name, lanes);
+      const fences = counted();
       const gone = lanesToDetach(pipeline, fences, spoolBytes, (position) => log.bytesAfter(position));
       // on record first: nobody must find a place trimmed that still counts
       for (const lane of gone) await detachLane(state, pipeline.name, lane, fences.get(lane));
@@ -79,7 +80,7 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
     },
     ...begin,
     dimensionsAt: (at) => dimensionsAt(keptVersions(state, pipeline.name), log, pipeline, at),
-    fences: () => runtime.progress.fences(pipeline.name, lanes),
+    fences: counted,
     lastEventMs: progress.lastEventMs,
     signal,
     onProgress: ({ events, segments, position, slotLagBytes, spoolBytes, spoolBudgetBytes, commitTimeUs, lastEventMs }) => {

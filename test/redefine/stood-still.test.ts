@@ -1,7 +1,13 @@
-import { describe, expect, test } from 'vitest';
-import type { Pipeline } from '../../core/pipeline.ts';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { changeSinks, settleMigration } from '../../activities/migration.ts';
+import { askToTakeOver, beginRedefinition, tellRedefinition, type BeginInput } from '../../activities/redefine.ts';
+import { fillLanes } from '../../activities/redefine-fill.ts';
+import { detachLane } from '../../connectors/postgres/detached-lanes.ts';
+import { writtenDefinition } from '../../core/define/definition-hash.ts';
+import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
+import engagement from '../../pipelines/engagement.ts';
 import { until } from '../capture/captured-source.ts';
-import { Stores, type Worker } from './stood-still.ts';
+import { inActivity, Stores, type Worker } from './stood-still.ts';
 
 /** A view that takes rows out by a column which no other view looks at. */
 function withDevices(pipeline: Pipeline): Pipeline {
@@ -36,5 +42,120 @@ describe('a definition changes beside a worker that stood still, or that Tempora
     await stores.end();
     expect((await before[0]!).ended).toBe('superseded');
     expect((await Promise.all(since)).map(({ ended }) => ended)).toEqual(['asked', 'asked']);
+  });
+
+  const copy = (pipeline: Pipeline): Pipeline => ({ ...pipeline, sinks: { ...pipeline.sinks, copy: { ...(pipeline.sinks['enriched'] as Extract<SinkDefinition, { kind: 'clickhouse' }>), table: 'engagement_copy' } } });
+
+  /** A capture has found that a dimension has other columns, and that was approved. */
+  async function migrated(stores: Stores, worker: Worker, column: string, name: string): Promise<void> {
+    await stores.source.query(`alter table content rename column ${column} to ${name}`);
+    const capturing = worker.capture();
+    await stores.source.query("update content set title = title || '!'");
+    const { change: number } = await capturing;
+    const decided = { pipeline: 'engagement', number: number!, decision: 'approve' } as const;
+    for (const step of [changeSinks, settleMigration]) await inActivity(() => step(worker.runtime, decided));
+  }
+
+  describe('a lane that is loaded while the columns of its source become others, which no migration waits for', () => {
+    let stores: Stores;
+    let worker: Worker;
+    let number: number;
+    const fill = () => inActivity(() => fillLanes(worker.runtime, { pipeline: 'engagement', number }));
+    const joining = async () => (await stores.state.query<{ lane: string }>("select lane from sluice.joining_lane where pipeline = 'engagement'")).rows.map(({ lane }) => lane);
+
+    beforeEach(async () => {
+      stores = await Stores.open();
+      await stores.write(20);
+      const before = stores.worker();
+      await before.load();
+      worker = stores.worker(copy);
+      number = await worker.begin();
+      await worker.takeOver(number, 'become');
+    });
+    afterEach(() => stores[Symbol.asyncDispose]());
+
+    test('does not join where the columns of before follow: its rows are read again first', async () => {
+      await fill();
+      await migrated(stores, worker, 'content_type', 'kind');
+      await expect(worker.takeOver(number, 'join')).rejects.toThrow('Migration 1 of its source\'s columns was done after the rows of copy had been read, which have to be read again.');
+      expect(await joining()).toEqual(['copy']);
+      await fill();
+      await worker.takeOver(number, 'join');
+      expect(await joining()).toEqual([]);
+      const steps = [worker.capture(), worker.lane('copy')];
+      await stores.write(3);
+      const rows = async () => (await stores.clickhouse.query({ query: 'SELECT toString(count()) AS rows FROM engagement_copy FINAL', format: 'JSONEachRow' })).json<{ rows: string }>();
+      await Promise.race([until(async () => (await rows())[0]!.rows === '23', 'it follows the stream'), ...steps]);
+    });
+
+    test('and if that is seen in the middle, it begins anew by itself', async () => {
+      const { definition } = worker.runtime;
+      let asked = 0;
+      // once for itself, then before each piece: content, and its events
+      worker.runtime.definition = async (name, hash) => {
+        if (hash === undefined && ++asked === 3) await migrated(stores, stores.worker(copy), 'content_type', 'kind');
+        return definition.call(worker.runtime, name, hash);
+      };
+      await expect(fill()).rejects.toThrow('the columns of engagement were migrated while copy was loaded: that begins anew');
+      await fill();
+      await worker.takeOver(number, 'join');
+      expect(await joining()).toEqual([]);
+    });
+
+    test('a worker that stood still since it joined does not let it go before it is loaded again', async () => {
+      await fill();
+      await worker.takeOver(number, 'join');
+      await inActivity(() => tellRedefinition(worker.runtime, { pipeline: 'engagement', number, state: 'done', error: null }));
+      await detachLane(stores.state, 'engagement', 'copy', undefined);
+      const next = await worker.begin();
+      await worker.takeOver(next, 'become');
+      await worker.takeOver(number, 'join');
+      expect(await joining()).toEqual(['copy']);
+    });
+  });
+
+  test('E20: one that is to be done goes by the plan that it was begun with; another plan is another one, and who goes on with the first is told so', async () => {
+    await using stores = await Stores.open();
+    const worker = stores.worker();
+    await worker.load();
+    await detachLane(stores.state, 'engagement', 'enriched', undefined);
+    expect([await worker.begin(), await worker.begin()]).toEqual([1, 1]);
+    // before the pipeline has taken it over
+    await detachLane(stores.state, 'engagement', 'external', undefined);
+    expect(await worker.begin()).toBe(2);
+    await expect(inActivity(() => askToTakeOver(worker.runtime, { pipeline: 'engagement', number: 1, what: 'become' }))).rejects.toThrow('Redefinition 1 of engagement counts no more');
+  });
+
+  test('what would be lost must be allowed when it is done, and by whoever has seen the definition of then', async () => {
+    await using stores = await Stores.open();
+    await stores.worker().load();
+    const without = stores.worker(({ sinks: { live: _, ...sinks }, ...pipeline }) => ({ ...pipeline, sinks }));
+    const begin = (more: Partial<BeginInput>) => inActivity(() => beginRedefinition(without.runtime, { pipeline: 'engagement', keepResults: false, written: writtenDefinition(engagement), allow: false, ...more }));
+    await expect(begin({})).rejects.toThrow('LOSES: sink live ends');
+    await expect(begin({ written: writtenDefinition({ ...engagement, views: {} }), allow: true })).rejects.toThrow('pipelines/engagement.ts has become another since this apply began (views.top10m is gone');
+    expect(await begin({ allow: true })).toBe(1);
+  });
+
+  test('panes that are new have a table of their own, also where a worker of before has made one of that name', async () => {
+    await using stores = await Stores.open();
+    const [before, after] = [stores.worker(), stores.worker(withDevices)];
+    await before.load();
+    await stores.state.query('create table sluice.panes_engagement_devices (pane_ms bigint, key text, other bigint, primary key (pane_ms, key))');
+    await after.takeOver(await after.begin(), 'become');
+    await stores.source.query("insert into engagement_events (event_type, event_ts, device) values ('play', now(), 'phone')");
+    const steps = [after.capture(), after.lane('aggregate')];
+    await Promise.race([until(async () => (await stores.state.query('select from sluice.panes_engagement_devices')).rowCount === 1, 'it is folded'), ...steps]);
+  });
+
+  test('E20: a lane that gets no rows when it is joined again gets its dead letters still', async () => {
+    await using stores = await Stores.open();
+    const worker = stores.worker();
+    await worker.load();
+    for (const lane of ['enriched', 'external']) {
+      await stores.state.query("insert into sluice.dead_letter (pipeline, lane, position, op, key, reason, commit_us, content) values ('engagement', $1, repeat('0', 32), 'insert', '1', 'a test', 0, '{}')", [lane]);
+      await detachLane(stores.state, 'engagement', lane, undefined);
+    }
+    await worker.takeOver(await worker.begin(), 'become');
+    expect((await stores.state.query<{ lane: string }>('select lane from sluice.dead_letter')).rows.map(({ lane }) => lane)).toEqual(['external']);
   });
 });

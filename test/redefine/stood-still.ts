@@ -14,7 +14,7 @@ import type { StepInput, StepResult, TakeOver } from '../../activities/steps.ts'
 import { migrate } from '../../connectors/postgres/state/migrate.ts';
 import { openState, type State } from '../../connectors/postgres/state/state.ts';
 import { parseConfig, toEnvironment, type Config } from '../../core/config.ts';
-import type { Pipeline } from '../../core/pipeline.ts';
+import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
 import { services, throwAwayClickhouse, throwAwayDatabase, throwAwayRedis } from '../embedded/services.ts';
 
 const name = 'engagement';
@@ -87,7 +87,9 @@ export class Worker {
   constructor(runtime: Runtime, change: (pipeline: Pipeline) => Pipeline, step: (work: () => Promise<StepResult>) => Promise<StepResult>) {
     this.runtime = runtime;
     this.#step = step;
-    const declared = change(runtime.declared(name));
+    const { sinks, ...pipeline } = runtime.declared(name);
+    // nobody receives anything
+    const declared = change({ ...pipeline, sinks: { ...sinks, external: { ...(sinks['external'] as Extract<SinkDefinition, { kind: 'http' }>), initialLoad: false } } });
     runtime.declared = () => declared;
   }
 
