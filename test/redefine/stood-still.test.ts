@@ -3,6 +3,7 @@ import { changeSinks, settleMigration } from '../../activities/migration.ts';
 import { askToTakeOver, beginRedefinition, tellRedefinition, type BeginInput } from '../../activities/redefine.ts';
 import { fillLanes } from '../../activities/redefine-fill.ts';
 import { detachLane } from '../../connectors/postgres/detached-lanes.ts';
+import { FenceMoved } from '../../connectors/sink.ts';
 import { writtenDefinition } from '../../core/define/definition-hash.ts';
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
 import engagement from '../../pipelines/engagement.ts';
@@ -134,6 +135,29 @@ describe('a definition changes beside a worker that stood still, or that Tempora
     await expect(begin({})).rejects.toThrow('LOSES: sink live ends');
     await expect(begin({ written: writtenDefinition({ ...engagement, views: {} }), allow: true })).rejects.toThrow('pipelines/engagement.ts has become another since this apply began (views.top10m is gone');
     expect(await begin({ allow: true })).toBe(1);
+  });
+
+  test('E11: a live lane of before applies nothing to what the new view was made of, though its fence is the same', async () => {
+    await using stores = await Stores.open();
+    const views = (pipeline: Pipeline) => ({ ...pipeline.views, top10m: { ...pipeline.views['top10m']!, rank: { by: 'seconds', top: 10 } } });
+    const [before, after] = [stores.worker(), stores.worker((pipeline) => ({ ...pipeline, views: views(pipeline) }))];
+    await before.load();
+    const { pipeline } = await before.runtime.definition('engagement');
+    await before.runtime.destinations.useSink(pipeline, 'live', async ({ sink: deaf }) => {
+      const fence = (await deaf.readFence())!;
+      await after.takeOver(await after.begin(), 'become');
+      const now = (await after.runtime.definition('engagement')).pipeline;
+      expect(await after.runtime.destinations.useSink(now, 'live', ({ rebuild }) => rebuild!())).toBe(fence);
+      void after.capture();
+      await stores.write(5);
+      const log = await after.runtime.log('engagement');
+      await until(async () => (await log.lastEvents()) !== undefined, 'it is captured');
+      const segments = await log.read(fence, { maxRows: 100 }, new AbortController().signal);
+      const to = segments.at(-1)!.header.to;
+      await expect(deaf.apply(segments, fence, to)).rejects.toThrow(FenceMoved);
+      await expect(deaf.readFence()).rejects.toThrow(FenceMoved);
+      await after.runtime.destinations.useSink(now, 'live', ({ sink }) => sink.apply(segments, fence, to));
+    });
   });
 
   test('panes that are new have a table of their own, also where a worker of before has made one of that name', async () => {
