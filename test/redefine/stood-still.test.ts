@@ -160,6 +160,21 @@ describe('a definition changes beside a worker that stood still, or that Tempora
     });
   });
 
+  test('a relay of before does not say that the table of now has what only its own got', async () => {
+    await using stores = await Stores.open();
+    const into = (table: string) => (pipeline: Pipeline): Pipeline => ({ ...pipeline, sinks: { ...pipeline.sinks, board: { kind: 'postgres-results', view: 'leaderboard', table } } });
+    const [before, after] = [stores.worker(into('first')), stores.worker(into('second'))];
+    await before.load();
+    const { pipeline } = await before.runtime.definition('engagement');
+    await before.runtime.destinations.useRelay(pipeline, 'board', async (deaf) => {
+      await after.takeOver(await after.begin(), 'become');
+      const from = await deaf.readFence();
+      const message = { seq: from + 1, view: 'leaderboard', body: { windowStartMs: 0, windowEndMs: 60_000, revision: 0, final: true, rows: [] } };
+      await expect(deaf.publish([message], from, from + 1)).rejects.toThrow(FenceMoved);
+      await after.runtime.destinations.useRelay((await after.runtime.definition('engagement')).pipeline, 'board', (relay) => relay.publish([message], from, from + 1));
+    });
+  });
+
   test('panes that are new have a table of their own, also where a worker of before has made one of that name', async () => {
     await using stores = await Stores.open();
     const [before, after] = [stores.worker(), stores.worker(withDevices)];
