@@ -82,9 +82,9 @@ export type Joined = { readonly position: Position; readonly rows: number };
  * slot. `known`: the columns that rows are to be read from. Nothing of it survives a failure: the next attempt starts over, later in the stream, and buries
  * what this one has left.
  */
-export async function loadBeside(options: Omit<FirstLoadOptions, 'again'> & { readonly known: SourceColumns | undefined }): Promise<Joined> {
-  const { pipeline, sourceUrl, onProgress, signal } = options;
-  const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} backfill`, connectionTimeoutMillis: 10_000, ...keptAlive, options: textSettings });
+export async function loadBeside(options: Omit<FirstLoadOptions, 'again'> & { readonly known: SourceColumns | undefined; /** As in BackfillSource. */ readonly patienceMs?: number }): Promise<Joined> {
+  const { pipeline, sourceUrl, onProgress, signal, patienceMs = 120_000 } = options;
+  const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} backfill`, connectionTimeoutMillis: 10_000, ...keptAlive, options: `${textSettings} -c lock_timeout=10s -c idle_in_transaction_session_timeout=${patienceMs} -c tcp_user_timeout=${patienceMs}` });
   source.on('error', () => {});
   await source.connect();
   let slot: SnapshotSlot | undefined;
