@@ -83,10 +83,13 @@ export async function columnsThere(client: ClickHouseClient, table: SinkTable): 
   return new Map(columns.map(({ name, type }) => [name, type]));
 }
 
+/** Of a row of system.tables. */
+export const identity = "concat(toString(uuid), ' ', comment)";
+
 type Description = { identity: string; engine_full: string; sorting_key: string };
 
 function describe(client: ClickHouseClient, table: SinkTable): Promise<Description[]> {
-  return selectOf(client, table, `SELECT concat(toString(uuid), ' ', comment) AS identity, engine_full, sorting_key FROM system.tables WHERE name = {table:String}`);
+  return selectOf(client, table, `SELECT ${identity} AS identity, engine_full, sorting_key FROM system.tables WHERE name = {table:String}`);
 }
 
 /** `query` ends in a condition that names the table. */

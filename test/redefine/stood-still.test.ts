@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { changeSinks, settleMigration } from '../../activities/migration.ts';
-import { askToTakeOver, beginRedefinition, tellRedefinition, type BeginInput } from '../../activities/redefine.ts';
+import { askToTakeOver, beginRedefinition, dropEnded, tellRedefinition, type BeginInput } from '../../activities/redefine.ts';
 import { fillLanes } from '../../activities/redefine-fill.ts';
 import { detachLane } from '../../connectors/postgres/detached-lanes.ts';
 import { FenceMoved } from '../../connectors/sink.ts';
@@ -158,6 +158,25 @@ describe('a definition changes beside a worker that stood still, or that Tempora
       await expect(deaf.readFence()).rejects.toThrow(FenceMoved);
       await after.runtime.destinations.useSink(now, 'live', ({ sink }) => sink.apply(segments, fence, to));
     });
+  });
+
+  test('what a lane had is dropped when it writes to another table, and with it not the fence of that', async () => {
+    await using stores = await Stores.open();
+    await stores.write(5);
+    const [before, after] = [stores.worker(copy), stores.worker((pipeline) => ({ ...pipeline, sinks: { ...pipeline.sinks, copy: { ...copy(pipeline).sinks['copy']!, table: 'engagement_moved' } as SinkDefinition } }))];
+    await before.load();
+    const number = await after.begin();
+    await after.takeOver(number, 'become');
+    const asked = { pipeline: 'engagement', number };
+    await inActivity(() => fillLanes(after.runtime, asked));
+    await after.takeOver(number, 'join');
+    const { pipeline } = await after.runtime.definition('engagement');
+    const fence = () => after.runtime.destinations.readFence(pipeline, 'copy');
+    const found = await fence();
+    expect(await inActivity(() => dropEnded(after.runtime, asked))).toEqual(['engagement_copy']);
+    expect(await fence()).toBe(found);
+    const left = await stores.clickhouse.query({ query: "SELECT lane FROM sluice_fence WHERE startsWith(lane, 'copy') AND target NOT IN (SELECT concat(toString(uuid), ' ', comment) FROM system.tables)", format: 'JSONEachRow' });
+    expect(await left.json()).toEqual([]);
   });
 
   test('a relay of before does not say that the table of now has what only its own got', async () => {
