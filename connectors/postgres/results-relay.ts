@@ -4,6 +4,7 @@ import type { ColumnType } from '../../core/columns/vector.ts';
 import type { Measure, Pipeline } from '../../core/pipeline.ts';
 import type { OutboxMessage, Relay, ResultBody } from '../relay.ts';
 import { FenceMoved } from '../sink.ts';
+import { TransientError } from '../transient-error.ts';
 import { quoted } from './aggregate/pane-store.ts';
 import { classified } from './errors.ts';
 import type { State } from './state/state.ts';
@@ -66,7 +67,7 @@ export class PostgresResultsRelay implements Relay {
     const { seq, sink } = rows[0]!;
     if (Number(seq) !== from) throw new FenceMoved(`lane ${this.#lane} of ${this.#pipeline}`, String(from), seq);
     // somebody who stood still while the lane became another would say that its table has what only that of before got
-    if (sink !== null && !isDeepStrictEqual(sink, this.#sink)) throw new FenceMoved(`lane ${this.#lane} of ${this.#pipeline}`, `table ${this.#table}`, 'another one');
+    if (sink !== null && !isDeepStrictEqual(sink, this.#sink)) throw new TransientError(`lane ${this.#lane} of ${this.#pipeline} writes to another table than ${this.#table} by now`);
 
     const { truncated, windows } = newest(messages.filter(({ view }) => view === this.#view));
     if (truncated) await client.query(unhurried({ text: `delete from ${this.#table}` }));
