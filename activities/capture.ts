@@ -14,6 +14,7 @@ import { systemClock } from '../connectors/system-clock.ts';
 import { lanesToDetach } from '../core/detach.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import { planMigration } from '../core/migration/plan.ts';
+import type { Position } from '../core/position.ts';
 import { captureStart, countedFences, segmentLanes } from './capture-start.ts';
 import type { Runtime } from './runtime.ts';
 import { runStep, type Step } from './step.ts';
@@ -53,10 +54,18 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
     detaching = true;
     try {
       const fences = counted();
-      const gone = lanesToDetach(pipeline, fences, spoolBytes, (position) => log.bytesAfter(position));
-      // on record first: nobody must find a place trimmed that still counts
-      for (const lane of gone) await detachLane(state, pipeline.name, lane, fences.get(lane));
-      lanes = lanes.filter((lane) => !gone.includes(lane));
+      // also what an earlier worker has appended: most of it, after a restart at the budget
+      const sizes = new Map<Position, number>();
+      for (const fence of fences.values()) if (fence !== undefined && !sizes.has(fence)) sizes.set(fence, await log.sizeAfter(fence));
+      const gone = lanesToDetach(pipeline, fences, spoolBytes, (position) => sizes.get(position)!);
+      const now = counted();
+      for (const lane of gone) {
+        // it has begun to move
+        if (now.get(lane) !== fences.get(lane)) continue;
+        // on record first: nobody must find a place trimmed that still counts
+        await detachLane(state, pipeline.name, lane, fences.get(lane));
+        lanes = lanes.filter((each) => each !== lane);
+      }
     } finally {
       detaching = false;
     }
@@ -89,9 +98,13 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
       progress.lastEventMs = lastEventMs;
       progress.slotLagBytes = slotLagBytes;
       progress.spoolBytes = spoolBytes;
-      fullSinceMs = spoolBytes < spoolBudgetBytes ? undefined : (fullSinceMs ?? systemClock.steady());
-      // one that is not put on record now is the next time
-      if (fullSinceMs !== undefined && systemClock.steady() - fullSinceMs > standsMs) void detach(spoolBytes).catch(() => {});
+      const nowMs = systemClock.steady();
+      fullSinceMs = spoolBytes < spoolBudgetBytes ? undefined : (fullSinceMs ?? nowMs);
+      if (fullSinceMs !== undefined && nowMs - fullSinceMs > standsMs) {
+        // one that is not put on record now is the next time
+        fullSinceMs = nowMs;
+        void detach(spoolBytes).catch(() => {});
+      }
       progress.error = spoolBytes >= spoolBudgetBytes ? `the spool is full (${spoolBytes} bytes; spoolBudget and its disk allow ${spoolBudgetBytes}): nothing is read until lanes have taken what is in it, and the source keeps the rest` : undefined;
       count({ events: events - before.events, segments: segments - before.segments });
       before = { events, segments };

@@ -205,6 +205,30 @@ describe('a definition changes beside a worker that stood still, or that Tempora
     await Promise.race([until(async () => (await stores.state.query('select from sluice.panes_engagement_devices')).rowCount === 1, 'it is folded'), ...steps]);
   });
 
+  test('E20: a lane is detached at the budget also by a worker that has found the spool full', async () => {
+    await using stores = await Stores.open();
+    const budget = 400_000;
+    const small = ({ sinks: { enriched, leaderboard }, settings, ...pipeline }: Pipeline): Pipeline => ({
+      ...pipeline,
+      sinks: { enriched: { ...(enriched as Extract<SinkDefinition, { kind: 'clickhouse' }>), onBudget: 'detach' }, leaderboard: leaderboard! },
+      settings: { ...settings, segmentBytes: budget / 4, spoolBudgetBytes: budget, spoolKeepMs: 0 },
+    });
+    const first = stores.worker(small);
+    await first.load();
+    const steps = [first.capture(), first.lane('aggregate')];
+    const isFull = async () => {
+      await stores.write(2_000);
+      return (await stores.state.query("select from sluice.progress where part = 'capture' and (detail ->> 'spoolBytes')::int >= $1", [budget])).rowCount === 1;
+    };
+    await Promise.race([until(isFull, 'the spool is full', 60_000), ...steps]);
+    await stores.end();
+    const detached = async () => (await stores.state.query<{ lane: string }>('select lane from sluice.detached_lane')).rows.map(({ lane }) => lane);
+    expect(await detached()).toEqual([]);
+    const second = stores.worker(small);
+    const since = [second.capture(), second.lane('aggregate')];
+    await Promise.race([until(async () => (await detached()).join() === 'enriched', 'the lane is detached', 60_000), ...since]);
+  });
+
   test('E20: a lane that gets no rows when it is joined again gets its dead letters still', async () => {
     await using stores = await Stores.open();
     const worker = stores.worker();

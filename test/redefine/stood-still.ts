@@ -26,8 +26,8 @@ export class Stores implements AsyncDisposable {
   readonly clickhouse: ClickHouseClient;
   readonly #config: Config;
   readonly #stack: AsyncDisposableStack;
-  readonly #end = new AbortController();
-  readonly #steps: Promise<StepResult>[] = [];
+  #end = new AbortController();
+  #steps: Promise<StepResult>[] = [];
 
   static async open(): Promise<Stores> {
     const stack = new AsyncDisposableStack();
@@ -68,10 +68,11 @@ export class Stores implements AsyncDisposable {
     await this.source.query(`insert into engagement_events (content_id, event_type, event_ts, duration_ms, device) select (select id from content limit 1), 'play', now(), g, 'phone' from generate_series(1, $1::int) g`, [count]);
   }
 
-  /** Every step ends. */
+  /** Every step ends that has begun. */
   async end(): Promise<void> {
     this.#end.abort();
     await Promise.allSettled(this.#steps);
+    [this.#end, this.#steps] = [new AbortController(), []];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
