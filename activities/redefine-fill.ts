@@ -2,6 +2,7 @@ import { CancelledFailure, Context } from '@temporalio/activity';
 import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
 import { BackfillSnapshot } from '../connectors/postgres/backfill-snapshot.ts';
+import { greatestOf } from '../connectors/postgres/fences.ts';
 import { loadBeside } from '../connectors/postgres/first-load.ts';
 import { readJoining, readRedefinition, type Redefinition } from '../connectors/postgres/redefinitions.ts';
 import { readSourceColumns } from '../connectors/postgres/schema-changes.ts';
@@ -12,6 +13,7 @@ import { TransientError } from '../connectors/transient-error.ts';
 import { rangeText } from '../core/backfill.ts';
 import { killPoint } from '../core/kill-point.ts';
 import type { Pipeline } from '../core/pipeline.ts';
+import { origin } from '../core/position.ts';
 import { redefineWorkflowId, type RedefineInput } from '../core/redefine.ts';
 import { runBackfill } from './backfill-loop.ts';
 import { failing } from './failures.ts';
@@ -96,10 +98,10 @@ export async function fillLanes(runtime: RedefineRuntime, input: RedefineInput):
     const stop = () => end.abort(new CancelledFailure('asked to stop'));
     context.cancellationSignal.addEventListener('abort', stop, { once: true });
     if (context.cancellationSignal.aborted) stop();
-    const { redefinition: { plan: { loads }, epoch }, pipeline, shape } = await filling(runtime, input);
+    const { redefinition: { plan: { loads }, epoch }, pipeline, shape, shard } = await filling(runtime, input);
     const joining = await readJoining(runtime.state, pipeline.name);
-    const assertCurrent = () => assertJoining(runtime, pipeline.name, { epoch, shape: shape.number }, [...sinks.keys()]);
     const sinks = new Map<string, Sink>();
+    const assertCurrent = () => assertJoining(runtime, pipeline.name, { epoch, shape: shape.number }, [...sinks.keys()]);
     try {
       for (const lane of loads) if (joining.has(lane)) sinks.set(lane, (await openSink(runtime.config, runtime.state, pipeline, lane)).sink);
       if (sinks.size === 0) return { rows: 0 };
@@ -107,6 +109,8 @@ export async function fillLanes(runtime: RedefineRuntime, input: RedefineInput):
         pipeline,
         sourceUrl: runtime.config.sourceUrl,
         epoch,
+        shard,
+        reached: greatestOf(new Map([...sinks.keys()].map((lane) => [lane, joining.get(lane) ?? undefined]))) ?? origin,
         known: await readSourceColumns(runtime.state, pipeline.name, epoch),
         sinks,
         // a worker that stood still until the lanes run must not bring rows of its snapshot
@@ -133,12 +137,12 @@ async function assertJoining(runtime: RedefineRuntime, name: string, { epoch, sh
 }
 
 /** A redefinition that the pipeline has taken over, and what it runs by. Throws ConfigurationError if it counts no more. */
-async function filling(runtime: RedefineRuntime, { pipeline: name, number }: RedefineInput): Promise<{ redefinition: Redefinition } & Pick<Definition, 'pipeline' | 'shape'>> {
+async function filling(runtime: RedefineRuntime, { pipeline: name, number }: RedefineInput): Promise<{ redefinition: Redefinition; shard: ShardState } & Pick<Definition, 'pipeline' | 'shape'>> {
   const redefinition = await readRedefinition(runtime.state, name, number);
   const shard = await assertStreaming(runtime, name);
   if (redefinition.state !== 'filling' || redefinition.epoch !== shard.epoch) throw new ConfigurationError(`Redefinition ${number} of ${name} is ${redefinition.state}, and there is nothing to fill: was the pipeline loaded anew?`);
   const { pipeline, shape } = await runtime.definition(name);
-  return { redefinition, pipeline, shape };
+  return { redefinition, shard, pipeline, shape };
 }
 
 export async function assertStreaming({ state }: Pick<Runtime, 'state'>, pipeline: string): Promise<ShardState> {

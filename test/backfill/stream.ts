@@ -90,7 +90,7 @@ export class Stream implements AsyncDisposable {
 
   /** All rows for a lane that is added. */
   loadBeside(sink: Sink, patienceMs: number): ReturnType<typeof loadBeside> {
-    return loadBeside({ pipeline: this.captured.pipeline, sourceUrl: this.#url, epoch: 1, known: undefined, sinks: new Map([['added', sink]]), assertCurrent: async () => {}, signal: this.#end.signal, onProgress: () => {}, patienceMs });
+    return loadBeside({ pipeline: this.captured.pipeline, sourceUrl: this.#url, epoch: 1, shard: this.captured.shard, reached: this.captured.fence, known: undefined, sinks: new Map([['added', sink]]), assertCurrent: async () => {}, signal: this.#end.signal, onProgress: () => {}, patienceMs });
   }
 
   snapshot(fromMs: number, toMs: number, { patienceMs, known, signal = this.#end.signal }: { readonly patienceMs?: number; readonly known?: SourceColumns; readonly signal?: AbortSignal } = {}): Promise<BackfillSnapshot> {

@@ -103,6 +103,13 @@ describe('a definition changes beside a worker that stood still, or that Tempora
       expect(await joining()).toEqual([]);
     });
 
+    test('E1: is loaded only from the source whose stream it joins, as that is where it goes on', async () => {
+      await stores.state.query("update sluice.joining_lane set floor = '00000001ffffffff0000000000000000'");
+      await expect(fill()).rejects.toThrow('The source of pipeline engagement was set back');
+      await stores.state.query("update sluice.shard set system_identifier = '1'");
+      await expect(fill()).rejects.toThrow('The source of pipeline engagement is another server than the one it was loaded from');
+    });
+
     test('a worker that stood still since it joined does not let it go before it is loaded again', async () => {
       await fill();
       await worker.takeOver(number, 'join');
