@@ -1,7 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { backfill } from '../../activities/backfill.ts';
 import { changeSinks, settleMigration } from '../../activities/migration.ts';
 import { askToTakeOver, beginRedefinition, dropEnded, tellRedefinition, type BeginInput } from '../../activities/redefine.ts';
 import { fillLanes } from '../../activities/redefine-fill.ts';
+import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
+import { PostgresAggregateTables } from '../../connectors/postgres/aggregate/aggregate-tables.ts';
 import { detachLane } from '../../connectors/postgres/detached-lanes.ts';
 import { FenceMoved } from '../../connectors/sink.ts';
 import { writtenDefinition } from '../../core/define/definition-hash.ts';
@@ -165,6 +168,23 @@ describe('a definition changes beside a worker that stood still, or that Tempora
       await expect(deaf.readFence()).rejects.toThrow(FenceMoved);
       await after.runtime.destinations.useSink(now, 'live', ({ sink }) => sink.apply(segments, fence, to));
     });
+  });
+
+  test('E18: a backfill of a view that is gone since it began leaves panes alone that others have with it', async () => {
+    await using stores = await Stores.open();
+    const time = Math.floor((Date.now() - 3_600_000) / 10_000) * 10_000;
+    await stores.source.query("insert into engagement_events (content_id, event_type, event_ts) select id, 'play', to_timestamp($1 / 1000.0) from content", [time]);
+    await stores.write(1);
+    const [before, after] = [stores.worker(), stores.worker(({ views: { leaderboard: _, ...views }, sinks: { leaderboard: __, ...sinks }, ...pipeline }) => ({ ...pipeline, views, sinks }))];
+    await before.load();
+    const { pipeline } = await before.runtime.definition('engagement');
+    const request = { pipeline: 'engagement', fromMs: time - 60_000, toMs: time + 60_000, views: ['leaderboard'], sinks: [], chunkRows: 1_000, rowsPerSecond: null };
+    await new AggregateSink(await PostgresAggregateTables.open(stores.state, pipeline), pipeline).markRebuild('a workflow a run', request.views, request);
+    await after.takeOver(await after.begin(), 'become');
+    const steps = [after.capture(), after.lane('aggregate')];
+    const computed = inActivity(() => backfill(after.runtime, { request, durationMs: 60_000 }));
+    await expect(Promise.race([computed, ...steps])).rejects.toThrow('its views are others by now');
+    expect((await stores.state.query('select from sluice.panes_engagement_top10m where pane_ms = $1', [time])).rowCount).toBe(1);
   });
 
   test('what a lane had is dropped when it writes to another table, and with it not the fence of that', async () => {

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { asyncLocalStorage, Context } from '@temporalio/activity';
 import { createClient, type ClickHouseClient } from '@clickhouse/client';
-import { Client } from 'pg';
+import type { Client } from '@temporalio/client';
+import { Client as Postgres } from 'pg';
 import { captureStep } from '../../activities/capture.ts';
 import { laneStep } from '../../activities/lane-step.ts';
 import { load } from '../../activities/load.ts';
@@ -21,7 +22,7 @@ const name = 'engagement';
 
 /** The sample pipeline, loaded and without a workflow: its activities are called in the order that a test wants, by workers that share its stores. */
 export class Stores implements AsyncDisposable {
-  readonly source: Client;
+  readonly source: Postgres;
   readonly state: State;
   readonly clickhouse: ClickHouseClient;
   readonly #config: Config;
@@ -37,7 +38,7 @@ export class Stores implements AsyncDisposable {
     stack.defer(() => rm(dataDir, { recursive: true, force: true }));
     const { temporalAddress, temporalNamespace } = services();
     const config = parseConfig(toEnvironment({ sourceUrl, stateUrl, redisUrl, clickhouseUrl, temporalAddress, temporalNamespace, dataDir, externalUrl: 'http://127.0.0.1:1/events', externalSecret: 'whsec_c2VjcmV0' }));
-    const source = stack.adopt(new Client({ connectionString: sourceUrl }), (each) => each.end());
+    const source = stack.adopt(new Postgres({ connectionString: sourceUrl }), (each) => each.end());
     await source.connect();
     await source.query(await readFile(new URL('../../infra/demo/source.sql', import.meta.url), 'utf8'));
     await source.query("insert into content (slug, title, content_type, length_seconds, publish_ts) values ('one', 'One', 'video', 60, now())");
@@ -47,7 +48,7 @@ export class Stores implements AsyncDisposable {
     return new Stores(config, source, state, clickhouse, stack);
   }
 
-  private constructor(config: Config, source: Client, state: State, clickhouse: ClickHouseClient, stack: AsyncDisposableStack) {
+  private constructor(config: Config, source: Postgres, state: State, clickhouse: ClickHouseClient, stack: AsyncDisposableStack) {
     this.#config = config;
     this.source = source;
     this.state = state;
@@ -128,6 +129,6 @@ export class Worker {
 export function inActivity<T>(work: () => Promise<T>, signal: AbortSignal = new AbortController().signal): Promise<T> {
   const cancelled = new Promise<never>(() => {});
   const info = { workflowExecution: { workflowId: 'a workflow', runId: 'a run' }, heartbeatDetails: undefined } as unknown as Context['info'];
-  const context = new Context(info, cancelled, signal, () => {}, undefined, undefined as never, undefined as never, {} as never);
+  const context = new Context(info, cancelled, signal, () => {}, {} as Client, undefined as never, undefined as never, {} as never);
   return asyncLocalStorage.run(context, work);
 }
