@@ -4,7 +4,7 @@ import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggreg
 import { BackfillSnapshot } from '../connectors/postgres/backfill-snapshot.ts';
 import { greatestOf } from '../connectors/postgres/fences.ts';
 import { loadBeside } from '../connectors/postgres/first-load.ts';
-import { readJoining, readRedefinition, type Redefinition } from '../connectors/postgres/redefinitions.ts';
+import { keepFrom, readJoining, readRedefinition, type Redefinition } from '../connectors/postgres/redefinitions.ts';
 import { readSourceColumns } from '../connectors/postgres/schema-changes.ts';
 import { readShard, type ShardState } from '../connectors/postgres/shard-state.ts';
 import { ConfigurationError, type Sink } from '../connectors/sink.ts';
@@ -105,7 +105,7 @@ export async function fillLanes(runtime: RedefineRuntime, input: RedefineInput):
     try {
       for (const lane of loads) if (joining.has(lane)) sinks.set(lane, (await openSink(runtime.config, runtime.state, pipeline, lane)).sink);
       if (sinks.size === 0) return { rows: 0 };
-      const { rows } = await loadBeside({
+      const { rows, position } = await loadBeside({
         pipeline,
         sourceUrl: runtime.config.sourceUrl,
         epoch,
@@ -119,6 +119,7 @@ export async function fillLanes(runtime: RedefineRuntime, input: RedefineInput):
         onProgress: tellAll,
       });
       await assertCurrent();
+      await keepFrom(runtime.state, pipeline.name, [...sinks.keys()], position);
       killPoint('redefine/lanes-filled');
       return { rows };
     } finally {

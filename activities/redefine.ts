@@ -10,7 +10,7 @@ import { beginRedefinition as begin, joinLanes, readFilling, readJoining, readRe
 import { readLaterChange } from '../connectors/postgres/schema-changes.ts';
 import { readLoaded } from '../connectors/postgres/shard-state.ts';
 import { sourceClockUs } from '../connectors/postgres/snapshot-reader.ts';
-import { inTransaction } from '../connectors/postgres/state/state.ts';
+import { inTransaction, type Queryable } from '../connectors/postgres/state/state.ts';
 import { withSource } from '../connectors/postgres/with-source.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { systemClock } from '../connectors/system-clock.ts';
@@ -21,6 +21,7 @@ import { configurationFailure } from '../core/failure-types.ts';
 import { killPoint } from '../core/kill-point.ts';
 import { uncountableViews } from '../core/migration/lost.ts';
 import type { Pipeline } from '../core/pipeline.ts';
+import type { Position } from '../core/position.ts';
 import { planRedefinition as plan } from '../core/redefine-plan.ts';
 import { joiningLanes, losesText, rejoining, redefineWorkflowId, type RedefineInput, type RedefinePlan, type RedefineState } from '../core/redefine.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
@@ -155,11 +156,11 @@ async function join(runtime: Runtime, { pipeline: name, number }: RedefineInput)
   const { pipeline } = await runtime.definition(name);
   const { plan: found, epoch } = await readRedefinition(runtime.state, name, number);
   const { rows, panes } = joiningLanes(found, pipeline.sinks);
-  for (const lane of rows) await assertPastMigrations(runtime, pipeline, lane, epoch);
   await classified('state database', () =>
     inTransaction(runtime.state, async (client) => {
       // of a worker that stood still: they may be joining again by now
       if ((await readRedefinition(client, name, number, 'for update')).state !== 'filling') return;
+      await assertPastMigrations(client, name, rows, epoch);
       // its lane makes it out of the panes, which are complete
       if (panes.length > 0) await noteRebuilds(client, pipeline, panes);
       await joinLanes(client, name, [...rows, ...panes]);
@@ -167,11 +168,11 @@ async function join(runtime: Runtime, { pipeline: name, number }: RedefineInput)
   );
 }
 
-/** One that is done since its rows were read: what is in the spool behind those has columns of before. */
-async function assertPastMigrations({ state, destinations }: Runtime, pipeline: Pipeline, lane: string, epoch: number): Promise<void> {
-  const fence = await destinations.readFence(pipeline, lane);
-  const later = fence === undefined ? undefined : await readLaterChange(state, pipeline.name, epoch, fence);
-  if (later) throw new ConfigurationError(`Migration ${later.number} of its source's columns was done after the rows of ${lane} had been read, which have to be read again.`);
+/** Behind one that was done since their rows were read the spool has columns of before. */
+async function assertPastMigrations(client: Queryable, name: string, lanes: readonly string[], epoch: number): Promise<void> {
+  const { rows: [least] } = await client.query<{ floor: Position | null }>('select min(floor) as floor from sluice.joining_lane where pipeline = $1 and lane = any($2)', [name, lanes]);
+  const later = least?.floor == null ? undefined : await readLaterChange(client, name, epoch, least.floor);
+  if (later) throw new ConfigurationError(`Migration ${later.number} of its source's columns was done after the rows of ${lanes.join(', ')} had been read, which have to be read again.`);
 }
 
 export function dropEnded(runtime: Runtime, input: RedefineInput): Promise<readonly string[]> {

@@ -68,6 +68,11 @@ export async function readJoining(state: Queryable, pipeline: string): Promise<R
   return new Map(rows.map(({ lane, floor }) => [lane, floor]));
 }
 
+/** They have all that is below that place. */
+export async function keepFrom(state: Queryable, pipeline: string, lanes: readonly string[], place: Position): Promise<void> {
+  await state.query('update sluice.joining_lane set floor = greatest(floor, $3) where pipeline = $1 and lane = any($2)', [pipeline, lanes, place]);
+}
+
 /** They run from now on. */
 export async function joinLanes(client: Queryable, pipeline: string, lanes: readonly string[]): Promise<void> {
   await client.query('delete from sluice.joining_lane where pipeline = $1 and lane = any($2)', [pipeline, lanes]);

@@ -61,7 +61,7 @@ describe('the log of segments', () => {
     const bytes = (place: number) => list.slice(place).reduce((sum, segment) => sum + segment.bytes.length, 0);
     await log.tail();
     for (const each of [log, other, await open()]) {
-      expect(await Promise.all([start, list[1]!.header.to, list[4]!.header.to].map((position) => each.sizeAfter(position)))).toEqual([bytes(0), bytes(2), 0]);
+      expect(await Promise.all([start, list[1]!.header.to, list[4]!.header.to].map((after) => each.sizeAfter(after)))).toEqual([bytes(0), bytes(2), 0]);
     }
   });
 
