@@ -137,7 +137,10 @@ export async function takeOver(runtime: Runtime, { pipeline: name, number, what 
   // nothing of it runs until then: a worker that died here is to be noticed
   await beating(() => (what === 'become' ? become(runtime, { pipeline: name, number }) : join(runtime, { pipeline: name, number })));
   killPoint('redefine/taking-over');
-  return describe(runtime, { pipeline: name });
+  // whatever another worker lacks for it: the pipeline is the other one already, and must not go on by what it was before
+  return describe(runtime, { pipeline: name }).catch((error: unknown) => {
+    throw error instanceof ApplicationFailure ? new Error(error.message, { cause: error }) : error;
+  });
 }
 
 async function become(runtime: Runtime, input: RedefineInput): Promise<void> {

@@ -1,3 +1,4 @@
+import { ApplicationFailure } from '@temporalio/common';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { backfill } from '../../activities/backfill.ts';
 import { changeSinks, settleMigration } from '../../activities/migration.ts';
@@ -6,7 +7,7 @@ import { fillLanes } from '../../activities/redefine-fill.ts';
 import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../../connectors/postgres/aggregate/aggregate-tables.ts';
 import { detachLane } from '../../connectors/postgres/detached-lanes.ts';
-import { FenceMoved } from '../../connectors/sink.ts';
+import { ConfigurationError, FenceMoved } from '../../connectors/sink.ts';
 import { writtenDefinition } from '../../core/define/definition-hash.ts';
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
 import engagement from '../../pipelines/engagement.ts';
@@ -17,6 +18,10 @@ import { inActivity, Stores, type Worker } from './stood-still.ts';
 function withDevices(pipeline: Pipeline): Pipeline {
   const { leaderboard } = pipeline.views;
   return { ...pipeline, views: { ...pipeline.views, devices: { ...leaderboard!, key: 'device', labels: {} } } };
+}
+
+function lacking<T>(all: Readonly<Record<string, T>>, name: string): Readonly<Record<string, T>> {
+  return Object.fromEntries(Object.entries(all).filter(([each]) => each !== name));
 }
 
 /** A worker's own canaries keep the aggregate lane a little behind. */
@@ -140,7 +145,7 @@ describe('a definition changes beside a worker that stood still, or that Tempora
   test('what would be lost must be allowed when it is done, and by whoever has seen the definition of then', async () => {
     await using stores = await Stores.open();
     await stores.worker().load();
-    const without = stores.worker(({ sinks: { live: _, ...sinks }, ...pipeline }) => ({ ...pipeline, sinks }));
+    const without = stores.worker((pipeline) => ({ ...pipeline, sinks: lacking(pipeline.sinks, 'live') }));
     const begin = (more: Partial<BeginInput>) => inActivity(() => beginRedefinition(without.runtime, { pipeline: 'engagement', keepResults: false, written: writtenDefinition(engagement), allow: false, ...more }));
     await expect(begin({})).rejects.toThrow('LOSES: sink live ends');
     await expect(begin({ written: writtenDefinition({ ...engagement, views: {} }), allow: true })).rejects.toThrow('pipelines/engagement.ts has become another since this apply began (views.top10m is gone');
@@ -170,12 +175,26 @@ describe('a definition changes beside a worker that stood still, or that Tempora
     });
   });
 
+  test('a pipeline that has become another does not go on by what it was before, whatever cannot be said of it then', async () => {
+    await using stores = await Stores.open();
+    await stores.worker().load();
+    const worker = stores.worker(withDevices);
+    const number = await worker.begin();
+    const { definition } = worker.runtime;
+    worker.runtime.definition = () => Promise.reject(new ConfigurationError('there is no such pipeline here'));
+    const refused = worker.takeOver(number, 'become').catch((error: unknown) => error);
+    expect(await refused).not.toBeInstanceOf(ApplicationFailure);
+    expect(await refused).toMatchObject({ message: 'there is no such pipeline here' });
+    worker.runtime.definition = definition;
+    expect(await worker.takeOver(number, 'become')).toMatchObject({ definitionHash: (await worker.runtime.definition('engagement')).hash });
+  });
+
   test('E18: a backfill of a view that is gone since it began leaves panes alone that others have with it', async () => {
     await using stores = await Stores.open();
     const time = Math.floor((Date.now() - 3_600_000) / 10_000) * 10_000;
     await stores.source.query("insert into engagement_events (content_id, event_type, event_ts) select id, 'play', to_timestamp($1 / 1000.0) from content", [time]);
     await stores.write(1);
-    const [before, after] = [stores.worker(), stores.worker(({ views: { leaderboard: _, ...views }, sinks: { leaderboard: __, ...sinks }, ...pipeline }) => ({ ...pipeline, views, sinks }))];
+    const [before, after] = [stores.worker(), stores.worker((pipeline) => ({ ...pipeline, views: lacking(pipeline.views, 'leaderboard'), sinks: lacking(pipeline.sinks, 'leaderboard') }))];
     await before.load();
     const { pipeline } = await before.runtime.definition('engagement');
     const request = { pipeline: 'engagement', fromMs: time - 60_000, toMs: time + 60_000, views: ['leaderboard'], sinks: [], chunkRows: 1_000, rowsPerSecond: null };
