@@ -39,5 +39,5 @@ export {
   sub,
 } from './expressions/build.ts';
 export { hopping, rolling, tumbling } from './define/views.ts';
-export { avg, count, max, min, rate, sum } from './define/measures.ts';
+export { avg, count, distinct, max, min, quantile, rate, sum } from './define/measures.ts';
 export { clickhouse, env, http, redis, redisResults, results } from './define/sinks.ts';

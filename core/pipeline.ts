@@ -67,14 +67,18 @@ export type View = {
 /**
  * Kept in panes as scaled integers: `sum` holds the sum of round(value * 10^scale). count has scale 0; avg is a sum and
  * a count; rate is a count divided by the window's seconds; min and max are the least and the greatest round(value * 10^scale).
- * NULL inputs count nothing.
+ * quantile and distinct are made of counts by bucket (core/views/buckets.ts). NULL inputs count nothing.
  */
 export type Measure =
   | { readonly kind: 'count' }
   | { readonly kind: 'sum'; readonly of: Expression; readonly scale: number }
   | { readonly kind: 'avg'; readonly of: Expression; readonly scale: number }
   | { readonly kind: 'min' | 'max'; readonly of: Expression; readonly scale: number }
-  | { readonly kind: 'rate' };
+  | { readonly kind: 'rate' }
+  /** `q`: from 0 to 1. */
+  | { readonly kind: 'quantile'; readonly of: Expression; readonly scale: number; readonly q: number }
+  /** `of`: a column of the event table. */
+  | { readonly kind: 'distinct'; readonly of: Expression };
 
 /** An address as written in a definition: the text, or the environment variable that holds it. */
 export type Text = string | { readonly env: string; readonly byDefault?: string };

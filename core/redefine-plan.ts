@@ -3,6 +3,7 @@ import { definitionJson, type LastingDefinition, type LastingSink } from './defi
 import { placesOf, usedBy } from './destroy.ts';
 import type { View } from './pipeline.ts';
 import type { RedefinePlan } from './redefine.ts';
+import { canBeNull, isWhole } from './views/results.ts';
 import { isSameSet, nextPaneSets, paneSetsOf } from './views/pane-sets.ts';
 import type { KeptPaneSet } from './views/panes.ts';
 
@@ -128,7 +129,7 @@ function placeText(sink: LastingSink): string {
 
 /** Two views with the same are kept in the same table. */
 function resultColumns({ key, labels, measures }: View): object {
-  return [key, Object.keys(labels), Object.entries(measures).map(([name, measure]) => [name, measure.kind === 'count' || ('scale' in measure && measure.kind !== 'avg' && measure.scale === 0), measure.kind === 'min' || measure.kind === 'max'])];
+  return [key, Object.keys(labels), Object.entries(measures).map(([name, measure]) => [name, isWhole(measure), canBeNull(measure)])];
 }
 
 function isSame(one: object, other: object): boolean {

@@ -7,6 +7,7 @@ import { resolve } from './define/resolve.ts';
 import type { Pipeline, View } from './pipeline.ts';
 import { planRedefinition, setsAfter } from './redefine-plan.ts';
 import { complete, losesText, type RedefinePlan } from './redefine.ts';
+import { bucketsOf, isOfBuckets } from './views/buckets.ts';
 import { paneSetsOf } from './views/pane-sets.ts';
 
 const pipeline = resolve(engagement, { SLUICE_EXTERNAL_URL: 'http://127.0.0.1/', SLUICE_EXTERNAL_SECRET: 'whsec_AAAA' });
@@ -85,6 +86,9 @@ describe('panes of a pipeline that changes', () => {
     f: { ...leaderboard, window: { kind: 'tumbling', sizeMs: 60_000, everyMs: 60_000 } },
     g: { ...top10m, measures: { ...top10m.measures, longest: { kind: 'max', of: duration, scale: 0 }, shortest: { kind: 'min', of: duration, scale: 0 } } },
     h: { ...top10m, measures: { longest: { kind: 'max', of: duration, scale: 0 } }, rank: { by: 'longest', top: 3 } },
+    i: { ...top10m, measures: { ...top10m.measures, p99: { kind: 'quantile', of: duration, scale: 0, q: 0.99 } } },
+    j: { ...top10m, measures: { median: { kind: 'quantile', of: duration, scale: 0, q: 0.5 } }, rank: { by: 'median', top: 3 } },
+    l: { ...top10m, measures: { devices: { kind: 'distinct', of: { op: 'column', table: 'events', column: 'device', type: 'text' } } }, rank: { by: 'devices', top: 3 } },
   };
   const step = fc.dictionary(fc.constantFrom('x', 'y', 'z', 'x_2'), kind, { maxKeys: 4 });
 
@@ -109,9 +113,10 @@ describe('panes of a pipeline that changes', () => {
           expect(found.map(([name]) => name).toSorted()).toEqual(Object.keys(views).toSorted());
           for (const [name, set] of found) {
             expect([set.key, set.paneMs]).toEqual([views[name]!.key, views[name]!.window.everyMs]);
+            expect(Object.values(views[name]!.measures).map(bucketsOf)).toContainEqual(set.buckets);
             for (const { measure, accumulators } of Object.values(set.views.find((view) => view.name === name)!.measures)) {
               const [main, ...others] = accumulators.map((place) => set.accumulators[place]!);
-              expect(main!.kind).toBe(measure.kind === 'avg' ? 'sum' : measure.kind);
+              expect(main!.kind).toBe(measure.kind === 'avg' ? 'sum' : isOfBuckets(measure) ? 'count' : measure.kind);
               if (measure.kind === 'max' || measure.kind === 'min') expect([main, others]).toMatchObject([{ rows: accumulators[1], inputs: accumulators[2] }, [{ kind: 'rows', extreme: accumulators[0] }, { kind: 'count' }]]);
             }
           }

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { PoolClient } from 'pg';
 import type { ColumnType } from '../../core/columns/vector.ts';
 import type { Measure, Pipeline } from '../../core/pipeline.ts';
+import { canBeNull, isWhole } from '../../core/views/results.ts';
 import type { OutboxMessage, Relay, ResultBody } from '../relay.ts';
 import { FenceMoved } from '../sink.ts';
 import { TransientError } from '../transient-error.ts';
@@ -119,15 +120,14 @@ function columnsOf({ views, source }: Pipeline, viewName: string): readonly Resu
     { name: 'rank', type: 'int', required: true, value: (_, row) => row.rank },
     { name: view.key, type: keyTypes[source.events.columns[view.key]!.type] ?? 'text', required: true, value: (_, row) => row.key },
     ...Object.keys(view.labels).map((name): ResultColumn => ({ name, type: 'text', required: false, value: (_, row) => row.labels[name] ?? null })),
-    ...Object.entries(view.measures).map(([name, measure]): ResultColumn => ({ name, type: measureType(measure), required: measure.kind !== 'min' && measure.kind !== 'max', value: (_, row) => row.measures[name] })),
+    ...Object.entries(view.measures).map(([name, measure]): ResultColumn => ({ name, type: measureType(measure), required: !canBeNull(measure), value: (_, row) => row.measures[name] })),
     { name: 'revision', type: 'int', required: true, value: (window) => window.revision },
     { name: 'final', type: 'boolean', required: true, value: (window) => window.final },
   ];
 }
 
 function measureType(measure: Measure): string {
-  const isWhole = measure.kind === 'count' || ((measure.kind === 'sum' || measure.kind === 'min' || measure.kind === 'max') && measure.scale === 0);
-  return isWhole ? 'bigint' : 'numeric';
+  return isWhole(measure) ? 'bigint' : 'numeric';
 }
 
 const keyTypes: Partial<Record<ColumnType, string>> = { int2: 'smallint', int4: 'int', int8: 'bigint', uuid: 'uuid', bool: 'boolean' };

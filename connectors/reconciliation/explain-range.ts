@@ -4,6 +4,7 @@ import { textsText, type Texts } from '../../core/verification.ts';
 import { isExtreme } from '../../core/views/extremes.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import type { PaneSet } from '../../core/views/panes.ts';
+import { plainKey } from '../postgres/aggregate/buckets-sql.ts';
 import { quote } from '../postgres/source-catalog.ts';
 import { clickhouseRows } from '../verification/check-clickhouse.ts';
 import { sourceTable } from '../verification/dimensions.ts';
@@ -38,10 +39,10 @@ async function count(database: Client, table: string): Promise<string> {
 }
 
 /** Over all keys, each accumulator by its name. */
-async function sums(database: Client, { accumulators }: PaneSet, table: string): Promise<Texts> {
+async function sums(database: Client, { accumulators, buckets }: PaneSet, table: string): Promise<Texts> {
   const shown = accumulators.flatMap((accumulator, place) => (accumulator.kind === 'rows' ? [] : [{ place, name: accumulator.name, over: isExtreme(accumulator) ? `${accumulator.kind}(a${place})` : `coalesce(sum(a${place}), 0)`, scale: accumulator.scale }]));
   const values = shown.map(({ place, over, scale }) => `trim_scale(${over} * 1e-${scale}::numeric)::text as a${place}`);
-  const { rows } = await database.query<Record<string, string | null>>(`select count(distinct key)::text as keys, ${values.join(', ')} from ${table}`);
+  const { rows } = await database.query<Record<string, string | null>>(`select count(distinct ${buckets ? plainKey : 'key'})::text as keys, ${values.join(', ')} from ${table}`);
   return { keys: rows[0]!['keys']!, ...Object.fromEntries(shown.map(({ name, place }) => [name, rows[0]![`a${place}`] ?? null])) };
 }
 

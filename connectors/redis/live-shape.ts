@@ -53,5 +53,8 @@ function liveMeasure(view: PaneView, name: string, chosenPlaces: readonly number
     case 'min':
     case 'max':
       throw new TypeError(`${name} of ${view.name} is a ${measure.kind}, which no live structure can keep (E15)`);
+    case 'quantile':
+    case 'distinct':
+      throw new TypeError(`${name} of ${view.name} is a ${measure.kind}, and panes that are divided by buckets make no live structure (decision 22)`);
   }
 }

@@ -2,8 +2,10 @@ import type { Client } from 'pg';
 import { toScaledSql } from '../../core/expressions/scaled-sql.ts';
 import { toSql, type Aliases } from '../../core/expressions/sql.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
+import { quantileDigits, rankDigits, ranks, type Buckets } from '../../core/views/buckets.ts';
 import { isExtreme } from '../../core/views/extremes.ts';
 import type { Accumulator, PaneSet, PaneView } from '../../core/views/panes.ts';
+import { bucketMeasuresOf } from '../../core/views/results.ts';
 import { quote } from '../postgres/source-catalog.ts';
 import { sourceTable } from './dimensions.ts';
 
@@ -24,11 +26,29 @@ export function panesOf(pipeline: Pipeline, set: PaneSet, rows: string): string 
   const event = quote(aliases.events);
   const time = `${event}.${quote(events.eventTime)}`;
   const key = `${event}.${quote(set.key)}`;
+  const entry = set.buckets ? `concat(${bucketSql(set.buckets, aliases)}, ' ', ${key}) collate "C"` : `concat(${key}) collate "C"`;
   const sums = set.accumulators.map((accumulator, place) => `${sumSql(accumulator, place, aliases)} as a${place}`);
   const where = set.where ? ` and ${toSql(set.where, aliases)}` : '';
   const pane = paneOf(`(extract(epoch from ${time}) * 1000000)`, set.paneMs);
-  const counted = withExtremes(set, `${rows} ${event} where ${key} is not null and isfinite(${time})${where}`, `${pane}, concat(${key}) collate "C"`, aliases);
-  return `select ${pane} as pane_ms, concat(${key}) collate "C" as key, ${sums.join(', ')} from ${counted} group by 1, 2`;
+  const counted = withExtremes(set, `${rows} ${event} where ${key} is not null and isfinite(${time})${where}`, `${pane}, ${entry}`, aliases);
+  return `select ${pane} as pane_ms, ${entry} as key, ${sums.join(', ')} from ${counted} group by 1, 2`;
+}
+
+/** The number of the bucket that a row is in, a bigint; NULL without a value. What core/views/buckets.ts says, in SQL. */
+export function bucketSql(buckets: Buckets, aliases: Aliases): string {
+  switch (buckets.kind) {
+    case 'quantile': {
+      const value = toScaledSql(buckets.of, buckets.scale, aliases);
+      // how many binary digits a bucket leaves out
+      const digits = `greatest(${64 - quantileDigits} - strpos(abs(value)::bit(64)::text, '1'), 0)`;
+      return `(select sign(value)::bigint * (((abs(value) >> digits) << digits) + ((1::bigint << digits) >> 1)) from (select value, ${digits} as digits from (select ${value} as value offset 0) as _scaled offset 0) as _digits)`;
+    }
+    case 'distinct': {
+      const hash = `encode(sha256(convert_to(concat(${toSql(buckets.of, aliases)}), 'UTF8')), 'hex')`;
+      const bucket = `('x' || substr(hash, 1, 3))::bit(12)::bigint * ${ranks} + strpos(('x' || substr(hash, 4, ${rankDigits / 4}))::bit(${rankDigits})::text || '1', '1')`;
+      return `(case when ${toSql(buckets.of, aliases)} is not null then (select ${bucket} from (select ${hash} as hash offset 0) as _hash) end)`;
+    }
+  }
 }
 
 /** Rows, as they are after `from`, each also with its own value of each extreme, and with its pane's. */
@@ -83,9 +103,18 @@ export function measureSql(view: PaneView, name: string, prefix = 'a'): string {
       return scaled(first!, measure.scale);
     case 'avg':
       return scaled(rounded(first!, second!), measure.scale + 6);
+    case 'quantile':
+      return scaled(told(view, name), measure.scale);
+    case 'distinct':
+      return `${told(view, name)}::numeric`;
     case 'rate':
       return scaled(rounded(`(${first} * 1000)`, `${view.window.sizeMs}`), 6);
   }
+}
+
+/** The column of bucketsTold (buckets-sql.ts). */
+function told(view: PaneView, name: string): string {
+  return `b${bucketMeasuresOf(view).findIndex((each) => each.name === name)}`;
 }
 
 /** The quotient of two integers times 10^6, half away from zero; of nothing it is 0. */

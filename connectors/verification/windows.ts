@@ -8,6 +8,7 @@ import { replacing, type Rebuilding } from '../../core/views/rebuilding.ts';
 import { boundsAt, noClock } from '../../core/views/watermark.ts';
 import { endsOver, isPublished } from '../../core/views/windows.ts';
 import { paneTable } from '../postgres/aggregate/pane-store.ts';
+import { bucketSums, bucketsTold, byBucket } from '../postgres/aggregate/buckets-sql.ts';
 import { overPanes } from '../postgres/aggregate/window-query.ts';
 import { quote } from '../postgres/source-catalog.ts';
 import type { Queryable } from '../postgres/state/state.ts';
@@ -62,17 +63,15 @@ export async function makeExpectedWindows(database: Client, pipeline: Pipeline, 
 function topOfPanes(pipeline: Pipeline, set: PaneSet, view: PaneView, closesUpToMs: number, within: PaneRange | undefined): string {
   const { sizeMs, everyMs } = view.window;
   const present = presenceOf(view);
-  const sums = [...new Set([...accumulatorsOf(view), ...present])].map((place) => `(${overPanes(set, place)})::numeric as a${place}`).join(', ');
+  const sums = [...new Set([...accumulatorsOf(view), ...present])].map((place) => `(${overPanes(set, place)})::numeric as a${place}`);
   const measures = Object.keys(view.measures).map((name) => `, ${measureSql(view, name)} as ${quote(measureColumn(name))}`).join('');
   const closed = Number.isFinite(closesUpToMs) ? `ends.end_ms <= ${closesUpToMs}` : 'false';
   const wanted = within ? ` and panes.pane_ms > ${within.fromMs - sizeMs} and panes.pane_ms < ${within.toMs} and ends.end_ms > ${within.fromMs} and ends.end_ms <= ${within.toMs}` : '';
+  const entries = `select ends.end_ms as window_end_ms, panes.* from ${paneTable(pipeline.name, set)} panes cross join lateral generate_series(panes.pane_ms + ${everyMs}, panes.pane_ms + ${sizeMs}, ${everyMs}) as ends (end_ms) where ${closed}${wanted}`;
+  const grouped = `select ${['window_end_ms', 'key', ...sums, ...bucketSums(view)].join(', ')} from (${byBucket(set, entries, ['window_end_ms'])}) panes group by 1, 2`;
   return `select ranked.*, published.revision, published.final from (
       select window_end_ms, (row_number() over (partition by window_end_ms order by score desc nulls last, key collate "C"))::int as rank, key${Object.keys(view.measures).map((name) => `, ${quote(measureColumn(name))}`).join('')}
-      from (select window_end_ms, key, ${measureSql(view, view.rankBy)} as score${measures} from (
-        select ends.end_ms as window_end_ms, panes.key, ${sums}
-        from ${paneTable(pipeline.name, set)} panes cross join lateral generate_series(panes.pane_ms + ${everyMs}, panes.pane_ms + ${sizeMs}, ${everyMs}) as ends (end_ms)
-        where ${closed}${wanted} group by 1, 2
-      ) sums where ${notAllZero(present)}) measured
+      from (select window_end_ms, key, ${measureSql(view, view.rankBy)} as score${measures} from (${bucketsTold(view, grouped)}) sums where ${notAllZero(present)}) measured
     ) ranked left join sluice.published_window published on published.pipeline = ${quoted(pipeline.name)} and published.view = ${quoted(view.name)} and published.window_end_ms = ranked.window_end_ms
     where rank <= ${view.top}`;
 }

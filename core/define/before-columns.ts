@@ -15,7 +15,9 @@ export function beforeColumns({ source: { events }, views, sinks, paneSets = [] 
     }
   }
   // panes may have more than the views of now: those are kept up as well
-  for (const { accumulators } of paneSets) for (const each of accumulators) if ('of' in each && each.of) for (const { column } of columnsIn(each.of)) needed.add(column);
+  for (const { accumulators, buckets } of paneSets) {
+    for (const each of [...accumulators, buckets]) if (each && 'of' in each && each.of) for (const { column } of columnsIn(each.of)) needed.add(column);
+  }
   for (const sink of Object.values(sinks)) {
     if (sink.kind === 'clickhouse') for (const column of [...sink.orderBy, sink.partitionBy]) needed.add(column);
   }

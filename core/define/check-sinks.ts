@@ -1,4 +1,5 @@
 import type { Pipeline, SinkDefinition, Text } from '../pipeline.ts';
+import { isOfBuckets } from '../views/buckets.ts';
 import { nameProblems } from './invalid-pipeline.ts';
 
 /** What is wrong with the sinks, given the tables, rows and views of the same pipeline. */
@@ -68,6 +69,11 @@ function liveProblems(sink: SinkDefinition<Text> & { kind: 'redis-live' }, { vie
   if (view.window.kind !== 'rolling')
     problems.push(
       `a live structure needs a rolling view, but ${sink.view} is ${view.window.kind}; publish it with redisResults instead`,
+    );
+  const divided = Object.entries(view.measures).find(([, measure]) => isOfBuckets(measure));
+  if (divided)
+    problems.push(
+      `${divided[0]} of ${sink.view} is a ${divided[1].kind}, and a live structure adds up panes by key, which that view's are not kept by alone; show a view without it, or publish this one with redisResults or results`,
     );
   const kept = new Set([view.rank.by, ...Object.values(sink.hash)]);
   for (const name of kept) {

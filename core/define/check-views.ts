@@ -1,6 +1,7 @@
 import type { Expression } from '../expressions/expression.ts';
 import { columnsIn } from '../expressions/expression.ts';
 import type { EventTable, Pipeline, Text } from '../pipeline.ts';
+import { bucketsOf, isOfBuckets } from '../views/buckets.ts';
 import { canBeKey } from './check-source.ts';
 import { nameProblems } from './invalid-pipeline.ts';
 import type { ViewDefinition } from './views.ts';
@@ -29,6 +30,7 @@ function viewProblems(view: ViewDefinition, source: Pipeline<Text>['source']): s
   if (where) problems.push(...mutableInputs('filter', where));
   for (const [name, measure] of Object.entries(measures))
     if ('of' in measure) problems.push(...mutableInputs(`measure ${name}`, measure.of));
+  problems.push(...bucketProblems(measures, source.events));
   if (!(rankBy in measures))
     problems.push(`it ranks by ${rankBy}, which is not one of its measures (${Object.keys(measures).join(', ')})`);
   if (!Number.isInteger(top) || top < 1 || top > 1_000)
@@ -47,6 +49,27 @@ function viewProblems(view: ViewDefinition, source: Pipeline<Text>['source']): s
     taken.push(name);
   }
   for (const [name, label] of Object.entries(labels)) problems.push(...labelProblems(name, label, key, source));
+  return problems;
+}
+
+/** The panes of a view are divided by one value at most (core/views/buckets.ts). */
+function bucketProblems(measures: ViewDefinition['measures'], events: EventTable): string[] {
+  const problems: string[] = [];
+  const divided = Object.entries(measures).flatMap(([name, measure]) => (isOfBuckets(measure) ? [{ name, measure, by: JSON.stringify(bucketsOf(measure), (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)) }] : []));
+  const other = divided.find(({ by }) => by !== divided[0]!.by);
+  if (other)
+    problems.push(
+      `${other.name} and ${divided[0]!.name} are of different values, and the panes of a view are divided by one; make a view of its own for ${other.name}, with the same window and key`,
+    );
+  for (const { name, measure } of divided) {
+    if (measure.kind !== 'distinct') continue;
+    const { of } = measure;
+    // a column of a dimension is refused as in every measure
+    if (of.op === 'column' && of.table !== 'events') continue;
+    const column = of.op === 'column' ? events.columns[of.column] : undefined;
+    if (!column) problems.push(`${name} counts distinct values of something that is not a column of events, but computed`);
+    else if (!canBeKey(column)) problems.push(`${name} counts distinct values of a ${column.type}, and one value may be written in more than one way; it takes text, uuid, an integer or a boolean`);
+  }
   return problems;
 }
 

@@ -7,6 +7,7 @@ import {
   date,
   definePipeline,
   dimension,
+  distinct,
   div,
   float8,
   gt,
@@ -17,6 +18,7 @@ import {
   max,
   numeric,
   postgres,
+  quantile,
   redis,
   redisResults,
   results,
@@ -216,6 +218,46 @@ describe('a wrong definition is refused with the reason', () => {
         sinks: { live: redis({ view: 'top', key: 'k' }) },
       },
       /sink live: score is a max, and a live structure takes rows out as its window moves on, which cannot be done with that \(E15\); show other measures there, or publish the view with redisResults or results/,
+    ],
+    [
+      'a live sink of a view with a quantile, whatever it shows',
+      {
+        views: ({ events }: Scope) => ({
+          top: rolling('10m', { pane: '10s', key: events.item, score: count(), measures: { p99: quantile(events.size, 0.99) }, top: 3 }),
+        }),
+        sinks: { live: redis({ view: 'top', key: 'k' }) },
+      },
+      /sink live: p99 of top is a quantile, and a live structure adds up panes by key, which that view's are not kept by alone; show a view without it, or publish this one with redisResults or results/,
+    ],
+    [
+      'a quantile beyond 1',
+      view(({ events }) => ({ measures: { p99: quantile(events.size, 99) } })),
+      /quantile: 99 is not between 0 and 1; the median is quantile\(…, 0.5\)/,
+    ],
+    [
+      'quantiles of two values',
+      view(({ events }) => ({ measures: { one: quantile(events.size, 0.5), two: quantile(events.weight, 0.5, { scale: 2 }) }, rankBy: 'one' })),
+      /view top: two and one are of different values, and the panes of a view are divided by one; make a view of its own for two, with the same window and key/,
+    ],
+    [
+      'a quantile and distinct values in one view',
+      view(({ events }) => ({ measures: { one: quantile(events.size, 0.5), two: distinct(events.size) }, rankBy: 'one' })),
+      /two and one are of different values/,
+    ],
+    [
+      'distinct values of a type without one text',
+      view(({ events }) => ({ measures: { prices: distinct(events.price) } })),
+      /prices counts distinct values of a numeric, and one value may be written in more than one way; it takes text, uuid, an integer or a boolean/,
+    ],
+    [
+      'distinct values of something computed',
+      view(({ events }) => ({ measures: { halves: distinct(div(events.size, 2) as never) } })),
+      /halves counts distinct values of something that is not a column of events, but computed/,
+    ],
+    [
+      'E16: distinct values of a dimension',
+      view(({ items }) => ({ measures: { titles: distinct(items.title as never) } })),
+      /its measure titles uses the dimension column items.title: .*\(E16\)/,
     ],
     [
       'a hash of no measure',

@@ -6,6 +6,7 @@ import {
   count,
   definePipeline,
   dimension,
+  distinct,
   div,
   eq,
   hopping,
@@ -14,6 +15,7 @@ import {
   max,
   min,
   postgres,
+  quantile,
   redis,
   redisResults,
   results,
@@ -56,10 +58,11 @@ export const compiles = () => [
       busy: tumbling('10s', {
         key: tables.events.item,
         where: eq(tables.events.kind, 'play'),
-        measures: { rows: count(), least: min(tables.events.size), greatest: max(tables.events.size) },
+        measures: { rows: count(), least: min(tables.events.size), greatest: max(tables.events.size), p99: quantile(tables.events.size, 0.99) },
         rankBy: 'rows',
         top: 3,
       }),
+      kinds: tumbling('10s', { key: tables.events.item, score: distinct(tables.events.kind), top: 3 }),
     }),
     sinks: {
       rows: clickhouse({ table: 'rows', orderBy: ['at', 'id'], partitionBy: 'at' }),
@@ -119,6 +122,12 @@ export const views = () => [
   view((tables) => tumbling('10s', { key: tables.events.item, score: sum(tables.events.kind), top: 1 })),
   // @ts-expect-error a text has no greatest
   view((tables) => tumbling('10s', { key: tables.events.item, score: max(tables.events.kind), top: 1 })),
+  // @ts-expect-error a text has no quantiles
+  view((tables) => tumbling('10s', { key: tables.events.item, score: quantile(tables.events.kind, 0.5), top: 1 })),
+  // @ts-expect-error distinct values of a dimension column (E16)
+  view((tables) => tumbling('10s', { key: tables.events.item, score: distinct(tables.items.title), top: 1 })),
+  // @ts-expect-error distinct values of something computed
+  view((tables) => tumbling('10s', { key: tables.events.item, score: distinct(add(tables.events.size, 1)), top: 1 })),
   // @ts-expect-error a filter is a condition
   view((tables) => tumbling('10s', { key: tables.events.item, ...rows, where: tables.events.size })),
   // @ts-expect-error no such measure to rank by

@@ -1,5 +1,6 @@
 import type { Typed } from '../expressions/expression.ts';
 import type { Measure } from '../pipeline.ts';
+import type { EventColumn } from './views.ts';
 
 type Summable = Typed<'int'> | Typed<'float'> | Typed<'decimal'>;
 
@@ -32,6 +33,26 @@ export function min(of: Summable, options?: { readonly scale: number }): Measure
 /** The greatest, likewise. */
 export function max(of: Summable, options?: { readonly scale: number }): Measure {
   return { kind: 'max', of, scale: scaleOf('max', of, options?.scale) };
+}
+
+/**
+ * The value that a part `q` of all rows with a value, from 0 to 1, are at or below: of n rows the ⌈q·n⌉th in ascending order, so 0.5 is the
+ * lower median. Values are scaled and counted as by `sum`. It is off by less than 0.8 % of that very value, however many rows, panes and
+ * retractions there are; below 128 as a scaled integer it is exact. NULL where no row has a value.
+ * All quantiles of a view are of one value, and such a view counts no distinct ones.
+ */
+export function quantile(of: Summable, q: number, options?: { readonly scale: number }): Measure {
+  if (!(q >= 0 && q <= 1)) throw new TypeError(`quantile: ${q} is not between 0 and 1; the median is quantile(…, 0.5), the 99th percentile quantile(…, 0.99)`);
+  return { kind: 'quantile', of, scale: scaleOf('quantile', of, options?.scale), q };
+}
+
+/**
+ * How many different values a column of the event table has, of type text, uuid, integer or boolean; NULL is none. An estimate with a standard
+ * error of 1.6 %: it is within 5 % in 99.8 of 100 cases, and nearly exact below a hundred.
+ * A view counts the distinct values of one column, and such a view has no quantiles.
+ */
+export function distinct(of: EventColumn): Measure {
+  return { kind: 'distinct', of };
 }
 
 /** Rows a second of the window. */

@@ -14,7 +14,7 @@ export type ViewDefinition<M extends string = string> = {
   readonly labels: Readonly<Record<string, Expression>>;
 };
 
-type EventColumn = Expression & { readonly op: 'column'; readonly table: 'events' };
+export type EventColumn = Expression & { readonly op: 'column'; readonly table: 'events' };
 
 /**
  * What every window takes. Either `score`, a measure of that name which ranks, with more `measures` beside it; or

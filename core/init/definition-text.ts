@@ -74,7 +74,7 @@ function viewLines(group: ColumnFacts): string[] {
   return [
     'views: ({ events }) => ({',
     `  // The ten of ${inComment(group.name)} with the most rows in each minute.${uncounted}`,
-    "  // Other windows: hopping('10m', { every: '1m', … }), rolling; other measures: sum, avg, min, max, rate (core/define-pipeline.ts).",
+    "  // Other windows: hopping('10m', { every: '1m', … }), rolling; other measures: sum, avg, min, max, rate, quantile, distinct (core/define-pipeline.ts).",
     '  // where: says which rows count; labels: columns of a dimension, shown beside the key.',
     `  ${viewName}: tumbling('1m', {`,
     `    key: ${member('events', group.name)},`,

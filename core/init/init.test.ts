@@ -267,7 +267,7 @@ test('the file, whole', () => {
 
       views: ({ events }) => ({
         // The ten of customer id with the most rows in each minute. Rows without one are not counted.
-        // Other windows: hopping('10m', { every: '1m', … }), rolling; other measures: sum, avg, min, max, rate (core/define-pipeline.ts).
+        // Other windows: hopping('10m', { every: '1m', … }), rolling; other measures: sum, avg, min, max, rate, quantile, distinct (core/define-pipeline.ts).
         // where: says which rows count; labels: columns of a dimension, shown beside the key.
         per_minute: tumbling('1m', {
           key: events['customer id'],

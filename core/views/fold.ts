@@ -10,6 +10,7 @@ import { parsePosition, position, rowsUpTo } from '../position.ts';
 import type { Batch, Segment } from '../segment.ts';
 import { batchOf } from '../segment.ts';
 import { batchValues } from './batch-values.ts';
+import { BucketSlots } from './bucket-slots.ts';
 import { extremesOf, sumsOf, touch, type Extreme } from './extremes.ts';
 import { KeySlots } from './key-slots.ts';
 import { PaneTable } from './pane-table.ts';
@@ -53,6 +54,7 @@ export class Folder {
   readonly #paneUs: number;
   readonly #maxFutureUs: number;
   readonly #keys = new KeySlots();
+  readonly #buckets: BucketSlots | undefined;
   #table: PaneTable;
   #byTransaction = new Map<string, { reason: AsideReason | 'kept'; position: Position; rows: number; table: PaneTable }>();
   #prepared = new Map<Batch, Prepared>();
@@ -65,6 +67,7 @@ export class Folder {
     this.#set = set;
     this.#sums = sumsOf(set);
     this.#extremes = extremesOf(set);
+    this.#buckets = set.buckets && new BucketSlots(set.buckets);
     this.#paneUs = set.paneMs * 1000;
     this.#maxFutureUs = maxFutureMs * 1000;
     this.#table = new PaneTable(set.accumulators);
@@ -84,16 +87,18 @@ export class Folder {
   /** What was added since the last take. */
   take(): Folded {
     const { paneMs } = this.#set;
-    const byTransaction = Array.from(this.#byTransaction.values(), ({ table, ...each }) => ({ ...each, deltas: table.deltas(paneMs, this.#keys.texts) })).filter(({ deltas }) => deltas.count > 0);
+    const { texts } = this.#buckets ?? this.#keys;
+    const byTransaction = Array.from(this.#byTransaction.values(), ({ table, ...each }) => ({ ...each, deltas: table.deltas(paneMs, texts) })).filter(({ deltas }) => deltas.count > 0);
     const folded: Folded = {
-      deltas: this.#table.deltas(paneMs, this.#keys.texts),
+      deltas: this.#table.deltas(paneMs, texts),
       aside: byTransaction.filter((each): each is Aside => each.reason !== 'kept'),
       kept: byTransaction.filter(({ reason }) => reason === 'kept'),
     };
     if (!this.#table.isEmpty) this.#table = new PaneTable(this.#set.accumulators);
     this.#byTransaction.clear();
-    if (this.#keys.texts.length > mostKeys) {
+    if (Math.max(texts.length, this.#keys.texts.length) > mostKeys) {
       this.#keys.clear();
+      this.#buckets?.clear();
       this.#prepared.clear();
     }
     return folded;
@@ -205,9 +210,10 @@ export class Folder {
     const rows: Rows = { length: batch.rows, column: (_, name) => column(name) };
     const time = column(this.#eventTime);
     if (time.layout !== 'int64') throw new TypeError(`the event time ${this.#eventTime} is not a timestamp`);
+    const slots = (this.#slots[batch.image] = this.#keys.slotsOf(column(key), this.#slots[batch.image]));
     return {
       time,
-      slots: (this.#slots[batch.image] = this.#keys.slotsOf(column(key), this.#slots[batch.image])),
+      slots: this.#buckets?.divide(slots, this.#keys.texts, batch, rows) ?? slots,
       passes: where && conditionOf(evaluate(where, rows)),
       values: accumulators.map((accumulator) => {
         switch (accumulator.kind) {

@@ -1,8 +1,9 @@
 import type { Expression } from '../expressions/expression.ts';
 import type { Measure, Pipeline, Text, View } from '../pipeline.ts';
+import { bucketsOf, type Buckets } from './buckets.ts';
 import type { Accumulator, KeptPaneSet, PaneSet, PaneView } from './panes.ts';
 
-/** The pane sets of a pipeline, in the order of its views: views with the same key, filter and pane length share one. */
+/** The pane sets of a pipeline, in the order of its views: views with the same key, filter, pane length and buckets share one. */
 export function paneSetsOf({ views, paneSets }: Pick<Pipeline<Text>, 'views' | 'paneSets'>): readonly PaneSet[] {
   if (paneSets) return paneSets.map((set) => ({ ...set, views: viewsWithin(new Accumulators(set.accumulators), set.views.map((name) => [name, views[name]!])) }));
   return groupsOf(Object.entries(views)).map(paneSet);
@@ -14,7 +15,7 @@ export function paneSetsOf({ views, paneSets }: Pick<Pipeline<Text>, 'views' | '
  */
 export function nextPaneSets(before: readonly PaneSet[], views: Pipeline<Text>['views']): readonly KeptPaneSet[] {
   const all = Object.entries(views);
-  const homes = new Map(all.map(([name, view]) => [name, before.find((set) => identityOfPanes(view) === identityOf([set.key, set.where ?? null, set.paneMs]) && hasAll(set, view))]));
+  const homes = new Map(all.map(([name, view]) => [name, before.find((set) => identityOfPanes(view) === identityOf([set.key, set.where ?? null, set.paneMs, set.buckets ?? null]) && hasAll(set, view))]));
   const staying = before.flatMap((set): KeptPaneSet[] => {
     const own = all.flatMap(([name]) => (homes.get(name) === set ? [name] : []));
     return own.length > 0 ? [{ ...set, views: own }] : [];
@@ -33,7 +34,7 @@ export function nextPaneSets(before: readonly PaneSet[], views: Pipeline<Text>['
 
 /** The same table would hold them. */
 export function isSameSet(one: Omit<PaneSet, 'views'>, other: Omit<PaneSet, 'views'>): boolean {
-  const text = ({ name, key, where, paneMs, accumulators }: Omit<PaneSet, 'views'>) => identityOf([name, key, where ?? null, paneMs, accumulators]);
+  const text = ({ name, key, where, paneMs, buckets, accumulators }: Omit<PaneSet, 'views'>) => identityOf([name, key, where ?? null, paneMs, buckets ?? null, accumulators]);
   return text(one) === text(other);
 }
 
@@ -54,15 +55,21 @@ function groupsOf(views: readonly (readonly [string, View])[]): readonly (readon
   return [...groups.values()];
 }
 
-function identityOfPanes({ key, where, window }: View): string {
-  return identityOf([key, where ?? null, window.everyMs]);
+function identityOfPanes(view: View): string {
+  return identityOf([view.key, view.where ?? null, view.window.everyMs, bucketsOfView(view) ?? null]);
+}
+
+/** All of its measures that have any have the same (check-views.ts). */
+function bucketsOfView({ measures }: View): Buckets | undefined {
+  return Object.values(measures).map(bucketsOf).find((buckets) => buckets !== undefined);
 }
 
 function paneSet(views: readonly (readonly [string, View])[]): PaneSet {
   const accumulators = new Accumulators();
   const paneViews = viewsWithin(accumulators, views);
-  const [name, { key, where, window }] = views[0]!;
-  return { name, key, where, paneMs: window.everyMs, accumulators: accumulators.all, views: paneViews };
+  const [name, view] = views[0]!;
+  const buckets = bucketsOfView(view);
+  return { name, key: view.key, where: view.where, paneMs: view.window.everyMs, ...(buckets && { buckets }), accumulators: accumulators.all, views: paneViews };
 }
 
 function viewsWithin(accumulators: Accumulators, views: readonly (readonly [string, View])[]): readonly PaneView[] {
@@ -93,6 +100,8 @@ class Accumulators {
     switch (measure.kind) {
       case 'count':
       case 'rate':
+      case 'quantile':
+      case 'distinct':
         return [this.#rows()];
       case 'sum':
         return [this.#sum(name, measure.of, measure.scale)];

@@ -1,8 +1,9 @@
 import type { Expression } from '../expressions/expression.ts';
 import type { Measure, Window } from '../pipeline.ts';
+import type { Buckets } from './buckets.ts';
 
 /**
- * Views with the same key, filter and pane length share their panes: a pane set holds the union of their accumulators.
+ * Views with the same key, filter, pane length and buckets share their panes: a pane set holds the union of their accumulators.
  * Made by paneSetsOf (pane-sets.ts).
  */
 export type PaneSet = {
@@ -11,6 +12,8 @@ export type PaneSet = {
   readonly key: string;
   readonly where: Expression | undefined;
   readonly paneMs: number;
+  /** What its panes are divided by beside the key, whose place in them is then taken by entryText (buckets.ts); missing: nothing. */
+  readonly buckets?: Buckets;
   readonly accumulators: readonly Accumulator[];
   readonly views: readonly PaneView[];
 };
@@ -39,7 +42,7 @@ export type KeptPaneSet = Omit<PaneSet, 'views'> & { readonly views: readonly st
 export type PaneView = {
   readonly name: string;
   readonly window: Window;
-  /** Which accumulators each measure of the view is made of, by place in PaneSet.accumulators. */
+  /** Which accumulators each measure of the view is made of, by place in PaneSet.accumulators; of buckets: the one that counts their rows. */
   readonly measures: Readonly<Record<string, { readonly measure: Measure; readonly accumulators: readonly number[] }>>;
   readonly rankBy: string;
   readonly top: number;
@@ -50,7 +53,7 @@ export type PaneDeltas = {
   readonly count: number;
   /** Pane starts, milliseconds since 1970. */
   readonly panes: Float64Array;
-  /** Keys as Postgres text. */
+  /** Keys as Postgres text; of a set with buckets, entries. */
   readonly keys: readonly string[];
   /** One array an accumulator of the set; exact integers below 2^53. NaN: an extreme of nothing. */
   readonly values: readonly Float64Array[];

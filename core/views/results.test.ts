@@ -36,6 +36,14 @@ describe('results', () => {
     expect(measuresOf(set, view, ['5', '0', '0', '0', null, '0'])).toEqual({ n: '0', total: '0.05', mean: '0', pace: '0', high: null });
   });
 
+  test('measures that buckets tell', () => {
+    const divided: PaneView = { ...view, measures: { n: view.measures['n']!, p99: { measure: { kind: 'quantile', of, scale: 2, q: 0.99 }, accumulators: [2] }, users: { measure: { kind: 'distinct', of }, accumulators: [2] } } };
+    expect(measuresOf(set, divided, ['0', '0', '10'], ['-150', '7'])).toEqual({ n: '10', p99: '-1.5', users: '7' });
+    expect(measuresOf(set, divided, ['0', '0', '10'], [null, '0'])).toEqual({ n: '10', p99: null, users: '0' });
+    const { n: _, ...told } = divided.measures;
+    expect([accumulatorsOf({ ...divided, measures: told }), presenceOf({ ...divided, measures: told })]).toEqual([[], [2]]);
+  });
+
   test('the accumulators that a view shows, and those that say whether a key is there, each once', () => {
     expect(accumulatorsOf(view)).toEqual([0, 2, 3, 4]);
     expect(presenceOf(view)).toEqual([0, 2, 3]);

@@ -1,4 +1,4 @@
-import { bigint, count, definePipeline, dimension, hopping, integer, max, min, postgres, results, sum, table, text, timestamptz, tumbling } from '../../core/define-pipeline.ts';
+import { bigint, count, definePipeline, dimension, distinct, hopping, integer, max, min, postgres, quantile, results, sum, table, text, timestamptz, tumbling } from '../../core/define-pipeline.ts';
 import { resolve } from '../../core/define/resolve.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
@@ -6,8 +6,10 @@ import { position } from '../../core/position.ts';
 import type { PlainEvent, PlainTransaction } from '../../core/segment-builder.ts';
 import { SegmentBuilder } from '../../core/segment-builder.ts';
 import type { Segment } from '../../core/segment.ts';
+import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../../connectors/postgres/aggregate/aggregate-tables.ts';
+import { paneTable } from '../../connectors/postgres/aggregate/pane-store.ts';
 import { migrate } from '../../connectors/postgres/state/migrate.ts';
 import type { State } from '../../connectors/postgres/state/state.ts';
 import { inTransaction, openState } from '../../connectors/postgres/state/state.ts';
@@ -35,6 +37,18 @@ const pointsColumn = { op: 'column', table: 'events', column: 'points', type: 'i
 const hop = pipeline.views['hop']!;
 /** The same, and the hopping view also has the greatest and the least of the points. */
 export const withExtremes: Pipeline = { ...pipeline, views: { ...pipeline.views, hop: { ...hop, measures: { ...hop.measures, high: max(pointsColumn), low: min(pointsColumn) } } } };
+
+const tumble = pipeline.views['tumble']!;
+/** The hopping view has quantiles of the points, and a third one how many different points there are: each has panes of its own. */
+export const withBuckets: Pipeline = {
+  ...pipeline,
+  views: {
+    tumble: { ...tumble, measures: { ...tumble.measures, points: sum(pointsColumn) } },
+    hop: { ...hop, measures: { views: count(), points: sum(pointsColumn), high: max(pointsColumn), least: quantile(pointsColumn, 0), median: quantile(pointsColumn, 0.5), p90: quantile(pointsColumn, 0.9) } },
+    kinds: { ...hop, measures: { kinds: distinct(pointsColumn) }, rank: { by: 'kinds', top: 3 } },
+  },
+  sinks: { ...pipeline.sinks, hop: { kind: 'postgres-results', view: 'hop', table: 'results.hop' }, kinds: { kind: 'postgres-results', view: 'kinds', table: 'results.kinds' } },
+};
 
 /** A round moment; times of tests are seconds after it. */
 export const start = Date.UTC(2026, 10, 21, 10);
@@ -69,6 +83,7 @@ export class World implements AsyncDisposable {
   readonly state: State;
   readonly sink: AggregateSink;
   readonly #tables: PostgresAggregateTables;
+  readonly #paneTables: readonly string[];
   readonly #drop: () => PromiseLike<void>;
 
   static async open({ loaded = true, of = pipeline }: { readonly loaded?: boolean; readonly of?: Pipeline } = {}): Promise<World> {
@@ -84,6 +99,7 @@ export class World implements AsyncDisposable {
     this.state = state;
     this.sink = new AggregateSink(tables, of);
     this.#tables = tables;
+    this.#paneTables = paneSetsOf(of).map((set) => paneTable(of.name, set));
     this.#drop = drop;
   }
 
@@ -100,7 +116,7 @@ export class World implements AsyncDisposable {
 
   async forgetLoad(): Promise<void> {
     // not TRUNCATE: for a few rows it costs ten times as much
-    await this.state.query(tables.map((name) => `delete from sluice.${name}`).join('; '));
+    await this.state.query([...tables.map((name) => `sluice.${name}`), ...this.#paneTables].map((name) => `delete from ${name}`).join('; '));
   }
 
   async applyAll(segments: readonly Segment[]): Promise<void> {
@@ -160,7 +176,7 @@ export class World implements AsyncDisposable {
   }
 }
 
-const tables = ['fence', 'aggregate', 'published_window', 'load_chunk', 'late', 'dimension_version', 'outbox', 'relay_fence', 'panes_agg_tumble', 'kept_change', 'pane_base', 'retracted_pane'];
+const tables = ['fence', 'aggregate', 'published_window', 'load_chunk', 'late', 'dimension_version', 'outbox', 'relay_fence', 'kept_change', 'pane_base', 'retracted_pane'];
 
 export type Pane = { readonly pane_ms: number; readonly key: string; readonly count: number; readonly points: number };
 export type WindowMessage = {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { postgresText } from '../../core/columns/postgres-text.ts';
+import { expressionTypes } from '../../core/define/columns.ts';
 import { computed } from '../../core/define/row-schema.ts';
 import { evaluate } from '../../core/expressions/kernels.ts';
 import { columnsIn } from '../../core/expressions/expression.ts';
@@ -10,6 +11,10 @@ import { evaluateScaled } from '../../core/expressions/scaled.ts';
 import { toScaledSql } from '../../core/expressions/scaled-sql.ts';
 import { toSql } from '../../core/expressions/sql.ts';
 import type { Pipeline, Text } from '../../core/pipeline.ts';
+import type { Batch } from '../../core/segment.ts';
+import { BucketSlots } from '../../core/views/bucket-slots.ts';
+import type { Buckets } from '../../core/views/buckets.ts';
+import { bucketSql } from '../../connectors/verification/pane-sql.ts';
 import { pipelines } from '../../pipelines/index.ts';
 import { services } from '../embedded/services.ts';
 import type { TableColumns } from './random-expressions.ts';
@@ -79,6 +84,17 @@ describe('loops and SQL give the same', () => {
   });
 });
 
+test('the buckets of values', async () => {
+  const { numeric } = expressionsOver(tables, 2);
+  const columns = ['bool', 'int2', 'int4', 'int8', 'uuid', 'text', 'interned text', 'interned uuid'].map((column) => ({ op: 'column', table: 'events', column, type: expressionTypes[tables['events']![column]!.type] }) as const);
+  const quantiles = fc.record({ kind: fc.constant('quantile' as const), of: numeric, scale: fc.integer({ min: 0, max: 9 }) });
+  await fc.assert(
+    fc.asyncProperty(fc.nat(), fc.array(quantiles, { minLength: expressionsAtOnce, maxLength: expressionsAtOnce }), (seed, divided) =>
+      expectSameBuckets(seed, [...divided, ...columns.map((of) => ({ kind: 'distinct', of }) as const), { kind: 'quantile', of: columns[3]!, scale: 0 }])),
+    { numRuns: 20, interruptAfterTimeLimit: 30_000 },
+  );
+});
+
 describe.each(Object.values(pipelines))('pipeline $name: loops and SQL give the same', (pipeline) => {
   const own = columnsOf(pipeline);
 
@@ -91,7 +107,7 @@ describe.each(Object.values(pipelines))('pipeline $name: loops and SQL give the 
   test('measures', () => {
     const measures: (readonly [Expression, number])[] = Object.values(pipeline.views).flatMap((view) =>
       Object.values(view.measures).flatMap((measure) =>
-        'of' in measure ? [[measure.of, measure.scale] as const] : [],
+        'scale' in measure ? [[measure.of, measure.scale] as const] : [],
       ),
     );
     return fc.assert(
@@ -141,6 +157,19 @@ async function expectSameScaled(
       fromSql[row]![at]!,
     ]);
     expect(scaled.values.every((value, row) => !scaled.states?.[row] || Object.is(value, 0))).toBe(true);
+  });
+}
+
+async function expectSameBuckets(seed: number, divided: readonly Buckets[]): Promise<void> {
+  const values = randomRows(tables, seed);
+  const sql = divided.map((buckets) => `concat(${bucketSql(buckets, namesOf(tables))}, ' k')`);
+  const fromSql = await select(client, tables, values, sql);
+  const rows = rowsOf(tables, values, rowCount);
+  divided.forEach((buckets, at) => {
+    const entries = new BucketSlots(buckets);
+    // what is folded is told apart by its batch
+    const slots = entries.divide(new Int32Array(rowCount), ['k'], { rows: rowCount } as Batch, rows);
+    expectEach(buckets.of, sql[at]!, values, (row) => [entries.texts[slots[row]!], fromSql[row]![at]!]);
   });
 }
 

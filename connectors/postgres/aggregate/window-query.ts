@@ -2,10 +2,11 @@ import type { Position } from '../../../core/position.ts';
 import type { Pipeline } from '../../../core/pipeline.ts';
 import { isExtreme } from '../../../core/views/extremes.ts';
 import type { PaneSet, PaneView } from '../../../core/views/panes.ts';
-import { accumulatorsOf, measuresOf, presenceOf, ratioDigits } from '../../../core/views/results.ts';
+import { accumulatorsOf, bucketMeasuresOf, measuresOf, presenceOf, ratioDigits } from '../../../core/views/results.ts';
 import type { WindowNow } from '../../aggregate/tables.ts';
 import type { ResultRow } from '../../relay.ts';
 import { unhurried, type Queryable } from '../state/state.ts';
+import { bucketSums, bucketsTold, byBucket } from './buckets-sql.ts';
 import { bigints, paneTable, prepared, quoted } from './pane-store.ts';
 
 /** One statement for the top N of any number of windows of a view, with labels as of a position (E16). */
@@ -37,13 +38,14 @@ export class WindowQuery {
     }));
   }
 
-  #resultRow([key, sums, ...labels]: Rank, index: number): ResultRow {
+  #resultRow([key, shown, ...labels]: Rank, index: number): ResultRow {
     const all = this.#set.accumulators.map((): string | null => '0');
-    accumulatorsOf(this.#view).forEach((accumulator, place) => (all[accumulator] = sums[place]!));
+    const accumulators = accumulatorsOf(this.#view);
+    accumulators.forEach((accumulator, place) => (all[accumulator] = shown[place]!));
     return {
       rank: index + 1,
       key,
-      measures: measuresOf(this.#set, this.#view, all),
+      measures: measuresOf(this.#set, this.#view, all, shown.slice(accumulators.length)),
       labels: Object.fromEntries(this.#labels.map(([name], place) => [name, labels[place] ?? null])),
     };
   }
@@ -51,9 +53,11 @@ export class WindowQuery {
   #sql(): string {
     const { sizeMs } = this.#view.window;
     const accumulators = accumulatorsOf(this.#view);
-    const sums = accumulators.map((accumulator) => `${overPanes(this.#set, accumulator)} as s${accumulator}`).join(', ');
+    const shown = [...accumulators.map((accumulator) => `s${accumulator}`), ...bucketMeasuresOf(this.#view).map((_, index) => `b${index}`)];
+    const sums = [...accumulators.map((accumulator) => `${overPanes(this.#set, accumulator)} as s${accumulator}`), ...bucketSums(this.#view)];
     const some = presenceOf(this.#view).map((accumulator) => `${overPanes(this.#set, accumulator)} <> 0`).join(' or ');
-    const texts = `json_build_array(${accumulators.map((accumulator) => `s${accumulator}::text`).join(', ')})`;
+    const texts = `json_build_array(${shown.map((column) => `${column}::text`).join(', ')})`;
+    const panes = `select * from ${paneTable(this.#pipeline.name, this.#set)} where pane_ms >= ends.end_ms - ${sizeMs} and pane_ms < ends.end_ms`;
     const joins = this.#dimensions().map(
       (name, index) => `left join lateral (
             select row from sluice.dimension_version d${index}
@@ -68,11 +72,8 @@ export class WindowQuery {
         select json_agg(json_build_array(top.key, ${texts}${this.#labelColumns()}) order by top.rank) as ranks,
                md5(json_agg(json_build_array(top.key, ${texts}) order by top.rank)::text) as digest
         from (
-          select key, ${accumulators.map((accumulator) => `s${accumulator}`).join(', ')}, row_number() over (order by ${this.#score()}, key) as rank
-          from (
-            select key, ${sums} from ${paneTable(this.#pipeline.name, this.#set)}
-            where pane_ms >= ends.end_ms - ${sizeMs} and pane_ms < ends.end_ms group by key having ${some}
-          ) sums order by rank limit ${this.#view.top}
+          select ${['key', ...shown].join(', ')}, row_number() over (order by ${this.#score()}, key) as rank
+          from (${bucketsTold(this.#view, `select ${['key', ...sums].join(', ')} from (${byBucket(this.#set, panes)}) panes group by key having ${some}`)}) sums order by rank limit ${this.#view.top}
         ) top ${joins.join('\n')}
       ) result
       order by ends.place`;
@@ -87,6 +88,9 @@ export class WindowQuery {
       case 'min':
       case 'max':
         return `${sum} desc nulls last`;
+      case 'quantile':
+      case 'distinct':
+        return `b${bucketMeasuresOf(this.#view).findIndex(({ name }) => name === this.#view.rankBy)} desc nulls last`;
       default:
         return `${sum} desc`;
     }
@@ -111,7 +115,7 @@ export function overPanes({ accumulators }: PaneSet, place: number): string {
   return `${accumulator.kind}(${column}) filter (where ${quoted(accumulators[accumulator.inputs]!.name)} <> 0)`;
 }
 
-type Rank = readonly [key: string, sums: readonly (string | null)[], ...labels: (string | null)[]];
+type Rank = readonly [key: string, shown: readonly (string | null)[], ...labels: (string | null)[]];
 
 type WindowRow = {
   readonly end_ms: string;
