@@ -23,6 +23,11 @@ export class BucketSlots {
     this.#buckets = buckets;
   }
 
+  /** How much it remembers. */
+  get size(): number {
+    return Math.max(this.texts.length, this.#values.texts.length);
+  }
+
   /** Puts each row's entry in the place of its key's slot; -1, no key, stays. `keys`: the texts of the keys by slot. */
   divide(slots: Int32Array, keys: readonly string[], batch: Batch, rows: Rows): Int32Array {
     const bucketAt = this.#buckets.kind === 'quantile' ? this.#quantiles(this.#buckets, batch, rows) : this.#distinct(this.#buckets, rows);

@@ -96,7 +96,7 @@ export class Folder {
     };
     if (!this.#table.isEmpty) this.#table = new PaneTable(this.#set.accumulators);
     this.#byTransaction.clear();
-    if (Math.max(texts.length, this.#keys.texts.length) > mostKeys) {
+    if (Math.max(this.#keys.texts.length, this.#buckets?.size ?? 0) > mostKeys) {
       this.#keys.clear();
       this.#buckets?.clear();
       this.#prepared.clear();

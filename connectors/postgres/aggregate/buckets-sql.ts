@@ -56,7 +56,7 @@ export function bucketsTold(view: PaneView, grouped: string): string {
  */
 function estimate(filled: string, parts: string): string {
   const empty = `((${registers} - ${filled})::float8 / ${registers})`;
-  // x + Σ x^(2^k) 2^(k-1): from k = 20 on it is nothing, if any register is filled
+  // x + Σ x^(2^k) 2^(k-1), of which nothing is left behind k = 20, if any register is filled
   const sigma = `(case when ${filled} = ${registers} then 0 else ${empty} + (select sum(exp(greatest(-600, power(2::float8, k) * ln(${empty}))) * power(2::float8, k - 1)) from generate_series(1, 20) k) end)`;
   return `(case when ${filled} = 0 then 0 else round(${registers ** 2} / (2 * ln(2::float8)) / (${registers} * ${sigma} + ${parts}::float8 / ${2 ** (rankDigits + 1)})) end)::bigint`;
 }
