@@ -39,6 +39,8 @@ export function handleMessages(run: PipelineRun): void {
   });
   setHandler(resumeLane, (name) => {
     if (!known(run, name, 'resumeLane')) return;
+    // what it does while it waits ends first: the next step finds out anew what is to be decided
+    if (run.part(name).state === 'migrating' && run.scopes.has(name)) run.stop([name]);
     run.resume(name);
     letGo(run, name);
     if (name === 'capture' && run.state === 'parked') run.move('resume');
