@@ -223,12 +223,12 @@ export class RunningCapture {
     const { undecided: log, clock, signal, fences } = this.#options;
     const end = (await log!.tail())!.to;
     const upTo = parsePosition(this.#undecided!.position).lsn;
+    // a transaction that is not whole comes from the source
+    let isWhole = true;
     for (let at = await undecidedStart(log!, this.#position); at < end && !this.#isOver; ) {
       for (; this.#isTooMuch() && !this.#isOver; await pause(clock, roomMs, signal)) await this.#room.make(smallestOf(fences()));
       const segments = await log!.read(at, { maxRows: 1 }, signal);
       for (const segment of segments) {
-        // a transaction that is not whole comes from the source
-        let isWhole = true;
         eachMessage(segment, (bytes, from, to, walHigh, walLow) => {
           isWhole = (beginLsn(bytes, from) ?? upTo) <= upTo && isWhole;
           if (isWhole) this.#message(bytes, from, to, walHigh, walLow);

@@ -11,10 +11,12 @@ export type UndecidedLog = SegmentLog & Appender;
 
 export type UndecidedClaim = { readonly captureId: string; readonly claim: Claim; readonly firstSeq: number };
 
-/** From here on nobody else adds to it (E3). `at`: where the spool ends, if the stream is to be kept from there on. Undefined: another was first. */
-export async function claimUndecided(log: UndecidedLog, claim: UndecidedClaim, at: Position): Promise<SegmentHeader | undefined> {
-  const after = await log.tail();
-  return appendClaim(log, { ...claim, start: beforeTransaction(at), after });
+/** From here on nobody else adds to it (E3), and what a spool has that ends at `tail` is forgotten. Undefined: another was first. */
+export async function claimUndecided(log: UndecidedLog, claim: UndecidedClaim, tail: Position): Promise<SegmentHeader | undefined> {
+  const start = beforeTransaction(tail);
+  const header = await appendClaim(log, { ...claim, start, after: await log.tail() });
+  if (header) await log.trim(start, 0);
+  return header;
 }
 
 /**
