@@ -112,7 +112,7 @@ class UndecidedCapture {
   }
 
   #message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {
-    if (this.#messages.bytes >= this.#options.pipeline.settings.segmentBytes && this.#messages.divisible) this.#emit();
+    if (this.#messages.bytes >= this.#options.pipeline.settings.segmentBytes && !this.#messages.isEmpty) this.#emit();
     this.#messages.message(bytes, start, end, walHigh, walLow);
     killPoint('capture/received');
   }
@@ -152,7 +152,7 @@ class UndecidedCapture {
     };
     canary();
     const linger = async () => {
-      if (this.#messages.ready) this.#emit();
+      if (!this.#messages.isEmpty && !this.#messages.inTransaction) this.#emit();
     };
     const acknowledge = async () => {
       this.#report();
@@ -170,7 +170,7 @@ class UndecidedCapture {
 
   async #finish(stream: SourceStream): Promise<void> {
     this.#pressure?.end();
-    if (this.#messages.ready) this.#emit();
+    if (!this.#messages.isEmpty && !this.#messages.inTransaction) this.#emit();
     await this.#writer.drained();
     await this.#confirmation.confirm(stream);
   }

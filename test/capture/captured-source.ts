@@ -153,9 +153,9 @@ export class CapturedSource implements AsyncDisposable {
   }
 
   /** Waits until the spool has everything that is committed now. */
-  async untilSpooled(): Promise<void> {
+  async untilSpooled(timeoutMs?: number): Promise<void> {
     const { rows: [now] } = await this.source.query<{ lsn: string }>("select pg_logical_emit_message(true, 'test', '') - '0/0' as lsn");
-    await until(async () => parsePosition((await this.log.tail())?.to ?? this.fence).lsn >= BigInt(now!.lsn), 'the spool has what was committed');
+    await until(async () => parsePosition((await this.log.tail())?.to ?? this.fence).lsn >= BigInt(now!.lsn), 'the spool has what was committed', timeoutMs);
   }
 
   /** WAL that has nothing to do with the pipeline. */

@@ -18,7 +18,7 @@ const whole = 0xffffffff;
  */
 export class UndecidedWriter {
   readonly #options: UndecidedWriterOptions;
-  readonly #relations = new Map<number, { readonly bytes: Buffer; readonly high: number; readonly low: number }>();
+  readonly #relations = new Map<number, Kept>();
   readonly #messages = new BytesColumn('bytea', 0);
   #positions = new Uint32Array(0);
   #rows = 0;
@@ -35,6 +35,8 @@ export class UndecidedWriter {
 
   // the running transaction
   #isKept = false;
+  /** It is kept with the first of its messages: of one that has none, nothing is. */
+  #beginning: Kept | undefined;
   #lsn: Lsn = 0n;
   #count = 0;
 
@@ -54,14 +56,14 @@ export class UndecidedWriter {
     return this.#bytes;
   }
 
-  /** There is something to cut, and no transaction is open. */
-  get ready(): boolean {
-    return this.#rows > 0 && !this.#isKept;
+  /** There is nothing to cut. */
+  get isEmpty(): boolean {
+    return this.#rows === 0;
   }
 
-  /** It can be cut, also within a transaction. */
-  get divisible(): boolean {
-    return this.ready || (this.#isKept && this.#rows > 0 && position(this.#options.epoch, this.#lsn, this.#count) > this.#to);
+  /** A transaction is open: it can be cut as well, but need not. */
+  get inTransaction(): boolean {
+    return this.#isKept;
   }
 
   /** One message in [start, end); `walHigh`, `walLow`: where its record begins. */
@@ -73,12 +75,14 @@ export class UndecidedWriter {
         return;
       case Message.begin:
         this.#begin(bytes.readBigUInt64BE(start + 1));
-        if (this.#isKept && !this.#part) this.#keep(bytes, start, end, walHigh, walLow);
+        this.#beginning = { bytes: Buffer.from(bytes.subarray(start, end)), high: walHigh, low: walLow };
         return;
       case Message.commit:
-        if (!this.#isKept) return;
-        this.#keep(bytes, start, end, walHigh, walLow);
-        this.#commit(bytes.readBigUInt64BE(start + 10));
+        if (this.#isKept && this.#count > 0) {
+          this.#keep(bytes, start, end, walHigh, walLow);
+          this.#commit(bytes.readBigUInt64BE(start + 10));
+        }
+        this.#isKept = false;
         return;
       case Message.logical:
         if (!isCanary(bytes, start, this.#options.pipeline)) return;
@@ -98,6 +102,7 @@ export class UndecidedWriter {
       if (this.#count === this.#part.messages && this.#lastLsn !== undefined && this.#lastLsn !== lsnDigits(walHigh, walLow)) throw new StreamDiverged(this.#from, this.#lastLsn, lsnDigits(walHigh, walLow));
       return;
     }
+    if (this.#count === 1) this.#keep(this.#beginning!.bytes, 0, this.#beginning!.bytes.length, this.#beginning!.high, this.#beginning!.low);
     this.#keep(bytes, start, end, walHigh, walLow);
     this.#lastLsn = lsnDigits(walHigh, walLow);
   }
@@ -105,7 +110,7 @@ export class UndecidedWriter {
   /** What came since the last cut. Its vectors are views of reused memory: encode it before the next message. */
   cut(): Omit<Segment, 'bytes'> {
     const { shard, captureId, epoch } = this.#options;
-    if (this.#isKept) {
+    if (this.#isKept && this.#count > 0) {
       this.#to = position(epoch, this.#lsn, this.#count);
       this.#endLsn = undefined;
       this.#part = undefined;
@@ -142,7 +147,6 @@ export class UndecidedWriter {
   }
 
   #commit(endLsn: Lsn): void {
-    this.#isKept = false;
     this.#part = undefined;
     this.#done = this.#lsn;
     this.#to = position(this.#options.epoch, this.#lsn, whole);
@@ -167,6 +171,8 @@ export class UndecidedWriter {
     this.#bytes += end - start;
   }
 }
+
+type Kept = { readonly bytes: Buffer; readonly high: number; readonly low: number };
 
 export type UndecidedWriterOptions = {
   readonly pipeline: string;
