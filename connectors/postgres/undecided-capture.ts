@@ -54,6 +54,8 @@ class UndecidedCapture {
   #confirmation!: Confirmation;
   #pressure: BackPressure | undefined;
   #lastMs: number;
+  /** It is to be cut as soon as no transaction is open. */
+  #isDue = false;
 
   constructor(options: UndecidedOptions, source: Source) {
     const { log, undecided } = options;
@@ -112,9 +114,17 @@ class UndecidedCapture {
   }
 
   #message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {
-    if (this.#messages.bytes >= this.#options.pipeline.settings.segmentBytes && !this.#messages.isEmpty) this.#emit();
+    const { segmentBytes } = this.#options.pipeline.settings;
     this.#messages.message(bytes, start, end, walHigh, walLow);
     killPoint('capture/received');
+    if (this.#messages.bytes >= 2 * segmentBytes) this.#emit();
+    else if (this.#isDue || this.#messages.bytes >= segmentBytes) this.#cut();
+  }
+
+  /** At the end of a transaction, if it may be: only what is whole is confirmed. */
+  #cut(): void {
+    this.#isDue = this.#messages.inTransaction;
+    if (!this.#isDue && !this.#messages.isEmpty) this.#emit();
   }
 
   #emit(): void {
@@ -151,9 +161,7 @@ class UndecidedCapture {
       void this.#source.letSlotFollow().catch(() => {}).then(() => this.#source.emitCanary()).catch(fail);
     };
     canary();
-    const linger = async () => {
-      if (!this.#messages.isEmpty && !this.#messages.inTransaction) this.#emit();
-    };
+    const linger = async () => this.#cut();
     const acknowledge = async () => {
       this.#report();
       await check.assertNoneAhead(this.#confirmation.knownWalEnd);
@@ -170,7 +178,7 @@ class UndecidedCapture {
 
   async #finish(stream: SourceStream): Promise<void> {
     this.#pressure?.end();
-    if (!this.#messages.isEmpty && !this.#messages.inTransaction) this.#emit();
+    this.#cut();
     await this.#writer.drained();
     await this.#confirmation.confirm(stream);
   }
