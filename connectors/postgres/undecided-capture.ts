@@ -127,6 +127,15 @@ class UndecidedCapture {
     if (!this.#isDue && !this.#messages.isEmpty) this.#emit();
   }
 
+  #cutDue(): void {
+    try {
+      this.#cut();
+    } catch (error) {
+      // thrown out of a timer it would end the whole worker
+      this.#outcome.reject(error);
+    }
+  }
+
   #emit(): void {
     const content = this.#messages.cut();
     const segment = openSegment(encodeSegment(content, (size) => this.#options.undecided.allocate(size)), { verify: false });
@@ -161,7 +170,6 @@ class UndecidedCapture {
       void this.#source.letSlotFollow().catch(() => {}).then(() => this.#source.emitCanary()).catch(fail);
     };
     canary();
-    const linger = async () => this.#cut();
     const acknowledge = async () => {
       this.#report();
       await check.assertNoneAhead(this.#confirmation.knownWalEnd);
@@ -173,7 +181,7 @@ class UndecidedCapture {
       this.#confirmation.walEnd(await this.#source.walEnd());
       this.#pressure?.balance();
     };
-    return [clock.every(pipeline.settings.canaryMs, canary), clock.every(lingerMs, () => void linger().catch(fail)), clock.every(1_000, () => void acknowledge().catch(fail)), clock.every(10_000, () => void tidy().catch(fail))];
+    return [clock.every(pipeline.settings.canaryMs, canary), clock.every(lingerMs, () => this.#cutDue()), clock.every(1_000, () => void acknowledge().catch(fail)), clock.every(10_000, () => void tidy().catch(fail))];
   }
 
   async #finish(stream: SourceStream): Promise<void> {
