@@ -53,7 +53,7 @@ class UndecidedCapture {
   #messages!: UndecidedWriter;
   #confirmation!: Confirmation;
   #pressure: BackPressure | undefined;
-  #lastMs: number;
+  #lastEventMs: number;
   /** It is to be cut as soon as no transaction is open. */
   #isDue = false;
 
@@ -61,7 +61,7 @@ class UndecidedCapture {
     const { log, undecided } = options;
     this.#options = options;
     this.#source = source;
-    this.#lastMs = options.clock.steady();
+    this.#lastEventMs = options.clock.steady();
     this.#outcome.promise.catch(() => {});
     this.#writer = new SegmentWriter(undecided, { onAppended: (segments) => this.#appended(segments), onLost: () => this.#outcome.resolve('superseded'), onError: (error) => this.#outcome.reject(error) });
     // both have one budget. On a full disk it leaves twice the room that a capture does, which is to read it from here into there
@@ -137,6 +137,7 @@ class UndecidedCapture {
   }
 
   #emit(): void {
+    if (this.#messages.events > 0) this.#lastEventMs = this.#options.clock.steady();
     const content = this.#messages.cut();
     const segment = openSegment(encodeSegment(content, (size) => this.#options.undecided.allocate(size)), { verify: false });
     const { seq, to, endLsn } = content.header;
@@ -146,7 +147,6 @@ class UndecidedCapture {
   }
 
   #appended(segments: readonly Segment[]): void {
-    this.#lastMs = this.#options.clock.steady();
     for (const { header: { seq }, bytes } of segments) {
       this.#room.appended(bytes.length);
       const end = this.#endLsns.get(seq);
@@ -165,7 +165,7 @@ class UndecidedCapture {
     const fail = (error: unknown) => this.#outcome.reject(error);
     let canaries = 0;
     const canary = () => {
-      const isQuiet = clock.steady() - this.#lastMs > quietAfterMs(pipeline.settings);
+      const isQuiet = clock.steady() - this.#lastEventMs > quietAfterMs(pipeline.settings);
       if (isQuiet && canaries++ % quietCanaries > 0) return;
       void this.#source.letSlotFollow().catch(() => {}).then(() => this.#source.emitCanary()).catch(fail);
     };

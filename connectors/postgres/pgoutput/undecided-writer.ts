@@ -22,6 +22,7 @@ export class UndecidedWriter {
   readonly #messages = new BytesColumn('bytea', 0);
   #positions = new Uint32Array(0);
   #rows = 0;
+  #events = 0;
   #bytes = 0;
   #seq: number;
   #from: Position;
@@ -54,6 +55,11 @@ export class UndecidedWriter {
   /** Of the messages since the last cut. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Rows' changes since the last cut. */
+  get events(): number {
+    return this.#events;
   }
 
   /** There is nothing to cut. */
@@ -104,6 +110,7 @@ export class UndecidedWriter {
     }
     if (this.#count === 1) this.#keep(this.#beginning!.bytes, 0, this.#beginning!.bytes.length, this.#beginning!.high, this.#beginning!.low);
     this.#keep(bytes, start, end, walHigh, walLow);
+    if (bytes[start] !== Message.logical) this.#events++;
     this.#lastLsn = lsnDigits(walHigh, walLow);
   }
 
@@ -128,6 +135,7 @@ export class UndecidedWriter {
     };
     this.#from = this.#to;
     this.#rows = 0;
+    this.#events = 0;
     this.#bytes = 0;
     this.#messages.reset();
     return {
