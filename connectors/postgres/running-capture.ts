@@ -8,7 +8,7 @@ import type { Lsn, Position } from '../../core/position.ts';
 import { parsePosition } from '../../core/position.ts';
 import { quietAfterMs, quietCanaries } from '../../core/quiet-canary.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
-import type { Segment, SegmentHeader } from '../../core/segment.ts';
+import type { Segment } from '../../core/segment.ts';
 import { LanePace } from './lane-pace.ts';
 import { Linger } from './linger.ts';
 import { ColumnWatch, type FoundColumns } from './column-watch.ts';
@@ -79,8 +79,8 @@ export class RunningCapture {
     });
   }
 
-  /** Takes the shard and opens the stream. False: another was first. */
-  async begin({ options, source, catalog, check, timeline }: Step): Promise<boolean> {
+  /** Takes the shard and the slot. False: another was first. */
+  async begin({ options, catalog, check, timeline }: Omit<Step, 'source'>): Promise<boolean> {
     const { pipeline, log } = options;
     if (options.startsOver) await check.startOver();
     // before the first append: a spool that has filled its disk must not wait for a capture that can append
