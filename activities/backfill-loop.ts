@@ -84,7 +84,7 @@ export async function runBackfill(loop: BackfillLoop): Promise<{ readonly rows: 
     // not while it has a snapshot
     if (attempt.owedMs > 0) await pause(loop.clock, attempt.owedMs, signal);
     if (outcome === 'time') return { rows, isDone: false };
-    if (outcome === 'gone') throw new ConfigurationError(`Backfill ${name} of ${pipeline.name} is over: it was ended, or the pipeline is being loaded anew, which computes every window. See ./sluice status.`);
+    if (outcome === 'gone') throw new ConfigurationError(`Backfill ${name} of ${pipeline.name} is over: it was ended, its views are others by now, or the pipeline is being loaded anew, which computes every window. See ./sluice status.`);
     if (signal.aborted) throw signal.reason;
   }
 }

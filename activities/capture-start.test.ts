@@ -8,7 +8,7 @@ import { resolve } from '../core/define/resolve.ts';
 import { parsePosition, position, type Position } from '../core/position.ts';
 import { SegmentBuilder } from '../core/segment-builder.ts';
 import definition from '../pipelines/engagement.ts';
-import { captureStart } from './capture-start.ts';
+import { captureStart, countedFences } from './capture-start.ts';
 
 const pipeline = resolve(definition, { SLUICE_EXTERNAL_URL: 'http://127.0.0.1/', SLUICE_EXTERNAL_SECRET: 'whsec_AAAA' });
 const at = (lsn: number) => position(1, BigInt(lsn), 0);
@@ -119,4 +119,10 @@ describe('where a capture goes on', () => {
     const epoch = parsePosition(fence).epoch - 1;
     await expect(start({ ...more, epoch, confirmedTo: at(90), readFence })).rejects.toThrow(/state database knows of load \d only. Was it restored/);
   });
+});
+
+test('E20: a lane that is to join counts by what is kept for it, wherever it was before, and whoever still moves it', () => {
+  const told = new Map([['enriched', position(1, 9n, 0)], ['copy', position(1, 20n, 0)], ['again', position(1, 1n, 0)], ['new', undefined]]);
+  const joining = new Map([['copy', position(1, 5n, 0)], ['again', position(1, 5n, 0)], ['new', position(1, 5n, 0)], ['live', null]]);
+  expect([...countedFences(told, joining)]).toEqual([['enriched', position(1, 9n, 0)], ['copy', position(1, 5n, 0)], ['again', position(1, 5n, 0)], ['new', position(1, 5n, 0)]]);
 });

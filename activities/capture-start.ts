@@ -68,6 +68,11 @@ async function startOf(options: Asking): Promise<Start> {
   return { start: smallest, after: undefined, reached, fences, startsOver: true };
 }
 
+/** What counts of lanes, of which that is told: of those that are to join, what is kept for them, wherever they were before (E20). */
+export function countedFences(told: ReadonlyMap<string, Position | undefined>, joining: ReadonlyMap<string, Position | null>): ReadonlyMap<string, Position | undefined> {
+  return new Map([...told].map(([lane, fence]) => [lane, joining.get(lane) ?? fence]));
+}
+
 export function segmentLanes(pipeline: Pipeline): readonly string[] {
   return lanesOf(pipeline).flatMap(({ name, reads }) => (reads === 'segments' ? [name] : []));
 }

@@ -17,7 +17,7 @@ import { loadAnew } from '../core/load-anew.ts';
 import { planMigration } from '../core/migration/plan.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { parsePosition, type Position } from '../core/position.ts';
-import { captureStart, segmentLanes } from './capture-start.ts';
+import { captureStart, countedFences, segmentLanes } from './capture-start.ts';
 import type { Runtime } from './runtime.ts';
 import { runStep, type Step } from './step.ts';
 import type { CaptureStepInput, StepEnd, StepResult } from './steps.ts';
@@ -48,6 +48,7 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
   // what it would read again has columns that this shape would not miss, but read as nothing
   if (begin.after === undefined) await assertNotBefore(state, pipeline.name, shard.epoch, begin.start);
   await runtime.progress.asked(pipeline.name, asked);
+  const counted = () => countedFences(runtime.progress.fences(pipeline.name, lanes), joining);
   let before = { events: 0, segments: 0 };
   let detaching = false;
   let fullSinceMs: number | undefined;
@@ -56,11 +57,19 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
     if (detaching) return;
     detaching = true;
     try {
-      const fences = runtime.progress.fences(pipeline.name, lanes);
-      const gone = lanesToDetach(pipeline, fences, spoolBytes, (position) => log.bytesAfter(position));
-      // on record first: nobody must find a place trimmed that still counts
-      for (const lane of gone) await detachLane(state, pipeline.name, lane, fences.get(lane));
-      lanes = lanes.filter((lane) => !gone.includes(lane));
+      const fences = counted();
+      // also what an earlier worker has appended: most of it, after a restart at the budget
+      const sizes = new Map<Position, number>();
+      for (const fence of fences.values()) if (fence !== undefined && !sizes.has(fence)) sizes.set(fence, await log.sizeAfter(fence));
+      const gone = lanesToDetach(pipeline, fences, spoolBytes, (position) => sizes.get(position)!);
+      const now = counted();
+      for (const lane of gone) {
+        // it has begun to move
+        if (now.get(lane) !== fences.get(lane)) continue;
+        // on record first: nobody must find a place trimmed that still counts
+        await detachLane(state, pipeline.name, lane, fences.get(lane));
+        lanes = lanes.filter((each) => each !== lane);
+      }
     } finally {
       detaching = false;
     }
@@ -86,7 +95,7 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
     undecided,
     reached: furthest(begin.reached, (await undecided?.tail())?.to),
     dimensionsAt: (at) => dimensionsAt(keptVersions(state, pipeline.name), log, pipeline, at),
-    fences: () => runtime.progress.fences(pipeline.name, lanes),
+    fences: counted,
     lastEventMs: progress.lastEventMs,
     signal,
     onProgress: ({ events, segments, position, slotLagBytes, spoolBytes, spoolBudgetBytes, commitTimeUs, lastEventMs }) => {
@@ -95,9 +104,13 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
       progress.lastEventMs = lastEventMs;
       progress.slotLagBytes = slotLagBytes;
       progress.spoolBytes = spoolBytes;
-      fullSinceMs = spoolBytes < spoolBudgetBytes ? undefined : (fullSinceMs ?? systemClock.steady());
-      // one that is not put on record now is the next time
-      if (fullSinceMs !== undefined && systemClock.steady() - fullSinceMs > standsMs) void detach(spoolBytes).catch(() => {});
+      const nowMs = systemClock.steady();
+      fullSinceMs = spoolBytes < spoolBudgetBytes ? undefined : (fullSinceMs ?? nowMs);
+      if (fullSinceMs !== undefined && nowMs - fullSinceMs > standsMs) {
+        // one that is not put on record now is the next time
+        fullSinceMs = nowMs;
+        void detach(spoolBytes).catch(() => {});
+      }
       progress.error = spoolBytes >= spoolBudgetBytes ? fullText(spoolBytes, spoolBudgetBytes, 'lanes have taken what is in it') : undefined;
       count({ events: events - before.events, segments: segments - before.segments });
       before = { events, segments };
@@ -119,7 +132,8 @@ async function keepUndecided(runtime: Runtime, { definition: { pipeline, shape }
   const tail = await log.tail();
   // the spool has lost what came before: the migration says so, and the source keeps what follows
   if (!tail || tail.to < change!.position!) return untilAsked(signal);
-  const lanes = await countingLanes(runtime, pipeline, await readJoining(state, pipeline.name));
+  const joining = await readJoining(state, pipeline.name);
+  const lanes = await countingLanes(runtime, pipeline, joining);
   const reason = await spoolUndecided({
     pipeline,
     log,
@@ -131,7 +145,7 @@ async function keepUndecided(runtime: Runtime, { definition: { pipeline, shape }
     readConfirmed: async () => (await readShard(state, pipeline.name))?.confirmed,
     recordConfirmed: (confirmed) => recordConfirmed(state, pipeline.name, shard.epoch, confirmed),
     tail: tail.to,
-    fences: () => runtime.progress.fences(pipeline.name, lanes),
+    fences: () => countedFences(runtime.progress.fences(pipeline.name, lanes), joining),
     signal,
     onProgress: ({ slotLagBytes, spoolBytes, spoolBudgetBytes }) => {
       progress.slotLagBytes = slotLagBytes;

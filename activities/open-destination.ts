@@ -77,7 +77,7 @@ export async function openSink(config: Config, state: State, pipeline: Pipeline,
       return { sink, replay: { kind: 'event', event: (event) => sink.replay(event), buryVoid }, range, rewrite };
     }
     case 'redis-live': {
-      const sink = redisLiveSink(pipeline, definition, config.redisUrl, () => readPaneSnapshot(state, pipeline, definition), dueRebuilds(state, pipeline.name, lane));
+      const sink = redisLiveSink(pipeline, definition, config.redisUrl, () => readPaneSnapshot(state, pipeline, definition), dueRebuilds(state, pipeline, lane));
       const letters = new DeadLetters(state, pipeline, lane);
       const rebuild = async () => {
         const fence = await sink.rebuild();

@@ -2,21 +2,24 @@ import { CancelledFailure, Context } from '@temporalio/activity';
 import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
 import { BackfillSnapshot } from '../connectors/postgres/backfill-snapshot.ts';
+import { greatestOf } from '../connectors/postgres/fences.ts';
 import { loadBeside } from '../connectors/postgres/first-load.ts';
-import { readJoining, readRedefinition, type Redefinition } from '../connectors/postgres/redefinitions.ts';
+import { keepFrom, readJoining, readRedefinition, type Redefinition } from '../connectors/postgres/redefinitions.ts';
 import { readSourceColumns } from '../connectors/postgres/schema-changes.ts';
 import { readShard, type ShardState } from '../connectors/postgres/shard-state.ts';
 import { ConfigurationError, type Sink } from '../connectors/sink.ts';
 import { systemClock } from '../connectors/system-clock.ts';
+import { TransientError } from '../connectors/transient-error.ts';
 import { rangeText } from '../core/backfill.ts';
 import { killPoint } from '../core/kill-point.ts';
 import type { Pipeline } from '../core/pipeline.ts';
+import { origin } from '../core/position.ts';
 import { redefineWorkflowId, type RedefineInput } from '../core/redefine.ts';
 import { runBackfill } from './backfill-loop.ts';
 import { failing } from './failures.ts';
 import { openSink } from './open-destination.ts';
 import { rest } from './rest.ts';
-import type { Runtime } from './runtime.ts';
+import type { Definition, Runtime } from './runtime.ts';
 
 /*
  * What is new of a pipeline that has become another is filled while its stream goes on: windows that new relays lack, panes, and rows. Any
@@ -95,23 +98,28 @@ export async function fillLanes(runtime: RedefineRuntime, input: RedefineInput):
     const stop = () => end.abort(new CancelledFailure('asked to stop'));
     context.cancellationSignal.addEventListener('abort', stop, { once: true });
     if (context.cancellationSignal.aborted) stop();
-    const { redefinition: { plan: { loads }, epoch }, pipeline } = await filling(runtime, input);
+    const { redefinition: { plan: { loads }, epoch }, pipeline, shape, shard } = await filling(runtime, input);
     const joining = await readJoining(runtime.state, pipeline.name);
     const sinks = new Map<string, Sink>();
+    const assertCurrent = () => assertJoining(runtime, pipeline.name, { epoch, shape: shape.number }, [...sinks.keys()]);
     try {
       for (const lane of loads) if (joining.has(lane)) sinks.set(lane, (await openSink(runtime.config, runtime.state, pipeline, lane)).sink);
       if (sinks.size === 0) return { rows: 0 };
-      const { rows } = await loadBeside({
+      const { rows, position } = await loadBeside({
         pipeline,
         sourceUrl: runtime.config.sourceUrl,
         epoch,
+        shard,
+        reached: greatestOf(new Map([...sinks.keys()].map((lane) => [lane, joining.get(lane) ?? undefined]))) ?? origin,
         known: await readSourceColumns(runtime.state, pipeline.name, epoch),
         sinks,
         // a worker that stood still until the lanes run must not bring rows of its snapshot
-        assertCurrent: () => assertJoining(runtime, pipeline.name, epoch, [...sinks.keys()]),
+        assertCurrent,
         signal: end.signal,
         onProgress: tellAll,
       });
+      await assertCurrent();
+      await keepFrom(runtime.state, pipeline.name, [...sinks.keys()], position);
       killPoint('redefine/lanes-filled');
       return { rows };
     } finally {
@@ -121,18 +129,21 @@ export async function fillLanes(runtime: RedefineRuntime, input: RedefineInput):
   });
 }
 
-async function assertJoining(runtime: RedefineRuntime, name: string, epoch: number, lanes: readonly string[]): Promise<void> {
+async function assertJoining(runtime: RedefineRuntime, name: string, { epoch, shape }: { readonly epoch: number; readonly shape: number }, lanes: readonly string[]): Promise<void> {
   const shard = await assertStreaming(runtime, name);
   const joining = await readJoining(runtime.state, name);
+  // no migration waits for lanes that join, and what their snapshot has to be followed by has the columns of before
+  if ((await runtime.definition(name)).shape.number !== shape) throw new TransientError(`the columns of ${name} were migrated while ${lanes.join(', ')} was loaded: that begins anew`);
   if (shard.epoch !== epoch || lanes.some((lane) => !joining.has(lane))) throw new ConfigurationError(`The load of ${lanes.join(', ')} of ${name} counts no more: another one has ended, or the pipeline was loaded anew.`);
 }
 
 /** A redefinition that the pipeline has taken over, and what it runs by. Throws ConfigurationError if it counts no more. */
-async function filling(runtime: RedefineRuntime, { pipeline: name, number }: RedefineInput): Promise<{ redefinition: Redefinition; pipeline: Pipeline }> {
+async function filling(runtime: RedefineRuntime, { pipeline: name, number }: RedefineInput): Promise<{ redefinition: Redefinition; shard: ShardState } & Pick<Definition, 'pipeline' | 'shape'>> {
   const redefinition = await readRedefinition(runtime.state, name, number);
   const shard = await assertStreaming(runtime, name);
   if (redefinition.state !== 'filling' || redefinition.epoch !== shard.epoch) throw new ConfigurationError(`Redefinition ${number} of ${name} is ${redefinition.state}, and there is nothing to fill: was the pipeline loaded anew?`);
-  return { redefinition, pipeline: (await runtime.definition(name)).pipeline };
+  const { pipeline, shape } = await runtime.definition(name);
+  return { redefinition, shard, pipeline, shape };
 }
 
 export async function assertStreaming({ state }: Pick<Runtime, 'state'>, pipeline: string): Promise<ShardState> {

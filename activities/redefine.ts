@@ -2,25 +2,30 @@ import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/cl
 import { ApplicationFailure } from '@temporalio/common';
 import { aggregateLane } from '../connectors/aggregate/progress.ts';
 import { becomeOther } from '../connectors/postgres/aggregate/become-other.ts';
+import { endCaptures } from '../connectors/postgres/claim.ts';
 import { readDetached } from '../connectors/postgres/detached-lanes.ts';
 import { classified } from '../connectors/postgres/errors.ts';
 import { noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
 import { beginRedefinition as begin, joinLanes, readFilling, readJoining, readRedefinition, tellRedefinition as tell, type Redefinition } from '../connectors/postgres/redefinitions.ts';
+import { readLaterChange } from '../connectors/postgres/schema-changes.ts';
 import { readLoaded } from '../connectors/postgres/shard-state.ts';
 import { sourceClockUs } from '../connectors/postgres/snapshot-reader.ts';
-import { inTransaction } from '../connectors/postgres/state/state.ts';
+import { inTransaction, type Queryable } from '../connectors/postgres/state/state.ts';
 import { withSource } from '../connectors/postgres/with-source.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { systemClock } from '../connectors/system-clock.ts';
-import { definitionHash, loadedDefinition, type LastingDefinition } from '../core/define/definition-hash.ts';
+import { definitionChanges } from '../core/define/definition-changes.ts';
+import { definitionHash, loadedDefinition, writtenDefinition, type LastingDefinition } from '../core/define/definition-hash.ts';
 import { usedBy } from '../core/destroy.ts';
 import { configurationFailure } from '../core/failure-types.ts';
 import { killPoint } from '../core/kill-point.ts';
 import { uncountableViews } from '../core/migration/lost.ts';
 import type { Pipeline } from '../core/pipeline.ts';
+import type { Position } from '../core/position.ts';
 import { planRedefinition as plan } from '../core/redefine-plan.ts';
-import { joiningLanes, rejoining, redefineWorkflowId, type RedefineInput, type RedefinePlan, type RedefineState } from '../core/redefine.ts';
+import { joiningLanes, losesText, rejoining, redefineWorkflowId, type RedefineInput, type RedefinePlan, type RedefineState } from '../core/redefine.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
+import { pipelines } from '../pipelines/index.ts';
 import { describe } from './describe.ts';
 import { dropDestination } from './destroy.ts';
 import { failing } from './failures.ts';
@@ -33,7 +38,7 @@ import type { Description, TakeOverInput } from './steps.ts';
 /** What the redefine workflow sees. Every one may be repeated. */
 export type RedefineActivities = {
   /** Puts on record what makes what pipelines/ has of what runs, or finds one that is not complete. Returns its number; null: there is nothing to do. */
-  beginRedefinition(input: { readonly pipeline: string; readonly keepResults: boolean }): Promise<number | null>;
+  beginRedefinition(input: BeginInput): Promise<number | null>;
   readPlan(input: RedefineInput): Promise<Planned>;
   /** Makes what new destinations need. What cannot be made is refused before anything has changed. */
   prepareRedefinition(input: RedefineInput): Promise<void>;
@@ -52,9 +57,12 @@ export type RedefineActivities = {
   followRedefinition(input: RedefineInput): Promise<void>;
 };
 
+/** `written`, `allow`: as in BootstrapRequest; an apply of before does not say. */
+export type BeginInput = { readonly pipeline: string; readonly keepResults: boolean; readonly written?: string; readonly allow?: boolean };
+
 export type Planned = { readonly state: RedefineState; readonly plan: RedefinePlan };
 
-export function beginRedefinition(runtime: RedefineRuntime, { pipeline: name, keepResults }: { readonly pipeline: string; readonly keepResults: boolean }): Promise<number | null> {
+export function beginRedefinition(runtime: RedefineRuntime, { pipeline: name, keepResults, written, allow = true }: BeginInput): Promise<number | null> {
   return failing(async () => {
     const { state } = runtime;
     const filling = await readFilling(state, name);
@@ -65,6 +73,10 @@ export function beginRedefinition(runtime: RedefineRuntime, { pipeline: name, ke
     const detached = [...(await readDetached(state, name)).keys()];
     if (!record?.definition || (record.hash === definitionHash(after) && detached.length === 0)) return null;
     const found = rejoining(plan(record.definition, JSON.parse(loadedDefinition(after).json) as LastingDefinition), after, detached);
+    // hours may have gone by since somebody was told what would be lost
+    const differs = written === undefined ? [] : definitionChanges(JSON.parse(writtenDefinition(pipelines[name]!)), JSON.parse(written));
+    if (differs.length > 0) throw new ConfigurationError(`pipelines/${name}.ts has become another since this apply began (${differs.join('; ')}). Type ./sluice apply ${name} again.`);
+    if (found.loses.length > 0 && !allow) throw new ConfigurationError(losesText(name, found));
     if (found.impossible.length > 0) throw new ConfigurationError(`${name} cannot be changed in place: ${found.impossible.join('; ')}.`);
     if (keepResults && found.recreated.length > 0) throw new ConfigurationError(`The results in ${found.recreated.join(', ')} cannot be kept, as their columns become others: give the sink another table, or leave out --keep-results.`);
     const lost = found.fills.filter((view) => uncountableViews(after).has(view));
@@ -114,6 +126,7 @@ export function askToTakeOver(runtime: RedefineRuntime, input: TakeOverInput): P
 
 async function isDone({ state }: RedefineRuntime, { pipeline, number, what }: TakeOverInput): Promise<boolean> {
   const { state: now, plan: found } = await readRedefinition(state, pipeline, number);
+  if (now === 'cancelled') throw new ConfigurationError(`Redefinition ${number} of ${pipeline} counts no more: something else was asked for since, or the pipeline was loaded anew. Type ./sluice apply ${pipeline} again.`);
   if (what === 'become') return now !== 'planned';
   const joining = await readJoining(state, pipeline);
   return ![...found.loads, ...found.lives].some((lane) => joining.has(lane));
@@ -124,14 +137,19 @@ export async function takeOver(runtime: Runtime, { pipeline: name, number, what 
   // nothing of it runs until then: a worker that died here is to be noticed
   await beating(() => (what === 'become' ? become(runtime, { pipeline: name, number }) : join(runtime, { pipeline: name, number })));
   killPoint('redefine/taking-over');
-  return describe(runtime, { pipeline: name });
+  // whatever another worker lacks for it: the pipeline is the other one already, and must not go on by what it was before
+  return describe(runtime, { pipeline: name }).catch((error: unknown) => {
+    throw error instanceof ApplicationFailure ? new Error(error.message, { cause: error }) : error;
+  });
 }
 
 async function become(runtime: Runtime, input: RedefineInput): Promise<void> {
   const redefinition = await readRedefinition(runtime.state, input.pipeline, input.number);
   if (redefinition.state !== 'planned') return;
   const after = await assertAfter(runtime, input, redefinition);
-  const tail = (await (await runtime.log(input.pipeline)).tail())?.to;
+  // or one that goes on without Temporal (E25) would append rows behind that place that lack columns of the new views
+  const tail = await endCaptures(await runtime.log(input.pipeline), await assertStreaming(runtime, input.pipeline), definitionHash(after));
+  if (tail === 'lost') throw ApplicationFailure.nonRetryable('a capture still appends to its spool', 'Behind');
   const sourceNowMs = Math.ceil((await withSource(runtime.config.sourceUrl, `sluice ${input.pipeline} redefine`, sourceClockUs)) / 1000);
   const isTaken = await classified('state database', () => becomeOther(runtime.state, { number: input.number, after, tail, sourceNowMs }));
   if (!isTaken) throw ApplicationFailure.nonRetryable(`its aggregate lane has not all that is in the spool, which ends at ${tail}`, 'Behind');
@@ -139,15 +157,25 @@ async function become(runtime: Runtime, input: RedefineInput): Promise<void> {
 
 async function join(runtime: Runtime, { pipeline: name, number }: RedefineInput): Promise<void> {
   const { pipeline } = await runtime.definition(name);
-  const { plan: found } = await readRedefinition(runtime.state, name, number);
+  const { plan: found, epoch } = await readRedefinition(runtime.state, name, number);
   const { rows, panes } = joiningLanes(found, pipeline.sinks);
   await classified('state database', () =>
     inTransaction(runtime.state, async (client) => {
+      // of a worker that stood still: they may be joining again by now
+      if ((await readRedefinition(client, name, number, 'for update')).state !== 'filling') return;
+      await assertPastMigrations(client, name, rows, epoch);
       // its lane makes it out of the panes, which are complete
       if (panes.length > 0) await noteRebuilds(client, pipeline, panes);
       await joinLanes(client, name, [...rows, ...panes]);
     }),
   );
+}
+
+/** Behind one that was done since their rows were read the spool has columns of before. */
+async function assertPastMigrations(client: Queryable, name: string, lanes: readonly string[], epoch: number): Promise<void> {
+  const { rows: [least] } = await client.query<{ floor: Position | null }>('select min(floor) as floor from sluice.joining_lane where pipeline = $1 and lane = any($2)', [name, lanes]);
+  const later = least?.floor == null ? undefined : await readLaterChange(client, name, epoch, least.floor);
+  if (later) throw new ConfigurationError(`Migration ${later.number} of its source's columns was done after the rows of ${lanes.join(', ')} had been read, which have to be read again.`);
 }
 
 export function dropEnded(runtime: Runtime, input: RedefineInput): Promise<readonly string[]> {

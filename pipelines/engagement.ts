@@ -100,7 +100,7 @@ export default definePipeline({
       secret: env('SLUICE_EXTERNAL_SECRET'),
       initialLoad: true,
       maxRows: 5_000,
-      inFlight: 3,
+      inFlight: 6,
     }),
   },
 });

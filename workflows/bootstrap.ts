@@ -1,7 +1,7 @@
 import { ActivityFailure, ApplicationFailure, ChildWorkflowFailure, WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { ActivityCancellationType, ChildWorkflowCancellationType, ParentClosePolicy, defineQuery, executeChild, getExternalWorkflowHandle, isCancellation, proxyActivities, setCurrentDetails, setHandler, startChild, upsertSearchAttributes, type ActivityOptions } from '@temporalio/workflow';
 import type { BootstrapActivities } from '../activities/bootstrap.ts';
-import type { RedefineActivities } from '../activities/redefine.ts';
+import type { BeginInput, RedefineActivities } from '../activities/redefine.ts';
 import { findingLines, loses, otherFileText, replacedText, wrongText, type BootstrapRequest, type BootstrapStatus, type Comparison } from '../core/bootstrap.ts';
 import { destroyedText, destroyWorkflowId } from '../core/destroy.ts';
 import type { Finding } from '../core/doctor.ts';
@@ -80,14 +80,15 @@ class Run {
     if (isChanged) await this.#destroyed(name);
     await this.#started(name);
     // first: what does not get on may be what is to end
-    if (hasMore) await this.#redefined(name, keepResults);
+    if (hasMore) await this.#redefined({ pipeline: name, keepResults, written, allow });
     await this.#streams(name);
   }
 
   /** One that is not complete first. Each goes on whatever becomes of this. */
-  async #redefined(name: string, keepResults: boolean): Promise<void> {
+  async #redefined(asked: BeginInput): Promise<void> {
+    const { pipeline: name } = asked;
     for (;;) {
-      const number = await activities.beginRedefinition.executeWithOptions({ ...options, summary: 'what is to become of it' }, [{ pipeline: name, keepResults }]);
+      const number = await activities.beginRedefinition.executeWithOptions({ ...options, summary: 'what is to become of it' }, [asked]);
       if (number === null) return;
       const workflowId = redefineWorkflowId(name, number);
       this.#phase = `waits for ${workflowId}`;

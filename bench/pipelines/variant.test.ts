@@ -9,7 +9,7 @@ import './index.ts';
 test('only what gathers gathers longer, and settings that are not changed stay', () => {
   expect(gather50.sinks).toMatchObject({ enriched: { gatherMs: 50 }, live: { gatherMs: 0 }, external: { gatherMs: 50 } });
   expect(largeBatches.settings).toMatchObject({ segmentRows: 200_000, lingerMs: 250, stepMs: pipelines['engagement']!.settings.stepMs });
-  expect(largeBatches.sinks['external']).toMatchObject({ maxRows: 20_000, inFlight: 3 });
+  expect(largeBatches.sinks['external']).toMatchObject({ maxRows: 20_000, inFlight: 6 });
 });
 
 test('no two pipelines write to the same place, but for the HTTP receiver', () => {

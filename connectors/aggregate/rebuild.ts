@@ -11,7 +11,7 @@ import { Progress } from './progress.ts';
 import type { AggregateTransaction } from './tables.ts';
 import type { WindowCloser } from './window-closer.ts';
 
-/** Panes of a range as a snapshot of the source has them; by set, and none of a set means that it has none there. */
+/** Panes of a range as a snapshot of the source has them; by set, all that are marked. */
 export type Rebuilt = {
   readonly range: PaneRange;
   /** The snapshot's: everything below it is in the panes, and nothing else. */
@@ -22,7 +22,7 @@ export type Rebuilt = {
 /**
  * behind: the lane has not come to the snapshot yet, or a comparison goes on. void: the table was truncated since, or this is not what is left: to be
  * asked for again, with another snapshot.
- * gone: nothing of it is computed anew any more, because it was ended, or a first load has begun.
+ * gone: nothing of it is computed anew any more, because it was ended, its views have other panes by now, or a first load has begun.
  */
 export type Replaced = 'done' | 'behind' | 'void' | 'gone';
 
@@ -113,6 +113,8 @@ export class Rebuild {
     const mark = progress.rebuilding.find((each) => each.backfill === backfill);
     // a worker that stood still may come with a snapshot of an earlier load
     if (!mark || isEnded(mark) || parsePosition(base).epoch !== progress.loadEpoch) return 'gone';
+    // it was marked for views that are gone since, or have others: what others have with them was not computed
+    if (mark.sets.some((name) => !panes.has(name))) return 'gone';
     // another attempt has done it, or goes on elsewhere
     if (range.fromMs !== mark.fromMs || !isOpen(mark)) return 'void';
     if (mark.voidBelow !== undefined && base <= mark.voidBelow) return 'void';
@@ -120,7 +122,7 @@ export class Rebuild {
     if (fence === undefined || fence < base) return 'behind';
 
     const sets = this.#sets.filter(({ name }) => mark.sets.includes(name));
-    for (const set of sets) await tables.replacePanes(set, range, panes.get(set.name) ?? noPanes(set), base);
+    for (const set of sets) await tables.replacePanes(set, range, panes.get(set.name)!, base);
     const rest = { ...mark, fromMs: range.toMs };
     progress.rebuilding = progress.rebuilding.map((each) => (each === mark ? rest : each));
     await this.#closer.rebuilt(tables, progress, fence, sets, range, !isOpen(rest), mark.fills);
@@ -200,10 +202,6 @@ function rangeOf({ fromMs, toMs }: PaneRange): PaneRange {
 
 function wholePanesUpTo(ms: number, sets: readonly PaneSet[]): number {
   return wholePanes({ fromMs: ms, toMs: ms }, sets).fromMs;
-}
-
-function noPanes({ accumulators }: PaneSet): PaneDeltas {
-  return { count: 0, panes: new Float64Array(0), keys: [], values: accumulators.map(() => new Float64Array(0)) };
 }
 
 function time(ms: number): string {

@@ -103,8 +103,10 @@ export class ClickHouseSink implements Sink {
     return this.#classified(async () => this.#rows.writeMark(await this.#rows.target(), mark));
   }
 
+  /** Beside a stream, as a rewrite, it is under the epoch of its lane and of attempts before: `finishRewrite` says why that is put on record. */
   finishLoad(loadedAt: Position): Promise<void> {
     return this.#classified(async () => {
+      await this.#rows.writeMark(await this.#rows.target(), { backfill: rewritten, at: loadedAt });
       await this.#rows.bury(loadedAt);
       await this.#rows.writeFence(await this.#identity(), loadedAt);
       // who wrote between these two saw no fence that would have told them
@@ -187,7 +189,7 @@ export class ClickHouseSink implements Sink {
   }
 }
 
-/** The mark of the last snapshot that all rows were written again from. */
+/** The mark of the last snapshot that all rows were written from. */
 const rewritten = 'rewritten';
 
 const last = 'f'.repeat(32) as Position;

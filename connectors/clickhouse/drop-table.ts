@@ -1,7 +1,7 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import { classified } from './errors.ts';
 import { connect, promptMs, thoroughMs } from './insert.ts';
-import { isOurs, selectOf, tableName } from './table.ts';
+import { identity, isOurs, selectOf, tableName } from './table.ts';
 
 /** `rows`: with versions and tombstones that no merge has taken yet. `stays`: why it is not to be dropped. */
 export type FoundTable = { readonly rows: number; readonly stays: string | undefined };
@@ -11,25 +11,38 @@ export function lookAtTable(url: string, pipeline: string, table: string): Promi
   return connected(url, promptMs, table, (client) => find(client, pipeline, table));
 }
 
-/** The table, and the fences of the pipeline's lane. Returns what was there. */
+/** The table, and the fences of the pipeline's lane, but those of another table that it writes to by now. Returns what was there. */
 export function dropTable(url: string, { pipeline, lane }: { readonly pipeline: string; readonly lane: string }, table: string): Promise<FoundTable | undefined> {
   return connected(url, thoroughMs, table, async (client) => {
     const found = await find(client, pipeline, table);
     if (found?.stays === undefined) await client.command({ query: `DROP TABLE IF EXISTS ${tableName({ name: table })} SYNC` });
     if (!(await hasFences(client))) return found;
     await client.command({
-      // a backfill's marks are there under the lane's name and more
-      query: "ALTER TABLE sluice_fence DELETE WHERE pipeline = {pipeline:String} AND (lane = {lane:String} OR startsWith(lane, concat({lane:String}, ' ')))",
-      query_params: { pipeline, lane },
+      query: `ALTER TABLE sluice_fence DELETE WHERE ${ofLane} AND NOT has({others:Array(String)}, target)`,
+      query_params: { pipeline, lane, others: await otherTargets(client, { pipeline, lane }, table) },
       clickhouse_settings: { mutations_sync: '2' },
     });
     return found;
   });
 }
 
+/** A backfill's marks are there under the lane's name and more. */
+const ofLane = "pipeline = {pipeline:String} AND (lane = {lane:String} OR startsWith(lane, concat({lane:String}, ' ')))";
+
+/** Other tables that are there, of which the lane has fences. */
+async function otherTargets(client: ClickHouseClient, of: { readonly pipeline: string; readonly lane: string }, table: string): Promise<readonly string[]> {
+  const [own] = await selectOf<{ identity: string }>(client, { name: table }, `SELECT ${identity} AS identity FROM system.tables WHERE name = {table:String}`);
+  const answer = await client.query({
+    query: `SELECT DISTINCT target FROM sluice_fence WHERE ${ofLane} AND target != {own:String} AND target IN (SELECT ${identity} FROM system.tables)`,
+    query_params: { ...of, own: own?.identity ?? '' },
+    format: 'JSONEachRow',
+  });
+  return (await answer.json<{ target: string }>()).map(({ target }) => target);
+}
+
 async function find(client: ClickHouseClient, pipeline: string, table: string): Promise<FoundTable | undefined> {
   const name = { name: table };
-  const [row] = await selectOf<{ rows: string | null; identity: string; engine_full: string }>(client, name, "SELECT toString(total_rows) AS rows, concat(toString(uuid), ' ', comment) AS identity, engine_full FROM system.tables WHERE name = {table:String}");
+  const [row] = await selectOf<{ rows: string | null; identity: string; engine_full: string }>(client, name, `SELECT toString(total_rows) AS rows, ${identity} AS identity, engine_full FROM system.tables WHERE name = {table:String}`);
   if (!row) return undefined;
   const rows = Number(row.rows ?? 0);
   if (!isOurs(row)) return { rows, stays: `it is ${row.engine_full.split(' ')[0]}, which Sluice did not make` };

@@ -36,7 +36,8 @@ export function planInserts(pieces: readonly Piece[], partitionBy: string): Piec
 function distinctDays(dayOfRow: Int32Array): Set<number> {
   const distinct = new Set<number>();
   let last = Number.NaN;
-  for (const day of dayOfRow) {
+  for (let row = 0; row < dayOfRow.length; row++) {
+    const day = dayOfRow[row]!;
     if (day === last) continue;
     distinct.add(day);
     last = day;

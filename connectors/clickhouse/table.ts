@@ -24,7 +24,7 @@ export async function createTable(client: ClickHouseClient, table: SinkTable): P
       ENGINE = ReplacingMergeTree(_position, _deleted)
       PARTITION BY toYYYYMMDD(${quoted(table.partitionBy)})
       ORDER BY (${table.orderBy.map(quoted).join(', ')})
-      ${durable}
+      ${durable}${await fewerMerges(client)}
       COMMENT 'Sluice ${randomUUID()}'`,
   });
   await checkTable(client, table);
@@ -32,6 +32,17 @@ export async function createTable(client: ClickHouseClient, table: SinkTable): P
 
 /** What was answered is on disk: a fence that survived a power failure without its rows would lead them (E10). */
 export const durable = 'SETTINGS fsync_after_insert = 1, fsync_part_directory = 1';
+
+/**
+ * Parts are merged when there are about ten times as many rows as in the greatest, not five (a server before 24.10 does not
+ * know the setting): two fifths fewer rows are merged while a few million are inserted, and FINAL finds a few parts more.
+ */
+async function fewerMerges(client: ClickHouseClient): Promise<string> {
+  const known = await client.query({ query: `SELECT 1 FROM system.merge_tree_settings WHERE name = '${mergeBase}'`, format: 'JSONEachRow' });
+  return (await known.json()).length > 0 ? `, ${mergeBase} = 10` : '';
+}
+
+const mergeBase = 'merge_selector_base';
 
 /**
  * The identity of the table itself: another one after DROP and CREATE, so that a fence is never taken for another's. Not
@@ -72,10 +83,13 @@ export async function columnsThere(client: ClickHouseClient, table: SinkTable): 
   return new Map(columns.map(({ name, type }) => [name, type]));
 }
 
+/** Of a row of system.tables. */
+export const identity = "concat(toString(uuid), ' ', comment)";
+
 type Description = { identity: string; engine_full: string; sorting_key: string };
 
 function describe(client: ClickHouseClient, table: SinkTable): Promise<Description[]> {
-  return selectOf(client, table, `SELECT concat(toString(uuid), ' ', comment) AS identity, engine_full, sorting_key FROM system.tables WHERE name = {table:String}`);
+  return selectOf(client, table, `SELECT ${identity} AS identity, engine_full, sorting_key FROM system.tables WHERE name = {table:String}`);
 }
 
 /** `query` ends in a condition that names the table. */

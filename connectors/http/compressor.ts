@@ -16,19 +16,20 @@ export class Compressor {
     this.#stream.on('data', (part: Buffer) => this.#parts.push(part));
   }
 
-  /** `body` must not change meanwhile. */
-  compress(body: Uint8Array): Promise<Uint8Array> {
-    const frame = this.#last.then(() => this.#frame(body));
-    this.#last = frame.catch(() => {});
-    return frame;
+  /** Calls it when what came before is done. */
+  alone<T>(use: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(use);
+    this.#last = done.catch(() => {});
+    return done;
   }
 
-  async #frame(body: Uint8Array): Promise<Uint8Array> {
+  /** To be called alone. In parts, as they come: put together they would be copied. `body` must not change meanwhile. */
+  async compress(body: Uint8Array): Promise<readonly Uint8Array[]> {
     this.#stream.write(body);
     await this.#endFrame();
     const parts = this.#parts;
     this.#parts = [];
-    return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+    return parts;
   }
 
   close(): void {

@@ -46,7 +46,8 @@ export function writeHex(target: DataView, at: number, word: number): number {
 /** Four words in ClickHouse's order (core/columns/vector.ts), 36 bytes. */
 export function writeUuid(target: DataView, at: number, words: Uint32Array, row: number): number {
   const first = row * 4;
-  const [b, d] = [words[first]!, words[first + 3]!];
+  const b = words[first]!;
+  const d = words[first + 3]!;
   writeHex(target, at, words[first + 1]!);
   target.setUint8(at + 8, dash);
   writeHalf(target, at + 9, b >>> 16);

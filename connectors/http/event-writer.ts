@@ -21,12 +21,13 @@ export function rowWriter(batch: Batch, key: string, names: readonly string[], m
   const sizes = [...columns, keys.update].flatMap(({ more }) => more ?? []);
   const most = [...columns, keys.update].reduce((sum, column) => sum + column.most, headMost + closing.data.byteLength);
   const [insertKey, updateKey, writes] = [keys.insert.write, keys.update.write, columns.map(({ write }) => write)];
+  // by index: an iterator would be made for each row
   return (out, at, row) => {
     let room = most;
-    for (const size of sizes) room += size(row);
+    for (let index = 0; index < sizes.length; index++) room += sizes[index]!(row);
     out.reserve(at, room);
     let end = (operations[row] === Operation.insert ? insertKey : updateKey)(out, head(out, at, row), row);
-    for (const write of writes) end = write(out, end, row);
+    for (let index = 0; index < writes.length; index++) end = writes[index]!(out, end, row);
     return writeLiteral(out.data, end, closing);
   };
 }
@@ -54,11 +55,15 @@ function headWriter(positions: Uint32Array): Write {
   const kept = new JsonBuffer(wholeWords(start.length + 24));
   const { data } = kept;
   const digits = writeLiteral(data, 0, start);
-  let [epoch, high, low] = [-1, -1, -1];
+  let epoch = -1;
+  let high = -1;
+  let low = -1;
   return (out, at, row) => {
     const word = row * 4;
     if (positions[word + 1] !== low || positions[word + 2] !== high || positions[word + 3] !== epoch) {
-      [low, high, epoch] = [positions[word + 1]!, positions[word + 2]!, positions[word + 3]!];
+      low = positions[word + 1]!;
+      high = positions[word + 2]!;
+      epoch = positions[word + 3]!;
       writeHex(data, writeHex(data, writeHex(data, digits, epoch), high), low);
     }
     return writeHex(out.data, copyWords(out.data, at, data, 0, digits + 24), positions[word]!);

@@ -14,7 +14,9 @@ import { PendingInState } from './pending.ts';
 import type { Content, Poster } from './post.ts';
 import { HttpPoster } from './post.ts';
 
-type Message = { readonly id: string; readonly events: number; readonly content: Content };
+/** `release`: the content is not needed any more. */
+type Written = { readonly content: Content; readonly release: () => void };
+type Message = Written & { readonly id: string; readonly events: number };
 type Definition = Extract<SinkDefinition, { kind: 'http' }>;
 
 /** `allowPrivate`: also addresses that are not public, as those of the embedded receiver. */
@@ -37,15 +39,14 @@ export class HttpSink implements Sink {
   readonly #definition: Definition;
   readonly #pending: PendingRange;
   readonly #poster: Poster;
-  /** Of messages that are on their way, and of the next. */
-  readonly #bodies: readonly JsonBuffer[];
+  /** For the next messages; one that is compressed needs its body only until it is. */
+  readonly #bodies: JsonBuffer[] = [];
 
   constructor(pipeline: Pipeline, lane: string, definition: Definition, { pending, poster }: { pending: PendingRange; poster: Poster }) {
     this.#pipeline = pipeline;
     this.#writer = new MessageWriter(pipeline);
     this.#lane = lane;
     this.#definition = definition;
-    this.#bodies = Array.from({ length: definition.inFlight + 1 }, () => new JsonBuffer());
     this.#pending = pending;
     this.#poster = poster;
   }
@@ -76,33 +77,40 @@ export class HttpSink implements Sink {
     const farthest = (index: number) => ends[Math.min(index, ends.length) - 1]!;
     const prepared: Promise<Message>[] = [];
     const sent: Promise<number>[] = [];
+    const accepted = new Set<number>();
     const prepare = (index: number) => {
       if (index >= ends.length) return;
-      prepared[index] = this.#message(segments, startOf(index), ends[index]!, index);
+      prepared[index] = this.#message(segments, startOf(index), ends[index]!);
       prepared[index].catch(() => {}); // seen when it is sent
     };
     const send = (index: number) => {
       if (index >= ends.length) return;
       sent[index] = this.#post(prepared[index]!);
-      sent[index].catch(() => {}); // seen when its turn comes
+      sent[index].then(
+        () => accepted.add(index),
+        () => {}, // seen when its turn comes
+      );
     };
     for (let index = 0; index < inFlight; index++) prepare(index);
     if (!(await this.#pending.record({ from, to: farthest(inFlight) }, this.#id(from, ends[0]!)))) throw await this.#moved(from);
     for (let index = 0; index < inFlight; index++) send(index);
     try {
-      for (let index = 0; index < ends.length; index++) {
+      for (let index = 0; index < ends.length; ) {
         // the next is written and compressed while these are on their way
         prepare(index + inFlight);
         await sent[index];
         killPoint('http/accepted');
-        const range = { from: startOf(index), to: ends[index]! };
-        const next = index + 1 < ends.length ? { to: farthest(index + 1 + inFlight), messageId: this.#id(range.to, ends[index + 1]!) } : undefined;
+        // and of others that were accepted meanwhile, in one step
+        let end = index + 1;
+        for (; accepted.has(end); end++) prepare(end + inFlight);
+        const range = { from: startOf(index), to: ends[end - 1]! };
+        const next = end < ends.length ? { to: farthest(end + inFlight), messageId: this.#id(range.to, ends[end]!) } : undefined;
         if (!(await this.#pending.complete(range, next))) throw await this.#moved(range.from);
-        send(index + inFlight);
+        for (; index < end; index++) send(index + inFlight);
       }
     } finally {
-      // their bodies are used again
-      await Promise.allSettled(sent);
+      // nobody looks at the segments any more
+      await Promise.allSettled([...prepared, ...sent]);
     }
     return (await Promise.all(sent)).reduce((sum, events) => sum + events, 0);
   }
@@ -112,10 +120,10 @@ export class HttpSink implements Sink {
     if (!this.#definition.initialLoad || !batch || batch.rows === 0) return;
     const { maxRows } = this.#definition;
     const snapshot = positionAt(batch.positions, 0);
-    const body = this.#bodies[0]!;
     for (let start = 0; start < batch.rows; start += maxRows) {
-      this.#writer.snapshot(body, batch, start, Math.min(batch.rows, start + maxRows));
-      await this.#poster.post(this.#id('load', snapshot, chunkNumber, start / maxRows), await this.#poster.content(body.view()));
+      const { content, release } = await this.#written((body) => this.#writer.snapshot(body, batch, start, Math.min(batch.rows, start + maxRows)));
+      await this.#poster.post(this.#id('load', snapshot, chunkNumber, start / maxRows), content);
+      release();
     }
   }
 
@@ -124,17 +132,14 @@ export class HttpSink implements Sink {
    * newer change stays. The id is the same each time, until the letter is edited again.
    */
   async replay(event: Segment, edits: number): Promise<void> {
-    const body = new JsonBuffer();
-    this.#writer.replay(body, event);
-    await this.#poster.post(this.#id('replay', event.header.to, edits), await this.#poster.content(body.view()));
+    const { content } = await this.#written((body) => this.#writer.replay(body, event));
+    await this.#poster.post(this.#id('replay', event.header.to, edits), content);
   }
 
   async finishLoad(position: Position, again = false): Promise<void> {
     // Only an earlier load, which was lost, can have left rows there.
     if (this.#definition.initialLoad && (again || parsePosition(position).epoch > 1)) {
-      const body = this.#bodies[0]!;
-      this.#writer.truncate(body, position);
-      await this.#poster.post(this.#id('loaded', position), { bytes: body.view() });
+      await this.#poster.post(this.#id('loaded', position), { parts: [this.#writer.truncate(position)] });
     }
     if (!(await this.#pending.begin(position))) throw await this.#moved(position);
   }
@@ -146,15 +151,28 @@ export class HttpSink implements Sink {
 
   /** Returns how many events it had. */
   async #post(prepared: Promise<Message>): Promise<number> {
-    const { id, events, content } = await prepared;
+    const { id, events, content, release } = await prepared;
     if (events > 0) await this.#poster.post(id, content);
+    release();
     return events;
   }
 
-  async #message(segments: readonly Segment[], from: Position, to: Position, index: number): Promise<Message> {
-    const body = this.#bodies[index % this.#bodies.length]!;
-    const events = this.#writer.events(body, segments, from, to);
-    return { id: this.#id(from, to), events, content: await this.#poster.content(body.view()) };
+  async #message(segments: readonly Segment[], from: Position, to: Position): Promise<Message> {
+    let events = 0;
+    const written = await this.#written((body) => {
+      events = this.#writer.events(body, segments, from, to);
+      return body.view();
+    });
+    return { ...written, id: this.#id(from, to), events };
+  }
+
+  async #written(write: (body: JsonBuffer) => Uint8Array): Promise<Written> {
+    let body: JsonBuffer;
+    const content = await this.#poster.content(() => write((body = this.#bodies.pop() ?? new JsonBuffer())));
+    const release = () => void this.#bodies.push(body);
+    if (content.encoding === undefined) return { content, release };
+    release();
+    return { content, release: () => {} };
   }
 
   async #moved(expected: Position): Promise<FenceMoved> {

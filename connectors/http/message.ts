@@ -40,24 +40,24 @@ export class MessageWriter {
   }
 
   /** Rows [start, end) of a snapshot, which all have one position: a piece of the first load (E28). */
-  snapshot(out: JsonBuffer, batch: Batch, start: number, end: number): void {
+  snapshot(out: JsonBuffer, batch: Batch, start: number, end: number): Uint8Array {
     close(out, writeRows(out, 0, this.#batchWriter(batch), start, end));
+    return out.view();
   }
 
   /** An event that comes after newer ones, and says so: `"replay":true` behind its operation. */
-  replay(out: JsonBuffer, event: Segment): void {
+  replay(out: JsonBuffer, event: Segment): Uint8Array {
     let at = 0;
     for (const run of this.#order.runs(event, origin, event.header.to)) {
       if (run.of !== 'truncates') at = writeRows(out, at, this.#writerFor(run.of, '"replay":true,'), run.row, run.end);
     }
     close(out, at);
+    return out.view();
   }
 
   /** A truncate alone. */
-  truncate(out: JsonBuffer, position: Position): void {
-    const text = `[{"position":"${position}","op":"truncate","key":null,"row":null}]`;
-    out.reserve(0, text.length);
-    out.length = out.buffer.write(text, 'latin1');
+  truncate(position: Position): Uint8Array {
+    return Buffer.from(`[{"position":"${position}","op":"truncate","key":null,"row":null}]`, 'latin1');
   }
 
   /**

@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { setImmediate } from 'node:timers/promises';
 import { PoisonError } from '../poison-error.ts';
 import { ConfigurationError } from '../sink.ts';
 import { TransientError, isNetworkError } from '../transient-error.ts';
@@ -10,12 +11,12 @@ import { PrivateAddress, demandPublic, publicLookup } from './public-address.ts'
 
 export type PostOptions = { readonly url: string; readonly secret: string; readonly allowPrivate: boolean; readonly timeoutMs: number };
 
-/** A body as it goes out, and as it is signed. */
-export type Content = { readonly bytes: Uint8Array; readonly encoding?: 'zstd' };
+/** A body as it goes out, and as it is signed: `parts` one after another. */
+export type Content = { readonly parts: readonly Uint8Array[]; readonly encoding?: 'zstd' };
 
 export interface Poster {
-  /** `body` must not change until this returns, nor after it until the content was posted. */
-  content(body: Uint8Array): Promise<Content>;
+  /** `write` is called once, later; what it returns must not change until the content was posted. */
+  content(write: () => Uint8Array): Promise<Content>;
   /** Returns when the other side has accepted the message. Throws TransientError, PoisonError or ConfigurationError. */
   post(id: string, content: Content): Promise<void>;
   close(): void;
@@ -31,7 +32,8 @@ export class HttpPoster implements Poster {
   readonly #key: Buffer;
   readonly #options: PostOptions;
   readonly #agent: HttpAgent | HttpsAgent;
-  readonly #compressor = new Compressor();
+  readonly #compressors = [new Compressor(), new Compressor(), new Compressor()];
+  #contents = 0;
   #takesZstd = false;
   /** It said that it takes it, and did not. */
   #refusedZstd = false;
@@ -43,8 +45,17 @@ export class HttpPoster implements Poster {
     this.#agent = this.#url.protocol === 'https:' ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
   }
 
-  async content(body: Uint8Array): Promise<Content> {
-    return this.#takesZstd && body.length >= worthCompressing ? { bytes: await this.#compressor.compress(body), encoding: 'zstd' } : { bytes: body };
+  /**
+   * Of several that are asked for at once one is written while another is compressed, each in a turn of its own: whoever
+   * else wants something of this thread waits for one at most.
+   */
+  content(write: () => Uint8Array): Promise<Content> {
+    const compressor = this.#compressors[this.#contents++ % this.#compressors.length]!;
+    return compressor.alone(async () => {
+      await setImmediate();
+      const body = write();
+      return this.#takesZstd && body.length >= worthCompressing ? { parts: await compressor.compress(body), encoding: 'zstd' } : { parts: [body] };
+    });
   }
 
   async post(id: string, content: Content): Promise<void> {
@@ -66,12 +77,14 @@ export class HttpPoster implements Poster {
 
   close(): void {
     this.#agent.destroy();
-    this.#compressor.close();
+    for (const compressor of this.#compressors) compressor.close();
   }
 
-  #send(id: string, { bytes, encoding }: Content): Promise<Answer> {
+  #send(id: string, { parts, encoding }: Content): Promise<Answer> {
     const timestamp = String(Math.floor(Date.now() / 1000));
-    const signature = createHmac('sha256', this.#key).update(`${id}.${timestamp}.`).update(bytes).digest('base64');
+    const hmac = createHmac('sha256', this.#key).update(`${id}.${timestamp}.`);
+    for (const part of parts) hmac.update(part);
+    const signature = hmac.digest('base64');
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const request = (this.#url.protocol === 'https:' ? httpsRequest : httpRequest)(this.#url, {
       method: 'POST',
@@ -80,7 +93,7 @@ export class HttpPoster implements Poster {
       ...(!this.#options.allowPrivate && { lookup: publicLookup }),
       headers: {
         'content-type': 'application/json',
-        'content-length': bytes.length,
+        'content-length': parts.reduce((sum, part) => sum + part.length, 0),
         ...(encoding && { 'content-encoding': encoding }),
         'webhook-id': id,
         'webhook-timestamp': timestamp,
@@ -98,7 +111,8 @@ export class HttpPoster implements Poster {
       });
       answer.on('end', () => resolve({ status, text, retryAfter: headers['retry-after'], acceptEncoding: headers['accept-encoding'] }));
     });
-    request.end(bytes);
+    for (const part of parts) request.write(part);
+    request.end();
     return promise;
   }
 }

@@ -1,7 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import type { Position } from '../../core/position.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
 import type { Claim, SegmentHeader } from '../../core/segment.ts';
 import type { Appender, SegmentLog } from '../spool/segment-log.ts';
+import { claimedTimeline } from './same-stream.ts';
+import type { ShardState } from './shard-state.ts';
 
 export type ClaimOptions = {
   readonly captureId: string;
@@ -26,4 +29,18 @@ export async function appendClaim(log: SegmentLog & Appender, { captureId, claim
     batches: [],
   });
   return (await log.append([openSegment(bytes, { verify: false })])) === 'appended' ? header : undefined;
+}
+
+/**
+ * Ends every capture that there is, also one that nobody hears of, by a claim that none goes on from (E3): what it appends next is lost. Returns where the
+ * chain ends from then on, undefined if there is none; 'lost' if one of them was first.
+ */
+export async function endCaptures(log: SegmentLog & Appender, { epoch, slot, systemIdentifier, confirmed }: ShardState, definitionHash: string): Promise<Position | 'lost' | undefined> {
+  const after = await log.tail();
+  const last = (await log.lastClaim())?.claim;
+  const timeline = claimedTimeline(last, epoch, confirmed);
+  if (!after || timeline === undefined) return after?.to;
+  const claim: Claim = { definitionHash, systemIdentifier, timeline, epoch, slot, binary: last?.binary ?? true };
+  const header = await appendClaim(log, { captureId: randomUUID(), claim, start: after.to, after, firstSeq: after.seq + 1 });
+  return header?.to ?? 'lost';
 }

@@ -14,7 +14,8 @@ import { leave } from './leave.ts';
 import { readTimeline } from './postgres-source.ts';
 import { dropSlot } from './drop-from-source.ts';
 import { classifyPostgresError } from './errors.ts';
-import type { Loaded } from './shard-state.ts';
+import { assertNotSetBack, assertSameSource } from './same-stream.ts';
+import type { Loaded, ShardState } from './shard-state.ts';
 import type { SnapshotSlot } from './snapshot-slot.ts';
 import { textSettings } from './replication-stream.ts';
 import { SnapshotReader, sourceClockUs, type FileNodes } from './snapshot-reader.ts';
@@ -74,24 +75,37 @@ export async function firstLoad(options: FirstLoadOptions): Promise<Loaded & { r
   }
 }
 
+type LoadBeside = Omit<FirstLoadOptions, 'again'> & {
+  readonly shard: Pick<ShardState, 'systemIdentifier'>;
+  /** What the stream has already: the snapshot must have it too. */
+  readonly reached: Position;
+  /** The columns that rows are to be read from. */
+  readonly known: SourceColumns | undefined;
+  /** As in BackfillSource. */
+  readonly patienceMs?: number;
+};
+
 /** What lanes that are added to a pipeline begin with (E20): `position` is their fence then. */
 export type Joined = { readonly position: Position; readonly rows: number };
 
 /**
  * Gives sinks that are added to a pipeline all rows of the source, while its stream goes on: as a first load does, by the snapshot of a temporary
- * slot. `known`: the columns that rows are to be read from. Nothing of it survives a failure: the next attempt starts over, later in the stream, and buries
+ * slot. Nothing of it survives a failure: the next attempt starts over, later in the stream, and buries
  * what this one has left.
  */
-export async function loadBeside(options: Omit<FirstLoadOptions, 'again'> & { readonly known: SourceColumns | undefined }): Promise<Joined> {
-  const { pipeline, sourceUrl, onProgress, signal } = options;
-  const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} backfill`, connectionTimeoutMillis: 10_000, ...keptAlive, options: textSettings });
+export async function loadBeside(options: LoadBeside): Promise<Joined> {
+  const { pipeline, sourceUrl, shard, reached, onProgress, signal, patienceMs = 120_000 } = options;
+  const source = new Client({ connectionString: sourceUrl, application_name: `sluice ${pipeline.name} backfill`, connectionTimeoutMillis: 10_000, ...keptAlive, options: `${textSettings} -c lock_timeout=10s -c idle_in_transaction_session_timeout=${patienceMs} -c tcp_user_timeout=${patienceMs}` });
   source.on('error', () => {});
   await source.connect();
   let slot: SnapshotSlot | undefined;
   try {
+    // a place of another stream would be passed too soon, or never
+    assertSameSource(pipeline.name, shard, await readSourceCatalog(source, pipeline));
     onProgress({ phase: 'waiting for running write transactions of the source', rows: 0 });
     const files = await leafFiles(source, pipeline);
     slot = await createSnapshotSlot({ url: sourceUrl, slot: `sluice_backfill_${randomBytes(6).toString('hex')}`, temporary: true, applicationName: `sluice ${pipeline.name} backfill snapshot`, signal, timeoutMs: waitForWritersMs });
+    assertNotSetBack(pipeline.name, reached, slot.consistentPoint);
     // the stream is to come beyond it, also where nobody writes
     await emitCanary(source, pipeline.name);
     const loader = new Loader({ ...options, again: true }, source, slot, files, options.known, await sourceClockUs(source));

@@ -1,5 +1,7 @@
+import { viewsHash } from '../../core/define/definition-hash.ts';
 import { lanesOf } from '../../core/define/lanes.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
+import { FenceMoved } from '../sink.ts';
 import { classified } from './errors.ts';
 import type { Queryable, State } from './state/state.ts';
 
@@ -19,11 +21,21 @@ export async function lanesToRebuild(state: State, pipeline: string): Promise<Re
   return new Set(rows.map(({ lane }) => lane));
 }
 
-/** Of one lane, as its sink asks for them. */
-export function dueRebuilds(state: State, pipeline: string, lane: string) {
+/** Of one lane, as its sink asks for them. Throws FenceMoved once the views of the pipeline are others: somebody who stood still would go on with those of before. */
+export function dueRebuilds(state: State, pipeline: Pipeline, lane: string) {
   const query = <R extends object>(sql: string, values: readonly unknown[]) => classified('state database', () => state.query<R & Record<string, unknown>>(sql, [...values]));
+  const { name } = pipeline;
+  const own = viewsHash(pipeline);
   return {
-    due: async () => (await query<{ id: string }>('select id from sluice.live_rebuild where pipeline = $1 and lane = $2', [pipeline, lane])).rows.map(({ id }) => id),
+    due: async () => {
+      const { rows: [found] } = await query<{ ids: readonly string[]; views: string | null }>(
+        'select array(select id::text from sluice.live_rebuild where pipeline = $1 and lane = $2) as ids, (select views from sluice.aggregate where pipeline = $1) as views',
+        [name, lane],
+      );
+      const { ids, views } = found!;
+      if (views !== null && views !== own) throw new FenceMoved(`lane ${lane} of ${name}`, `views ${own.slice(0, 8)}`, `views ${views.slice(0, 8)}`);
+      return ids;
+    },
     done: async (due: readonly string[]) => {
       if (due.length > 0) await query('delete from sluice.live_rebuild where id = any($1::bigint[])', [due]);
     },

@@ -28,12 +28,12 @@ export async function readFilling(state: Queryable, pipeline: string): Promise<R
   return rows[0] && redefinitionOf(rows[0]);
 }
 
-/** Puts on record what is to be done, and returns its number; the same again if that is asked for again. What was planned before and not begun is no more. */
+/** Puts on record what is to be done, and returns its number; the same again if just that is asked for again: somebody may be about to do it. What else was planned and not begun is no more. */
 export function beginRedefinition(state: State, pipeline: string, { epoch, beforeHash, afterHash, plan, keepResults }: Omit<Redefinition, 'number' | 'state' | 'error'>): Promise<number> {
   return inTransaction(state, async (client) => {
     await client.query("select pg_advisory_xact_lock(hashtextextended('sluice.redefinition/' || $1, 0))", [pipeline]);
     const { rows: [same] } = await client.query<{ number: number }>(
-      "update sluice.redefinition set plan = $5, keep_results = $6, error = null where pipeline = $1 and epoch = $2 and before_hash = $3 and after_hash = $4 and state = 'planned' returning number",
+      "update sluice.redefinition set error = null where pipeline = $1 and epoch = $2 and before_hash = $3 and after_hash = $4 and plan = $5 and keep_results = $6 and state = 'planned' returning number",
       [pipeline, epoch, beforeHash, afterHash, JSON.stringify(plan), keepResults],
     );
     if (same) return same.number;
@@ -66,6 +66,11 @@ export async function endRedefinitions(client: Queryable, pipeline: string): Pro
 export async function readJoining(state: Queryable, pipeline: string): Promise<ReadonlyMap<string, Position | null>> {
   const { rows } = await state.query<{ lane: string; floor: Position | null }>('select lane, floor from sluice.joining_lane where pipeline = $1', [pipeline]);
   return new Map(rows.map(({ lane, floor }) => [lane, floor]));
+}
+
+/** They have all that is below that place. */
+export async function keepFrom(state: Queryable, pipeline: string, lanes: readonly string[], place: Position): Promise<void> {
+  await state.query('update sluice.joining_lane set floor = greatest(floor, $3) where pipeline = $1 and lane = any($2)', [pipeline, lanes, place]);
 }
 
 /** They run from now on. */

@@ -1,8 +1,10 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { PoolClient } from 'pg';
 import type { ColumnType } from '../../core/columns/vector.ts';
 import type { Measure, Pipeline } from '../../core/pipeline.ts';
 import type { OutboxMessage, Relay, ResultBody } from '../relay.ts';
 import { FenceMoved } from '../sink.ts';
+import { TransientError } from '../transient-error.ts';
 import { quoted } from './aggregate/pane-store.ts';
 import { classified } from './errors.ts';
 import type { State } from './state/state.ts';
@@ -19,6 +21,8 @@ export class PostgresResultsRelay implements Relay {
   readonly #view: string;
   readonly #table: string;
   readonly #columns: readonly ResultColumn[];
+  /** As it is on record. */
+  readonly #sink: object;
 
   /** Makes the table if it is not there. */
   static async open(state: State, pipeline: Pipeline, lane: string): Promise<PostgresResultsRelay> {
@@ -36,6 +40,7 @@ export class PostgresResultsRelay implements Relay {
     this.#view = sink.view;
     this.#table = (sink.table.includes('.') ? sink.table : `results.${sink.table}`).split('.').map(quoted).join('.');
     this.#columns = columnsOf(pipeline, sink.view);
+    this.#sink = JSON.parse(JSON.stringify(sink)) as object;
   }
 
   readFence(): Promise<number> {
@@ -54,9 +59,15 @@ export class PostgresResultsRelay implements Relay {
 
   async #publish(client: PoolClient, messages: readonly OutboxMessage[], from: number, to: number): Promise<void> {
     await client.query('insert into sluice.relay_fence (pipeline, lane, seq) values ($1, $2, 0) on conflict do nothing', [this.#pipeline, this.#lane]);
-    const { rows } = await client.query<{ seq: string }>('select seq from sluice.relay_fence where pipeline = $1 and lane = $2 for update', [this.#pipeline, this.#lane]);
-    const found = Number(rows[0]!.seq);
-    if (found !== from) throw new FenceMoved(`lane ${this.#lane} of ${this.#pipeline}`, String(from), String(found));
+    const { rows } = await client.query<{ seq: string; sink: object | null }>(
+      `select seq, (select definition -> 'sinks' -> lane from sluice.shard where shard.pipeline = relay_fence.pipeline and shard = relay_fence.pipeline) as sink
+         from sluice.relay_fence where pipeline = $1 and lane = $2 for update`,
+      [this.#pipeline, this.#lane],
+    );
+    const { seq, sink } = rows[0]!;
+    if (Number(seq) !== from) throw new FenceMoved(`lane ${this.#lane} of ${this.#pipeline}`, String(from), seq);
+    // somebody who stood still while the lane became another would say that its table has what only that of before got
+    if (sink !== null && !isDeepStrictEqual(sink, this.#sink)) throw new TransientError(`lane ${this.#lane} of ${this.#pipeline} writes to another table than ${this.#table} by now`);
 
     const { truncated, windows } = newest(messages.filter(({ view }) => view === this.#view));
     if (truncated) await client.query(unhurried({ text: `delete from ${this.#table}` }));

@@ -78,10 +78,15 @@ export function recordChange(state: State, pipeline: string, { epoch, position, 
   });
 }
 
+/** The first that is done, and counts from a place above this one. */
+export async function readLaterChange(state: Queryable, pipeline: string, epoch: number, position: Position): Promise<{ readonly number: number; readonly position: Position } | undefined> {
+  const { rows } = await state.query<{ number: number; position: Position }>("select number, position from sluice.schema_change where pipeline = $1 and epoch = $2 and state = 'done' and position > $3 order by number limit 1", [pipeline, epoch, position]);
+  return rows[0];
+}
+
 /** A destination was set back, and with it the stream: what follows has the columns of then, which nobody knows how to read any more. */
 export async function assertNotBefore(state: Queryable, pipeline: string, epoch: number, position: Position): Promise<void> {
-  const { rows } = await state.query<{ number: number; position: Position }>("select number, position from sluice.schema_change where pipeline = $1 and epoch = $2 and state = 'done' and position > $3 order by number limit 1", [pipeline, epoch, position]);
-  const later = rows[0];
+  const later = await readLaterChange(state, pipeline, epoch, position);
   if (later) throw new ConfigurationError(`The stream of pipeline ${pipeline} would go on at ${position}, which is before migration ${later.number} of its source's columns at ${later.position}: was a destination restored to an earlier time? Restore it to a later one and type ./sluice resume ${pipeline}, or start over. ${loadAnew(pipeline)}`);
 }
 

@@ -33,7 +33,7 @@ export type LiveChange = { readonly truncated: boolean; readonly endUs: number |
 export interface LiveStructure {
   /** Undefined: there is no structure, or its keys were lost: it must be rebuilt. */
   readFence(): Promise<Position | undefined>;
-  /** In one step with the fence. Throws FenceMoved, StructureLost when the fence is there and its structures are not, or SumNotExact. */
+  /** In one step with the fence. Throws FenceMoved, also if it was made anew since its fence was read last, StructureLost when the fence is there and its structures are not, or SumNotExact. */
   apply(change: LiveChange, from: Position, to: Position): Promise<void>;
   /** Another one after each swap. To be read before what the next swap is made of. */
   generation(): Promise<string>;
@@ -57,6 +57,8 @@ export class RedisLiveStructure implements LiveStructure {
   readonly #prefix: string;
   readonly #shape: string;
   readonly #memberWord: string;
+  /** Of the structure whose fence was read last. */
+  #generation: string | undefined;
 
   constructor(redis: Redis, key: string, shape: LiveShape) {
     redis.defineCommand('sluiceLive', { numberOfKeys: 1, lua: script });
@@ -70,12 +72,14 @@ export class RedisLiveStructure implements LiveStructure {
   async readFence(): Promise<Position | undefined> {
     await demandNoEviction(this.#redis);
     const [fence, generation] = await this.#redis.mget(`${this.#prefix}:fence`, `${this.#prefix}:generation`);
+    this.#generation = generation ?? undefined;
     return fence != null && generation != null ? toPosition(fence) : undefined;
   }
 
   async apply(change: LiveChange, from: Position, to: Position): Promise<void> {
-    const [answer, found, sum] = await this.#call('apply', from, to, body(change));
+    const [answer, found, sum] = await this.#call('apply', from, to, { ...body(change), since: this.#generation });
     if (answer === 'moved') throw new FenceMoved(this.#key, from, found);
+    if (answer === 'anew') throw new FenceMoved(this.#key, `generation ${this.#generation}`, `generation ${found}`);
     if (answer === 'taken') throw this.#taken(found);
     if (answer === 'large') throw new SumNotExact(Number(found) - 1, BigInt(sum!), `${this.#prefix}:generation`);
     if (answer === 'lost') throw new StructureLost(this.#key);
@@ -90,11 +94,13 @@ export class RedisLiveStructure implements LiveStructure {
     if (fence != null && generation != null && parsePosition(toPosition(fence)).epoch > parsePosition(position).epoch) throw new FenceMoved(this.#key, `one of the load at ${position}`, fence);
     const present = fence ?? '';
     const leftovers = [...(await this.#keys('pane')), ...(await this.#keys(this.#memberWord))];
-    const [answer, found, sum] = await this.#call('swap', present, position, { ...body({ truncated: true, endUs, deltas }), leftovers, since, generation: randomUUID() });
+    const own = randomUUID();
+    const [answer, found, sum] = await this.#call('swap', present, position, { ...body({ truncated: true, endUs, deltas }), leftovers, since, generation: own });
     if (answer === 'moved') throw new FenceMoved(this.#key, present as Position, found);
     if (answer === 'anew') throw new FenceMoved(this.#key, `generation ${since}`, `generation ${found}`);
     if (answer === 'taken') throw this.#taken(found);
     if (answer === 'large') throw new SumNotExact(Number(found) - 1, BigInt(sum!), `${this.#prefix}:generation`);
+    this.#generation = own;
   }
 
   close(): void {
@@ -150,10 +156,17 @@ function body({ truncated, endUs, deltas }: LiveChange) {
   return {
     truncated,
     endUs: endUs === undefined ? '' : String(endUs),
-    panes: [...deltas.panes],
+    panes: listOf(deltas.panes),
     keys: deltas.keys,
-    values: deltas.values.map((values) => [...values]),
+    values: deltas.values.map(listOf),
   };
+}
+
+/** As JSON takes it. Not spread: an iterator would make an object of each. */
+function listOf(values: ArrayLike<number>): number[] {
+  const list: number[] = [];
+  for (let index = 0; index < values.length; index++) list.push(values[index]!);
+  return list;
 }
 
 const script = readFileSync(new URL('live.lua', import.meta.url), 'utf8');

@@ -13,8 +13,8 @@ local fence = redis.call('GET', prefix .. ':fence') or ''
 if fence ~= expected then return {'moved', fence} end
 local generation = redis.call('GET', prefix .. ':generation')
 if mode == 'apply' and not generation then return {'lost'} end
--- what made it anew meanwhile may have had newer panes, at the same fence
-if mode == 'swap' and (generation or '') ~= change.since then return {'anew', generation or ''} end
+-- what made it anew meanwhile may have had newer panes, or other views, at the same fence
+if change.since and (generation or '') ~= change.since then return {'anew', generation or ''} end
 
 local kind = redis.call('TYPE', zset).ok
 if kind ~= 'none' and kind ~= 'zset' then return {'taken', kind} end

@@ -9,7 +9,7 @@ import { classified, connectRedis, demandNoEviction } from './client.ts';
 
 /**
  * A view's newest published window in Redis: the ZSET `key` (members are keys, scores the measure that ranks; a key that has none,
- * its min or max being one of nothing, is left out) and, sharing its hash tag, the hashes `{key}:window` (start_ms, end_ms, revision, final), `{key}:labels` (one JSON object a member)
+ * its min or max being one of nothing, is left out) and, sharing its hash tag, the hashes `{key}:window` (view, start_ms, end_ms, revision, final), `{key}:labels` (one JSON object a member)
  * and `{key}:fence`. If Redis loses its state, the fence is missing and the lane begins with what the outbox still has.
  */
 export class RedisResultsRelay implements Relay {
@@ -57,6 +57,7 @@ export class RedisResultsRelay implements Relay {
   #shown({ windowStartMs, windowEndMs, revision, final, rows: all }: WindowBody): string {
     const rows = all.filter(({ measures }) => measures[this.#rankBy] !== null);
     return JSON.stringify({
+      view: this.#view,
       end: windowEndMs,
       fields: ['start_ms', windowStartMs, 'end_ms', windowEndMs, 'revision', revision, 'final', final].map(String),
       members: rows.flatMap(({ key, measures }) => [measures[this.#rankBy], key]),

@@ -2,8 +2,8 @@
 --   KEYS[1]  the ZSET; ARGV[1] the prefix of all other keys, which has the same hash tag
 --   ARGV[2]  the fence that must be there ('0': none), ARGV[3] the fence to set: texts, never numbers
 --   ARGV[4]  '1': what is shown is void, the table was truncated
---   ARGV[5]  JSON of the window to show: {end, fields: [field, value, ...], members: [score, member, ...], labels: [...]};
---            '': none. One that is older than what is shown only moves the fence.
+--   ARGV[5]  JSON of the window to show: {view, end, fields: [field, value, ...], members: [score, member, ...], labels: [...]};
+--            '': none. One that is older than what is shown only moves the fence, if that is of the same view.
 -- Returns 'ok', or 'moved' and the fence that was found.
 local zset, prefix = KEYS[1], ARGV[1]
 local window, labels = prefix .. ':window', prefix .. ':labels'
@@ -17,9 +17,10 @@ if ARGV[4] == '1' then clear() end
 if ARGV[5] ~= '' then
   local show = cjson.decode(ARGV[5])
   local shown = tonumber(redis.call('HGET', window, 'end_ms') or '-inf')
-  if show['end'] >= shown then
+  local view = redis.call('HGET', window, 'view')
+  if show['end'] >= shown or (view and view ~= show.view) then
     clear()
-    redis.call('HSET', window, unpack(show.fields))
+    redis.call('HSET', window, 'view', show.view, unpack(show.fields))
     for i = 1, #show.members, 2 do redis.call('ZADD', zset, show.members[i], show.members[i + 1]) end
     for i = 1, #show.labels, 2 do redis.call('HSET', labels, show.labels[i], show.labels[i + 1]) end
   end

@@ -142,8 +142,8 @@ class DirectorySpool implements Spool {
     return (await this.#files.describe(this.#path(seq))) !== undefined;
   }
 
-  async size(): Promise<number> {
-    const names = (await this.#files.names(this.#directory)).filter((name) => name.endsWith(suffix));
+  async size(from = 0): Promise<number> {
+    const names = (await this.#files.names(this.#directory)).filter((name) => name.endsWith(suffix) && Number.parseInt(name, 10) >= from);
     const sizes = await Promise.all(names.map(async (name) => (await this.#files.describe(join(this.#directory, name)))?.size ?? 0));
     return sizes.reduce((sum, size) => sum + size, 0);
   }

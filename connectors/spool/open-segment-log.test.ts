@@ -52,6 +52,19 @@ describe('the log of segments', () => {
     }
   });
 
+  test('E20: what is behind a position is counted whoever appended it', async () => {
+    const list = segments(5);
+    const log = await open();
+    await log.append(list.slice(0, 3));
+    const other = await open();
+    await other.append(list.slice(3));
+    const bytes = (place: number) => list.slice(place).reduce((sum, segment) => sum + segment.bytes.length, 0);
+    await log.tail();
+    for (const each of [log, other, await open()]) {
+      expect(await Promise.all([start, list[1]!.header.to, list[4]!.header.to].map((after) => each.sizeAfter(after)))).toEqual([bytes(0), bytes(2), 0]);
+    }
+  });
+
   test('takes hundreds of small segments at once, and of large ones no more than is asked for', async () => {
     const list = segments(700);
     const log = await open();

@@ -133,6 +133,11 @@ class Log implements SegmentLog, Appender {
     return this.#chain.bytesAfter(position);
   }
 
+  async sizeAfter(position: Position): Promise<number> {
+    const [next] = this.#chain.from(this.#chain.placeAfter(position), 1);
+    return next ? this.#spool.size(next.seq) : 0;
+  }
+
   passed(position: Position): void {
     const [next] = this.#chain.from(this.#chain.placeAfter(position), 1);
     this.#cache.forgetBelow(next?.seq ?? Number.POSITIVE_INFINITY);

@@ -48,8 +48,10 @@ export interface Appender {
   size(): Promise<number>;
   /** Bytes that there still is room for. */
   free(): Promise<number>;
-  /** Bytes of the segments behind `position`: how far a reader that is there is behind. */
+  /** Bytes of the segments behind `position` that were appended here: how far a reader that is there is behind. */
   bytesAfter(position: Position): number;
+  /** Of all that are stored, whoever appended them: each is looked at, which may take a second. */
+  sizeAfter(position: Position): Promise<number>;
 }
 
 export class SpoolTooShort extends Error {

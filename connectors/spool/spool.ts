@@ -22,8 +22,8 @@ export interface Spool {
   trim(floor: number): Promise<void>;
   /** Whether a segment is stored under this number: cheaper than a list. */
   has(seq: number): Promise<boolean>;
-  /** Bytes stored. */
-  size(): Promise<number>;
+  /** Bytes stored; `from`: of segments with this number or a greater one. */
+  size(from?: number): Promise<number>;
   /** Bytes that there still is room for. */
   free(): Promise<number>;
 }

@@ -9,38 +9,39 @@ export const leastFactor = 1e-150;
 
 export type FloatOperator = 'add' | 'sub' | 'mul' | 'div';
 
+/** Writes over the left operand: what an expression takes on its way is memory that is used again. */
 export function calculateFloats(op: FloatOperator, left: Floats, right: Floats): Floats {
-  const values = new Float64Array(left.values.length);
+  const { values } = left;
   const nulls = new NullRows(bothStates(left.states, right.states), values.length);
-  operators[op](left.values, right.values, values, nulls);
+  operators[op](values, right.values, nulls);
   return { values, states: nulls.states };
 }
 
-type Loop = (left: Float64Array, right: Float64Array, values: Float64Array, nulls: NullRows) => void;
+type Loop = (values: Float64Array, right: Float64Array, nulls: NullRows) => void;
 
 const operators: Record<FloatOperator, Loop> = {
-  add(left, right, values, nulls) {
+  add(values, right, nulls) {
     for (let row = 0; row < values.length; row++) {
-      if (isTerm(left[row]!) && isTerm(right[row]!)) values[row] = left[row]! + right[row]!;
-      else nulls.add(row);
+      if (isTerm(values[row]!) && isTerm(right[row]!)) values[row] = values[row]! + right[row]!;
+      else nulls.clear(values, row);
     }
   },
-  sub(left, right, values, nulls) {
+  sub(values, right, nulls) {
     for (let row = 0; row < values.length; row++) {
-      if (isTerm(left[row]!) && isTerm(right[row]!)) values[row] = left[row]! - right[row]!;
-      else nulls.add(row);
+      if (isTerm(values[row]!) && isTerm(right[row]!)) values[row] = values[row]! - right[row]!;
+      else nulls.clear(values, row);
     }
   },
-  mul(left, right, values, nulls) {
+  mul(values, right, nulls) {
     for (let row = 0; row < values.length; row++) {
-      if (isFactor(left[row]!) && isFactor(right[row]!)) values[row] = left[row]! * right[row]!;
-      else nulls.add(row);
+      if (isFactor(values[row]!) && isFactor(right[row]!)) values[row] = values[row]! * right[row]!;
+      else nulls.clear(values, row);
     }
   },
-  div(left, right, values, nulls) {
+  div(values, right, nulls) {
     for (let row = 0; row < values.length; row++) {
-      if (isFactor(left[row]!) && isFactor(right[row]!) && right[row] !== 0) values[row] = left[row]! / right[row]!;
-      else nulls.add(row);
+      if (isFactor(values[row]!) && isFactor(right[row]!) && right[row] !== 0) values[row] = values[row]! / right[row]!;
+      else nulls.clear(values, row);
     }
   },
 };

@@ -63,6 +63,7 @@ export function asLarge(integers: Integers): BigInt64Array {
 
 export type IntegerOperator = 'add' | 'sub' | 'mul';
 
+/** Writes over the operands. */
 export function calculate(op: IntegerOperator, left: Integers, right: Integers): Integers {
   const states = bothStates(left.states, right.states);
   if (left.size === 'small' && right.size === 'small') {
@@ -75,20 +76,17 @@ export function calculate(op: IntegerOperator, left: Integers, right: Integers):
 
 const small = {
   add(left: Float64Array, right: Float64Array): Float64Array {
-    const values = new Float64Array(left.length);
-    for (let row = 0; row < values.length; row++) values[row] = left[row]! + right[row]!;
-    return values;
+    for (let row = 0; row < left.length; row++) left[row] = left[row]! + right[row]!;
+    return left;
   },
   sub(left: Float64Array, right: Float64Array): Float64Array {
-    const values = new Float64Array(left.length);
-    for (let row = 0; row < values.length; row++) values[row] = left[row]! - right[row]!;
-    return values;
+    for (let row = 0; row < left.length; row++) left[row] = left[row]! - right[row]!;
+    return left;
   },
   mul(left: Float64Array, right: Float64Array): Float64Array {
-    const values = new Float64Array(left.length);
     // + 0 makes 0 of -0, which integers do not have.
-    for (let row = 0; row < values.length; row++) values[row] = left[row]! * right[row]! + 0;
-    return values;
+    for (let row = 0; row < left.length; row++) left[row] = left[row]! * right[row]! + 0;
+    return left;
   },
 } satisfies Record<IntegerOperator, unknown>;
 
@@ -104,12 +102,11 @@ function calculateLarge(
   right: BigInt64Array,
   operands: States,
 ): Integers {
-  const values = new BigInt64Array(left.length);
-  const nulls = new NullRows(operands, values.length);
-  for (let row = 0; row < values.length; row++) {
+  const nulls = new NullRows(operands, left.length);
+  for (let row = 0; row < left.length; row++) {
     const value = operator(left[row]!, right[row]!);
-    values[row] = value;
-    if (values[row] !== value) nulls.add(row);
+    left[row] = value;
+    if (left[row] !== value) nulls.add(row);
   }
-  return { size: 'large', values, states: nulls.states };
+  return { size: 'large', values: left, states: nulls.states };
 }

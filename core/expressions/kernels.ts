@@ -37,7 +37,7 @@ export function evaluate(expression: Expression, rows: Rows): Vector {
   }
 }
 
-/** An expression of type int, on the way to something else. */
+/** An expression of type int, on the way to something else: its values are nobody else's. */
 export function integers(expression: Expression, rows: Rows): Integers {
   switch (expression.op) {
     case 'column':
@@ -72,7 +72,7 @@ export function integers(expression: Expression, rows: Rows): Integers {
   }
 }
 
-/** An expression of type int or float, as doubles. */
+/** An expression of type int or float, as doubles: nobody else's. */
 export function floats(expression: Expression, rows: Rows): Floats {
   if (expression.type === 'int') {
     const whole = integers(expression, rows);
@@ -81,13 +81,7 @@ export function floats(expression: Expression, rows: Rows): Floats {
   switch (expression.op) {
     case 'column': {
       const { values, states } = rows.column(expression.table, expression.column) as NumberVector;
-      return {
-        values:
-          values instanceof Float64Array
-            ? values.subarray(0, rows.length)
-            : new Float64Array(values.subarray(0, rows.length)),
-        states,
-      };
+      return { values: new Float64Array(values.subarray(0, rows.length)), states };
     }
     case 'literal':
       return {

@@ -48,11 +48,8 @@ function scale10(expression: Expression, scale: number, rows: Rows): ScaledValue
 }
 
 function scaleIntegers(whole: Integers, from: number, to: number): ScaledValues {
+  if (whole.size === 'small' && from === to) return { values: whole.values, states: whole.states };
   const values = new Float64Array(whole.values.length);
-  if (whole.size === 'small' && from === to) {
-    values.set(whole.values);
-    return { values, states: whole.states };
-  }
   const nulls = new NullRows(whole.states, values.length);
   for (let row = 0; row < values.length; row++) {
     const value =

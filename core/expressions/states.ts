@@ -33,6 +33,12 @@ export class NullRows {
     if (this.#states![row] === State.value) this.#states![row] = State.null;
   }
 
+  /** The row's value is 0 then, as always where there is none. */
+  clear(values: Float64Array, row: number): void {
+    values[row] = 0;
+    this.add(row);
+  }
+
   get states(): States {
     return this.#states;
   }

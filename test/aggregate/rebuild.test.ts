@@ -106,6 +106,16 @@ describe('panes that are computed anew beside the stream (E18)', () => {
     expect(await paneTexts()).toEqual(['0 a 1']);
   });
 
+  test('E18: panes that were marked and are not computed are left alone, as those that a view which is gone has shared', async () => {
+    const stream = [transaction(1, 60, [insert(1, 'a', second(5))]), canary(2, 120)];
+    await world.applyAll(segmentsOf(stream));
+    const range = await world.sink.markRebuild('b', all, { fromMs: start, toMs: start + 10_000 });
+    expect(await world.sink.replacePanes('b', { ...rebuilt(pipeline, stream, 1, range), panes: new Map() })).toBe('gone');
+    expect(await paneTexts()).toEqual(['0 a 1']);
+    expect(await replace(stream, 1, range)).toBe('done');
+    expect(await paneTexts()).toEqual(['0 a 1']);
+  });
+
   test('E18: an event that is replayed counts no more in panes that were computed anew above it, and in others it does', async () => {
     const stream = [transaction(1, 20, [insert(1, 'a', second(5)), insert(2, 'a', second(15))]), transaction(2, 21, [insert(3, 'a', second(6))]), canary(3, 22)];
     const segments = segmentsOf(stream, undefined, () => true);

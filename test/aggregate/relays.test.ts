@@ -98,7 +98,7 @@ describe('results in Redis', () => {
     expect(await shown()).toEqual(['1', '9.2', '2', '8.2']);
     await relay.publish([message(4, 1, 2, ['9'])], 3, 4);
     expect(await shown()).toEqual(['1', '9.2', '2', '8.2']);
-    expect(await redis.hgetall('{top posts}:window')).toEqual({ start_ms: String(start + 10_000), end_ms: String(start + 20_000), revision: '0', final: 'false' });
+    expect(await redis.hgetall('{top posts}:window')).toEqual({ view: 'top', start_ms: String(start + 10_000), end_ms: String(start + 20_000), revision: '0', final: 'false' });
     expect(await redis.hgetall('{top posts}:labels')).toEqual({ 1: '{"title":null}', 2: '{"title":"Post 2"}' });
     expect(await relay.readFence()).toBe(4);
     await relay.publish([message(5, 2, 1, ['3'])], 4, 5);
@@ -129,6 +129,19 @@ describe('results in Redis', () => {
     expect(await redis.keys('*')).toEqual(['{top posts}:fence']);
     await relay.publish([message(3, 4, 3, ['2'])], 2, 3);
     expect(await shown()).toEqual(['2', '9.2']);
+  });
+
+  test('a window of another view is shown, also if it is older than what the key showed of the one before', async () => {
+    await relay.publish([message(1, 5, 0, ['1'])], 0, 1);
+    const other = new RedisResultsRelay(world.state, { ...pipeline, views: { ...pipeline.views, hours: pipeline.views['top']! }, sinks: { ...pipeline.sinks, redis: { kind: 'redis-results', view: 'hours', key: 'top posts' } } }, 'redis', database.url);
+    try {
+      await other.publish([message(2, 3, 0, ['2'], 'hours'), message(3, 4, 0, ['3'], 'hours')], 1, 3);
+      expect(await shown()).toEqual(['3', '9.2']);
+      await other.publish([message(4, 3, 1, ['4'], 'hours')], 3, 4);
+      expect(await shown()).toEqual(['3', '9.2']);
+    } finally {
+      await other.close();
+    }
   });
 
   test('I4: Redis that lost its state begins with what the outbox has', async () => {

@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { keepPanes } from '../../connectors/postgres/aggregate/comparing.ts';
 import { readColumns } from '../../connectors/postgres/source-catalog.ts';
+import { batchOf, type Segment } from '../../core/segment.ts';
 import { minute, paneMs, Stream } from './stream.ts';
 
 describe('a backfill beside the stream', () => {
@@ -142,6 +143,24 @@ describe('a backfill beside the stream', () => {
     await alter;
     await expect((async () => { for await (const _ of rows); })()).rejects.toThrow(/ECONNRESET|terminat/);
     await snapshot.close();
+    await stream.captured.source.query('delete from post_views where viewed_at = to_timestamp($1 / 1000.0)', [from]);
+    await stream.followed();
+  }, 60_000);
+
+  test('E19: nor does a destination that stands still while a lane is loaded that is added', async () => {
+    await stream.captured.source.query("insert into post_views (post_id, viewed_at) select 1, to_timestamp($1 / 1000.0) from generate_series(1, 400000)", [from]);
+    const [begun, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const load = async (rows: Segment) => {
+      if (!batchOf(rows, 'events', 'after')) return;
+      begun.resolve();
+      await goOn.promise;
+    };
+    const loading = stream.loadBeside({ readFence: async () => undefined, apply: async () => ({ events: 0 }), load, finishLoad: async () => {}, close: async () => {} }, 2_000);
+    loading.catch(() => {});
+    await Promise.race([begun.promise, loading]);
+    await stream.captured.source.query('alter table post_views add column more int; alter table post_views drop column more');
+    goOn.resolve();
+    await expect(loading).rejects.toThrow(/ECONNRESET|terminat|connection error/);
     await stream.captured.source.query('delete from post_views where viewed_at = to_timestamp($1 / 1000.0)', [from]);
     await stream.followed();
   }, 60_000);

@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
 import { runBackfill, type BackfillLoop } from '../../activities/backfill-loop.ts';
 import { BackfillSnapshot } from '../../connectors/postgres/backfill-snapshot.ts';
+import { loadBeside } from '../../connectors/postgres/first-load.ts';
+import type { Sink } from '../../connectors/sink.ts';
 import { PostgresAggregateTables } from '../../connectors/postgres/aggregate/aggregate-tables.ts';
 import { migrate } from '../../connectors/postgres/state/migrate.ts';
 import { openState, type State } from '../../connectors/postgres/state/state.ts';
@@ -84,6 +86,11 @@ export class Stream implements AsyncDisposable {
       onProgress: () => {},
       ...more,
     });
+  }
+
+  /** All rows for a lane that is added. */
+  loadBeside(sink: Sink, patienceMs: number): ReturnType<typeof loadBeside> {
+    return loadBeside({ pipeline: this.captured.pipeline, sourceUrl: this.#url, epoch: 1, shard: this.captured.shard, reached: this.captured.fence, known: undefined, sinks: new Map([['added', sink]]), assertCurrent: async () => {}, signal: this.#end.signal, onProgress: () => {}, patienceMs });
   }
 
   snapshot(fromMs: number, toMs: number, { patienceMs, known, signal = this.#end.signal }: { readonly patienceMs?: number; readonly known?: SourceColumns; readonly signal?: AbortSignal } = {}): Promise<BackfillSnapshot> {

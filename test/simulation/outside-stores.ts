@@ -218,8 +218,8 @@ export class Receiver {
 
   seenBy(process: SimulatedProcess): Poster {
     return {
-      content: async (body: Uint8Array): Promise<Content> => ({ bytes: body }),
-      post: (id, { bytes }) => this.#trouble.call(process, 'external', () => this.#take(id, new TextDecoder().decode(bytes))),
+      content: async (write: () => Uint8Array): Promise<Content> => ({ parts: [write()] }),
+      post: (id, { parts }) => this.#trouble.call(process, 'external', () => this.#take(id, Buffer.concat(parts).toString())),
       close: () => {},
     };
   }

@@ -241,6 +241,19 @@ describe('ClickHouse', () => {
     expect(await place.query('SELECT count() AS rows FROM enriched WHERE _deleted = 0')).toMatchObject([{ rows: 1 }]);
   });
 
+  test('E20: nor does one of its lane from before that was detached, or of an earlier attempt to load it, when the load has joined it to its stream', async () => {
+    await using place = await open();
+    const sink = place.make();
+    await sink.create();
+    await sink.finishLoad(zero);
+    const { segments } = streamOf([{ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21T10:00:00.000Z' } }], 1, new Set());
+    // the row was deleted before that, which left no tombstone of it
+    await sink.finishLoad(position(1, 5000n, 0));
+    await expect(place.make().apply(segments, zero, endOf(segments))).rejects.toThrow(FenceMoved);
+    await place.make().load(segments[0]!);
+    expect(await place.rows()).toEqual([]);
+  });
+
   describe('all rows written again from a snapshot', () => {
     const at = position(1, 5000n, 0);
     const mark = { backfill: 'one', at };

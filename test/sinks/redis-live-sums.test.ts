@@ -130,7 +130,7 @@ test('E11: a sum over many events that is too large parks the lane with the sent
   const aggregate = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
   await aggregate.finishLoad(at(1));
   const definition = pipeline.sinks['live'] as Extract<(typeof pipeline.sinks)[string], { kind: 'redis-live' }>;
-  const live = redisLiveSink(pipeline, definition, server.url, () => readPaneSnapshot(state, pipeline, definition), dueRebuilds(state, pipeline.name, 'live'));
+  const live = redisLiveSink(pipeline, definition, server.url, () => readPaneSnapshot(state, pipeline, definition), dueRebuilds(state, pipeline, 'live'));
   await live.finishLoad(at(1));
   const letters = new DeadLetters(state, pipeline, 'live');
   const builder = new SegmentBuilder(pipeline, { epoch: 1, from: at(1) });

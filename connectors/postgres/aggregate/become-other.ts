@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg';
 import { loadedDefinition, recordedDefinition, viewsHash, type LastingDefinition } from '../../../core/define/definition-hash.ts';
-import type { Pipeline } from '../../../core/pipeline.ts';
+import type { Pipeline, SinkDefinition } from '../../../core/pipeline.ts';
 import type { Position } from '../../../core/position.ts';
 import { joinedRanges } from '../../../core/reconcile.ts';
 import { setsAfter } from '../../../core/redefine-plan.ts';
@@ -82,7 +82,8 @@ class Change {
     // before the late output of sets that go does
     const marks = await this.#marks(fresh, Number(aggregate!.horizon_ms), untilMs);
     for (const set of paneSetsOf(this.#before)) if (plan.droppedSets.includes(set.name)) await this.#dropSet(set);
-    for (const set of fresh) await new PaneStore(name, set).create(this.#client);
+    // also where a worker that stood still has made a table of that name again, perhaps for other sums
+    for (const set of fresh) await new PaneStore(name, set).forget(this.#client);
     const seq = await this.#emptyViews(Number(aggregate!.outbox_seq));
     for (const table of plan.recreated) await this.#client.query(`drop table if exists ${sqlRelation(table.includes('.') ? table : `results.${table}`)}`);
     for (const table of ['fence', 'relay_fence', 'http_pending', 'dead_letter', 'void_letters', 'live_rebuild']) await this.#client.query(`delete from sluice.${table} where pipeline = $1 and lane = any($2)`, [name, plan.ended]);
@@ -130,12 +131,17 @@ class Change {
     const { rows, panes } = joiningLanes(plan, this.#pipeline.sinks);
     const joining = [...rows.map((lane) => [lane, floor] as const), ...panes.map((lane) => [lane, null] as const)];
     for (const [lane, at] of joining) await this.#client.query('insert into sluice.joining_lane (pipeline, lane, floor) values ($1, $2, $3) on conflict (pipeline, lane) do update set floor = excluded.floor', [this.#pipeline.name, lane, at]);
-    // as after every load: what they were refused is in the source, or not
-    await this.#client.query('delete from sluice.dead_letter where pipeline = $1 and lane = any($2)', [this.#pipeline.name, plan.loads]);
+    // as after every load: what they were refused is in the source, or not; one that gets no rows gets its letters still
+    const loaded = plan.loads.filter((lane) => hasLoad(this.#pipeline.sinks[lane]!));
+    await this.#client.query('delete from sluice.dead_letter where pipeline = $1 and lane = any($2)', [this.#pipeline.name, loaded]);
     await this.#client.query('delete from sluice.detached_lane where pipeline = $1 and lane = any($2)', [this.#pipeline.name, [...plan.loads, ...plan.lives, ...plan.ended]]);
     const due = plan.lives.filter((lane) => !panes.includes(lane));
     if (due.length > 0) await noteRebuilds(this.#client, this.#pipeline, due);
   }
+}
+
+function hasLoad(sink: SinkDefinition): boolean {
+  return sink.kind !== 'http' || sink.initialLoad;
 }
 
 /** Later times are not written as others are. */

@@ -98,7 +98,7 @@ export class PaneStore {
     const { rows } = await client.query<{ pane_ms: string; base: Position }>(
       `select pane_ms, max(base) as base from unnest($3::bigint[]) as wanted (pane_ms)
          join sluice.pane_base on pipeline = $1 and pane_set = $2 and from_ms <= pane_ms and pane_ms < to_ms group by pane_ms`,
-      [this.#pipeline, this.set.name, bigints(new Set(panes))],
+      [this.#pipeline, this.set.name, bigints([...new Set(panes)])],
     );
     return new Map(rows.map(({ pane_ms, base }) => [Number(pane_ms), base]));
   }
@@ -212,8 +212,8 @@ function literal(text: string): string {
 }
 
 /** Arrays in Postgres' text format: much cheaper than letting the driver quote each element. */
-export function bigints(values: Iterable<number>): string {
-  return `{${Array.from(values).join(',')}}`;
+export function bigints(values: Pick<readonly number[], 'join'>): string {
+  return `{${values.join(',')}}`;
 }
 
 function texts(values: readonly string[]): string {
