@@ -158,7 +158,7 @@ describe('what comes while a change of columns waits for a decision', () => {
     const change = await waiting(database.url, { segmentBytes: 64 << 10 });
     await using stream = change.stream;
     await change.rename(10);
-    await stream.source.query('insert into post_views (id, seen_at) select g, now() from generate_series(11, 100000) g');
+    await stream.source.query('insert into post_views (id, seen_at) select g, now() from generate_series(11, 300000) g');
     for (const lost of [1, 2]) {
       const before = await change.partKept();
       const keeping = stream.spoolUndecided(async () => {
@@ -174,7 +174,7 @@ describe('what comes while a change of columns waits for a decision', () => {
     });
     expect(await change.partKept()).toBe(0);
     await change.decided(() => stream.untilSpooled());
-    expect(await change.ids()).toEqual(numbers(1, 100_000));
+    expect(await change.ids()).toEqual(numbers(1, 300_000));
   }, 180_000);
 
   test('another change in it is found where it is, and what follows that waits again; whoever ends in between goes on', async () => {
