@@ -6,22 +6,26 @@ import { dimensionsAt } from '../connectors/postgres/dimensions-at.ts';
 import { detachLane, readDetached } from '../connectors/postgres/detached-lanes.ts';
 import { noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
 import { readJoining } from '../connectors/postgres/redefinitions.ts';
-import { assertNotBefore, keepSourceColumns, readOpenChange, readSourceColumns, recordChange } from '../connectors/postgres/schema-changes.ts';
+import { assertNotBefore, keepSourceColumns, readChange, readOpenChange, readSourceColumns, recordChange } from '../connectors/postgres/schema-changes.ts';
 import { readShard, recordConfirmed } from '../connectors/postgres/shard-state.ts';
 import type { Between } from '../connectors/postgres/standing.ts';
+import { spoolUndecided } from '../connectors/postgres/undecided-capture.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { lanesToDetach } from '../core/detach.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import { planMigration } from '../core/migration/plan.ts';
-import type { Position } from '../core/position.ts';
+import type { Pipeline } from '../core/pipeline.ts';
+import { parsePosition, type Position } from '../core/position.ts';
 import { captureStart, countedFences, segmentLanes } from './capture-start.ts';
 import type { Runtime } from './runtime.ts';
 import { runStep, type Step } from './step.ts';
-import type { StepEnd, StepInput, StepResult } from './steps.ts';
+import type { CaptureStepInput, StepEnd, StepResult } from './steps.ts';
 
-/** One step of the capture: the source's changes into the spool. */
-export function captureStep(runtime: Runtime, input: StepInput): Promise<StepResult> {
+/** One step of the capture: the source's changes into the spool; or what follows a change that is not decided, as it comes. */
+export function captureStep(runtime: Runtime, input: CaptureStepInput): Promise<StepResult> {
+  const { undecided } = input;
+  if (undecided !== undefined) return runStep(runtime, 'capture', input, (step) => keepUndecided(runtime, step, undecided));
   return runStep(runtime, 'capture', input, (step) => runtime.standing(input.pipeline).step((between) => captureTo(runtime, step, between)));
 }
 
@@ -37,9 +41,9 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
   const log = await runtime.log(pipeline.name);
   // those that join later hold on to what they will begin with (E20); what is made out of panes needs nothing of the stream
   const joining = await readJoining(state, pipeline.name);
-  const detached = await readDetached(state, pipeline.name);
-  let lanes = segmentLanes(pipeline).filter((lane) => joining.get(lane) !== null && !detached.has(lane));
+  let lanes = await countingLanes(runtime, pipeline, joining);
   const unshaped = await runtime.unshaped(pipeline.name);
+  const undecided = await runtime.undecided(pipeline.name);
   const { fences: asked, ...begin } = await captureStart({ pipeline, lanes, clock: systemClock, log, epoch: shard.epoch, loadedAt: shard.loadedAt, confirmedTo: shard.confirmed?.to, readFence: async (lane) => joining.get(lane) ?? runtime.destinations.readFence(pipeline, lane), noteRebuilds: (silent) => noteRebuilds(state, pipeline, silent) });
   // what it would read again has columns that this shape would not miss, but read as nothing
   if (begin.after === undefined) await assertNotBefore(state, pipeline.name, shard.epoch, begin.start);
@@ -88,6 +92,8 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
       record: (found) => recordChange(state, pipeline.name, { ...found, epoch: shard.epoch }),
     },
     ...begin,
+    undecided,
+    reached: furthest(begin.reached, (await undecided?.tail())?.to),
     dimensionsAt: (at) => dimensionsAt(keptVersions(state, pipeline.name), log, pipeline, at),
     fences: counted,
     lastEventMs: progress.lastEventMs,
@@ -105,7 +111,7 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
         fullSinceMs = nowMs;
         void detach(spoolBytes).catch(() => {});
       }
-      progress.error = spoolBytes >= spoolBudgetBytes ? `the spool is full (${spoolBytes} bytes; spoolBudget and its disk allow ${spoolBudgetBytes}): nothing is read until lanes have taken what is in it, and the source keeps the rest` : undefined;
+      progress.error = spoolBytes >= spoolBudgetBytes ? fullText(spoolBytes, spoolBudgetBytes, 'lanes have taken what is in it') : undefined;
       count({ events: events - before.events, segments: segments - before.segments });
       before = { events, segments };
     },
@@ -113,6 +119,63 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
   progress.moved(result.position, result.events - before.events, undefined);
   count({ events: result.events - before.events, segments: result.segments - before.segments, ...(result.change === undefined ? {} : { change: result.change }) });
   return result.reason === 'stopped' ? 'asked' : result.reason;
+}
+
+/** Until the change is over: the next step of the capture reads it as it was decided. */
+async function keepUndecided(runtime: Runtime, { definition: { pipeline, shape }, signal, progress, count }: Step, number: number): Promise<StepEnd> {
+  const { state, config } = runtime;
+  count({ change: number });
+  await runtime.standing(pipeline.name).end();
+  const shard = await readShard(state, pipeline.name);
+  if (shard?.state !== 'streaming' || (await dueChange(runtime, pipeline.name, shape.number, shard.epoch)) !== number) return 'changed';
+  const [change, log] = [await readChange(state, pipeline.name, number), await runtime.log(pipeline.name)];
+  const tail = await log.tail();
+  // the spool has lost what came before: the migration says so, and the source keeps what follows
+  if (!tail || tail.to < change!.position!) return untilAsked(signal);
+  const joining = await readJoining(state, pipeline.name);
+  const lanes = await countingLanes(runtime, pipeline, joining);
+  const reason = await spoolUndecided({
+    pipeline,
+    log,
+    undecided: await runtime.keepUndecided(pipeline.name),
+    connect: () => connectSource(config.sourceUrl, pipeline, shard.tables),
+    clock: systemClock,
+    captureId: randomUUID(),
+    shard,
+    readConfirmed: async () => (await readShard(state, pipeline.name))?.confirmed,
+    recordConfirmed: (confirmed) => recordConfirmed(state, pipeline.name, shard.epoch, confirmed),
+    tail: tail.to,
+    fences: () => countedFences(runtime.progress.fences(pipeline.name, lanes), joining),
+    signal,
+    onProgress: ({ slotLagBytes, spoolBytes, spoolBudgetBytes }) => {
+      progress.slotLagBytes = slotLagBytes;
+      progress.spoolBytes = spoolBytes;
+      progress.error = spoolBytes >= spoolBudgetBytes ? fullText(spoolBytes, spoolBudgetBytes, `migration ${number} is over`) : undefined;
+    },
+  });
+  return reason === 'stopped' ? 'asked' : reason;
+}
+
+function untilAsked(signal: AbortSignal): Promise<StepEnd> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve('asked');
+    signal.addEventListener('abort', () => resolve('asked'), { once: true });
+  });
+}
+
+/** Lanes that read segments, for which the spool keeps what they have not got. */
+async function countingLanes({ state }: Runtime, pipeline: Pipeline, joining: ReadonlyMap<string, Position | null>): Promise<readonly string[]> {
+  const detached = await readDetached(state, pipeline.name);
+  return segmentLanes(pipeline).filter((lane) => joining.get(lane) !== null && !detached.has(lane));
+}
+
+function fullText(bytes: number, budgetBytes: number, until: string): string {
+  return `the spool is full (${bytes} bytes; spoolBudget and its disk allow ${budgetBytes}): nothing is read until ${until}, and the source keeps the rest`;
+}
+
+/** E1: what is kept undecided was taken from the source as well. */
+function furthest(reached: Position, kept: Position | undefined): Position {
+  return kept !== undefined && parsePosition(kept).epoch === parsePosition(reached).epoch && parsePosition(kept).lsn > parsePosition(reached).lsn ? kept : reached;
 }
 
 /**

@@ -29,7 +29,7 @@ export type RecoveryActivities = {
 
 export type RecoveryTarget = { readonly pipeline: string };
 
-type RecoveryRuntime = Pick<Runtime, 'config' | 'state' | 'definition' | 'declared' | 'log' | 'destinations'>;
+type RecoveryRuntime = Pick<Runtime, 'config' | 'state' | 'definition' | 'declared' | 'log' | 'undecided' | 'destinations'>;
 
 export function planRecovery(runtime: RecoveryRuntime, { pipeline: name, lane }: RecoveryTarget & { readonly lane?: string }): Promise<RecoveryPlan> {
   return failing(async () => {
@@ -37,7 +37,7 @@ export function planRecovery(runtime: RecoveryRuntime, { pipeline: name, lane }:
     const shard = await readShard(runtime.state, name);
     if (!shard) throw new ConfigurationError(`Pipeline ${name} was never loaded, so there is nothing to recover. Type: ./sluice up`);
     const log = await runtime.log(name);
-    const { gap, rows } = await gapOf(runtime.config.sourceUrl, pipeline, shard, async () => (await readShard(runtime.state, name))?.confirmed, log);
+    const { gap, rows } = await gapOf(runtime.config.sourceUrl, pipeline, shard, async () => (await readShard(runtime.state, name))?.confirmed, log, await runtime.undecided(name));
     const looks = await lookAtLanes(runtime, name);
     return planOf({
       pipeline,

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { type Appender, type SegmentLog } from '../connectors/spool/segment-log.ts';
@@ -8,6 +9,7 @@ import { Standing } from '../connectors/postgres/standing.ts';
 import { readShapes } from '../connectors/postgres/schema-changes.ts';
 import { readLoaded } from '../connectors/postgres/shard-state.ts';
 import { readStopped, stoppedChannel } from '../connectors/postgres/stopped-steps.ts';
+import type { UndecidedLog } from '../connectors/postgres/undecided-log.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import type { Config, Environment } from '../core/config.ts';
 import { definitionHash, recordedPipeline } from '../core/define/definition-hash.ts';
@@ -48,6 +50,7 @@ export class Runtime {
   /** By name, what is on record, and the number of migrations. */
   readonly #definitions = new Map<string, Definition>();
   readonly #logs = new Map<string, Promise<SegmentLog & Appender>>();
+  readonly #undecided = new Map<string, Promise<UndecidedLog>>();
   readonly #standing = new Map<string, Standing>();
 
   constructor(config: Config, environment: Environment, reachability: Reachability) {
@@ -151,6 +154,27 @@ export class Runtime {
     return log;
   }
 
+  /** What was kept of a pipeline's stream while nobody had decided how to read it; undefined: nothing ever was. Beside the spool, and lost with it. */
+  async undecided(pipeline: string): Promise<UndecidedLog | undefined> {
+    const isThere = this.#undecided.has(pipeline) || (await stat(join(this.#spool(pipeline), undecidedName)).then(() => true, () => false));
+    return isThere ? this.keepUndecided(pipeline) : undefined;
+  }
+
+  /** The same, to add to it. */
+  keepUndecided(pipeline: string): Promise<UndecidedLog> {
+    let log = this.#undecided.get(pipeline);
+    if (!log) {
+      log = openSegmentLog({ directory: this.#spool(pipeline), shard: undecidedName, cacheBytes: 0 });
+      this.#undecided.set(pipeline, log);
+      log.catch(() => this.#undecided.delete(pipeline));
+    }
+    return log;
+  }
+
+  #spool(pipeline: string): string {
+    return join(this.config.dataDir, 'spool', pipeline);
+  }
+
   /** What stands of a pipeline's capture between two of its steps. */
   standing(pipeline: string): Standing {
     let standing = this.#standing.get(pipeline);
@@ -164,6 +188,7 @@ export class Runtime {
     await Promise.all([this.standing(pipeline).end(), this.destinations.forget(pipeline)]);
     this.#standing.delete(pipeline);
     this.#logs.delete(pipeline);
+    this.#undecided.delete(pipeline);
   }
 
   async close(): Promise<void> {
@@ -172,3 +197,6 @@ export class Runtime {
     await this.state.end().catch(() => {});
   }
 }
+
+/** The name of its chain, and of its directory. */
+const undecidedName = 'undecided';

@@ -5,7 +5,7 @@ import type { Position } from '../core/position.ts';
 export type Activities = {
   describe(input: { readonly pipeline: string }): Promise<Description>;
   firstLoad(input: LoadInput): Promise<LoadResult>;
-  capture(input: StepInput): Promise<StepResult>;
+  capture(input: CaptureStepInput): Promise<StepResult>;
   /** What the source keeps for the pipeline, and how much it may become. */
   slotLag(input: { readonly pipeline: string }): Promise<SlotLag>;
   /** The stream of this epoch is given up, so that the pipeline is loaded anew. */
@@ -49,6 +49,11 @@ export type StepInput = {
   readonly heartbeatMs: number;
   /** By which its run tells it to stop; missing: it hears of it with a heartbeat soon enough. */
   readonly number?: number;
+};
+
+export type CaptureStepInput = StepInput & {
+  /** The number of a change that somebody must decide: what follows it is kept as it comes. */
+  readonly undecided?: number;
 };
 
 export type LaneStepInput = StepInput & {

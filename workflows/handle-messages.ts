@@ -39,6 +39,7 @@ export function handleMessages(run: PipelineRun): void {
   });
   setHandler(resumeLane, (name) => {
     if (!known(run, name, 'resumeLane')) return;
+    if (name === 'capture' && run.part(name).state === 'migrating') stopKeeping(run);
     run.resume(name);
     letGo(run, name);
     if (name === 'capture' && run.state === 'parked') run.move('resume');
@@ -133,7 +134,12 @@ async function beginAnew(run: PipelineRun, epoch: number): Promise<void> {
 async function goOnAfter(run: PipelineRun, number: number, reason: string | undefined): Promise<void> {
   const { state, last } = run.part('capture');
   if (last?.change !== number) return;
-  if (reason !== undefined) return state === 'migrating' ? run.refused('capture', { kind: 'configuration', sentence: reason }) : undefined;
+  if (reason !== undefined) {
+    if (state !== 'migrating') return;
+    run.refused('capture', { kind: 'configuration', sentence: reason });
+    stopKeeping(run);
+    return;
+  }
   try {
     const now = await described(run);
     // it was given up meanwhile to be loaded anew
@@ -149,6 +155,11 @@ async function goOnAfter(run: PipelineRun, number: number, reason: string | unde
   for (const { name } of run.lanes) if (run.part(name).state === 'parked') run.moveLane(name, 'resume');
   run.stop();
   run.publish();
+}
+
+/** What the capture does while it waits: its next step finds out anew what is to be decided. */
+function stopKeeping(run: PipelineRun): void {
+  if (run.scopes.has('capture')) run.stop(['capture']);
 }
 
 function difference(before: Description, now: Description): string {

@@ -31,8 +31,8 @@ const activities = proxyActivities<MigrationActivities>(options);
 const patient = { ...options, startToCloseTimeout: '30 days', heartbeatTimeout: '10 seconds' } satisfies ActivityOptions;
 
 /**
- * What becomes of a pipeline when its source's tables get other columns. The capture stands at the change; lanes go on up
- * to it. When it is over, the pipeline's workflow hears of it and goes on.
+ * What becomes of a pipeline when its source's tables get other columns. The capture stands at the change and keeps
+ * what follows as it comes; lanes go on up to it. When it is over, the pipeline's workflow hears of it and goes on.
  */
 export async function migration(input: MigrationInput): Promise<MigrationStatus> {
   const run = new Run(input);

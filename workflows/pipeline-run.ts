@@ -56,6 +56,8 @@ export class PipelineRun {
   isStale = true;
   /** Its repair goes on. */
   isRepairing = false;
+  /** While its capture waits for a decision, what follows is kept as it comes. */
+  keepsUndecided = false;
   /** The last migration that the description has taken over: a step that began before may still say that it is due. */
   migrated: number | undefined;
   /** Somebody resumed while a step of theirs ran: what that is refused for may be mended. */
@@ -122,7 +124,8 @@ export class PipelineRun {
 
   /** Whether a step of this part may begin. */
   mayRun(name: string): boolean {
-    if (this.rotating || this.part(name).state !== 'running') return false;
+    const { state } = this.part(name);
+    if (this.rotating || !(state === 'running' || (name === 'capture' && state === 'migrating' && this.keepsUndecided))) return false;
     if (this.state === 'draining') return this.draining !== undefined && this.hold !== undefined && name in this.hold.waiting;
     if (this.state === 'paused') return this.spooling && name === 'capture';
     return this.state === 'running' || (this.state === 'parked' && this.description?.loaded === true);

@@ -72,6 +72,7 @@ async function prepare(run: PipelineRun): Promise<void> {
 
 async function loop(run: PipelineRun, part: Part, { rotateAtEvents, watchMs = 60_000 }: PipelineInput): Promise<void> {
   for (;;) {
+    if (part.kind === 'capture') run.keepsUndecided = isMigrating(run) && patched('what waits for a decision is kept');
     const may = () => run.rotating || run.mayRun(part.name);
     while (part.kind === 'capture' && !may() && patched('paused slots are watched') && !(await condition(may, watchMs))) {
       const look = new CancellationScope();
@@ -84,14 +85,19 @@ async function loop(run: PipelineRun, part: Part, { rotateAtEvents, watchMs = 60
     }
     await allowed(may);
     if (run.rotating) return;
+    const waits = part.kind === 'capture' && isMigrating(run);
     const ended = await oneStep(run, part);
     run.publish();
     repairIfStale(run);
     rotateIfDue(run, rotateAtEvents);
     // whoever took over is at work: do not race it
-    if (run.part(part.name).state === 'migrating' && ended === 'changed') await migrate(run);
+    if (part.kind === 'capture' && isMigrating(run) && !waits && ended === 'changed') await migrate(run);
     else if (ended === 'superseded' || ended === 'changed') await condition(() => run.rotating || !run.mayRun(part.name), 1_000);
   }
+}
+
+function isMigrating(run: PipelineRun): boolean {
+  return run.part('capture').state === 'migrating';
 }
 
 /** Who was woken asks again: what one message allowed, another one of the same task may have forbidden since. */
@@ -111,7 +117,7 @@ async function watchSlot(run: PipelineRun): Promise<void> {
     if (bytes <= most || run.state !== 'paused') return;
     const kept = `the replication slot kept ${bytes} bytes, more than maxSlotLag (${most})`;
     const { state } = run.part('capture');
-    run.spooling = state === 'running';
+    run.spooling = state === 'running' || (state === 'migrating' && run.keepsUndecided);
     if (run.spooling) run.note(`paused, and ${kept}: the capture goes on alone, into the spool`);
     else run.noteOnce(`the capture is ${state} and must be resumed: `, `${kept}, and the source keeps all of it until then`);
     run.publish();
@@ -164,8 +170,10 @@ function reasonOf(error: unknown): string {
 async function oneStep(run: PipelineRun, part: Part): Promise<StepEnd | undefined> {
   const until = run.hold && part.name in run.hold.waiting ? run.hold.position : undefined;
   try {
-    const result = await scoped(run, part.name, () => step(run.name, run.description!, part, until, run.number(part.name)));
-    run.stepped(part.name, result);
+    const undecided = part.kind === 'capture' && isMigrating(run) ? run.part(part.name).last?.change : undefined;
+    const result = await scoped(run, part.name, () => step(run.name, run.description!, part, until, run.number(part.name), undecided));
+    // that there is nothing to wait for any more, whoever waits hears of from the migration
+    run.stepped(part.name, undecided !== undefined && result.ended === 'changed' ? { ...result, ended: 'asked' } : result);
     return result.ended;
   } catch (error) {
     // a step that waited for its next attempt is cancelled without a result

@@ -46,19 +46,19 @@ export function slotLag(pipeline: string): Promise<SlotLag> {
   return activities.slotLag.executeWithOptions(once, [{ pipeline }]);
 }
 
-/** One step of a lane or of the capture, to the end of its window on the clock. */
-export function step(pipeline: string, { definitionHash, stepMs, heartbeatMs }: Description, part: Part, until: Position | undefined, number: number | undefined): Promise<StepResult> {
+/** One step of a lane or of the capture, to the end of its window on the clock. `undecided`: of the capture, the number of the change that it waits for. */
+export function step(pipeline: string, { definitionHash, stepMs, heartbeatMs }: Description, part: Part, until: Position | undefined, number: number | undefined, undecided?: number): Promise<StepResult> {
   const now = Date.now();
   const window = stepWindow(now, part.kind === 'capture' ? captureStepMsOf(stepMs) : stepMs);
   const input = { pipeline, definitionHash, heartbeatMs, durationMs: window.endMs - now, ...numbered(number) };
   const stepOptions: ActivityOptions = {
     ...options,
     activityId: part.name,
-    summary: `${part.name} ${windowText(window)}${until === undefined ? '' : ' to a held position'}`,
+    summary: `${part.name} ${windowText(window)}${until === undefined ? '' : ' to a held position'}${undecided === undefined ? '' : `, while migration ${undecided} is not over`}`,
     startToCloseTimeout: input.durationMs + 60_000,
     heartbeatTimeout: heartbeatTimeoutMs(heartbeatMs),
   };
-  if (part.kind === 'capture') return activities.capture.executeWithOptions(stepOptions, [input]);
+  if (part.kind === 'capture') return activities.capture.executeWithOptions(stepOptions, [{ ...input, ...(undecided === undefined ? {} : { undecided }) }]);
   const laneInput: LaneStepInput = { ...input, lane: part.name, ...(until === undefined ? {} : { until }) };
   return activities[part.kind].executeWithOptions(stepOptions, [laneInput]);
 }

@@ -13,6 +13,7 @@ import { RunningCapture, type Step } from './running-capture.ts';
 import type { Confirmed, ShardState } from './shard-state.ts';
 import type { Source } from './source.ts';
 import { StreamCheck } from './stream-check.ts';
+import type { UndecidedLog } from './undecided-log.ts';
 
 export type CaptureOptions = {
   readonly pipeline: Pipeline;
@@ -40,6 +41,8 @@ export type CaptureOptions = {
   /** When an event came last, as an earlier capture of this process has told; undefined: not known. */
   readonly lastEventMs?: number | undefined;
   readonly columns: ColumnRecord;
+  /** What was kept of the stream behind the spool's tail while nobody had decided how it is to be read: it is read first. */
+  readonly undecided?: UndecidedLog | undefined;
   /** Ends the capture at the next segment boundary. */
   readonly signal: AbortSignal;
   readonly onProgress: (progress: CaptureProgress) => void;
@@ -115,7 +118,8 @@ async function run(each: RunningCapture, step: Step, begin: () => Promise<boolea
   }
 }
 
-function explain(error: unknown, pipeline: string): unknown {
+/** The sentence for what a person must mend. */
+export function explain(error: unknown, pipeline: string): unknown {
   if (error instanceof StreamDiverged) {
     return new ConfigurationError(`The source of pipeline ${pipeline} is not the one its spool was written from: ${error.message}. Was it restored or failed over? ${loadAnew(pipeline)}`);
   }

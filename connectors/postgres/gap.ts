@@ -6,9 +6,10 @@ import { assertNoGap, assertNoPhantoms, assertNotSetBack, assertSameSource, asse
 import type { Confirmed, ShardState } from './shard-state.ts';
 import { connectSource } from './postgres-source.ts';
 import { readStreamEnd } from './stream-gap.ts';
+import { undecidedEnd, type UndecidedLog } from './undecided-log.ts';
 
 /** What keeps a capture from going on where the spool ends, as the sentence that it would park with; null: nothing. `readConfirmed`: what is on record, read anew, as a capture may be at work. `rows`: what the planner of the source expects of the pipeline's tables. */
-export async function gapOf(sourceUrl: string, pipeline: Pipeline, shard: ShardState, readConfirmed: () => Promise<Confirmed | undefined>, log: Pick<SegmentLog, 'tail' | 'read' | 'release' | 'lastEvents' | 'lastClaim'>): Promise<{ readonly gap: string | null; readonly rows: number }> {
+export async function gapOf(sourceUrl: string, pipeline: Pipeline, shard: ShardState, readConfirmed: () => Promise<Confirmed | undefined>, log: Pick<SegmentLog, 'tail' | 'read' | 'release' | 'lastEvents' | 'lastClaim'>, undecided?: UndecidedLog): Promise<{ readonly gap: string | null; readonly rows: number }> {
   const source = await connectSource(sourceUrl, pipeline, shard.tables);
   try {
     const rows = await source.expectedRows();
@@ -25,7 +26,8 @@ export async function gapOf(sourceUrl: string, pipeline: Pipeline, shard: ShardS
       const slot = await source.slot();
       const confirmed = await readConfirmed();
       const tail = (await log.tail())?.to;
-      const end = tail === undefined ? { position: at, endLsn: parsePosition(at).lsn, committedMs: undefined } : await readStreamEnd(log, tail);
+      const kept = tail && undecided && (await undecidedEnd(undecided, tail));
+      const end = kept ?? (tail === undefined ? { position: at, endLsn: parsePosition(at).lsn, committedMs: undefined } : await readStreamEnd(log, tail));
       assertSlot(pipeline.name, slot, end, catalog.walEnd);
       assertNoGap(pipeline.name, confirmed, slot.confirmed, end);
       return { gap: null, rows };

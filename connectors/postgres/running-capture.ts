@@ -2,17 +2,19 @@ import type { AssembledSegment } from '../../core/capture/assembler.ts';
 import { SegmentAssembler } from '../../core/capture/assembler.ts';
 import { beforeColumns } from '../../core/define/before-columns.ts';
 import { definitionHash } from '../../core/define/definition-hash.ts';
+import { pause } from '../../core/clock.ts';
 import { killPoint } from '../../core/kill-point.ts';
 import type { Lsn, Position } from '../../core/position.ts';
 import { parsePosition } from '../../core/position.ts';
 import { quietAfterMs, quietCanaries } from '../../core/quiet-canary.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
-import type { Segment, SegmentHeader } from '../../core/segment.ts';
+import type { Segment } from '../../core/segment.ts';
 import { LanePace } from './lane-pace.ts';
 import { Linger } from './linger.ts';
 import { ColumnWatch, type FoundColumns } from './column-watch.ts';
-import { PgoutputDecoder } from './pgoutput/decoder.ts';
+import { Message, PgoutputDecoder } from './pgoutput/decoder.ts';
 import { SchemaChanged } from './pgoutput/relation.ts';
+import { beginLsn, eachMessage } from './pgoutput/undecided-writer.ts';
 import { SegmentWriter } from './segment-writer.ts';
 import { BackPressure } from './back-pressure.ts';
 import type { CaptureOptions, CaptureResult } from './capture.ts';
@@ -24,7 +26,8 @@ import type { SourceCatalog } from './source-catalog.ts';
 import { sourceNames } from './source-catalog.ts';
 import { SpoolRoom } from './spool-room.ts';
 import type { StreamCheck } from './stream-check.ts';
-import { readStreamEnd } from './stream-gap.ts';
+import { readStreamEnd, type StreamEnd } from './stream-gap.ts';
+import { claimUndecided, trimUndecided, undecidedEnd, undecidedStart, type UndecidedClaim } from './undecided-log.ts';
 
 /** What is looked at anew in each step, by a connection that it opens. */
 export type Step = { readonly options: CaptureOptions; readonly source: Source; readonly catalog: SourceCatalog; readonly check: StreamCheck; readonly timeline: number };
@@ -45,6 +48,11 @@ export class RunningCapture {
   /** What follows is of other columns: nothing of it is taken. */
   #changed: FoundColumns | SchemaChanged | undefined;
   #stream: SourceStream | undefined;
+  #isClosed = false;
+  /** Up to where the stream was kept while nobody had decided how to read it. */
+  #undecided: StreamEnd | undefined;
+  /** What committed up to here was read from there, and comes again. */
+  #passes: Lsn | undefined;
   #began: Pick<Step, 'catalog' | 'timeline'> | undefined;
   /** Not yet when the first messages come. */
   #pressure: BackPressure | undefined;
@@ -71,14 +79,15 @@ export class RunningCapture {
     });
   }
 
-  /** Takes the shard and opens the stream. False: another was first. */
-  async begin({ options, source, catalog, check, timeline }: Step): Promise<boolean> {
+  /** Takes the shard and the slot. False: another was first. */
+  async begin({ options, catalog, check, timeline }: Omit<Step, 'source'>): Promise<boolean> {
     const { pipeline, log } = options;
     if (options.startsOver) await check.startOver();
     // before the first append: a spool that has filled its disk must not wait for a capture that can append
     await this.#room.make(smallestOf(options.fences()));
-    const tail = await this.#claim(catalog, timeline);
-    if (!tail) return false;
+    const claim = this.#claimed(catalog, timeline);
+    const tail = await appendClaim(log, { ...claim, start: options.start, after: options.after });
+    if (!tail || !(await this.#takeUndecided(claim, tail.to))) return false;
     this.#position = tail.to;
     const lastEvents = await log.lastEvents();
     const dimensions = await options.dimensionsAt(tail.to);
@@ -105,17 +114,34 @@ export class RunningCapture {
     });
     this.#began = { catalog, timeline };
     const streamEnd = await readStreamEnd(log, tail.to);
-    const confirmed = await check.takeOver(streamEnd);
+    this.#undecided = options.undecided && (await undecidedEnd(options.undecided, tail.to));
+    const confirmed = await check.takeOver(this.#undecided ?? streamEnd);
     this.#confirmation = new Confirmation({ pipeline, fences: () => this.#options.fences(), record: (each) => this.#options.recordConfirmed(each), timeline, confirmed, keepBytes: catalog.keepBytes });
     this.#confirmation.spooled(streamEnd.position, streamEnd.endLsn);
-    this.#stream = await source.stream(parsePosition(tail.to).lsn, catalog.binary, {
-      message: (bytes, start, end, walHigh, walLow) => this.#message(bytes, start, end, walHigh, walLow),
+    return true;
+  }
+
+  /** From where the spool ends on. */
+  async #open(source: Source, { binary }: SourceCatalog): Promise<SourceStream> {
+    const [spooled, kept] = [parsePosition(this.#position).lsn, this.#undecided];
+    if (kept) this.#confirmation.spooled(kept.position, kept.endLsn);
+    this.#passes = kept && parsePosition(kept.position).lsn;
+    return (this.#stream = await source.stream(this.#passes !== undefined && this.#passes > spooled ? this.#passes : spooled, binary, {
+      message: (bytes, start, end, walHigh, walLow) => {
+        if (this.#passes === undefined || !this.#isPassed(bytes, start)) this.#message(bytes, start, end, walHigh, walLow);
+      },
       server: (endHigh, endLow, timeHigh, timeLow) => {
         this.#confirmation.serverEnd(endHigh, endLow);
         this.#linger.serverTime(timeHigh, timeLow);
       },
-    });
-    return true;
+    }));
+  }
+
+  /** Of transactions that were read already, as they were kept, only what their tables are like is of use. */
+  #isPassed(bytes: Buffer, start: number): boolean {
+    const lsn = beginLsn(bytes, start);
+    if (lsn !== undefined && lsn > this.#passes!) this.#passes = undefined;
+    return this.#passes !== undefined && bytes[start] !== Message.relation;
   }
 
   /** Goes on where it stands, if this step is the one that would begin there: of its spool, its load and its source, by the stream that it has. */
@@ -135,19 +161,23 @@ export class RunningCapture {
     return true;
   }
 
-  async step({ options, source, check }: Step): Promise<CaptureResult> {
+  async step({ options, source, catalog, check }: Step): Promise<CaptureResult> {
     const { clock, signal } = options;
-    const stream = this.#stream!;
     this.#options = options;
     [this.#events, this.#segments] = [0, 0];
     const stop = () => this.#outcome.resolve('stopped');
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
-    this.#pressure = new BackPressure(clock, stream, () => this.#isTooMuch());
-    this.#pressure.balance();
-    const timers = this.#startTimers(source, check);
+    let timers: (() => void)[] = [];
     try {
-      const reason = await Promise.race([this.#outcome.promise, source.gone, stream.ended.then((): never => { throw new Error('the replication stream ended'); })]);
+      if (!this.#stream && this.#undecided) await Promise.race([this.#readUndecided(), source.gone]);
+      const stream = this.#stream ?? (this.#isOver ? undefined : await this.#open(source, catalog));
+      if (stream) {
+        this.#pressure = new BackPressure(clock, stream, () => this.#isTooMuch());
+        this.#pressure.balance();
+        timers = this.#startTimers(source, check);
+      }
+      const reason = await Promise.race([this.#outcome.promise, source.gone, ...(stream ? [stream.ended.then((): never => { throw new Error('the replication stream ended'); })] : [])]);
       if (reason === 'stopped') {
         // what happens while it stands, the next step hears of
         this.#outcome = newOutcome();
@@ -158,24 +188,58 @@ export class RunningCapture {
     } finally {
       for (const end of timers) end();
       this.#linger.end();
-      this.#pressure.end();
+      this.#pressure?.end();
       signal.removeEventListener('abort', stop);
     }
   }
 
   /** May be called twice. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#linger.end();
     this.#stream?.close();
     await this.#writer.drained();
   }
 
-  /** E3: whoever appends the claim owns the shard; what it reads with is on record. Undefined: another was first. */
-  #claim({ systemIdentifier, binary, walEnd }: SourceCatalog, timeline: number): Promise<SegmentHeader | undefined> {
-    const { log, shard: { epoch }, pipeline, start, after } = this.#options;
-    const claim = { definitionHash: definitionHash(pipeline), systemIdentifier, timeline, epoch, slot: sourceNames(pipeline.name).slot, binary };
+  /** E3: whoever appends the claim owns the shard; what it reads with is on record. */
+  #claimed({ systemIdentifier, binary, walEnd }: SourceCatalog, timeline: number): UndecidedClaim {
+    const { shard: { epoch }, pipeline } = this.#options;
     // each segment has WAL of its own, so the WAL's end is above the numbers of all segments before
-    return appendClaim(log, { captureId: this.#captureId, claim, start, after, firstSeq: Number(walEnd) });
+    return { captureId: this.#captureId, claim: { definitionHash: definitionHash(pipeline), systemIdentifier, timeline, epoch, slot: sourceNames(pipeline.name).slot, binary }, firstSeq: Number(walEnd) };
+  }
+
+  /** What was kept while nobody had decided: from here on nobody adds to it. False: another was first. */
+  async #takeUndecided(claim: UndecidedClaim, tail: Position): Promise<boolean> {
+    const { undecided, after } = this.#options;
+    if (!(await undecided?.tail())) return true;
+    // what it goes on behind was lost: the source has all of it, or a gap is found
+    if (!after) await undecided!.startOver();
+    else if (!(await claimUndecided(undecided!, claim, tail))) return false;
+    return true;
+  }
+
+  /** Reads what was kept while nobody had decided, as if it came now, as far as the spool has room for it and lanes follow. */
+  async #readUndecided(): Promise<void> {
+    const { undecided: log, clock, signal, fences } = this.#options;
+    const end = (await log!.tail())!.to;
+    const upTo = parsePosition(this.#undecided!.position).lsn;
+    // a transaction that is not whole comes from the source
+    let isWhole = true;
+    for (let at = await undecidedStart(log!, this.#position); at < end && !this.#isOver; ) {
+      for (; this.#isTooMuch() && !this.#isOver; await pause(clock, roomMs, signal)) await this.#room.make(smallestOf(fences()));
+      const segments = await log!.read(at, { maxRows: 1 }, signal);
+      for (const segment of segments) {
+        eachMessage(segment, (bytes, from, to, walHigh, walLow) => {
+          isWhole = (beginLsn(bytes, from) ?? upTo) <= upTo && isWhole;
+          if (isWhole) this.#message(bytes, from, to, walHigh, walLow);
+        });
+        at = segment.header.to;
+      }
+      if (this.#assembler.ready) this.#emit(this.#assembler.cut(), undefined);
+      await this.#writer.drained();
+      if (segments.length > 0 && !this.#isOver) await trimUndecided(log!, segments.at(-1)!.header, this.#position);
+      log!.release(segments);
+    }
   }
 
   #message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {
@@ -285,11 +349,16 @@ export class RunningCapture {
     return [clock.every(pipeline.settings.canaryMs, canary), clock.every(1_000, () => void acknowledge().catch(fail)), clock.every(10_000, () => void tidy().catch(fail))];
   }
 
-  async #finish(stream: SourceStream): Promise<void> {
+  async #finish(stream: SourceStream | undefined): Promise<void> {
     this.#pressure?.end();
     if (this.#assembler.ready) this.#emit(this.#assembler.cut(), undefined);
     await this.#writer.drained();
-    await this.#confirmation.confirm(stream);
+    if (stream) await this.#confirmation.confirm(stream);
+  }
+
+  /** Nothing more is taken. */
+  get #isOver(): boolean {
+    return this.#options.signal.aborted || this.#changed !== undefined || this.#writer.stopped || this.#isClosed;
   }
 
   #report(): void {
@@ -318,3 +387,5 @@ function newOutcome(): PromiseWithResolvers<CaptureResult['reason']> {
 }
 
 const maxQueuedBytes = 32 << 20;
+/** How often room is looked for while what was kept waits for it. */
+const roomMs = 200;

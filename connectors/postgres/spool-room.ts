@@ -4,14 +4,16 @@ import type { Appender } from '../spool/segment-log.ts';
 /** Left free on the spool's disk: for what is on its way there, and to be able to note what is trimmed. */
 export const spareBytes = 64 << 20;
 
+type RoomOf = Pick<Appender, 'size' | 'free' | 'trim'>;
+
 /** What a spool has and may have (E20): its budget, or less if its disk has less room. */
 export class SpoolRoom {
-  readonly #log: Appender;
+  readonly #log: RoomOf;
   readonly #settings: { readonly spoolBudgetBytes: number; readonly spoolKeepMs: number };
   #bytes = 0;
   #budgetBytes = 0;
 
-  constructor(log: Appender, settings: { readonly spoolBudgetBytes: number; readonly spoolKeepMs: number }) {
+  constructor(log: RoomOf, settings: { readonly spoolBudgetBytes: number; readonly spoolKeepMs: number }) {
     this.#log = log;
     this.#settings = settings;
   }

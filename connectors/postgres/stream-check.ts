@@ -8,13 +8,15 @@ import type { Slot, Source } from './source.ts';
 import type { SourceCatalog } from './source-catalog.ts';
 import type { StreamEnd } from './stream-gap.ts';
 
+type Checked = Pick<CaptureOptions, 'pipeline' | 'log' | 'shard' | 'start' | 'startsOver' | 'reached' | 'readConfirmed' | 'recordConfirmed' | 'fences'>;
+
 /** Makes sure, for one capture, that it reads the stream that is on record: when it begins, and as long as it reads. */
 export class StreamCheck {
-  readonly #options: CaptureOptions;
+  readonly #options: Checked;
   readonly #source: Source;
   readonly #catalog: SourceCatalog;
 
-  constructor(options: CaptureOptions, source: Source, catalog: SourceCatalog) {
+  constructor(options: Checked, source: Source, catalog: SourceCatalog) {
     this.#options = options;
     this.#source = source;
     this.#catalog = catalog;

@@ -15,9 +15,9 @@ async function existing(directory: string): Promise<string> {
   return isThere ? directory : existing(dirname(directory));
 }
 
-/** A segment that is trimmed meanwhile counts nothing. */
+/** With what is kept beside the segments. One that is trimmed meanwhile counts nothing. */
 export async function bytesIn(directory: string): Promise<number> {
-  const names = await readdir(directory).catch(() => []);
+  const names = await readdir(directory, { recursive: true }).catch(() => []);
   const files = await Promise.all(names.map((name) => systemFiles.describe(join(directory, name))));
   return files.reduce((sum, file) => sum + (file?.size ?? 0), 0);
 }

@@ -9,7 +9,7 @@
  *      | nothing, impossible
  *      +------------> unneeded, impossible
  *
- * waiting: somebody must approve or reject; the capture stands at the change, lanes go on up to it. draining: until every
+ * waiting: somebody must approve or reject; the capture stands at the change and keeps what follows as it comes, lanes go on up to it. draining: until every
  * lane has what was before it. changing: the tables of sinks. A change that a sink refuses is asked about again. cancelled
  * from everywhere before its end: the pipeline is parked, and `resume` finds the same change again.
  */

@@ -14,6 +14,8 @@ import { connectSource } from '../../connectors/postgres/postgres-source.ts';
 import type { SourceCatalog } from '../../connectors/postgres/source-catalog.ts';
 import type { Confirmed, TableIds } from '../../connectors/postgres/shard-state.ts';
 import { type Between, Standing } from '../../connectors/postgres/standing.ts';
+import { spoolUndecided } from '../../connectors/postgres/undecided-capture.ts';
+import type { UndecidedLog } from '../../connectors/postgres/undecided-log.ts';
 import type { Sink } from '../../connectors/sink.ts';
 import { systemFiles, type Files } from '../../connectors/spool/files.ts';
 import { type Appender, type SegmentLog } from '../../connectors/spool/segment-log.ts';
@@ -28,9 +30,12 @@ export class CapturedSource implements AsyncDisposable {
   columns: ColumnRecord = noRecord;
   source: Client;
   readonly log: SegmentLog & Appender;
+  /** What is kept while nobody has decided. */
+  readonly undecided: UndecidedLog;
   shard: CaptureOptions['shard'] & { confirmed: Confirmed | undefined };
   fence: Position;
   progress: CaptureProgress | undefined;
+  undecidedProgress: Pick<CaptureProgress, 'slotLagBytes' | 'spoolBytes' | 'spoolBudgetBytes'> | undefined;
   /** As an earlier capture would have told. */
   lastEventMs: number | undefined;
   /** What the source's catalogue says otherwise than it does. */
@@ -53,14 +58,16 @@ export class CapturedSource implements AsyncDisposable {
     await source.query(await readFile(new URL('../../infra/demo/source.sql', import.meta.url), 'utf8'));
     const loaded = await loadInto(nothing, pipeline, url, 1);
     const directory = await mkdtemp(join(tmpdir(), 'sluice-captured-'));
-    return new CapturedSource(url, pipeline, source, await openSegmentLog({ directory, shard: pipeline.name, files }), directory, loaded);
+    const log = await openSegmentLog({ directory, shard: pipeline.name, files });
+    return new CapturedSource(url, pipeline, source, { log, undecided: await openSegmentLog({ directory: join(directory, pipeline.name), shard: 'undecided', files }) }, directory, loaded);
   }
 
-  private constructor(url: string, pipeline: Pipeline, source: Client, log: SegmentLog & Appender, directory: string, { position, systemIdentifier, timeline, tables }: Awaited<ReturnType<typeof firstLoad>>) {
+  private constructor(url: string, pipeline: Pipeline, source: Client, { log, undecided }: { readonly log: SegmentLog & Appender; readonly undecided: UndecidedLog }, directory: string, { position, systemIdentifier, timeline, tables }: Awaited<ReturnType<typeof firstLoad>>) {
     this.#url = url;
     this.pipeline = pipeline;
     this.source = source;
     this.log = log;
+    this.undecided = undecided;
     this.#directory = directory;
     this.#tables = tables;
     this.shard = { epoch: 1, systemIdentifier, confirmed: { lsn: parsePosition(position).lsn, to: position, timeline } };
@@ -102,6 +109,7 @@ export class CapturedSource implements AsyncDisposable {
       captureId: crypto.randomUUID(),
       shard: this.shard,
       columns: this.columns,
+      undecided: this.undecided,
       readConfirmed: async () => this.shard.confirmed,
       recordConfirmed: async (confirmed) => void (this.shard = { ...this.shard, confirmed }),
       start,
@@ -118,14 +126,36 @@ export class CapturedSource implements AsyncDisposable {
     return running;
   }
 
+  /** Keeps what follows the spool's tail as it comes, until `during` has ended. */
+  async spoolUndecided(during: () => Promise<void>): Promise<'stopped' | 'superseded'> {
+    const end = new AbortController();
+    const running = spoolUndecided({
+      pipeline: this.pipeline,
+      log: this.log,
+      undecided: this.undecided,
+      connect: () => connectSource(this.#url, this.pipeline, this.#tables),
+      clock: systemClock,
+      captureId: crypto.randomUUID(),
+      shard: this.shard,
+      readConfirmed: async () => this.shard.confirmed,
+      recordConfirmed: async (confirmed) => void (this.shard = { ...this.shard, confirmed }),
+      tail: (await this.log.tail())!.to,
+      fences: () => new Map([['stands still', this.fence]]),
+      signal: end.signal,
+      onProgress: (progress) => (this.undecidedProgress = progress),
+    });
+    await Promise.race([running, during()]).finally(() => end.abort());
+    return running;
+  }
+
   async insert(count: number): Promise<void> {
     await this.source.query('insert into post_views (viewed_at) select now() from generate_series(1, $1::int)', [count]);
   }
 
   /** Waits until the spool has everything that is committed now. */
-  async untilSpooled(): Promise<void> {
+  async untilSpooled(timeoutMs?: number): Promise<void> {
     const { rows: [now] } = await this.source.query<{ lsn: string }>("select pg_logical_emit_message(true, 'test', '') - '0/0' as lsn");
-    await until(async () => parsePosition((await this.log.tail())?.to ?? this.fence).lsn >= BigInt(now!.lsn), 'the spool has what was committed');
+    await until(async () => parsePosition((await this.log.tail())?.to ?? this.fence).lsn >= BigInt(now!.lsn), 'the spool has what was committed', timeoutMs);
   }
 
   /** WAL that has nothing to do with the pipeline. */

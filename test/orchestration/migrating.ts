@@ -8,6 +8,8 @@ import { type RunningPipeline, Stage, waited } from './stage.ts';
 export class Migrating {
   readonly stage = new Stage();
   readonly did: string[] = [];
+  /** While which migrations steps of the capture kept what followed. */
+  readonly kept: number[] = [];
   change: number | undefined;
   verdict: Verdict = 'approval';
   possible: PlannedMigration['possible'] = ['approve', 'reject'];
@@ -23,6 +25,10 @@ export class Migrating {
     stage.stepMs = 400;
     stage.step = async (input, part) => {
       // a step of before its end is told of it
+      if (part === 'capture' && input.undecided !== undefined) {
+        this.kept.push(input.undecided);
+        return { ...(await stage.plainStep(input, part)), change: input.undecided };
+      }
       const change = this.change ?? (input.definitionHash === stage.definitionHash ? undefined : [...this.told.keys()].at(-1));
       if (part !== 'capture' || change === undefined) return stage.plainStep(input, part);
       await waited(20, new AbortController().signal);

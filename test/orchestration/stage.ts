@@ -15,7 +15,7 @@ import type { RedefineActivities } from '../../activities/redefine.ts';
 import type { RecoveryActivities } from '../../activities/recovery.ts';
 import type { RepairActivities } from '../../activities/repair.ts';
 import type { ReplayActivities } from '../../activities/replay.ts';
-import type { Activities, Description, LaneStepInput, LoadInput, SlotLag, StepInput, StepResult, TakeOverInput } from '../../activities/steps.ts';
+import type { Activities, CaptureStepInput, Description, LaneStepInput, LoadInput, SlotLag, StepInput, StepResult, TakeOverInput } from '../../activities/steps.ts';
 import type { VerifyActivities } from '../../activities/verify.ts';
 import type { Lane } from '../../core/define/lanes.ts';
 import { isToldToStop } from '../../core/heartbeat.ts';
@@ -39,7 +39,7 @@ export const at = (lsn: number): Position => position(1, BigInt(lsn), 0);
 type Beside = ReplayActivities & VerifyActivities & BackfillActivities & RepairActivities & MigrationActivities & RecoveryActivities & BootstrapActivities & DestroyActivities & ReconcileActivities & ExplainActivities & RedefineActivities;
 
 /** A step as the workflow sees it: it runs until its time is over or it is asked to end, and says where it is. */
-export type Step = (input: StepInput & Partial<LaneStepInput>, part: string) => Promise<StepResult>;
+export type Step = (input: StepInput & Partial<LaneStepInput & CaptureStepInput>, part: string) => Promise<StepResult>;
 
 /** What the workflow runs in these tests instead of a stream: purpose-made activities behind the same names. */
 export class Stage {
@@ -109,7 +109,7 @@ export class Stage {
     return { lanes: this.lanes, definitionHash: this.definitionHash, stepMs: this.stepMs, heartbeatMs: this.heartbeatMs, ...(isToldToStop(this.heartbeatMs) ? { tellsSteps: true } : {}), loaded: this.loaded, ...(this.repairAfterMs === undefined ? {} : { repairAfterMs: this.repairAfterMs }) };
   }
 
-  async #step(input: StepInput & Partial<LaneStepInput>, part: string): Promise<StepResult> {
+  async #step(input: StepInput & Partial<LaneStepInput & CaptureStepInput>, part: string): Promise<StepResult> {
     this.began.push({ part, until: input.until });
     this.running.add(part);
     const beat = setInterval(() => Context.current().heartbeat(), input.heartbeatMs);

@@ -13,7 +13,7 @@ import { at, laneState, lanes, refused, RunningPipeline, Stage, waited } from '.
 /** What a recorded history contains. Each returns the run ids whose histories are kept. */
 export type Scenario = (address: string) => Promise<readonly unknown[]>;
 
-export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled, repaired, 'behind-backfill': behindBackfill, reconciled, migrated, 'loaded-anew': loadedAnew, rewritten, applied, destroyed, redefined, 'applied-in-place': appliedInPlace };
+export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled, repaired, 'behind-backfill': behindBackfill, reconciled, migrated, 'kept-while-waiting': keptWhileWaiting, 'loaded-anew': loadedAnew, rewritten, applied, destroyed, redefined, 'applied-in-place': appliedInPlace };
 
 async function pauseAndLanes(address: string): Promise<readonly unknown[]> {
   const stage = quick();
@@ -187,6 +187,26 @@ async function migrated(address: string): Promise<readonly unknown[]> {
   await decide(pipeline, 1, 'reject');
   await pipeline.until(({ capture }) => capture.state === 'running');
   return [await pipeline.client.workflow.getHandle(migrationWorkflowId(migrating.stage.name, 1)).fetchHistory(), await pipeline.handle.fetchHistory()];
+}
+
+/** What follows a change is kept while nobody decides; a pause ends that, and whoever asks again. */
+async function keptWhileWaiting(address: string): Promise<readonly unknown[]> {
+  const migrating = new Migrating();
+  const { stage, kept } = migrating;
+  await using pipeline = await RunningPipeline.start(stage, address);
+  await pipeline.until(({ capture }) => capture.state === 'running');
+  migrating.change = 1;
+  await stateOf(pipeline, 1, 'waiting');
+  await pipeline.until(() => kept.length === 1);
+  await pipeline.handle.signal('pause');
+  await pipeline.until(({ state }) => state === 'paused' && !stage.running.has('capture'));
+  await pipeline.handle.signal('resume');
+  await pipeline.until(() => kept.length === 2);
+  await pipeline.handle.signal('resumeLane', 'capture');
+  await pipeline.until(() => kept.length === 3);
+  await decide(pipeline, 1, 'approve');
+  await pipeline.until(({ capture }) => capture.state === 'running');
+  return [await pipeline.handle.fetchHistory()];
 }
 
 /** Parked for good, and begun again with a load, which a recovery asked for. */

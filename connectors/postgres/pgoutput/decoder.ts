@@ -188,7 +188,7 @@ function microseconds(bytes: Buffer, at: number): number {
   return int32(bytes, at) * 4294967296 + (int32(bytes, at + 4) >>> 0) + 946_684_800_000_000;
 }
 
-const Message = {
+export const Message = {
   begin: 0x42,
   commit: 0x43,
   relation: 0x52,
