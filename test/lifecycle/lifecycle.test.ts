@@ -169,7 +169,8 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
     const between = await world.found('trending');
     expect(between).toMatchObject({ slots: [], publications: [], state: [], spool: [], results: ['trending_posts'], clickhouse: ['engagement_enriched'] });
     expect(between.redis).toEqual(expect.arrayContaining(['trending:top', 'top_engagement:10min', 'leaderboard']));
-    expect((await world.found('engagement')).fences).toEqual(['enriched']);
+    // and the mark of the load that all of its rows are of
+    expect((await world.found('engagement')).fences).toEqual(['enriched', 'enriched backfill: rewritten']);
     await world.source.query("delete from engagement_events where id % 5 = 0; update engagement_events set duration_ms = 1, event_ts = event_ts - interval '1 minute' where id % 7 = 0");
     await world.source.query("delete from post_views where id % 2 = 0; update post_views set post_id = 1 where id % 7 = 0; update posts set title = title || '!'");
     await Promise.all([applied('engagement'), applied('trending')]);
