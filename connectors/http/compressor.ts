@@ -1,5 +1,5 @@
-import { promisify } from 'node:util';
 import { constants, createZstdCompress } from 'node:zlib';
+import { TransientError } from '../transient-error.ts';
 
 /**
  * Bodies in zstd, one after another, each a frame of its own from the same context: a context for each would cost more
@@ -7,13 +7,16 @@ import { constants, createZstdCompress } from 'node:zlib';
  */
 export class Compressor {
   readonly #stream = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: fastest }, chunkSize: 1 << 20 });
-  readonly #endFrame = promisify((done: (error?: Error | null) => void) => void this.#stream.flush(constants.ZSTD_e_end, done));
   #parts: Buffer[] = [];
   #last: Promise<unknown> = Promise.resolve();
+  /** Of the frame that is being made. */
+  #fail: (why: Error) => void = () => {};
 
   constructor() {
     this.#stream.on('error', () => {}); // the call that waits says it
     this.#stream.on('data', (part: Buffer) => this.#parts.push(part));
+    // a call that is under way then is never answered, or as if the part that there is were all
+    this.#stream.on('close', () => this.#fail(this.#why()));
   }
 
   /** Calls it when what came before is done. */
@@ -23,17 +26,25 @@ export class Compressor {
     return done;
   }
 
-  /** To be called alone. In parts, as they come: put together they would be copied. `body` must not change meanwhile. */
-  async compress(body: Uint8Array): Promise<readonly Uint8Array[]> {
+  /** To be called alone. In parts, as they come: put together they would be copied. `body` must not change meanwhile, nor after it failed. */
+  compress(body: Uint8Array): Promise<readonly Uint8Array[]> {
+    const { promise, resolve, reject } = Promise.withResolvers<readonly Uint8Array[]>();
+    this.#fail = reject;
     this.#stream.write(body);
-    await this.#endFrame();
-    const parts = this.#parts;
-    this.#parts = [];
-    return parts;
+    this.#stream.flush(constants.ZSTD_e_end, (error?: Error | null) => {
+      if (error) reject(this.#why());
+      else resolve(this.#parts);
+      this.#parts = [];
+    });
+    return promise;
   }
 
   close(): void {
     this.#stream.destroy();
+  }
+
+  #why(): Error {
+    return this.#stream.errored ?? new TransientError('the sink was closed while it compressed a body');
   }
 }
 
