@@ -17,7 +17,7 @@ export type Content = { readonly parts: readonly Uint8Array[]; readonly encoding
 export interface Poster {
   /** `write` is called once, later; what it returns must not change until the content was posted. */
   content(write: () => Uint8Array): Promise<Content>;
-  /** Returns when the other side has accepted the message. Throws TransientError, PoisonError or ConfigurationError. */
+  /** Returns when the other side has accepted the message, and nobody reads the content any more. Throws TransientError, PoisonError or ConfigurationError. */
   post(id: string, content: Content): Promise<void>;
   close(): void;
 }
@@ -73,6 +73,8 @@ export class HttpPoster implements Poster {
     this.#takesZstd = !this.#refusedZstd && takesZstd(response.acceptEncoding ?? '');
     if (response.status === 415 && content.encoding) throw new TransientError(`${url} takes no ${content.encoding} any more`);
     judge(url, response);
+    // it may say so before it has all of the body
+    await response.sent;
   }
 
   close(): void {
@@ -100,6 +102,7 @@ export class HttpPoster implements Poster {
         'webhook-signature': `v1,${signature}`,
       },
     });
+    const sent = new Promise<void>((done) => request.on('finish', done).on('close', done));
     request.on('error', (error) => reject(error.name === 'AbortError' ? (error.cause ?? error) : error));
     request.on('response', (answer: IncomingMessage) => {
       answer.on('error', reject);
@@ -109,7 +112,7 @@ export class HttpPoster implements Poster {
       answer.on('data', (chunk: string) => {
         if (text.length < mostOfAnswer) text += chunk.slice(0, mostOfAnswer - text.length);
       });
-      answer.on('end', () => resolve({ status, text, retryAfter: headers['retry-after'], acceptEncoding: headers['accept-encoding'] }));
+      answer.on('end', () => resolve({ status, text, retryAfter: headers['retry-after'], acceptEncoding: headers['accept-encoding'], sent }));
     });
     for (const part of parts) request.write(part);
     request.end();
@@ -117,7 +120,8 @@ export class HttpPoster implements Poster {
   }
 }
 
-type Answer = { readonly status: number; readonly text: string; readonly retryAfter: string | undefined; readonly acceptEncoding: string | undefined };
+/** `sent`: all of the request is out of our hands, or will never be. */
+type Answer = { readonly status: number; readonly text: string; readonly retryAfter: string | undefined; readonly acceptEncoding: string | undefined; readonly sent: Promise<void> };
 
 function judge(url: string, { status, retryAfter, text }: Answer): void {
   if (status >= 200 && status < 300) return;
