@@ -72,6 +72,16 @@ describe.each(Object.entries(samples))('column of %s', (type, sample) => {
   }
 });
 
+test('U+FEFF in front is part of a text, as it is to Postgres: with it a key is another', () => {
+  const text = '\u{feff}a';
+  const bytes = Buffer.from(text);
+  for (const interned of [false, true]) {
+    const column = makeColumn({ type: 'text', interned }, 8);
+    column.read(field('b', bytes), 0, 0);
+    expect(postgresText(column.vector(1), 0)).toBe(text);
+  }
+});
+
 describe('interning', () => {
   test.each(['text', 'uuid'] as const)('a column of %s with many distinct values is demoted, and no value is lost', (type) => {
     const column = makeColumn({ type, interned: true }, 8192);

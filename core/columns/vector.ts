@@ -56,7 +56,8 @@ export function valueStart(vector: BytesVector, row: number): number {
   return at + 1;
 }
 
-const decoder = new TextDecoder();
+/** U+FEFF in front is part of a text, as it is to Postgres. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** The text of a row's bytes; for tests, messages and keys, not for the hot path. */
 export function textAt(vector: BytesVector, row: number): string {

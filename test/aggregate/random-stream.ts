@@ -16,7 +16,7 @@ function intentOfTransaction() {
       { weight: 1, arbitrary: fc.constantFrom('truncate' as const, 'truncatePosts' as const) },
     ),
     slot: fc.nat(),
-    k: fc.constantFrom('a', 'b', 'c', 'd', 'ü', '', 'a "quoted\\ {key},', null),
+    k: fc.constantFrom('a', 'b', 'c', 'd', 'ü', '', 'a "quoted\\ {key},', '7 a', '\u{feff}a', null),
     lag: fc.oneof({ weight: 10, arbitrary: fc.integer({ min: 0, max: 4 }) }, { weight: 4, arbitrary: fc.integer({ min: 0, max: 60 }) }, { weight: 1, arbitrary: fc.constantFrom(-30, -90, 'infinity' as const, null) }),
     points: fc.constantFrom('0', '1', '2', '-3', '2147483647', null),
   });

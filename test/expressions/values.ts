@@ -56,7 +56,7 @@ const float4 = fc
   .oneof(fc.constantFrom(0, -0, 0.5, 0.1, 1e-45, 3.4028234663852886e38, Number.NaN, Infinity, -Infinity), fc.float())
   .map(Math.fround);
 
-const words = ['play', 'finish', 'click', 'pause', 'Play', '', "it's", 'back\\slash', 'ä', 'z', '😀', '\u{fffd}', ' '];
+const words = ['play', 'finish', 'click', 'pause', 'Play', '', "it's", 'back\\slash', 'ä', 'z', '😀', '\u{fffd}', '\u{feff}play', ' '];
 const text = fc
   .oneof(fc.constantFrom(...words), fc.string({ unit: 'grapheme', maxLength: 6 }), fc.constant('long'.repeat(40)))
   .filter((value) => !value.includes('\0'));
