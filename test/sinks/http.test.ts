@@ -169,6 +169,7 @@ describe('HTTP', () => {
     await using state = await stateDatabase();
     const { segments } = streamOf(Array.from({ length: 40 }, () => insert()), 3, new Set([4, 17]));
     const seen = new Map<string, string>();
+    const taken = new Set<string>();
     let accepted = 0;
     let arrived = 0;
     const server = createServer(async (request, response) => {
@@ -179,7 +180,10 @@ describe('HTTP', () => {
       seen.set(id, body);
       // also one whose successors are accepted
       const status = arrived++ % 4 === 0 ? 503 : 200;
-      if (status === 200) accepted++;
+      if (status === 200) {
+        accepted++;
+        taken.add(body);
+      }
       response.writeHead(status).end();
     });
     await using receiver = await listen(server);
@@ -196,11 +200,52 @@ describe('HTTP', () => {
       await sink.close();
       if (fence === endOf(segments)) break;
     }
-    const positions = [...seen.values()].flatMap((body) => (JSON.parse(body) as { position: string }[]).map((event) => event.position));
+    const positions = [...taken].flatMap((body) => (JSON.parse(body) as { position: string }[]).map((event) => event.position));
     expect(new Set(positions).size).toBe(40);
     expect(positions).toHaveLength(40);
+    expect(taken).toEqual(new Set(seen.values()));
     expect(accepted).toBeGreaterThan(seen.size);
     expect((await state.client.query('select from sluice.http_pending')).rowCount).toBe(0);
+  });
+
+  test('I3: the fence moves over messages that were accepted, as many as follow one another, and over no other', async () => {
+    await using state = await stateDatabase();
+    const { segments } = streamOf(Array.from({ length: 40 }, () => insert()), 40, new Set());
+    type Arrived = { readonly positions: readonly Position[]; readonly answer: (status: number) => Promise<void> };
+    const [arrived, taken] = [[] as Arrived[], [] as Position[]];
+    const four = Promise.withResolvers<void>();
+    const server = createServer(async (request, response) => {
+      const positions = (JSON.parse(Buffer.concat(await request.toArray()).toString()) as { position: Position }[]).map((event) => event.position);
+      const answer = async (status: number) => {
+        if (status === 200) taken.push(...positions);
+        await new Promise<void>((done) => response.writeHead(status).end(done));
+      };
+      // the first four wait for each other
+      const count = arrived.push({ positions, answer });
+      if (count === 4) four.resolve();
+      if (count > 4) await answer(200);
+    });
+    await using receiver = await listen(server);
+    const options = { maxRows: 4, inFlight: 4 };
+    const sink = sinkTo(receiver.address, state.url, options);
+    await sink.finishLoad(zero);
+    const failure = sink.apply(segments, zero, endOf(segments)).catch((error: unknown) => error);
+    await four.promise;
+    const [first, second, third, fourth] = arrived.slice(0, 4).sort((a, b) => (a.positions[0]! < b.positions[0]! ? -1 : 1));
+    await fourth!.answer(200);
+    await second!.answer(200);
+    await third!.answer(503);
+    await first!.answer(200);
+    expect(await failure).toBeInstanceOf(TransientError);
+    await sink.close();
+
+    const next = sinkTo(receiver.address, state.url, options);
+    const fence = (await next.readFence())!;
+    expect([first!.positions.at(-1), second!.positions.at(-1)]).toContain(fence);
+    await next.apply(segments, fence, endOf(segments));
+    expect([...new Set(taken)]).toHaveLength(40);
+    expect(await next.readFence()).toBe(endOf(segments));
+    await next.close();
   });
 
   test('bodies are compressed for a receiver that says it takes that, as long as it says so', async () => {

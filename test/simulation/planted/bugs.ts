@@ -224,6 +224,13 @@ export const plantedBugs: readonly PlantedBug[] = [
     only: [{ kind: 'sink fails', sink: 'external', how: 'lost reply' }],
   },
   {
+    name: 'the fence moves over messages that nobody has accepted yet',
+    rule: 'E12, I3',
+    edits: [{ file: 'connectors/http/http-sink.ts', find: 'for (; accepted.has(end); end++) prepare(end + inFlight);', replace: 'for (; end < sent.length; end++) prepare(end + inFlight);' }],
+    only: [{ kind: 'sink fails', sink: 'external' }, { kind: 'kill' }],
+    knobs: { messageRows: 1, inFlight: 3 },
+  },
+  {
     name: 'a message leaves out what something newer in it covers',
     rule: 'E12',
     edits: [
