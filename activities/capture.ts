@@ -16,7 +16,7 @@ import { lanesToDetach } from '../core/detach.ts';
 import { loadAnew } from '../core/load-anew.ts';
 import { planMigration } from '../core/migration/plan.ts';
 import type { Pipeline } from '../core/pipeline.ts';
-import { parsePosition, type Position } from '../core/position.ts';
+import type { Position } from '../core/position.ts';
 import { captureStart, countedFences, segmentLanes } from './capture-start.ts';
 import type { Runtime } from './runtime.ts';
 import { runStep, type Step } from './step.ts';
@@ -93,7 +93,6 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
     },
     ...begin,
     undecided,
-    reached: furthest(begin.reached, (await undecided?.tail())?.to),
     dimensionsAt: (at) => dimensionsAt(keptVersions(state, pipeline.name), log, pipeline, at),
     fences: counted,
     lastEventMs: progress.lastEventMs,
@@ -171,11 +170,6 @@ async function countingLanes({ state }: Runtime, pipeline: Pipeline, joining: Re
 
 function fullText(bytes: number, budgetBytes: number, until: string): string {
   return `the spool is full (${bytes} bytes; spoolBudget and its disk allow ${budgetBytes}): nothing is read until ${until}, and the source keeps the rest`;
-}
-
-/** E1: what is kept undecided was taken from the source as well. */
-function furthest(reached: Position, kept: Position | undefined): Position {
-  return kept !== undefined && parsePosition(kept).epoch === parsePosition(reached).epoch && parsePosition(kept).lsn > parsePosition(reached).lsn ? kept : reached;
 }
 
 /**

@@ -6,7 +6,7 @@ import { assertNoGap, assertNoPhantoms, assertNotSetBack, assertSameSource, asse
 import type { Confirmed, ShardState } from './shard-state.ts';
 import { connectSource } from './postgres-source.ts';
 import { readStreamEnd } from './stream-gap.ts';
-import { undecidedEnd, type UndecidedLog } from './undecided-log.ts';
+import { assertUndecided, undecidedEnd, type UndecidedLog } from './undecided-log.ts';
 
 /** What keeps a capture from going on where the spool ends, as the sentence that it would park with; null: nothing. `readConfirmed`: what is on record, read anew, as a capture may be at work. `rows`: what the planner of the source expects of the pipeline's tables. */
 export async function gapOf(sourceUrl: string, pipeline: Pipeline, shard: ShardState, readConfirmed: () => Promise<Confirmed | undefined>, log: Pick<SegmentLog, 'tail' | 'read' | 'release' | 'lastEvents' | 'lastClaim'>, undecided?: UndecidedLog): Promise<{ readonly gap: string | null; readonly rows: number }> {
@@ -19,9 +19,12 @@ export async function gapOf(sourceUrl: string, pipeline: Pipeline, shard: ShardS
       const catalog = await source.catalog();
       assertSameSource(pipeline.name, shard, catalog);
       await source.assertPublication();
-      const claimed = claimedTimeline((await log.lastClaim())?.claim, shard.epoch, await readConfirmed());
-      assertNoPhantoms(pipeline.name, claimed, await source.timeline(claimed), at);
+      const recorded = await readConfirmed();
+      const claimed = claimedTimeline((await log.lastClaim())?.claim, shard.epoch, recorded);
+      const present = await source.timeline(claimed);
+      assertNoPhantoms(pipeline.name, claimed, present, at);
       assertNotSetBack(pipeline.name, at, catalog.walEnd);
+      if (undecided) await assertUndecided(pipeline.name, undecided, { epoch: shard.epoch, recorded, walEnd: catalog.walEnd, present, source });
       // what is told to the slot was on record before, and in the spool before that
       const slot = await source.slot();
       const confirmed = await readConfirmed();

@@ -8,7 +8,7 @@ import type { Lsn, Position } from '../../core/position.ts';
 import { parsePosition } from '../../core/position.ts';
 import { quietAfterMs, quietCanaries } from '../../core/quiet-canary.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
-import type { Segment } from '../../core/segment.ts';
+import type { Segment, SegmentHeader } from '../../core/segment.ts';
 import { LanePace } from './lane-pace.ts';
 import { Linger } from './linger.ts';
 import { ColumnWatch, type FoundColumns } from './column-watch.ts';
@@ -87,7 +87,7 @@ export class RunningCapture {
     await this.#room.make(smallestOf(options.fences()));
     const claim = this.#claimed(catalog, timeline);
     const tail = await appendClaim(log, { ...claim, start: options.start, after: options.after });
-    if (!tail || !(await this.#takeUndecided(claim, tail.to))) return false;
+    if (!tail || !(await this.#takeUndecided(claim, check.kept, tail.to))) return false;
     this.#position = tail.to;
     const lastEvents = await log.lastEvents();
     const dimensions = await options.dimensionsAt(tail.to);
@@ -209,12 +209,12 @@ export class RunningCapture {
   }
 
   /** What was kept while nobody had decided: from here on nobody adds to it. False: another was first. */
-  async #takeUndecided(claim: UndecidedClaim, tail: Position): Promise<boolean> {
+  async #takeUndecided(claim: UndecidedClaim, kept: SegmentHeader | undefined, tail: Position): Promise<boolean> {
     const { undecided, after } = this.#options;
-    if (!(await undecided?.tail())) return true;
+    if (!kept) return (await undecided?.tail()) === undefined;
     // what it goes on behind was lost: the source has all of it, or a gap is found
     if (!after) await undecided!.startOver();
-    else if (!(await claimUndecided(undecided!, claim, tail))) return false;
+    else if (!(await claimUndecided(undecided!, claim, kept, tail))) return false;
     return true;
   }
 

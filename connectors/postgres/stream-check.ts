@@ -1,5 +1,6 @@
 import type { Lsn } from '../../core/position.ts';
 import { parsePosition } from '../../core/position.ts';
+import type { SegmentHeader } from '../../core/segment.ts';
 import { TransientError } from '../transient-error.ts';
 import type { CaptureOptions } from './capture.ts';
 import { greatestOf } from './fences.ts';
@@ -7,14 +8,17 @@ import { assertNoGap, assertNoPhantoms, assertNotSetBack, assertSameSource, asse
 import type { Slot, Source } from './source.ts';
 import type { SourceCatalog } from './source-catalog.ts';
 import type { StreamEnd } from './stream-gap.ts';
+import { assertUndecided } from './undecided-log.ts';
 
-type Checked = Pick<CaptureOptions, 'pipeline' | 'log' | 'shard' | 'start' | 'startsOver' | 'reached' | 'readConfirmed' | 'recordConfirmed' | 'fences'>;
+type Checked = Pick<CaptureOptions, 'pipeline' | 'log' | 'shard' | 'start' | 'startsOver' | 'reached' | 'readConfirmed' | 'recordConfirmed' | 'fences' | 'undecided'>;
 
 /** Makes sure, for one capture, that it reads the stream that is on record: when it begins, and as long as it reads. */
 export class StreamCheck {
   readonly #options: Checked;
   readonly #source: Source;
   readonly #catalog: SourceCatalog;
+  /** The newest segment of what is kept undecided that was looked at. */
+  kept: SegmentHeader | undefined;
 
   constructor(options: Checked, source: Source, catalog: SourceCatalog) {
     this.#options = options;
@@ -24,7 +28,7 @@ export class StreamCheck {
 
   /** Returns the source's timeline, which is on record then. */
   async begin(): Promise<number> {
-    const { pipeline: { name }, log, shard, reached, readConfirmed, recordConfirmed } = this.#options;
+    const { pipeline: { name }, log, undecided, shard, reached, readConfirmed, recordConfirmed } = this.#options;
     assertSameSource(name, shard, this.#catalog);
     await this.#source.assertPublication();
     const recorded = await readConfirmed();
@@ -32,6 +36,7 @@ export class StreamCheck {
     const present = await this.#source.timeline(claimed);
     assertNoPhantoms(name, claimed, present, reached);
     assertNotSetBack(name, reached, this.#catalog.walEnd);
+    this.kept = undecided && (await assertUndecided(name, undecided, { epoch: shard.epoch, recorded, walEnd: this.#catalog.walEnd, present, source: this.#source }));
     // before anything is taken from it: the spool, whose claims say it too, may be lost
     if (recorded && recorded.timeline !== present.timeline) await recordConfirmed({ ...recorded, timeline: present.timeline });
     return present.timeline;

@@ -71,11 +71,10 @@ class UndecidedCapture {
   async run(): Promise<'stopped' | 'superseded'> {
     const { pipeline, log, undecided, tail, shard, fences, clock, signal, recordConfirmed } = this.#options;
     const catalog = await this.#source.catalog();
-    const kept = (await undecided.tail())?.to;
-    const check = new StreamCheck({ ...this.#options, start: tail, reached: kept !== undefined && kept > tail ? kept : tail }, this.#source, catalog);
+    const check = new StreamCheck({ ...this.#options, start: tail, reached: tail }, this.#source, catalog);
     const timeline = await check.begin();
     await this.#room.make(smallestOf(fences()));
-    const claim = await this.#claim(catalog, timeline);
+    const claim = await this.#claim(catalog, timeline, check.kept);
     if (!claim) return 'superseded';
     const last = await undecided.lastEvents();
     this.#messages = new UndecidedWriter({ pipeline: pipeline.name, shard: undecided.shard, captureId: this.#options.captureId, epoch: shard.epoch, after: claim, lastLsn: last?.to === claim.to ? last.lastEventLsn : undefined });
@@ -107,10 +106,10 @@ class UndecidedCapture {
     }
   }
 
-  #claim({ systemIdentifier, walEnd }: SourceCatalog, timeline: number): Promise<SegmentHeader | undefined> {
+  #claim({ systemIdentifier, walEnd }: SourceCatalog, timeline: number, kept: SegmentHeader | undefined): Promise<SegmentHeader | undefined> {
     const { pipeline, undecided, captureId, shard: { epoch }, tail } = this.#options;
     const claim = { definitionHash: definitionHash(pipeline), systemIdentifier, timeline, epoch, slot: sourceNames(pipeline.name).slot, binary: false };
-    return claimUndecided(undecided, { captureId, claim, firstSeq: Number(walEnd) }, tail);
+    return claimUndecided(undecided, { captureId, claim, firstSeq: Number(walEnd) }, kept, tail);
   }
 
   #message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {

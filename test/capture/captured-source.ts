@@ -81,12 +81,17 @@ export class CapturedSource implements AsyncDisposable {
 
   /** A later load, though the spool stays; also when the server has stopped meanwhile. */
   async loadAnew(): Promise<void> {
-    await this.source.end().catch(() => {});
-    this.source = await connected(this.#url);
+    await this.reconnect();
     const epoch = this.shard.epoch + 1;
     const { position, timeline } = await loadInto(nothing, this.pipeline, this.#url, epoch);
     this.shard = { ...this.shard, epoch, confirmed: { lsn: parsePosition(position).lsn, to: position, timeline } };
     this.fence = this.#loadedAt = position;
+  }
+
+  /** Its server was stopped, and is there again. */
+  async reconnect(): Promise<void> {
+    await this.source.end().catch(() => {});
+    this.source = await connected(this.#url);
   }
 
   /** Runs the capture until `during` has ended; its outcome is the capture's, whichever ends first. */

@@ -1,16 +1,24 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { appendClaim } from '../../connectors/postgres/claim.ts';
 import { readTimeline } from '../../connectors/postgres/postgres-source.ts';
 import { assertNoPhantoms } from '../../connectors/postgres/same-stream.ts';
 import { ConfigurationError } from '../../connectors/sink.ts';
 import { TransientError } from '../../connectors/transient-error.ts';
 import type { Position } from '../../core/position.ts';
 import { parseLsn, position } from '../../core/position.ts';
-import { CapturedSource } from './captured-source.ts';
+import { CapturedSource, until } from './captured-source.ts';
 import { OwnServer } from './own-server.ts';
 
 /** The servers of a test have no standby, so this one is its own: it is stopped, made a standby, and promoted. */
+async function promote(server: OwnServer): Promise<void> {
+  await server.stop();
+  await writeFile(join(server.data, 'standby.signal'), '');
+  await server.start();
+  await server.query('select pg_promote()');
+}
+
 describe('E1: a source that was promoted', () => {
   let server: OwnServer;
 
@@ -24,10 +32,7 @@ describe('E1: a source that was promoted', () => {
       await stream.insert(3);
       await stream.untilSpooled();
     });
-    await server.stop();
-    await writeFile(join(server.data, 'standby.signal'), '');
-    await server.start();
-    await server.query('select pg_promote()');
+    await promote(server);
   }, 60_000);
 
   afterAll(async () => {
@@ -81,3 +86,31 @@ describe('E1: a source that was promoted', () => {
     expect(String(refused)).toMatch(what);
   });
 });
+
+test('E1: a source that was promoted while what follows is kept undecided goes on, by whom that is kept and who reads it then', async () => {
+  await using server = await OwnServer.make(90);
+  await server.start();
+  await using stream = await CapturedSource.load(server.url, { canaryMs: 200 });
+  await stream.capture(async () => {
+    await stream.insert(3);
+    await stream.untilSpooled();
+  });
+  await promote(server);
+  await stream.reconnect();
+  const isKept = async () => {
+    const seq = (await stream.undecided.lastEvents())?.seq ?? -1;
+    await until(async () => ((await stream.undecided.lastEvents())?.seq ?? -1) > seq, 'more is kept');
+  };
+  // the spool's claim is of the timeline before
+  for (let step = 0; step < 2; step++) expect(await stream.spoolUndecided(isKept)).toBe('stopped');
+  expect((await stream.log.lastClaim())!.claim!.timeline).toBe(1);
+  expect((await stream.undecided.lastClaim())!.claim!.timeline).toBe(2);
+  expect(await stream.capture(async () => {
+    await stream.insert(3);
+    await stream.untilSpooled();
+  })).toMatchObject({ reason: 'stopped', events: 3 });
+  // whoever still keeps what the old one writes
+  const kept = (await stream.undecided.tail())!;
+  await appendClaim(stream.undecided, { captureId: 'other', claim: { ...kept.claim!, timeline: 1 }, start: kept.to, after: kept, firstSeq: 1 });
+  await expect(stream.capture()).rejects.toThrow(/was promoted: its timeline 2 left timeline 1 at/);
+}, 120_000);
