@@ -122,9 +122,12 @@ export class RunningCapture {
   }
 
   /** From where the spool ends on. */
-  async #open(source: Source, { binary }: SourceCatalog): Promise<SourceStream> {
+  async #open({ source, catalog: { binary }, check }: Step): Promise<SourceStream> {
     const [spooled, kept] = [parsePosition(this.#position).lsn, this.#undecided];
-    if (kept) this.#confirmation.spooled(kept.position, kept.endLsn);
+    if (kept) {
+      await check.assertStillThere(kept);
+      this.#confirmation.spooled(kept.position, kept.endLsn);
+    }
     this.#passes = kept && parsePosition(kept.position).lsn;
     return (this.#stream = await source.stream(this.#passes !== undefined && this.#passes > spooled ? this.#passes : spooled, binary, {
       message: (bytes, start, end, walHigh, walLow) => {
@@ -161,7 +164,8 @@ export class RunningCapture {
     return true;
   }
 
-  async step({ options, source, catalog, check }: Step): Promise<CaptureResult> {
+  async step(step: Step): Promise<CaptureResult> {
+    const { options, source, check } = step;
     const { clock, signal } = options;
     this.#options = options;
     [this.#events, this.#segments] = [0, 0];
@@ -171,7 +175,7 @@ export class RunningCapture {
     let timers: (() => void)[] = [];
     try {
       if (!this.#stream && this.#undecided) await Promise.race([this.#readUndecided(), source.gone]);
-      const stream = this.#stream ?? (this.#isOver ? undefined : await this.#open(source, catalog));
+      const stream = this.#stream ?? (this.#isOver ? undefined : await this.#open(step));
       if (stream) {
         this.#pressure = new BackPressure(clock, stream, () => this.#isTooMuch());
         this.#pressure.balance();

@@ -17,6 +17,8 @@ export class StreamCheck {
   readonly #options: Checked;
   readonly #source: Source;
   readonly #catalog: SourceCatalog;
+  /** Of the slot, when it was taken over. */
+  #confirmed: Lsn = 0n;
   /** The newest segment of what is kept undecided that was looked at. */
   kept: SegmentHeader | undefined;
 
@@ -56,7 +58,14 @@ export class StreamCheck {
   async takeOver(end: StreamEnd): Promise<Lsn> {
     const slot = await this.#slotWith(end);
     if (slot.activePid !== undefined) await this.#source.disconnect(slot.activePid);
+    this.#confirmed = slot.confirmed;
     return slot.confirmed;
+  }
+
+  /** Before a stream is opened long after that: a slot begins where it was confirmed, whatever it is asked for, and does not say so (E6). */
+  async assertStillThere({ endLsn }: StreamEnd): Promise<void> {
+    const slot = await this.#source.slot();
+    if (slot && slot.confirmed > this.#confirmed && slot.confirmed > endLsn) throw new TransientError(`another capture of pipeline ${this.#options.pipeline.name} has let its source forget more while this one read what was kept: the next attempt reads that as well`);
   }
 
   /**

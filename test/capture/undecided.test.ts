@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { CaptureResult } from '../../connectors/postgres/capture.ts';
 import type { ColumnRecord, FoundColumns } from '../../connectors/postgres/column-watch.ts';
+import { systemFiles, type Files } from '../../connectors/spool/files.ts';
 import { planMigration } from '../../core/migration/plan.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import { reshaped, type Shape } from '../../core/migration/shape.ts';
@@ -106,8 +107,8 @@ class Waiting {
 
 const most = 4 << 20;
 
-async function waiting(url: string, settings: Parameters<typeof CapturedSource.load>[1] = {}): Promise<Waiting> {
-  return new Waiting(await CapturedSource.load(url, { maxSlotLagBytes: most, ...settings }));
+async function waiting(url: string, settings: Parameters<typeof CapturedSource.load>[1] = {}, files?: Files): Promise<Waiting> {
+  return new Waiting(await CapturedSource.load(url, { maxSlotLagBytes: most, ...settings }, files));
 }
 
 const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => BigInt(from + index));
@@ -241,6 +242,43 @@ describe('what comes while a change of columns waits for a decision', () => {
     await change.decided(() => stream.untilSpooled(90_000)).finally(() => clearInterval(follows));
     expect(change.counted).toBe(last - 99);
   }, 180_000);
+
+  test('E6: what another keeps and lets the source forget, while what was kept before is read, is read as well', async () => {
+    await using database = await throwAwayDatabase();
+    const written = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    let isSlow = false;
+    const files: Files = {
+      ...systemFiles,
+      async write(path, bytes) {
+        if (isSlow && bytes.length > 4_096 && !path.includes('undecided')) {
+          begun.resolve();
+          await written.promise;
+        }
+        return systemFiles.write(path, bytes);
+      },
+    };
+    const change = await waiting(database.url, { segmentBytes: 64 << 10 }, files);
+    await using stream = change.stream;
+    await change.rename(100);
+    const insert = (from: number, to: number) => stream.source.query(`insert into post_views (id, seen_at) select g, now() from generate_series(${from}::int, ${to}::int) g`);
+    const keep = (from: number, to: number) => stream.spoolUndecided(async () => {
+      await insert(from, to);
+      await stream.writeWal(8);
+      await change.untilConfirmed();
+    });
+    await keep(101, 5_000);
+    isSlow = true;
+    const reading = change.decided(() => stream.untilSpooled()).then(String, String);
+    await begun.promise;
+    // a worker of before, which has stood still since it looked
+    expect(await keep(5_001, 5_100)).toBe('stopped');
+    isSlow = false;
+    written.resolve();
+    expect(await reading).toMatch(/another capture of pipeline trending has let its source forget more/);
+    await stream.capture(() => stream.untilSpooled());
+    expect(await change.ids()).toEqual(numbers(1, 5_100));
+  }, 120_000);
 
   test('E3: is kept by one at a time, and by nobody once it is read', async () => {
     await using database = await throwAwayDatabase();
