@@ -174,7 +174,7 @@ export class RunningCapture {
     if (signal.aborted) stop();
     let timers: (() => void)[] = [];
     try {
-      if (!this.#stream && this.#undecided) await Promise.race([this.#readUndecided(), source.gone]);
+      if (!this.#stream && this.#undecided) await Promise.race([this.#tellingOf(step, () => this.#readUndecided()), source.gone]);
       const stream = this.#stream ?? (this.#isOver ? undefined : await this.#open(step));
       if (stream) {
         this.#pressure = new BackPressure(clock, stream, () => this.#isTooMuch());
@@ -220,6 +220,18 @@ export class RunningCapture {
     if (!after) await undecided!.startOver();
     else if (!(await claimUndecided(undecided!, claim, kept, tail))) return false;
     return true;
+  }
+
+  /** While nothing comes from the source, nor perhaps into the spool: who lets lanes go for whom that is full has to hear of it (E20). */
+  async #tellingOf({ source, catalog }: Step, work: () => Promise<void>): Promise<void> {
+    this.#confirmation.walEnd(catalog.walEnd);
+    const tell = async () => {
+      this.#report();
+      this.#confirmation.walEnd(await source.walEnd());
+    };
+    // a source that does not answer is gone, or is met again
+    const end = this.#options.clock.every(1_000, () => void tell().catch(() => {}));
+    await work().finally(end);
   }
 
   /** Reads what was kept while nobody had decided, as if it came now, as far as the spool has room for it and lanes follow. */

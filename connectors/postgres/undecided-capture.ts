@@ -81,6 +81,7 @@ class UndecidedCapture {
     const end = (await undecidedEnd(undecided, tail)) ?? (await readStreamEnd(log, tail));
     const confirmed = await check.takeOver(end);
     this.#confirmation = new Confirmation({ pipeline, fences, record: recordConfirmed, timeline, confirmed, keepBytes: catalog.keepBytes });
+    this.#confirmation.walEnd(catalog.walEnd);
     this.#confirmation.spooled(end.position, end.endLsn);
     // as text: of what type a column is for the pipeline, nobody knows yet
     const stream = await this.#source.stream(parsePosition(claim.to).lsn, false, {

@@ -35,6 +35,8 @@ export class CapturedSource implements AsyncDisposable {
   shard: CaptureOptions['shard'] & { confirmed: Confirmed | undefined };
   fence: Position;
   progress: CaptureProgress | undefined;
+  /** How often a capture has told of it. */
+  told = 0;
   undecidedProgress: Pick<CaptureProgress, 'slotLagBytes' | 'spoolBytes' | 'spoolBudgetBytes'> | undefined;
   /** As an earlier capture would have told. */
   lastEventMs: number | undefined;
@@ -124,7 +126,10 @@ export class CapturedSource implements AsyncDisposable {
       fences: () => new Map([['stands still', this.fence]]),
       lastEventMs: this.lastEventMs,
       signal: end.signal,
-      onProgress: (progress) => (this.progress = progress),
+      onProgress: (progress) => {
+        this.progress = progress;
+        this.told++;
+      },
       ...between,
     });
     await Promise.race([running, during()]).finally(() => end.abort());
