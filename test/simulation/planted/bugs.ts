@@ -141,8 +141,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: 'a segment counts that was appended to a spool after it was deleted',
     rule: 'E3, E5',
     edits: [{ file: 'connectors/spool/directory-spool.ts', find: '    if (floor === 0) return [];\n', replace: '' }],
-    only: [{ kind: 'spool deleted' }, { kind: 'graceful restart' }, { kind: 'disk slow' }, { kind: 'sink fails', how: 'refuse' }],
-    knobs: { segmentRows: 2, cacheBytes: 0 },
+    only: [{ kind: 'spool deleted' }, { kind: 'graceful restart' }, { kind: 'disk slow' }],
+    knobs: { segmentRows: 1, cacheBytes: 0, applyRows: 1 },
   },
   {
     name: 'a capture begins without a claim',
