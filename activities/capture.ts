@@ -7,7 +7,7 @@ import { detachLane, readDetached } from '../connectors/postgres/detached-lanes.
 import { noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
 import { readJoining } from '../connectors/postgres/redefinitions.ts';
 import { assertNotBefore, keepSourceColumns, readChange, readOpenChange, readSourceColumns, recordChange } from '../connectors/postgres/schema-changes.ts';
-import { readShard, recordConfirmed } from '../connectors/postgres/shard-state.ts';
+import { readShard, recordConfirmed, type Confirmed, type ShardState } from '../connectors/postgres/shard-state.ts';
 import type { Between } from '../connectors/postgres/standing.ts';
 import { spoolUndecided } from '../connectors/postgres/undecided-capture.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
@@ -30,7 +30,7 @@ export function captureStep(runtime: Runtime, input: CaptureStepInput): Promise<
 }
 
 async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, signal, progress, count }: Step, between: Between): Promise<StepEnd> {
-  const { state, config } = runtime;
+  const { state } = runtime;
   const shard = await readShard(state, pipeline.name);
   if (shard?.state !== 'streaming') throw new ConfigurationError(`Pipeline ${pipeline.name} is not loaded, though it was: is the state database another one? ${loadAnew(pipeline.name)}`);
   const due = await dueChange(runtime, pipeline.name, shape.number, shard.epoch);
@@ -78,12 +78,7 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
     ...between,
     pipeline,
     log,
-    connect: () => connectSource(config.sourceUrl, pipeline, shard.tables),
-    clock: systemClock,
-    captureId: randomUUID(),
-    shard,
-    readConfirmed: async () => (await readShard(state, pipeline.name))?.confirmed,
-    recordConfirmed: (confirmed) => recordConfirmed(state, pipeline.name, shard.epoch, confirmed),
+    ...readingOf(runtime, pipeline, shard),
     columns: {
       shape,
       known: await readSourceColumns(state, pipeline.name, shard.epoch),
@@ -122,7 +117,7 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
 
 /** Until the change is over: the next step of the capture reads it as it was decided. */
 async function keepUndecided(runtime: Runtime, { definition: { pipeline, shape }, signal, progress, count }: Step, number: number): Promise<StepEnd> {
-  const { state, config } = runtime;
+  const { state } = runtime;
   count({ change: number });
   await runtime.standing(pipeline.name).end();
   const shard = await readShard(state, pipeline.name);
@@ -137,12 +132,7 @@ async function keepUndecided(runtime: Runtime, { definition: { pipeline, shape }
     pipeline,
     log,
     undecided: await runtime.keepUndecided(pipeline.name),
-    connect: () => connectSource(config.sourceUrl, pipeline, shard.tables),
-    clock: systemClock,
-    captureId: randomUUID(),
-    shard,
-    readConfirmed: async () => (await readShard(state, pipeline.name))?.confirmed,
-    recordConfirmed: (confirmed) => recordConfirmed(state, pipeline.name, shard.epoch, confirmed),
+    ...readingOf(runtime, pipeline, shard),
     tail: tail.to,
     fences: () => countedFences(runtime.progress.fences(pipeline.name, lanes), joining),
     signal,
@@ -160,6 +150,18 @@ function untilAsked(signal: AbortSignal): Promise<StepEnd> {
     if (signal.aborted) resolve('asked');
     signal.addEventListener('abort', () => resolve('asked'), { once: true });
   });
+}
+
+/** Who reads the source's stream, and what is on record of how far. */
+function readingOf({ state, config }: Runtime, pipeline: Pipeline, shard: ShardState) {
+  return {
+    connect: () => connectSource(config.sourceUrl, pipeline, shard.tables),
+    clock: systemClock,
+    captureId: randomUUID(),
+    shard,
+    readConfirmed: async () => (await readShard(state, pipeline.name))?.confirmed,
+    recordConfirmed: (confirmed: Confirmed) => recordConfirmed(state, pipeline.name, shard.epoch, confirmed),
+  };
 }
 
 /** Lanes that read segments, for which the spool keeps what they have not got. */
