@@ -8,6 +8,7 @@ import { position } from '../../core/position.ts';
 import type { PlainEvent, PlainTransaction, TextRow } from '../../core/segment-builder.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import { isOpen } from '../../core/views/rebuilding.ts';
+import { assertSameByAnyCut } from './any-cut.ts';
 import { rowsLeftBy, streams } from './random-stream.ts';
 import { rebuilt } from './snapshot-chunk.ts';
 import { World, canary, insert, second, segmentsOf, start, startOfStream, transaction, withBuckets } from './world.ts';
@@ -85,25 +86,7 @@ describe('quantile and distinct (decision 22)', () => {
       panes: [await hopPanes(), await kindPanes()],
       late: await world.rows("select pane_set, pane_ms, key, position, reason, deltas from sluice.late where pane_set <> 'tumble' and deltas[1] <> 0 order by 1, 2, 3, 4, 5"),
     });
-    await fc.assert(
-      fc.asyncProperty(streams, fc.infiniteStream(fc.integer({ min: 0, max: 9 })), async (stream, choices) => {
-        const choice = choices[Symbol.iterator]();
-        const chance = (of: number) => (choice.next().value as number) < of;
-        await world.forget();
-        await world.applyAll(segmentsOf(stream));
-        const expected = await everything();
-
-        await world.forget();
-        const segments = segmentsOf(stream, () => chance(3), () => chance(5));
-        for (let first = 0; first < segments.length; ) {
-          const last = Math.min(segments.length, first + 1 + (chance(5) ? 1 : 0));
-          await world.sink.apply(segments.slice(first, last), segments[first]!.header.from, segments[last - 1]!.header.to);
-          first = last;
-        }
-        expect(await everything()).toEqual(expected);
-      }),
-      { numRuns: 30 },
-    );
+    await assertSameByAnyCut(world, everything, 30);
   }, 180_000);
 
   test('E14, E18: whatever the stream, and whenever panes are computed anew, in the end windows are SQL over the source', async () => {

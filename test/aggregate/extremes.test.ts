@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { position } from '../../core/position.ts';
 import type { PlainEvent, PlainTransaction, TextRow } from '../../core/segment-builder.ts';
 import { isOpen } from '../../core/views/rebuilding.ts';
+import { assertSameByAnyCut } from './any-cut.ts';
 import { rowsLeftBy, streams } from './random-stream.ts';
 import { rebuilt } from './snapshot-chunk.ts';
 import { World, canary, insert, second, segmentsOf, start, startOfStream, transaction, withExtremes } from './world.ts';
@@ -141,25 +142,7 @@ describe('min and max (E15)', () => {
       panes: await world.rows('select pane_ms, key, high, high_rows, high_count, low, low_rows from sluice.panes_agg_tumble where high is not null order by 1, 2'),
       late: await world.rows('select pane_ms, key, position, reason, deltas from sluice.late where deltas[4] is not null order by 1, 2, 3, 4'),
     });
-    await fc.assert(
-      fc.asyncProperty(streams, fc.infiniteStream(fc.integer({ min: 0, max: 9 })), async (stream, choices) => {
-        const choice = choices[Symbol.iterator]();
-        const chance = (of: number) => (choice.next().value as number) < of;
-        await world.forget();
-        await world.applyAll(segmentsOf(stream));
-        const expected = await everything();
-
-        await world.forget();
-        const segments = segmentsOf(stream, () => chance(3), () => chance(5));
-        for (let first = 0; first < segments.length; ) {
-          const last = Math.min(segments.length, first + 1 + (chance(5) ? 1 : 0));
-          await world.sink.apply(segments.slice(first, last), segments[first]!.header.from, segments[last - 1]!.header.to);
-          first = last;
-        }
-        expect(await everything()).toEqual(expected);
-      }),
-      { numRuns: 40 },
-    );
+    await assertSameByAnyCut(world, everything, 40);
   }, 180_000);
 
   test('E15, E14, E18: whatever the stream, and whenever repairs are made, in the end panes and windows are SQL over the source', async () => {
