@@ -7,10 +7,9 @@ import { panesOf } from '../../connectors/verification/pane-sql.ts';
 import { position } from '../../core/position.ts';
 import type { PlainEvent, PlainTransaction, TextRow } from '../../core/segment-builder.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
-import { isOpen } from '../../core/views/rebuilding.ts';
 import { assertSameByAnyCut } from './any-cut.ts';
-import { rowsLeftBy, streams } from './random-stream.ts';
-import { rebuilt } from './snapshot-chunk.ts';
+import { applyBesideRepairs, repair, withAnySteps } from './any-steps.ts';
+import { rowsLeftBy } from './random-stream.ts';
 import { World, canary, insert, second, segmentsOf, start, startOfStream, transaction, withBuckets } from './world.ts';
 
 describe('quantile and distinct (decision 22)', () => {
@@ -19,7 +18,6 @@ describe('quantile and distinct (decision 22)', () => {
   afterAll(() => world[Symbol.asyncDispose]());
   beforeEach(() => world.forget());
 
-  let repairs = 0;
   const shown = async (view: string, end: number) => {
     const { revision, rows } = (await world.windows(view)).get(end)!;
     return [revision, ...rows.map(({ key, measures }) => `${key} ${Object.keys(measures).toSorted().map((name) => `${name} ${measures[name]}`).join(', ')}`)];
@@ -90,85 +88,39 @@ describe('quantile and distinct (decision 22)', () => {
   }, 180_000);
 
   test('E14, E18: whatever the stream, and whenever panes are computed anew, in the end windows are SQL over the source', async () => {
-    await fc.assert(
-      fc.asyncProperty(streams, fc.infiniteStream(fc.integer({ min: 0, max: 9 })), async (stream, choices) => {
-        const choice = choices[Symbol.iterator]();
-        const upTo = (most: number) => Math.floor(((choice.next().value as number) / 10) * (most + 1));
-        await world.forget();
-        const ended = [...stream, canary(stream.length + 1, 60_000)];
-        const segments = segmentsOf(ended, undefined, () => true);
-        let applied = 0;
-        const applyTo = async (count: number) => {
-          while (applied < count) {
-            const last = Math.min(count, applied + 1 + upTo(4));
-            await world.sink.apply(segments, segments[applied]!.header.from, segments[last - 1]!.header.to);
-            applied = last;
-          }
-        };
-        while (applied < ended.length) {
-          await applyTo(Math.min(ended.length, applied + 1 + upTo(5)));
-          const [range] = upTo(1) === 0 ? await world.sink.stale() : [];
-          if (!range) continue;
-          const name = `repair ${++repairs}`;
-          const marked = await world.sink.markRebuild(name, range.views, range);
-          for (let [left, at] = [marked, Math.min(ended.length - 1, Math.max(1, applied + upTo(4)))]; isOpen(left); ) {
-            await applyTo(Math.min(ended.length, applied + upTo(3)));
-            const done = await world.sink.replacePanes(name, rebuilt(withBuckets, ended, at, left));
-            if (done === 'done') left = { ...left, fromMs: left.toMs };
-            if (done === 'void') at = Math.min(ended.length - 1, at + 1 + upTo(2));
-            if (done === 'behind' || at === ended.length - 1) await applyTo(Math.min(ended.length, applied + 1));
-          }
-          await world.sink.endRebuild(name);
-        }
-        for (const { fromMs, toMs, views } of await world.sink.stale()) {
-          const name = `repair ${++repairs}`;
-          const range = await world.sink.markRebuild(name, views, { fromMs, toMs });
-          expect(await world.sink.replacePanes(name, rebuilt(withBuckets, ended, ended.length - 1, range))).toBe('done');
-          await world.sink.endRebuild(name);
-        }
-        expect(await world.rows('select * from sluice.late')).toEqual([]);
-        await assertEqualsSource(ended);
-      }),
-      { numRuns: 60 },
-    );
+    await withAnySteps(world, 60, async (steps) => {
+      await applyBesideRepairs(world, withBuckets, steps);
+      await repair(world, withBuckets, steps.stream);
+      expect(await world.rows('select * from sluice.late')).toEqual([]);
+      await assertEqualsSource(steps.stream);
+    });
   }, 180_000);
 
   test('E17, E18: whatever the stream and the places of mark and snapshot, entries less what was kept are what SQL counts by bucket there', async () => {
     const database = await world.state.connect();
     const sets = paneSetsOf(withBuckets).filter(({ buckets }) => buckets !== undefined);
     let [looks, changes] = [0, 0];
-    await fc.assert(
-      fc.asyncProperty(streams, fc.infiniteStream(fc.integer({ min: 0, max: 9 })), async (stream, choices) => {
-        const choice = choices[Symbol.iterator]();
-        const upTo = (most: number) => Math.floor(((choice.next().value as number) / 10) * (most + 1));
-        await world.forget();
-        const ended = [...stream, canary(stream.length + 1, 60_000)];
-        const segments = segmentsOf(ended, undefined, () => true);
-        const applyTo = (from: number, to: number) => world.sink.apply(segments.slice(from, to), segments[from]!.header.from, segments[to - 1]!.header.to);
-        const marked = 1 + upTo(stream.length - 1);
-        await applyTo(0, marked);
-        const [clock] = await world.rows('select floor((clock_us - 2000000) / 10000000.0)::bigint * 10000 as closed from sluice.aggregate where clock_us is not null');
-        if (clock?.['closed'] == null) return;
-        const closedMs = Number(clock['closed']);
-        const range = await world.sink.markCompared('r', 'one', { fromMs: closedMs - 10_000 * (1 + upTo(6)), toMs: closedMs });
-        const at = Math.min(stream.length, marked + upTo(6));
-        await applyTo(marked, ended.length);
-        const [{ rebuilding, horizon_ms: horizon }] = (await world.rows('select rebuilding, horizon_ms from sluice.aggregate')) as unknown as [{ rebuilding: { voidBelow?: string }[]; horizon_ms: string }];
-        if (rebuilding.some(({ voidBelow }) => voidBelow !== undefined) || Number(horizon) > range.fromMs) return;
-        looks++;
-        changes += (await world.rows("select from sluice.kept_change where pane_set <> 'tumble'")).length;
+    await withAnySteps(world, 80, async (steps) => {
+      await steps.applyTo(1 + steps.upTo(steps.stream.length - 2));
+      const closedMs = await steps.closedMs();
+      if (closedMs === undefined) return;
+      const range = await world.sink.markCompared('r', 'one', { fromMs: closedMs - 10_000 * (1 + steps.upTo(6)), toMs: closedMs });
+      const at = steps.behind(steps.applied + steps.upTo(6));
+      await steps.applyTo(steps.stream.length);
+      const [{ rebuilding, horizon_ms: horizon }] = (await world.rows('select rebuilding, horizon_ms from sluice.aggregate')) as unknown as [{ rebuilding: { voidBelow?: string }[]; horizon_ms: string }];
+      if (rebuilding.some(({ voidBelow }) => voidBelow !== undefined) || Number(horizon) > range.fromMs) return;
+      looks++;
+      changes += (await world.rows("select from sluice.kept_change where pane_set <> 'tumble'")).length;
 
-        const rows = rowsLeftBy(ended.slice(0, at));
-        await database.query('discard temp; create temporary table source_events (id text, k text, at timestamptz, points int); create temporary table rows_there (k text, at timestamptz, points int)');
-        await readLetters(database as unknown as Client, withBuckets, position(1, BigInt(at * 10 + 5), 0));
-        await database.query('insert into rows_there select * from unnest($1::text[], $2::timestamptz[], $3::int[])', [rows.map(({ k }) => k), rows.map((row) => row['at']), rows.map(({ points }) => points)]);
-        for (const set of sets) {
-          const found = async (panes: string) => (await database.query(`select pane_ms, key, a0::int from (${panes}) panes where a0 <> 0 and pane_ms >= ${range.fromMs} and pane_ms < ${range.toMs} order by 1, 2`)).rows as unknown[];
-          expect(await found(panesWithAside(withBuckets, set, { range, base: position(1, BigInt(at * 10 + 5), 0) }))).toEqual(await found(panesOf(withBuckets, set, 'rows_there')));
-        }
-      }),
-      { numRuns: 80 },
-    );
+      const rows = rowsLeftBy(steps.stream.slice(0, at));
+      await database.query('discard temp; create temporary table source_events (id text, k text, at timestamptz, points int); create temporary table rows_there (k text, at timestamptz, points int)');
+      await readLetters(database as unknown as Client, withBuckets, position(1, BigInt(at * 10 + 5), 0));
+      await database.query('insert into rows_there select * from unnest($1::text[], $2::timestamptz[], $3::int[])', [rows.map(({ k }) => k), rows.map((row) => row['at']), rows.map(({ points }) => points)]);
+      for (const set of sets) {
+        const found = async (panes: string) => (await database.query(`select pane_ms, key, a0::int from (${panes}) panes where a0 <> 0 and pane_ms >= ${range.fromMs} and pane_ms < ${range.toMs} order by 1, 2`)).rows as unknown[];
+        expect(await found(panesWithAside(withBuckets, set, { range, base: position(1, BigInt(at * 10 + 5), 0) }))).toEqual(await found(panesOf(withBuckets, set, 'rows_there')));
+      }
+    });
     database.release(true);
     expect([looks > 15, changes > 5]).toEqual([true, true]);
   }, 180_000);

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import type { Client, PoolClient } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { keepPanes } from '../../connectors/postgres/aggregate/comparing.ts';
@@ -9,7 +8,8 @@ import { position } from '../../core/position.ts';
 import type { TextRow } from '../../core/segment-builder.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
-import { rowsLeftBy, streams } from './random-stream.ts';
+import { withAnySteps } from './any-steps.ts';
+import { rowsLeftBy } from './random-stream.ts';
 import { World, canary, insert, second, segmentsOf, start, startOfStream, transaction, withExtremes as pipeline } from './world.ts';
 
 const [set] = paneSetsOf(pipeline);
@@ -120,50 +120,33 @@ describe('panes that are only compared (E18)', () => {
 
   test('E17, E18: whatever the stream and the places of mark and snapshot, panes less what was kept are what the source had there', async () => {
     let [looks, changes, known, lost] = [0, 0, 0, 0];
-    await fc.assert(
-      fc.asyncProperty(streams, fc.infiniteStream(fc.integer({ min: 0, max: 9 })), async (stream, choices) => {
-        const choice = choices[Symbol.iterator]();
-        const upTo = (most: number) => Math.floor(((choice.next().value as number) / 10) * (most + 1));
-        await world.forget();
-        const ended = [...stream, canary(stream.length + 1, 60_000)];
-        const segments = segmentsOf(ended, undefined, () => true);
-        let applied = 0;
-        // several transactions in one apply: what they change together may be nothing
-        const applyTo = async (count: number) => {
-          while (applied < count) {
-            const last = Math.min(count, applied + 1 + upTo(4));
-            await world.sink.apply(segments, segments[applied]!.header.from, segments[last - 1]!.header.to);
-            applied = last;
-          }
-        };
-        await applyTo(upTo(stream.length - 1));
-        const [clock] = await world.rows("select floor((clock_us - 2000000) / 10000000.0)::bigint * 10000 as closed from sluice.aggregate where clock_us is not null");
-        if (clock?.closed == null) return;
-        const closedMs = Number(clock.closed);
-        const range = await world.sink.markCompared('r', 'one', { fromMs: closedMs - 10_000 * (1 + upTo(6)), toMs: closedMs });
-        const at = Math.min(stream.length, applied + upTo(6));
-        await applyTo(Math.min(stream.length, at + 1 + upTo(6)));
-        // what passes the snapshot in any case changes nothing; a long pause before it may let go of the panes
-        if (applied <= at) await applyTo(ended.length);
-        const [{ rebuilding, horizon_ms: horizon }] = (await world.rows('select rebuilding, horizon_ms from sluice.aggregate')) as unknown as [{ rebuilding: { voidBelow?: string }[]; horizon_ms: string }];
-        if (rebuilding.some(({ voidBelow }) => voidBelow !== undefined) || Number(horizon) > range.fromMs) return;
-        looks++;
-        changes += await kept();
-        const rows = rowsLeftBy(ended.slice(0, at));
-        expect(await panesAt(range, behind(at))).toEqual(sourceAt(rows, range));
-        const extremes = await extremesAt(range, behind(at));
-        const wanted = sourceExtremes(rows, range);
-        expect([...extremes.keys()].sort()).toEqual([...wanted.keys()].sort());
-        for (const [entry, found] of extremes) {
-          for (const [place, text] of found.entries()) {
-            if (text === undefined) lost++;
-            else known++;
-            if (text !== undefined) expect(`${entry}: ${text}`).toBe(`${entry}: ${wanted.get(entry)![place]}`);
-          }
+    await withAnySteps(world, 150, async (steps) => {
+      const beforeLast = steps.stream.length - 1;
+      await steps.applyTo(steps.upTo(beforeLast - 1));
+      const closedMs = await steps.closedMs();
+      if (closedMs === undefined) return;
+      const range = await world.sink.markCompared('r', 'one', { fromMs: closedMs - 10_000 * (1 + steps.upTo(6)), toMs: closedMs });
+      const at = steps.behind(steps.applied + steps.upTo(6));
+      await steps.applyTo(Math.min(beforeLast, at + 1 + steps.upTo(6)));
+      // what passes the snapshot in any case changes nothing; a long pause before it may let go of the panes
+      if (steps.applied <= at) await steps.applyTo(steps.stream.length);
+      const [{ rebuilding, horizon_ms: horizon }] = (await world.rows('select rebuilding, horizon_ms from sluice.aggregate')) as unknown as [{ rebuilding: { voidBelow?: string }[]; horizon_ms: string }];
+      if (rebuilding.some(({ voidBelow }) => voidBelow !== undefined) || Number(horizon) > range.fromMs) return;
+      looks++;
+      changes += await kept();
+      const rows = rowsLeftBy(steps.stream.slice(0, at));
+      expect(await panesAt(range, behind(at))).toEqual(sourceAt(rows, range));
+      const extremes = await extremesAt(range, behind(at));
+      const wanted = sourceExtremes(rows, range);
+      expect([...extremes.keys()].sort()).toEqual([...wanted.keys()].sort());
+      for (const [entry, found] of extremes) {
+        for (const [place, text] of found.entries()) {
+          if (text === undefined) lost++;
+          else known++;
+          if (text !== undefined) expect(`${entry}: ${text}`).toBe(`${entry}: ${wanted.get(entry)![place]}`);
         }
-      }),
-      { numRuns: 150 },
-    );
+      }
+    });
     // about 90 and 42 in a usual run
     expect([looks > 40, changes > 10, known > 10 * lost]).toEqual([true, true, true]);
   }, 180_000);

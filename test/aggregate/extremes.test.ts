@@ -1,10 +1,9 @@
-import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { position } from '../../core/position.ts';
 import type { PlainEvent, PlainTransaction, TextRow } from '../../core/segment-builder.ts';
-import { isOpen } from '../../core/views/rebuilding.ts';
 import { assertSameByAnyCut } from './any-cut.ts';
-import { rowsLeftBy, streams } from './random-stream.ts';
+import { applyBesideRepairs, repair, withAnySteps } from './any-steps.ts';
+import { rowsLeftBy } from './random-stream.ts';
 import { rebuilt } from './snapshot-chunk.ts';
 import { World, canary, insert, second, segmentsOf, start, startOfStream, transaction, withExtremes } from './world.ts';
 
@@ -14,18 +13,6 @@ describe('min and max (E15)', () => {
   afterAll(() => world[Symbol.asyncDispose]());
   beforeEach(() => world.forget());
 
-  let repairs = 0;
-  /** As the repair workflow does, each range with a snapshot behind the first `count` transactions. Returns how many there were. */
-  async function repair(stream: readonly PlainTransaction[], count: number): Promise<number> {
-    const ranges = await world.sink.stale();
-    for (const { fromMs, toMs, views } of ranges) {
-      const name = `repair ${++repairs}`;
-      const range = await world.sink.markRebuild(name, views, { fromMs, toMs });
-      expect(await world.sink.replacePanes(name, rebuilt(withExtremes, stream, count, range))).toBe('done');
-      await world.sink.endRebuild(name);
-    }
-    return ranges.length;
-  }
   /** Its revision and the ranks of a window of the hopping view. */
   const shown = async (end: number) => {
     const { revision, rows } = (await world.windows('hop')).get(end)!;
@@ -44,9 +31,9 @@ describe('min and max (E15)', () => {
     expect(await world.sink.apply(segments, segments[1]!.header.to, segments[3]!.header.to)).toMatchObject({ retracted: 1 });
     expect(await shown(20)).toEqual([1, 'a 2 1..7', 'b 1 null..null']);
     expect(await stalePanes()).toEqual([[0, 10]]);
-    expect(await repair(stream, 3)).toBe(1);
+    expect(await repair(world, withExtremes, stream, 3)).toBe(1);
     expect(await shown(20)).toEqual([2, 'a 2 1..3', 'b 1 null..null']);
-    expect(await repair(stream, 3)).toBe(0);
+    expect(await repair(world, withExtremes, stream, 3)).toBe(0);
     expect(await world.rows('select * from sluice.retracted_pane')).toEqual([]);
   });
 
@@ -58,7 +45,7 @@ describe('min and max (E15)', () => {
     expect(await stalePanes()).toEqual([]);
     expect(await world.sink.apply(segments, segments[1]!.header.to, segments[2]!.header.to)).toMatchObject({ retracted: 1 });
     expect(await shown(10)).toEqual([0, 'a 1 3..7']);
-    expect(await repair(stream, 2)).toBe(1);
+    expect(await repair(world, withExtremes, stream, 2)).toBe(1);
     expect(await shown(10)).toEqual([1, 'a 1 3..3']);
   });
 
@@ -90,7 +77,7 @@ describe('min and max (E15)', () => {
     await world.sink.endRebuild('b');
     expect(await shown(10)).toEqual([2, 'a 1 3..5']);
     expect(await stalePanes()).toEqual([[0, 10]]);
-    expect(await repair(stream, 4)).toBe(1);
+    expect(await repair(world, withExtremes, stream, 4)).toBe(1);
     expect(await shown(10)).toEqual([3, 'a 1 3..3']);
     expect(await stalePanes()).toEqual([]);
   });
@@ -146,44 +133,13 @@ describe('min and max (E15)', () => {
   }, 180_000);
 
   test('E15, E14, E18: whatever the stream, and whenever repairs are made, in the end panes and windows are SQL over the source', async () => {
-    await fc.assert(
-      fc.asyncProperty(streams, fc.infiniteStream(fc.integer({ min: 0, max: 9 })), async (stream, choices) => {
-        const choice = choices[Symbol.iterator]();
-        const upTo = (most: number) => Math.floor(((choice.next().value as number) / 10) * (most + 1));
-        await world.forget();
-        const ended = [...stream, canary(stream.length + 1, 60_000)];
-        const segments = segmentsOf(ended, undefined, () => true);
-        let applied = 0;
-        const applyTo = async (count: number) => {
-          while (applied < count) {
-            const last = Math.min(count, applied + 1 + upTo(4));
-            await world.sink.apply(segments, segments[applied]!.header.from, segments[last - 1]!.header.to);
-            applied = last;
-          }
-        };
-        while (applied < ended.length) {
-          await applyTo(Math.min(ended.length, applied + 1 + upTo(5)));
-          const [range] = upTo(1) === 0 ? await world.sink.stale() : [];
-          if (!range) continue;
-          const name = `repair ${++repairs}`;
-          const marked = await world.sink.markRebuild(name, range.views, range);
-          // the lane may have long to go until the snapshot
-          for (let [left, at] = [marked, Math.min(ended.length - 1, Math.max(1, applied + upTo(4)))]; isOpen(left); ) {
-            await applyTo(Math.min(ended.length, applied + upTo(3)));
-            const done = await world.sink.replacePanes(name, rebuilt(withExtremes, ended, at, left));
-            if (done === 'done') left = { ...left, fromMs: left.toMs };
-            if (done === 'void') at = Math.min(ended.length - 1, at + 1 + upTo(2));
-            if (done === 'behind' || at === ended.length - 1) await applyTo(Math.min(ended.length, applied + 1));
-          }
-          await world.sink.endRebuild(name);
-        }
-        await repair(ended, ended.length - 1);
-        expect(await stalePanes()).toEqual([]);
-        expect(await world.rows('select * from sluice.late')).toEqual([]);
-        await assertEqualsSource(rowsLeftBy(ended));
-      }),
-      { numRuns: 60 },
-    );
+    await withAnySteps(world, 60, async (steps) => {
+      await applyBesideRepairs(world, withExtremes, steps);
+      await repair(world, withExtremes, steps.stream);
+      expect(await stalePanes()).toEqual([]);
+      expect(await world.rows('select * from sluice.late')).toEqual([]);
+      await assertEqualsSource(rowsLeftBy(steps.stream));
+    });
   }, 180_000);
 
   type SourcePane = { readonly pane_ms: string; readonly key: string; readonly count: number; readonly points: number; readonly high: number | null; readonly high_rows: number; readonly low: number | null; readonly low_rows: number };

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Replaced } from '../../connectors/aggregate/rebuild.ts';
 import { position } from '../../core/position.ts';
@@ -6,8 +5,8 @@ import type { PlainTransaction, TextRow } from '../../core/segment-builder.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import { firstChunk, isOpen } from '../../core/views/rebuilding.ts';
+import { withAnySteps } from './any-steps.ts';
 import { assertEqualsSource } from './equals-source.ts';
-import { streams } from './random-stream.ts';
 import { rebuilt } from './snapshot-chunk.ts';
 import { World, canary, insert, pipeline, second, segmentsOf, start, startOfStream, transaction } from './world.ts';
 
@@ -143,47 +142,30 @@ describe('panes that are computed anew beside the stream (E18)', () => {
   });
 
   test('E17, E18, E14: whatever the stream, the places of the mark, the snapshots and the chunks, panes and late deltas are SQL over the source', async () => {
-    await fc.assert(
-      fc.asyncProperty(streams, fc.infiniteStream(fc.integer({ min: 0, max: 9 })), async (stream, choices) => {
-        const choice = choices[Symbol.iterator]();
-        const upTo = (most: number) => Math.floor(((choice.next().value as number) / 10) * (most + 1));
-        await world.forget();
-        const ended = [...stream, canary(stream.length + 1, 60_000)];
-        const segments = segmentsOf(ended, undefined, () => true);
-        const applied = { count: 0 };
-        // several transactions in one apply: what they change together may be nothing
-        const applyTo = async (count: number) => {
-          while (applied.count < count) {
-            const last = Math.min(count, applied.count + 1 + upTo(4));
-            await world.sink.apply(segments, segments[applied.count]!.header.from, segments[last - 1]!.header.to);
-            applied.count = last;
-          }
-        };
-        await applyTo(upTo(ended.length));
-        const [clock] = await world.rows("select floor((clock_us - 2000000) / 10000000.0)::bigint * 10000 as closed from sluice.aggregate where clock_us is not null");
-        if (clock?.closed == null) return;
-        const closedMs = Number(clock.closed);
-        const range = await world.sink.markRebuild('b', all, { fromMs: closedMs - 10_000 * (1 + upTo(6)), toMs: closedMs - 10_000 * upTo(0) });
-        await world.state.query('update sluice.panes_agg_tumble set count = count + 5, points = points - 3 where pane_ms >= $1 and pane_ms < $2', [range.fromMs, range.toMs]);
-        // the lane may have long to go until there
-        let at = Math.min(ended.length - 1, Math.max(1, applied.count + upTo(6)));
-        for (let left = range; isOpen(left); ) {
-          const chunk = firstChunk(left, sets, 10_000 * (1 + upTo(3)));
-          for (;;) {
-            await applyTo(Math.min(ended.length, applied.count + upTo(3)));
-            const done = await replace(ended, at, chunk);
-            if (done === 'done') break;
-            expect(done === 'behind' || done === 'void').toBe(true);
-            if (done === 'void' || upTo(1) === 1) at = Math.min(ended.length - 1, at + 1 + upTo(4));
-            if (done === 'behind' || at === ended.length - 1) await applyTo(Math.min(ended.length, applied.count + 1));
-          }
-          left = { ...left, fromMs: chunk.toMs };
+    await withAnySteps(world, 60, async (steps) => {
+      const { stream } = steps;
+      await steps.applyTo(steps.upTo(stream.length));
+      const closedMs = await steps.closedMs();
+      if (closedMs === undefined) return;
+      const range = await world.sink.markRebuild('b', all, { fromMs: closedMs - 10_000 * (1 + steps.upTo(6)), toMs: closedMs });
+      await world.state.query('update sluice.panes_agg_tumble set count = count + 5, points = points - 3 where pane_ms >= $1 and pane_ms < $2', [range.fromMs, range.toMs]);
+      // the lane may have long to go until there
+      let at = steps.behind(steps.applied + steps.upTo(6));
+      for (let left = range; isOpen(left); ) {
+        const chunk = firstChunk(left, sets, 10_000 * (1 + steps.upTo(3)));
+        for (;;) {
+          await steps.applyTo(steps.applied + steps.upTo(3));
+          const done = await replace(stream, at, chunk);
+          if (done === 'done') break;
+          expect(done === 'behind' || done === 'void').toBe(true);
+          if (done === 'void' || steps.upTo(1) === 1) at = steps.behind(at + 1 + steps.upTo(4));
+          if (done === 'behind' || at === stream.length - 1) await steps.applyTo(steps.applied + 1);
         }
-        await applyTo(ended.length);
-        expect(await world.rows('select * from sluice.kept_change')).toEqual([]);
-        await assertEqualsSource(world, ended);
-      }),
-      { numRuns: 60 },
-    );
+        left = { ...left, fromMs: chunk.toMs };
+      }
+      await steps.applyTo(stream.length);
+      expect(await world.rows('select * from sluice.kept_change')).toEqual([]);
+      await assertEqualsSource(world, stream);
+    });
   }, 180_000);
 });
