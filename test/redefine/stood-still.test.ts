@@ -6,7 +6,7 @@ import { askToTakeOver, beginRedefinition, dropEnded, tellRedefinition, type Beg
 import { fillLanes } from '../../activities/redefine-fill.ts';
 import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../../connectors/postgres/aggregate/aggregate-tables.ts';
-import { detachLane } from '../../connectors/postgres/detached-lanes.ts';
+import { detachLane, readDetached } from '../../connectors/postgres/detached-lanes.ts';
 import { ConfigurationError, FenceMoved } from '../../connectors/sink.ts';
 import { writtenDefinition } from '../../core/define/definition-hash.ts';
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
@@ -109,6 +109,28 @@ describe('a definition changes beside a worker that stood still, or that Tempora
       await fill();
       await worker.takeOver(number, 'join');
       expect(await joining()).toEqual([]);
+    });
+
+    test('E20: that is detached meanwhile is not loaded to its end, and joins without its rows; nor is it loaded again before somebody asks for it', async () => {
+      const { definition } = worker.runtime;
+      let asked = 0;
+      // once for itself, then before each piece
+      worker.runtime.definition = async (name, hash) => {
+        if (hash === undefined && ++asked === 3) await detachLane(stores.state, 'engagement', 'copy', undefined);
+        return definition.call(worker.runtime, name, hash);
+      };
+      await expect(fill()).rejects.toThrow('copy of engagement was detached while it was loaded');
+      expect(await fill()).toEqual({ rows: 0 });
+      await worker.takeOver(number, 'join');
+      expect(await joining()).toEqual([]);
+      await expect(worker.lane('copy')).rejects.toThrow(/Lane copy was detached at 20.* type \.\/sluice apply engagement/);
+      await inActivity(() => tellRedefinition(worker.runtime, { pipeline: 'engagement', number, state: 'done', error: null }));
+      const { at } = (await readDetached(stores.state, 'engagement')).get('copy')!;
+      const begun = (rejoins: Readonly<Record<string, string>>) => inActivity(() => beginRedefinition(worker.runtime, { pipeline: 'engagement', keepResults: false, rejoins }));
+      expect(await begun({})).toBe(null);
+      // as it was when the apply that has loaded it was asked for
+      expect(await begun({ copy: '2026-11-30T00:00:00.000Z' })).toBe(null);
+      expect(await begun({ copy: at })).toBe(number + 1);
     });
 
     test('E1: is loaded only from the source whose stream it joins, as that is where it goes on', async () => {
