@@ -7,6 +7,7 @@ import { fillLanes } from '../../activities/redefine-fill.ts';
 import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../../connectors/postgres/aggregate/aggregate-tables.ts';
 import { detachLane, readDetached } from '../../connectors/postgres/detached-lanes.ts';
+import { markForLoad } from '../../connectors/postgres/shard-state.ts';
 import { ConfigurationError, FenceMoved } from '../../connectors/sink.ts';
 import { writtenDefinition } from '../../core/define/definition-hash.ts';
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
@@ -226,6 +227,27 @@ describe('a definition changes beside a worker that stood still, or that Tempora
     const computed = inActivity(() => backfill(after.runtime, { request, durationMs: 60_000 }));
     await expect(Promise.race([computed, ...steps])).rejects.toThrow('its views are others by now');
     expect((await stores.state.query('select from sluice.panes_engagement_top10m where pane_ms = $1', [time])).rowCount).toBe(1);
+  });
+
+  test('panes that another release keeps otherwise are not gone on with, nor changed in place: it is said what to type, and a load makes them anew', async () => {
+    await using stores = await Stores.open();
+    const [worker, other] = [stores.worker(), stores.worker(withDevices)];
+    await worker.load();
+    const kept = async () => (await stores.state.query<{ views: string }>('select views from sluice.aggregate')).rows[0]!.views;
+    const own = await kept();
+    await stores.state.query("update sluice.aggregate set views = 'of another release'");
+    const capturing = worker.capture();
+    await stores.write(1);
+    const sentence = /^The panes of engagement were made by another release of Sluice.* or have this one make them anew.*: \.\/sluice recover engagement$/;
+    for (const lane of ['aggregate', 'live']) await expect(worker.lane(lane)).rejects.toThrow(sentence);
+    await stores.end();
+    await capturing;
+    const number = await other.begin();
+    await expect(other.takeOver(number, 'become')).rejects.toThrow(sentence);
+    expect(await kept()).toBe('of another release');
+    await markForLoad(stores.state, 'engagement', 1);
+    await worker.load();
+    expect(await kept()).toBe(own);
   });
 
   test('what a lane had is dropped when it writes to another table, and with it not the fence of that', async () => {

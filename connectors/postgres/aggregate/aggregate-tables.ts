@@ -17,6 +17,7 @@ import type { State } from '../state/state.ts';
 import { inTransaction, lockFence, outboxChannel, readFence, setFence, unhurried } from '../state/state.ts';
 import { mayReplacePanes } from './comparing.ts';
 import { keepDimensionVersions } from './dimension-versions.ts';
+import { assertKeptAsHere } from './kept-views.ts';
 import { PaneStore, bigints } from './pane-store.ts';
 import { WindowQuery } from './window-query.ts';
 
@@ -102,8 +103,11 @@ class Transaction implements AggregateTransaction {
       ({ rows } = await read());
     }
     const row = rows[0]!;
-    // somebody who stood still while the pipeline became another would write panes and windows of before
-    if (row.views !== null && row.views !== this.#views) throw new FenceMoved(`lane ${aggregateLane} of ${this.#name}`, `views ${this.#views.slice(0, 8)}`, `views ${row.views.slice(0, 8)}`);
+    if (row.views !== null && row.views !== this.#views) {
+      await assertKeptAsHere(this.#client, this.#name);
+      // somebody who stood still while the pipeline became another would write panes and windows of before
+      throw new FenceMoved(`lane ${aggregateLane} of ${this.#name}`, `views ${this.#views.slice(0, 8)}`, `views ${row.views.slice(0, 8)}`);
+    }
     return {
       clockUs: numberOf(row.clock_us),
       loadedClockUs: numberOf(row.loaded_clock_us),

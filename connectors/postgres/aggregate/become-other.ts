@@ -17,6 +17,7 @@ import { ConfigurationError } from '../../sink.ts';
 import { noteRebuilds } from '../live-rebuilds.ts';
 import { readRedefinition, type Redefinition } from '../redefinitions.ts';
 import { inTransaction, outboxChannel, unhurried, type State } from '../state/state.ts';
+import { assertKeptAsHere } from './kept-views.ts';
 import { PaneStore } from './pane-store.ts';
 
 export type Becoming = {
@@ -41,6 +42,8 @@ export function becomeOther(state: State, { number, after, tail, sourceNowMs }: 
     const redefinition = await readRedefinition(client, after.name, number, 'for update');
     if (redefinition.state !== 'planned') return true;
     const before = await readBefore(client, redefinition, after);
+    // or panes would seem to be there that are not
+    await assertKeptAsHere(client, after.name);
     const { rows: [fence] } = await client.query<{ position: Position }>('select position from sluice.fence where pipeline = $1 and lane = $2 for update', [after.name, aggregateLane]);
     if (fence === undefined || (tail !== undefined && fence.position < tail)) return false;
     const { kept, fresh } = setsAfter(before, after);
