@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { backfill } from '../../activities/backfill.ts';
-import { changeSinks, settleMigration } from '../../activities/migration.ts';
+import { changeSinks, settleMigration, trimSinks } from '../../activities/migration.ts';
 import { askToTakeOver, beginRedefinition, dropEnded, tellRedefinition, type BeginInput } from '../../activities/redefine.ts';
 import { fillLanes } from '../../activities/redefine-fill.ts';
 import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
@@ -317,6 +317,40 @@ describe('a definition changes beside a worker that stood still, or that Tempora
     const second = stores.worker(small);
     const since = [second.capture(), second.lane('aggregate')];
     await Promise.race([until(async () => (await detached()).join() === 'enriched', 'the lane is detached', 60_000), ...since]);
+  });
+
+  test('E20: a migration waits for nothing of a lane that is detached, whose destination may be away: its table gets its columns when it is joined again', async () => {
+    await using stores = await Stores.open();
+    const worker = stores.worker();
+    await worker.load();
+    await detachLane(stores.state, 'engagement', 'enriched', undefined);
+    await stores.source.query('alter table engagement_events alter column duration_ms type bigint, drop column device');
+    const steps = [worker.capture(), worker.lane('aggregate')];
+    // more than its column holds so far
+    await stores.source.query("insert into engagement_events (content_id, event_type, event_ts, duration_ms) select id, 'play', now(), 3000000000 from content");
+    const { change } = await steps[0]!;
+    const isDrained = async () => (await stores.state.query("select from sluice.fence join sluice.schema_change using (pipeline) where lane = 'aggregate' and number = $1 and fence.position >= schema_change.position", [change])).rowCount === 1;
+    await Promise.race([until(isDrained, 'its windows have what came before'), steps[1]]);
+    await stores.end();
+
+    const { config } = worker.runtime;
+    Object.assign(worker.runtime, { config: { ...config, clickhouseUrl: 'http://127.0.0.1:1' } });
+    const decided = { pipeline: 'engagement', number: change!, decision: 'approve' } as const;
+    for (const step of [changeSinks, settleMigration, trimSinks]) await inActivity(() => step(worker.runtime, decided));
+    Object.assign(worker.runtime, { config });
+
+    const number = await worker.begin();
+    await worker.takeOver(number, 'become');
+    await inActivity(() => fillLanes(worker.runtime, { pipeline: 'engagement', number }));
+    await worker.takeOver(number, 'join');
+    const { rows } = await stores.state.query('select from sluice.owed_shape');
+    expect(rows).toEqual([]);
+    const asked = async (query: string) => (await stores.clickhouse.query({ query, format: 'JSONEachRow' })).json();
+    expect(await asked("SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = 'engagement_enriched' AND name IN ('device', 'duration_ms')")).toEqual([{ name: 'duration_ms', type: 'Nullable(Int64)' }]);
+    const since = [worker.capture(), worker.lane('enriched')];
+    await stores.source.query("insert into engagement_events (content_id, event_type, event_ts, duration_ms) select id, 'play', now(), 4000000000 from content");
+    const found = async () => JSON.stringify(await asked('SELECT toString(duration_ms) AS duration FROM engagement_enriched FINAL ORDER BY duration_ms'));
+    await Promise.race([until(async () => (await found()) === '[{"duration":"3000000000"},{"duration":"4000000000"}]', 'it has what was loaded, and follows'), ...since]);
   });
 
   test('E20: a lane that gets no rows when it is joined again gets its dead letters still', async () => {

@@ -89,7 +89,7 @@ class Change {
     for (const set of fresh) await new PaneStore(name, set).forget(this.#client);
     const seq = await this.#emptyViews(Number(aggregate!.outbox_seq));
     for (const table of plan.recreated) await this.#client.query(`drop table if exists ${sqlRelation(table.includes('.') ? table : `results.${table}`)}`);
-    for (const table of ['fence', 'relay_fence', 'http_pending', 'dead_letter', 'void_letters', 'live_rebuild']) await this.#client.query(`delete from sluice.${table} where pipeline = $1 and lane = any($2)`, [name, plan.ended]);
+    for (const table of ['fence', 'relay_fence', 'http_pending', 'dead_letter', 'void_letters', 'live_rebuild', 'owed_shape']) await this.#client.query(`delete from sluice.${table} where pipeline = $1 and lane = any($2)`, [name, plan.ended]);
     await this.#client.query('delete from sluice.progress where pipeline = $1 and part = any($2)', [name, plan.ended]);
     await this.#join(fence);
     const dirty = Object.fromEntries(Object.entries(aggregate!.dirty).filter(([set]) => !plan.droppedSets.includes(set)));
