@@ -132,6 +132,14 @@ describe('while a migration waits', { timeout: 180_000 }, () => {
     const insert = (columns: string, values: string) => source.query(`insert into engagement_events (content_id, event_type, event_ts, ${columns}) select $1, 'play', now(), ${values} from generate_series(1, 2000) g`, [content]);
     await insert('length_ms', 'g');
     await waits(number);
+    const seen = async () => {
+      const { rows: [slot] } = await source.query<{ active: boolean }>("select active from pg_replication_slots where slot_name = 'sluice_engagement'");
+      return [(await pipelineStatuses(config, ['engagement']))[0]!.capture?.state, slot!.active];
+    };
+    expect(await sluice('pause', 'engagement', '--lane', 'capture')).toMatchObject({ code: 0 });
+    expect(await seen()).toEqual(['paused', false]);
+    expect(await sluice('resume', 'engagement', '--lane', 'capture')).toMatchObject({ code: 0 });
+    await expect.poll(seen, { timeout: 20_000 }).toEqual(['migrating', true]);
     await source.query('begin');
     await insert('length_ms', 'g + 1');
     await source.query('alter table engagement_events rename column length_ms to took_ms');
