@@ -33,7 +33,7 @@ export async function applyAround(around: ApplyAround, segments: readonly Segmen
   let last: Applied = { events: 0 };
   let fence = from;
   const add = (applied: Applied, end: Position) => {
-    last = { ...applied, late: (last.late ?? 0) + (applied.late ?? 0), retracted: (last.retracted ?? 0) + (applied.retracted ?? 0), windowsClosed: (last.windowsClosed ?? 0) + (applied.windowsClosed ?? 0) };
+    last = { ...applied, late: (last.late ?? 0) + (applied.late ?? 0), retracted: (last.retracted ?? 0) + (applied.retracted ?? 0), windowsClosed: (last.windowsClosed ?? 0) + (applied.windowsClosed ?? 0), ...((last.stale || applied.stale) && { stale: true }) };
     around.letters.passed(applied.events);
     total.events += applied.events;
     fence = end;

@@ -10,6 +10,7 @@ import { startVerdict, type Comparison, type SeenPipeline, type SeenReport } fro
 import { definitionChanges } from '../core/define/definition-changes.ts';
 import { loadedDefinition, writtenDefinition, writtenLasting, type LastingDefinition, type LoadedDefinition } from '../core/define/definition-hash.ts';
 import { lanesOf } from '../core/define/lanes.ts';
+import { detachedText } from '../core/detach.ts';
 import { servicesOf, type Finding } from '../core/doctor.ts';
 import { planRedefinition } from '../core/redefine-plan.ts';
 import { rejoinText, type RedefinePlan } from '../core/redefine.ts';
@@ -53,14 +54,15 @@ export function compareDefinition(runtime: BootstrapRuntime, { pipeline: name, w
     const redefine = isChanged && record?.isStreaming ? redefinition(record, now, asked.length > 0 ? [writtenLasting(own, shape.columns), writtenLasting(written, shape.columns)] : undefined) : undefined;
     const canBe = redefine !== undefined && redefine.impossible.length === 0;
     const filling = record?.isStreaming ? await readFilling(runtime.state, name) : undefined;
-    const detached = [...(await readDetached(runtime.state, name)).keys()].flatMap((lane) => (lane in pipeline.sinks ? [rejoinText(lane, pipeline.sinks[lane]!)] : []));
+    const detached = [...(await readDetached(runtime.state, name))].filter(([lane]) => lane in pipeline.sinks);
     return {
       worker: definitionChanges(JSON.parse(own), JSON.parse(written)),
       isChanged: isChanged && !canBe,
       changes: redefine && !canBe ? redefine.impossible : [...(isOther && record.definition ? definitionChanges(withoutPanes(record.definition), JSON.parse(now.json)) : []), ...(record ? asked : [])],
       ...(canBe ? { redefine } : {}),
       ...(filling ? { filling: filling.number } : {}),
-      ...(detached.length > 0 ? { detached } : {}),
+      ...(detached.length > 0 ? { detached: detached.map(([lane]) => rejoinText(lane, pipeline.sinks[lane]!)) } : {}),
+      rejoins: Object.fromEntries(detached.map(([lane, { at }]) => [lane, at])),
       loaded: record?.isStreaming ? 'loaded' : 'new',
       isRunning: await isRunning(Context.current().client, pipelineWorkflowId(name)),
     };
@@ -147,6 +149,9 @@ async function look(runtime: BootstrapRuntime, client: Client, name: string, rea
   }
   const { rows } = await runtime.state.query<SeenReport & { part: string }>("select part, detail ->> 'fence' as fence, detail ->> 'error' as error from sluice.progress where pipeline = $1", [name]);
   const shard = await readShard(runtime.state, name);
+  // its step may not have found out yet
+  const detached = [...(await readDetached(runtime.state, name))].at(0);
+  if (detached) return { tag: 'stopped' as const, why: detachedText(name, detached[0], detached[1].at), isLoading: false };
   const verdict = startVerdict(name, status, { readers, reports: new Map(rows.map(({ part, ...report }) => [part, report])), loadedAt: shard?.loadedAt });
   return { ...verdict, isLoading: status.state === 'loading' };
 }

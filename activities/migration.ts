@@ -1,5 +1,6 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
 import { sinkTable } from '../connectors/clickhouse/clickhouse-sink.ts';
+import { oweShape, payShapes } from '../connectors/clickhouse/owed-shapes.ts';
 import { alterStatements, dropColumns, reshapeTable } from '../connectors/clickhouse/reshape-table.ts';
 import type { SinkTable } from '../connectors/clickhouse/table.ts';
 import { smallestOf } from '../connectors/postgres/fences.ts';
@@ -45,7 +46,7 @@ type MigrationRuntime = Pick<Runtime, 'config' | 'state' | 'unshaped' | 'definit
 export function planned(runtime: MigrationRuntime, input: MigrationInput): Promise<PlannedMigration> {
   return failing(async () => {
     const { change, plan, before, after } = await load(runtime, input);
-    const statements = (decision: Decision) => (plan[decision].possible ? tablesOf(before).flatMap((table, index) => alterStatements(table, tablesOf(after(decision))[index]!)) : []);
+    const statements = (decision: Decision) => (plan[decision].possible ? [...tablesOf(before)].flatMap(([lane, table]) => alterStatements(table, tablesOf(after(decision)).get(lane)!)) : []);
     const possible = decisions.filter((decision) => plan[decision].possible);
     return { state: change.state, verdict: plan.verdict, text: planText(plan, { approve: statements('approve'), reject: statements('reject') }), possible };
   });
@@ -89,11 +90,21 @@ export function trimSinks(runtime: MigrationRuntime, input: DecidedMigration): P
   return beating(() => eachTable(runtime, input, (forms, after) => dropColumns(runtime.config.clickhouseUrl, forms, after)));
 }
 
-/** Of destinations whose tables have rows' columns. `forms`: which those may have by now, as another decision may have been begun before. */
+/** Of destinations whose tables have rows' columns; of a lane that is detached, when it is joined again. `forms`: which those may have by now, as another decision may have been begun before. */
 async function eachTable(runtime: MigrationRuntime, input: DecidedMigration, change: (forms: readonly SinkTable[], after: SinkTable) => Promise<void>): Promise<void> {
   const { plan, before, after } = await load(runtime, input);
-  const forms = [before, ...decisions.filter((decision) => plan[decision].possible).map(after)];
-  for (const [index, table] of tablesOf(after(input.decision)).entries()) await change(forms.map((form) => tablesOf(form)[index]!), table);
+  const forms = [before, ...decisions.filter((decision) => plan[decision].possible).map(after)].map(tablesOf);
+  const { config, state } = runtime;
+  const detached = await readDetached(state, input.pipeline);
+  for (const [lane, table] of tablesOf(after(input.decision))) {
+    const own = forms.map((form) => form.get(lane)!);
+    if (detached.has(lane)) await oweShape(state, { ...input, lane }, own, table);
+    else {
+      // of a migration before this one, while it was detached
+      await payShapes(state, config.clickhouseUrl, input.pipeline, lane);
+      await change(own, table);
+    }
+  }
 }
 
 export function settleMigration(runtime: MigrationRuntime, input: DecidedMigration): Promise<void> {
@@ -134,8 +145,9 @@ function shapeOf(plan: MigrationPlan, decision: Decision): Shape {
   throw new ConfigurationError(`It cannot be done: ${outcome.why.join(' ')}`);
 }
 
-function tablesOf(pipeline: Pipeline): readonly SinkTable[] {
-  return Object.values(pipeline.sinks).flatMap((sink) => (sink.kind === 'clickhouse' ? [sinkTable(pipeline, sink)] : []));
+/** By lane. */
+function tablesOf(pipeline: Pipeline): ReadonlyMap<string, SinkTable> {
+  return new Map(Object.entries(pipeline.sinks).flatMap(([lane, sink]) => (sink.kind === 'clickhouse' ? [[lane, sinkTable(pipeline, sink)] as const] : [])));
 }
 
 /** What a person must mend, waiting does not. */

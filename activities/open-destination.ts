@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { PoolClient } from 'pg';
 import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
 import { clickhouseSink } from '../connectors/clickhouse/clickhouse-sink.ts';
+import { payShapes } from '../connectors/clickhouse/owed-shapes.ts';
 import { httpSink } from '../connectors/http/http-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
 import { DeadLetters } from '../connectors/postgres/dead-letters.ts';
@@ -66,6 +67,8 @@ export async function openSink(config: Config, state: State, pipeline: Pipeline,
   switch (definition.kind) {
     case 'clickhouse': {
       const sink = clickhouseSink(pipeline, lane, definition, config.clickhouseUrl);
+      // of migrations that did not wait for it
+      await payShapes(state, config.clickhouseUrl, pipeline.name, lane);
       await sink.create();
       const letters = new DeadLetters(state, pipeline, lane);
       const buryVoid = async () => {

@@ -2,6 +2,7 @@ import { CancelledFailure, Context } from '@temporalio/activity';
 import { AggregateSink } from '../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggregate-tables.ts';
 import { BackfillSnapshot } from '../connectors/postgres/backfill-snapshot.ts';
+import { readDetached } from '../connectors/postgres/detached-lanes.ts';
 import { greatestOf } from '../connectors/postgres/fences.ts';
 import { loadBeside } from '../connectors/postgres/first-load.ts';
 import { keepFrom, readJoining, readRedefinition, type Redefinition } from '../connectors/postgres/redefinitions.ts';
@@ -99,11 +100,11 @@ export async function fillLanes(runtime: RedefineRuntime, input: RedefineInput):
     context.cancellationSignal.addEventListener('abort', stop, { once: true });
     if (context.cancellationSignal.aborted) stop();
     const { redefinition: { plan: { loads }, epoch }, pipeline, shape, shard } = await filling(runtime, input);
-    const joining = await readJoining(runtime.state, pipeline.name);
+    const [joining, detached] = [await readJoining(runtime.state, pipeline.name), await readDetached(runtime.state, pipeline.name)];
     const sinks = new Map<string, Sink>();
     const assertCurrent = () => assertJoining(runtime, pipeline.name, { epoch, shape: shape.number }, [...sinks.keys()]);
     try {
-      for (const lane of loads) if (joining.has(lane)) sinks.set(lane, (await openSink(runtime.config, runtime.state, pipeline, lane)).sink);
+      for (const lane of loads) if (joining.has(lane) && !detached.has(lane)) sinks.set(lane, (await openSink(runtime.config, runtime.state, pipeline, lane)).sink);
       if (sinks.size === 0) return { rows: 0 };
       const { rows, position } = await loadBeside({
         pipeline,
@@ -134,6 +135,9 @@ async function assertJoining(runtime: RedefineRuntime, name: string, { epoch, sh
   const joining = await readJoining(runtime.state, name);
   // no migration waits for lanes that join, and what their snapshot has to be followed by has the columns of before
   if ((await runtime.definition(name)).shape.number !== shape) throw new TransientError(`the columns of ${name} were migrated while ${lanes.join(', ')} was loaded: that begins anew`);
+  // what follows its snapshot is not kept for it any more
+  const gone = [...(await readDetached(runtime.state, name)).keys()].filter((lane) => lanes.includes(lane));
+  if (gone.length > 0) throw new TransientError(`${gone.join(', ')} of ${name} was detached while it was loaded, as the spool had kept all that it may: that begins anew for the others`);
   if (shard.epoch !== epoch || lanes.some((lane) => !joining.has(lane))) throw new ConfigurationError(`The load of ${lanes.join(', ')} of ${name} counts no more: another one has ended, or the pipeline was loaded anew.`);
 }
 

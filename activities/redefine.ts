@@ -14,6 +14,7 @@ import { inTransaction, type Queryable } from '../connectors/postgres/state/stat
 import { withSource } from '../connectors/postgres/with-source.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { systemClock } from '../connectors/system-clock.ts';
+import type { Comparison } from '../core/bootstrap.ts';
 import { definitionChanges } from '../core/define/definition-changes.ts';
 import { definitionHash, loadedDefinition, writtenDefinition, type LastingDefinition } from '../core/define/definition-hash.ts';
 import { usedBy } from '../core/destroy.ts';
@@ -57,12 +58,12 @@ export type RedefineActivities = {
   followRedefinition(input: RedefineInput): Promise<void>;
 };
 
-/** `written`, `allow`: as in BootstrapRequest; an apply of before does not say. */
-export type BeginInput = { readonly pipeline: string; readonly keepResults: boolean; readonly written?: string; readonly allow?: boolean };
+/** `written`, `allow`: as in BootstrapRequest; `rejoins`: as in Comparison. An apply of before does not say. */
+export type BeginInput = { readonly pipeline: string; readonly keepResults: boolean; readonly written?: string; readonly allow?: boolean; readonly rejoins?: Comparison['rejoins'] };
 
 export type Planned = { readonly state: RedefineState; readonly plan: RedefinePlan };
 
-export function beginRedefinition(runtime: RedefineRuntime, { pipeline: name, keepResults, written, allow = true }: BeginInput): Promise<number | null> {
+export function beginRedefinition(runtime: RedefineRuntime, { pipeline: name, keepResults, written, allow = true, rejoins }: BeginInput): Promise<number | null> {
   return failing(async () => {
     const { state } = runtime;
     const filling = await readFilling(state, name);
@@ -70,7 +71,8 @@ export function beginRedefinition(runtime: RedefineRuntime, { pipeline: name, ke
     const shard = await assertStreaming(runtime, name);
     const record = (await readLoaded(state)).get(name);
     const after = await runtime.applied(name);
-    const detached = [...(await readDetached(state, name)).keys()];
+    // one that was detached during its own load, for which nobody can say that the next would be quicker, waits to be asked for
+    const detached = [...(await readDetached(state, name))].flatMap(([lane, { at }]) => (rejoins === undefined || rejoins[lane] === at ? [lane] : []));
     if (!record?.definition || (record.hash === definitionHash(after) && detached.length === 0)) return null;
     const found = rejoining(plan(record.definition, JSON.parse(loadedDefinition(after).json) as LastingDefinition), after, detached);
     // hours may have gone by since somebody was told what would be lost

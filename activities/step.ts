@@ -10,7 +10,7 @@ export type Step = {
   readonly signal: AbortSignal;
   readonly progress: PartProgress;
   /** Adds to what the step's result and its heartbeats say. */
-  count(done: { readonly segments?: number; readonly events?: number; readonly late?: number; readonly retracted?: number; readonly windowsClosed?: number; readonly deadLetters?: number; readonly watermarkMs?: number; readonly change?: number }): void;
+  count(done: { readonly segments?: number; readonly events?: number; readonly late?: number; readonly retracted?: number; readonly stale?: boolean; readonly windowsClosed?: number; readonly deadLetters?: number; readonly watermarkMs?: number; readonly change?: number }): void;
 };
 
 /**
@@ -21,7 +21,7 @@ export type Step = {
 export async function runStep(runtime: Runtime, part: string, input: Omit<StepInput, 'durationMs'> & { readonly durationMs?: number }, work: (step: Step) => Promise<StepEnd>): Promise<StepResult> {
   const context = Context.current();
   const progress = runtime.progress.part(input.pipeline, part);
-  const done = { segments: 0, events: 0, late: 0, retracted: 0, windowsClosed: 0, deadLetters: 0, watermarkMs: undefined as number | undefined, change: undefined as number | undefined };
+  const done = { segments: 0, events: 0, late: 0, retracted: 0, stale: false, windowsClosed: 0, deadLetters: 0, watermarkMs: undefined as number | undefined, change: undefined as number | undefined };
   const end = new AbortController();
   const stop = async (why: StepEnd, evenIfAway: boolean) => {
     if (!evenIfAway) await runtime.reachability.untilReachable();
@@ -44,6 +44,7 @@ export async function runStep(runtime: Runtime, part: string, input: Omit<StepIn
       done.events += more.events ?? 0;
       done.late += more.late ?? 0;
       done.retracted += more.retracted ?? 0;
+      done.stale ||= more.stale ?? false;
       done.windowsClosed += more.windowsClosed ?? 0;
       done.deadLetters += more.deadLetters ?? 0;
       done.watermarkMs = more.watermarkMs ?? done.watermarkMs;
@@ -83,7 +84,7 @@ function assertWanted({ cancellationDetails }: Context): void {
   if (paused || reset || timedOut || notFound) throw new CancelledFailure('the server has given this attempt up');
 }
 
-function resultOf(ended: StepEnd, fence: string | undefined, done: { segments: number; events: number; late: number; retracted: number; windowsClosed: number; deadLetters: number; watermarkMs: number | undefined; change: number | undefined }): StepResult {
+function resultOf(ended: StepEnd, fence: string | undefined, done: { segments: number; events: number; late: number; retracted: number; stale: boolean; windowsClosed: number; deadLetters: number; watermarkMs: number | undefined; change: number | undefined }): StepResult {
   return {
     ended,
     ...(fence === undefined ? {} : { fence }),
@@ -91,6 +92,7 @@ function resultOf(ended: StepEnd, fence: string | undefined, done: { segments: n
     events: done.events,
     ...(done.late > 0 ? { late: done.late } : {}),
     ...(done.retracted > 0 ? { retracted: done.retracted } : {}),
+    ...(done.stale ? { stale: true } : {}),
     ...(done.windowsClosed > 0 ? { windowsClosed: done.windowsClosed } : {}),
     ...(done.deadLetters > 0 ? { deadLetters: done.deadLetters } : {}),
     ...(done.change === undefined ? {} : { change: done.change }),

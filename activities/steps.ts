@@ -81,6 +81,8 @@ export type StepResult = {
   readonly late?: number;
   /** Closed panes that have lost a min or max, and wait for a repair (E15). */
   readonly retracted?: number;
+  /** A backfill, or a letter that was replayed, has left closed panes for a repair. */
+  readonly stale?: boolean;
   readonly windowsClosed?: number;
   /** Events that were set aside for their content. */
   readonly deadLetters?: number;

@@ -70,6 +70,18 @@ describe('a proxy', () => {
     await until('the answer', () => world.client.received === 'xyz', { timeoutMs: 2_000, everyMs: 5, signal });
   });
 
+  test('holds an answer where it comes to so many bytes, and lets the rest of it pass then', async () => {
+    await using world = await open();
+    world.proxy.set({ tag: 'hold', what: 'answers', afterBytes: 10 });
+    await world.client.asks('12345');
+    world.client.received = '';
+    world.client.socket.write('67890');
+    await until('the answer to be held', () => world.proxy.counts.held === 5, { timeoutMs: 2_000, everyMs: 5, signal });
+    expect(world.client.received).toBe('');
+    world.proxy.set({ tag: 'pass' });
+    await until('the answer', () => world.client.received === '67890', { timeoutMs: 2_000, everyMs: 5, signal });
+  });
+
   test('swallows for ever: what was open stays dead, what comes after lives', async () => {
     await using world = await open();
     const before = arrived;

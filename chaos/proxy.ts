@@ -3,14 +3,14 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 
 /**
  * pass: as if it were not there. delay: every piece is `ms` late. hold: nothing arrives until the mode changes, then all
- * of it does (a partition that heals); `answers` holds only what the service says. swallow: what is sent is gone, and so
- * are the connections of that time, though nobody tells their ends. sever: after so many bytes towards the service a
- * connection is reset. refuse: no new connections.
+ * of it does (a partition that heals); `answers` holds only what the service says, and of that less than `afterBytes`
+ * arrive on each connection. swallow: what is sent is gone, and so are the connections of that time, though nobody tells
+ * their ends. sever: after so many bytes towards the service a connection is reset. refuse: no new connections.
  */
 export type ProxyMode =
   | { readonly tag: 'pass' }
   | { readonly tag: 'delay'; readonly ms: number }
-  | { readonly tag: 'hold'; readonly what: 'all' | 'answers' }
+  | { readonly tag: 'hold'; readonly what: 'all' | 'answers'; readonly afterBytes?: number }
   | { readonly tag: 'swallow' }
   | { readonly tag: 'sever'; readonly afterBytes: number }
   | { readonly tag: 'refuse' };
@@ -108,9 +108,9 @@ class Wire {
 
   set(mode: ProxyMode): void {
     this.#mode = mode;
-    if (mode.tag === 'sever') this.#leftBytes = mode.afterBytes;
+    if (mode.tag === 'sever' || mode.tag === 'hold') this.#leftBytes = mode.afterBytes ?? 0;
     if (mode.tag === 'swallow') this.isDead = true;
-    const holds = (answers: boolean) => mode.tag === 'hold' && (answers || mode.what === 'all');
+    const holds = (answers: boolean) => mode.tag === 'hold' && (answers ? this.#leftBytes <= 0 : mode.what === 'all');
     this.#there.hold(holds(false));
     this.#back.hold(holds(true));
   }
@@ -127,7 +127,11 @@ class Wire {
       this.#counts.swallowed += bytes;
       return undefined;
     }
-    if (mode.tag === 'hold' && (answers || mode.what === 'all')) this.#counts.held += bytes;
+    if (mode.tag === 'hold' && answers && this.#leftBytes > 0) {
+      this.#leftBytes -= bytes;
+      if (this.#leftBytes <= 0) this.#back.hold(true);
+    }
+    if (mode.tag === 'hold' && (answers ? this.#leftBytes <= 0 : mode.what === 'all')) this.#counts.held += bytes;
     if (mode.tag === 'sever' && !answers) {
       this.#leftBytes -= bytes;
       if (this.#leftBytes <= 0) {

@@ -45,12 +45,12 @@ export function pipelineStatuses(config: Config, names: readonly string[] = Obje
 
 /** Resolves when it is paused: every step has ended. Returns how long that took in milliseconds. */
 export function pausePipeline(config: Config, name: string, lane?: string): Promise<number> {
-  return signalled(config, name, lane, { signal: lane === undefined ? 'pause' : 'pauseLane', reached: (state) => state !== 'running' && state !== 'draining' && state !== 'loading' });
+  return signalled(config, name, lane, { signal: lane === undefined ? 'pause' : 'pauseLane', reached: (state) => !['running', 'draining', 'loading', 'migrating'].includes(state) });
 }
 
-/** Resolves when it runs again. Throws with the sentence if it is parked at once. */
+/** Resolves when it runs again, or waits for a migration as before. Throws with the sentence if it is parked at once. */
 export function resumePipeline(config: Config, name: string, lane?: string): Promise<number> {
-  return signalled(config, name, lane, { signal: lane === undefined ? 'resume' : 'resumeLane', reached: (state) => state === 'running' || state === 'loading' || state === 'held' });
+  return signalled(config, name, lane, { signal: lane === undefined ? 'resume' : 'resumeLane', reached: (state) => state === 'running' || state === 'loading' || state === 'held' || state === 'migrating' });
 }
 
 async function ensure(client: Client, input: PipelineInput): Promise<void> {

@@ -41,6 +41,8 @@ export type Applied = {
   windowsClosed?: number;
   /** Closed panes that have lost a min or max, which only the source knows (E15). */
   retracted?: number;
+  /** Closed panes lack late changes, or a min or max, and no apply before this one has told of it. */
+  stale?: boolean;
   /** Microseconds since 1970. */
   watermark?: number;
 };

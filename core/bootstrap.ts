@@ -29,6 +29,8 @@ export type Comparison = {
   readonly filling?: number;
   /** What becomes of lanes that were detached, a line each. */
   readonly detached?: readonly string[];
+  /** The same lanes, each with when it was detached: what becomes of others, and of these once more, nobody has asked for. */
+  readonly rejoins?: Readonly<Record<string, string>>;
   /** How so; empty if that is not known. */
   readonly changes: readonly string[];
   /** new: nothing was loaded, or not to the end. */

@@ -13,7 +13,7 @@ const expected: Record<LaneState, string> = {
   held: 'paused held    held   running parked broken migrating',
   parked: 'parked running parked parked  parked broken parked',
   broken: 'broken running broken broken  parked broken broken',
-  migrating: 'migrating running migrating migrating parked broken migrating',
+  migrating: 'paused    running migrating migrating parked broken migrating',
 };
 
 describe('the lane as a state machine', () => {

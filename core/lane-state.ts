@@ -12,14 +12,14 @@
  *                     ^                 |        fail       |
  *                     +-----------------+-------------------+
  *                                    resume
- *            change
- *   running ----------> migrating   (the capture alone)
+ *            change                  pause
+ *   running ----------> migrating ---------> paused   (the capture alone)
  *      ^                   | resume
  *      +-------------------+
  *
- * parked: only a person can mend it, and a sentence says how. broken: a bug, with its message. migrating: what follows
- * has other columns, and a migration says when to go on. All three wait for `resume`, and nothing else moves them, so that a
- * reason is never lost by a pause.
+ * parked: only a person can mend it, and a sentence says how. broken: a bug, with its message. Both wait for `resume`, and
+ * nothing else moves them, so that a reason is never lost by a pause. migrating: what follows has other columns, and a
+ * migration says when to go on; paused and resumed, it finds that again.
  */
 export type LaneState = 'running' | 'paused' | 'held' | 'parked' | 'broken' | 'migrating';
 export type LaneEvent = 'pause' | 'resume' | 'hold' | 'release' | 'refuse' | 'fail' | 'change';
@@ -31,5 +31,5 @@ export const laneStates: Readonly<Record<LaneState, Readonly<Record<LaneEvent, L
   held: { pause: 'paused', resume: 'held', hold: 'held', release: 'running', refuse: 'parked', fail: 'broken', change: 'migrating' },
   parked: { pause: 'parked', resume: 'running', hold: 'parked', release: 'parked', refuse: 'parked', fail: 'broken', change: 'parked' },
   broken: { pause: 'broken', resume: 'running', hold: 'broken', release: 'broken', refuse: 'parked', fail: 'broken', change: 'broken' },
-  migrating: { pause: 'migrating', resume: 'running', hold: 'migrating', release: 'migrating', refuse: 'parked', fail: 'broken', change: 'migrating' },
+  migrating: { pause: 'paused', resume: 'running', hold: 'migrating', release: 'migrating', refuse: 'parked', fail: 'broken', change: 'migrating' },
 };

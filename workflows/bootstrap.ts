@@ -61,7 +61,7 @@ class Run {
     const { pipeline: name, written, allow = false, keepResults = false, dryRun = false } = this.#request;
     this.publish();
     this.#comparison = await activities.compareDefinition.executeWithOptions({ ...options, summary: 'what there is, and what would change' }, [{ pipeline: name, written }]);
-    const { worker, isChanged, changes, loaded, isRunning, redefine: plan, filling, detached = [] } = this.#comparison;
+    const { worker, isChanged, changes, loaded, isRunning, redefine: plan, filling, detached = [], rejoins } = this.#comparison;
     const hasMore = plan !== undefined || filling !== undefined || detached.length > 0;
     // first: a worker that reads another definition would refuse the steps of what runs
     if (isChanged && !allow) throw new Refused(replacedText(name, changes));
@@ -80,7 +80,7 @@ class Run {
     if (isChanged) await this.#destroyed(name);
     await this.#started(name);
     // first: what does not get on may be what is to end
-    if (hasMore) await this.#redefined({ pipeline: name, keepResults, written, allow });
+    if (hasMore) await this.#redefined({ pipeline: name, keepResults, written, allow, ...(rejoins ? { rejoins } : {}) });
     await this.#streams(name);
   }
 

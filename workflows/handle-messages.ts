@@ -33,7 +33,8 @@ export function handleMessages(run: PipelineRun): void {
   });
   setHandler(pauseLane, (name) => {
     if (!known(run, name, 'pauseLane')) return;
-    run.moveLane(name, 'pause');
+    // or, as before, goes on keeping what follows a change
+    if (run.part(name).state !== 'migrating' || patched('a capture that waits for a migration is paused')) run.moveLane(name, 'pause');
     run.stop([name]);
     run.publish();
   });

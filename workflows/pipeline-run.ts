@@ -162,7 +162,7 @@ export class PipelineRun {
   stepped(name: string, result: StepResult): void {
     const part = this.part(name);
     part.last = result;
-    if (result.late || result.retracted) this.isStale = true;
+    if (result.late || result.retracted || result.stale) this.isStale = true;
     if (result.fence !== undefined) part.fence = result.fence;
     if (result.ended === 'changed' && name === 'capture' && result.change !== this.migrated) this.moveLane(name, 'change');
     if (!this.hold?.waiting[name]) return;

@@ -69,6 +69,7 @@ export class AggregateSink implements Sink {
       folder.add(event, { fromTransaction: 0, toTransaction: 1, closedBeforeMs, rebuilding: rebuildingOf(progress.rebuilding, set) });
       await this.#fold(tables, progress, set, await this.#notYetIn(tables, set, to, poisonIfTooLarge(() => folder.take())));
     }
+    progress.isStale ||= progress.late + progress.retracted > 0;
     await progress.finish(tables, undefined);
   }
 
@@ -158,6 +159,8 @@ export class AggregateSink implements Sink {
     // before the other lock: who replays a letter takes them in this order
     await tables.forgetLetters(from, to, () => eventPositions(segments, from, to));
     const progress = new Progress(await tables.lock());
+    const { isStale } = progress;
+    progress.isStale = false;
     await tables.keepDimensions(segments, from, to);
 
     const walk = new Walk(this.#pipeline, this.#sets);
@@ -177,6 +180,7 @@ export class AggregateSink implements Sink {
       late: progress.late,
       windowsClosed: progress.windowsClosed,
       ...(progress.retracted > 0 && { retracted: progress.retracted }),
+      ...(isStale && { stale: true }),
       ...(clock !== noClock && { watermark: clock - this.#pipeline.settings.watermarkDelayMs * 1000 }),
     };
   }

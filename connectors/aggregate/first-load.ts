@@ -71,6 +71,7 @@ export class FirstLoad {
     progress.horizonMs = 0;
     progress.dirty.clear();
     progress.rebuilding = [];
+    progress.isStale = false;
     return progress;
   }
 

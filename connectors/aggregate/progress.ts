@@ -21,6 +21,8 @@ export class Progress {
   /** The epoch of the load that made what is here; undefined: none yet. */
   readonly loadEpoch: number | undefined;
   rebuilding: readonly Rebuilding[];
+  /** What is no apply has left closed panes without late changes, or without a min or max: the next apply tells of it. */
+  isStale: boolean;
   windowsClosed = 0;
   late = 0;
   /** Panes that are closed, or close now, and have lost a min or max. */
@@ -29,12 +31,13 @@ export class Progress {
   #messages: Said[] = [];
   #windows = new Map<string, PublishedWindow>();
 
-  constructor({ clockUs = noClock, loadedClockUs = noClock, horizonMs, dirty, loadEpoch, outboxSeq, rebuilding }: AggregateState) {
+  constructor({ clockUs = noClock, loadedClockUs = noClock, horizonMs, dirty, loadEpoch, outboxSeq, rebuilding, isStale }: AggregateState) {
     this.clocks = { clock: clockUs, loaded: loadedClockUs };
     this.horizonMs = horizonMs;
     this.dirty = new Map(Object.entries(dirty).map(([set, panes]) => [set, new Set(panes)]));
     this.loadEpoch = loadEpoch;
     this.rebuilding = rebuilding;
+    this.isStale = isStale;
     this.#outboxSeq = outboxSeq;
   }
 
@@ -78,8 +81,8 @@ export class Progress {
   /** The end of the transaction; with the fence, if that moves. */
   async finish(tables: AggregateTransaction, fence: Position | undefined, loadEpoch = this.loadEpoch): Promise<void> {
     await this.flush(tables);
-    const { clocks, horizonMs, rebuilding } = this;
-    await tables.write({ clockUs: finite(clocks.clock), loadedClockUs: finite(clocks.loaded), loadEpoch, horizonMs, outboxSeq: this.#outboxSeq, dirty: this.#dirtyPanes(), rebuilding }, fence);
+    const { clocks, horizonMs, rebuilding, isStale } = this;
+    await tables.write({ clockUs: finite(clocks.clock), loadedClockUs: finite(clocks.loaded), loadEpoch, horizonMs, outboxSeq: this.#outboxSeq, dirty: this.#dirtyPanes(), rebuilding, isStale }, fence);
   }
 
   #dirtyPanes(): AggregateState['dirty'] {

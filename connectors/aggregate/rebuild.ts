@@ -99,9 +99,7 @@ export class Rebuild {
     for (const set of this.#sets) {
       const { closesUpToMs } = boundsAt(clocks, set.paneMs, this.#pipeline.settings);
       if (!Number.isFinite(closesUpToMs)) continue;
-      const late = await tables.latePanes(set, horizonMs, closesUpToMs);
-      const retracted = extremesOf(set).length > 0 ? await tables.retractedPanes(set, horizonMs, closesUpToMs) : [];
-      ranges.push(...staleRanges(set, [...new Set([...late, ...retracted])].sort((a, b) => a - b), rebuilding));
+      ranges.push(...staleRanges(set, await stalePanes(tables, set, horizonMs, closesUpToMs), rebuilding));
     }
     return ranges.sort((a, b) => a.fromMs - b.fromMs);
   }
@@ -122,7 +120,12 @@ export class Rebuild {
     if (fence === undefined || fence < base) return 'behind';
 
     const sets = this.#sets.filter(({ name }) => mark.sets.includes(name));
-    for (const set of sets) await tables.replacePanes(set, range, panes.get(set.name)!, base);
+    for (const set of sets) {
+      await tables.replacePanes(set, range, panes.get(set.name)!, base);
+      // by what came above the snapshot: whoever heard of it when it came may have looked while they were left to this, and of new panes nobody has heard
+      const closed = Math.min(range.toMs, boundsAt(progress.clocks, set.paneMs, this.#pipeline.settings).closesUpToMs);
+      if (closed > range.fromMs) progress.isStale ||= (await stalePanes(tables, set, range.fromMs, closed)).length > 0;
+    }
     const rest = { ...mark, fromMs: range.toMs };
     progress.rebuilding = progress.rebuilding.map((each) => (each === mark ? rest : each));
     await this.#closer.rebuilt(tables, progress, fence, sets, range, !isOpen(rest), mark.fills);
@@ -180,6 +183,13 @@ export class Rebuild {
     const least = Number.isFinite(closed) ? wholePanesUpTo(closed, sets) : undefined;
     throw new BadInput(`The range ends at ${time(toMs)}, where windows of ${this.#pipeline.name} are still open: the stream itself completes those. ${least === undefined ? 'None has closed yet.' : `Ask for --to ${time(least)} or earlier.`}`);
   }
+}
+
+/** Starts of panes in [from, before) with changes that came too late for them, or that have lost a min or max. */
+async function stalePanes(tables: AggregateTransaction, set: PaneSet, from: number, before: number): Promise<readonly number[]> {
+  const late = await tables.latePanes(set, from, before);
+  const retracted = extremesOf(set).length > 0 ? await tables.retractedPanes(set, from, before) : [];
+  return [...new Set([...late, ...retracted])].sort((a, b) => a - b);
 }
 
 /** What is remembered of one that has ended. */

@@ -94,6 +94,8 @@ export type AggregateState = {
   /** By pane set: closed panes that changed since windows were last looked at. */
   readonly dirty: Readonly<Record<string, readonly number[]>>;
   readonly rebuilding: readonly Rebuilding[];
+  /** Closed panes lack late changes, or a min or max, of which no apply has told. */
+  readonly isStale: boolean;
 };
 
 export type Said = { readonly view: string; readonly message: ResultBody };

@@ -36,6 +36,14 @@ test('a table has what rows of both forms need until what no row has is dropped;
   expect(await table.types()).toEqual({ device: 'Nullable(Int32)' });
 });
 
+test('one that was dropped is left for whoever makes it', async () => {
+  await using table = await tableOf(before);
+  await table.command('DROP TABLE t');
+  await reshapeTable(table.url, forms, approved);
+  await dropColumns(table.url, forms, approved);
+  expect(await table.types()).toEqual({});
+});
+
 test('what another decision had begun is taken back', async () => {
   await using table = await tableOf(before);
   await reshapeTable(table.url, forms, approved);

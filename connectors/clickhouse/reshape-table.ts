@@ -20,9 +20,9 @@ export function alterStatements(before: SinkTable, after: SinkTable): string[] {
  * Gives the table what rows of `after` need, where it has not got it yet, and waits until the rows that are there have it
  * too. `forms`: those that the table may be of, also in part: as it was, and as each decision makes it. What the rows of
  * another form need stays. Throws ConfigurationError, before anything is changed, if some of them have values that the new
- * type cannot hold.
+ * type cannot hold; `otherwise`: what to do then.
  */
-export function reshapeTable(url: string, forms: readonly SinkTable[], after: SinkTable): Promise<void> {
+export function reshapeTable(url: string, forms: readonly SinkTable[], after: SinkTable, otherwise = 'Then approve again; or reject: then the column is NULL from there on.'): Promise<void> {
   return altered(url, after, async (client, there) => {
     const open = changing([...forms, after]).flatMap((column): Alteration[] => {
       const [schema, was] = [after.columns[column], there.get(column)];
@@ -31,7 +31,7 @@ export function reshapeTable(url: string, forms: readonly SinkTable[], after: Si
       const type = columnType({ ...schema, nullable: schema.nullable || was?.includes('Nullable(') === true });
       return was === type ? [] : [{ column, action: was === undefined ? 'add' : 'modify', type }];
     });
-    for (const alteration of open) if (alteration.action === 'modify') await assertFits(client, after, alteration);
+    for (const alteration of open) if (alteration.action === 'modify') await assertFits(client, after, alteration, otherwise);
     return open;
   });
 }
@@ -45,7 +45,10 @@ async function altered(url: string, table: SinkTable, choose: (client: ClickHous
   const client = connect(url, thoroughMs);
   try {
     await classified(table.name, async () => {
-      for (const alteration of await choose(client, await columnsThere(client, table))) {
+      const there = await columnsThere(client, table);
+      // one that was dropped is made as it is to be by whoever opens it next
+      if (there.size === 0) return;
+      for (const alteration of await choose(client, there)) {
         await client.command({ query: statement(table, alteration), clickhouse_settings: { alter_sync: '2', mutations_sync: '2' } });
       }
     });
@@ -69,7 +72,7 @@ function statement(table: SinkTable, { column, action, type }: Alteration): stri
   return `ALTER TABLE ${tableName(table)} ${what[action]}`;
 }
 
-async function assertFits(client: ClickHouseClient, table: SinkTable, { column, type }: Alteration): Promise<void> {
+async function assertFits(client: ClickHouseClient, table: SinkTable, { column, type }: Alteration, otherwise: string): Promise<void> {
   const result = await client.query({
     query: `SELECT count() AS count, any(toString(${quoted(column)})) AS example FROM ${tableName(table)} WHERE ${quoted(column)} IS NOT NULL AND accurateCastOrNull(${quoted(column)}, {type:String}) IS NULL`,
     query_params: { type: columnType({ ...table.columns[column]!, nullable: false, interned: false }) },
@@ -77,6 +80,6 @@ async function assertFits(client: ClickHouseClient, table: SinkTable, { column, 
   });
   const [found] = await result.json<{ count: string; example: string | null }>();
   if (found && Number(found.count) > 0) {
-    throw new ConfigurationError(`ClickHouse, table ${table.name}: ${found.count} rows have values of ${column} that ${type} cannot hold, such as ${JSON.stringify(found.example)}. Nothing was changed. Older versions of rows count as well, until they are merged away: OPTIMIZE TABLE ${tableName(table)} FINAL. Then approve again; or reject: then the column is NULL from there on.`);
+    throw new ConfigurationError(`ClickHouse, table ${table.name}: ${found.count} rows have values of ${column} that ${type} cannot hold, such as ${JSON.stringify(found.example)}. Nothing was changed. Older versions of rows count as well, until they are merged away: OPTIMIZE TABLE ${tableName(table)} FINAL. ${otherwise}`);
   }
 }

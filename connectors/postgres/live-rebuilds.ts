@@ -2,6 +2,7 @@ import { viewsHash } from '../../core/define/definition-hash.ts';
 import { lanesOf } from '../../core/define/lanes.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import { FenceMoved } from '../sink.ts';
+import { assertKeptAsHere } from './aggregate/kept-views.ts';
 import { classified } from './errors.ts';
 import type { Queryable, State } from './state/state.ts';
 
@@ -21,7 +22,7 @@ export async function lanesToRebuild(state: State, pipeline: string): Promise<Re
   return new Set(rows.map(({ lane }) => lane));
 }
 
-/** Of one lane, as its sink asks for them. Throws FenceMoved once the views of the pipeline are others: somebody who stood still would go on with those of before. */
+/** Of one lane, as its sink asks for them. Throws FenceMoved once the views of the pipeline are others: somebody who stood still would go on with those of before; ConfigurationError as `assertKeptAsHere`. */
 export function dueRebuilds(state: State, pipeline: Pipeline, lane: string) {
   const query = <R extends object>(sql: string, values: readonly unknown[]) => classified('state database', () => state.query<R & Record<string, unknown>>(sql, [...values]));
   const { name } = pipeline;
@@ -33,7 +34,10 @@ export function dueRebuilds(state: State, pipeline: Pipeline, lane: string) {
         [name, lane],
       );
       const { ids, views } = found!;
-      if (views !== null && views !== own) throw new FenceMoved(`lane ${lane} of ${name}`, `views ${own.slice(0, 8)}`, `views ${views.slice(0, 8)}`);
+      if (views !== null && views !== own) {
+        await classified('state database', () => assertKeptAsHere(state, name));
+        throw new FenceMoved(`lane ${lane} of ${name}`, `views ${own.slice(0, 8)}`, `views ${views.slice(0, 8)}`);
+      }
       return ids;
     },
     done: async (due: readonly string[]) => {

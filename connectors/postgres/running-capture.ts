@@ -4,30 +4,30 @@ import { beforeColumns } from '../../core/define/before-columns.ts';
 import { definitionHash } from '../../core/define/definition-hash.ts';
 import { pause } from '../../core/clock.ts';
 import { killPoint } from '../../core/kill-point.ts';
-import type { Lsn, Position } from '../../core/position.ts';
 import { parsePosition } from '../../core/position.ts';
 import { quietAfterMs, quietCanaries } from '../../core/quiet-canary.ts';
 import { encodeSegment, openSegment } from '../../core/segment-file.ts';
-import type { Segment, SegmentHeader } from '../../core/segment.ts';
+import type { Segment } from '../../core/segment.ts';
 import { LanePace } from './lane-pace.ts';
 import { Linger } from './linger.ts';
 import { ColumnWatch, type FoundColumns } from './column-watch.ts';
-import { Message, PgoutputDecoder } from './pgoutput/decoder.ts';
+import { PgoutputDecoder } from './pgoutput/decoder.ts';
 import { SchemaChanged } from './pgoutput/relation.ts';
-import { beginLsn, eachMessage } from './pgoutput/undecided-writer.ts';
 import { SegmentWriter } from './segment-writer.ts';
 import { BackPressure } from './back-pressure.ts';
 import type { CaptureOptions, CaptureResult } from './capture.ts';
 import { appendClaim } from './claim.ts';
 import { Confirmation } from './confirmation.ts';
 import { greatestOf, smallestOf } from './fences.ts';
+import { KeptStream } from './kept-stream.ts';
 import type { Source, SourceStream } from './source.ts';
 import type { SourceCatalog } from './source-catalog.ts';
 import { sourceNames } from './source-catalog.ts';
 import { SpoolRoom } from './spool-room.ts';
+import { Spooled } from './spooled.ts';
 import type { StreamCheck } from './stream-check.ts';
-import { readStreamEnd, type StreamEnd } from './stream-gap.ts';
-import { claimUndecided, trimUndecided, undecidedEnd, undecidedStart, type UndecidedClaim } from './undecided-log.ts';
+import { readStreamEnd } from './stream-gap.ts';
+import type { UndecidedClaim } from './undecided-log.ts';
 
 /** What is looked at anew in each step, by a connection that it opens. */
 export type Step = { readonly options: CaptureOptions; readonly source: Source; readonly catalog: SourceCatalog; readonly check: StreamCheck; readonly timeline: number };
@@ -49,26 +49,18 @@ export class RunningCapture {
   #changed: FoundColumns | SchemaChanged | undefined;
   #stream: SourceStream | undefined;
   #isClosed = false;
-  /** Up to where the stream was kept while nobody had decided how to read it. */
-  #undecided: StreamEnd | undefined;
-  /** What committed up to here was read from there, and comes again. */
-  #passes: Lsn | undefined;
+  readonly #kept: KeptStream;
   #began: Pick<Step, 'catalog' | 'timeline'> | undefined;
   /** Not yet when the first messages come. */
   #pressure: BackPressure | undefined;
   readonly #linger: Linger;
-  #events = 0;
-  #segments = 0;
-  #position: Position;
-  #commitTimeUs = 0;
-  #lastEventMs: number;
-  readonly #endLsns = new Map<number, Lsn>();
+  readonly #spooled: Spooled;
 
   constructor(options: CaptureOptions) {
     this.#options = options;
     this.#captureId = options.captureId;
-    this.#position = options.start;
-    this.#lastEventMs = options.lastEventMs ?? options.clock.steady();
+    this.#spooled = new Spooled(options.start, options.lastEventMs ?? options.clock.steady());
+    this.#kept = new KeptStream(options.undecided);
     this.#room = new SpoolRoom(options.log, options.pipeline.settings);
     this.#linger = new Linger(options.clock, options.pipeline.settings.lingerMs, { rows: () => this.#assembler.rows, cut: (delayMs) => this.#cutAtTransactionEnd(delayMs) });
     this.#pace = new LanePace((fence) => options.log.bytesAfter(fence));
@@ -87,8 +79,8 @@ export class RunningCapture {
     await this.#room.make(smallestOf(options.fences()));
     const claim = this.#claimed(catalog, timeline);
     const tail = await appendClaim(log, { ...claim, start: options.start, after: options.after });
-    if (!tail || !(await this.#takeUndecided(claim, check.kept, tail.to))) return false;
-    this.#position = tail.to;
+    if (!tail || !(await this.#kept.take(claim, check.kept, tail.to, options.after !== undefined))) return false;
+    this.#spooled.position = tail.to;
     const lastEvents = await log.lastEvents();
     const dimensions = await options.dimensionsAt(tail.to);
 
@@ -114,8 +106,7 @@ export class RunningCapture {
     });
     this.#began = { catalog, timeline };
     const streamEnd = await readStreamEnd(log, tail.to);
-    this.#undecided = options.undecided && (await undecidedEnd(options.undecided, tail.to));
-    const confirmed = await check.takeOver(this.#undecided ?? streamEnd);
+    const confirmed = await check.takeOver((await this.#kept.look(tail.to)) ?? streamEnd);
     this.#confirmation = new Confirmation({ pipeline, fences: () => this.#options.fences(), record: (each) => this.#options.recordConfirmed(each), timeline, confirmed, keepBytes: catalog.keepBytes });
     this.#confirmation.spooled(streamEnd.position, streamEnd.endLsn);
     return true;
@@ -123,15 +114,14 @@ export class RunningCapture {
 
   /** From where the spool ends on. */
   async #open({ source, catalog: { binary }, check }: Step): Promise<SourceStream> {
-    const [spooled, kept] = [parsePosition(this.#position).lsn, this.#undecided];
+    const { end: kept } = this.#kept;
     if (kept) {
       await check.assertStillThere(kept);
       this.#confirmation.spooled(kept.position, kept.endLsn);
     }
-    this.#passes = kept && parsePosition(kept.position).lsn;
-    return (this.#stream = await source.stream(this.#passes !== undefined && this.#passes > spooled ? this.#passes : spooled, binary, {
+    return (this.#stream = await source.stream(this.#kept.slotFrom(parsePosition(this.#spooled.position).lsn), binary, {
       message: (bytes, start, end, walHigh, walLow) => {
-        if (this.#passes === undefined || !this.#isPassed(bytes, start)) this.#message(bytes, start, end, walHigh, walLow);
+        if (!this.#kept.isPassed(bytes, start)) this.#message(bytes, start, end, walHigh, walLow);
       },
       server: (endHigh, endLow, timeHigh, timeLow) => {
         this.#confirmation.serverEnd(endHigh, endLow);
@@ -140,18 +130,11 @@ export class RunningCapture {
     }));
   }
 
-  /** Of transactions that were read already, as they were kept, only what their tables are like is of use. */
-  #isPassed(bytes: Buffer, start: number): boolean {
-    const lsn = beginLsn(bytes, start);
-    if (lsn !== undefined && lsn > this.#passes!) this.#passes = undefined;
-    return this.#passes !== undefined && bytes[start] !== Message.relation;
-  }
-
   /** Goes on where it stands, if this step is the one that would begin there: of its spool, its load and its source, by the stream that it has. */
   async goOn({ options: { pipeline, log, shard, start, after, startsOver, reached, fences }, source, catalog, timeline }: Step): Promise<boolean> {
     const [own, began, stream] = [this.#options, this.#began, this.#stream];
     if (!began || stream?.pid === undefined || this.#writer.stopped) return false;
-    const sameSpool = log === own.log && !startsOver && after?.captureId === this.#captureId && [after.to, start, reached].every((position) => position === this.#position);
+    const sameSpool = log === own.log && !startsOver && after?.captureId === this.#captureId && [after.to, start, reached].every((position) => position === this.#spooled.position);
     const sameSource = pipeline === own.pipeline && shard.epoch === own.shard.epoch && timeline === began.timeline && catalog.binary === began.catalog.binary && catalog.keepBytes === began.catalog.keepBytes;
     // while its claim is there, the spool says which timeline it is of, whatever becomes of the state database (E1)
     if (!sameSpool || !sameSource || (await log.lastClaim())?.captureId !== this.#captureId) return false;
@@ -168,13 +151,13 @@ export class RunningCapture {
     const { options, source, check } = step;
     const { clock, signal } = options;
     this.#options = options;
-    [this.#events, this.#segments] = [0, 0];
+    this.#spooled.begin();
     const stop = () => this.#outcome.resolve('stopped');
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
     let timers: (() => void)[] = [];
     try {
-      if (!this.#stream && this.#undecided) await Promise.race([this.#tellingOf(step, () => this.#readUndecided()), source.gone]);
+      if (!this.#stream && this.#kept.end) await Promise.race([this.#tellingOf(step, () => this.#readKept()), source.gone]);
       const stream = this.#stream ?? (this.#isOver ? undefined : await this.#open(step));
       if (stream) {
         this.#pressure = new BackPressure(clock, stream, () => this.#isTooMuch());
@@ -212,16 +195,6 @@ export class RunningCapture {
     return { captureId: this.#captureId, claim: { definitionHash: definitionHash(pipeline), systemIdentifier, timeline, epoch, slot: sourceNames(pipeline.name).slot, binary }, firstSeq: Number(walEnd) };
   }
 
-  /** What was kept while nobody had decided: from here on nobody adds to it. False: another was first. */
-  async #takeUndecided(claim: UndecidedClaim, kept: SegmentHeader | undefined, tail: Position): Promise<boolean> {
-    const { undecided, after } = this.#options;
-    if (!kept) return (await undecided?.tail()) === undefined;
-    // what it goes on behind was lost: the source has all of it, or a gap is found
-    if (!after) await undecided!.startOver();
-    else if (!(await claimUndecided(undecided!, claim, kept, tail))) return false;
-    return true;
-  }
-
   /** While nothing comes from the source, nor perhaps into the spool: who lets lanes go for whom that is full has to hear of it (E20). */
   async #tellingOf({ source, catalog }: Step, work: () => Promise<void>): Promise<void> {
     this.#confirmation.walEnd(catalog.walEnd);
@@ -234,28 +207,18 @@ export class RunningCapture {
     await work().finally(end);
   }
 
-  /** Reads what was kept while nobody had decided, as if it came now, as far as the spool has room for it and lanes follow. */
-  async #readUndecided(): Promise<void> {
-    const { undecided: log, clock, signal, fences } = this.#options;
-    const end = (await log!.tail())!.to;
-    const upTo = parsePosition(this.#undecided!.position).lsn;
-    // a transaction that is not whole comes from the source
-    let isWhole = true;
-    for (let at = await undecidedStart(log!, this.#position); at < end && !this.#isOver; ) {
-      for (; this.#isTooMuch() && !this.#isOver; await pause(clock, roomMs, signal)) await this.#room.make(smallestOf(fences()));
-      const segments = await log!.read(at, { maxRows: 1 }, signal);
-      for (const segment of segments) {
-        eachMessage(segment, (bytes, from, to, walHigh, walLow) => {
-          isWhole = (beginLsn(bytes, from) ?? upTo) <= upTo && isWhole;
-          if (isWhole) this.#message(bytes, from, to, walHigh, walLow);
-        });
-        at = segment.header.to;
-      }
-      if (this.#assembler.ready) this.#emit(this.#assembler.cut(), undefined);
-      await this.#writer.drained();
-      if (segments.length > 0 && !this.#isOver) await trimUndecided(log!, segments.at(-1)!.header, this.#position);
-      log!.release(segments);
-    }
+  #readKept(): Promise<void> {
+    const { clock, signal, fences } = this.#options;
+    return this.#kept.read({
+      position: () => this.#spooled.position,
+      isOver: () => this.#isOver,
+      room: async () => {
+        for (; this.#isTooMuch() && !this.#isOver; await pause(clock, roomMs, signal)) await this.#room.make(smallestOf(fences()));
+      },
+      message: (bytes, start, end, walHigh, walLow) => this.#message(bytes, start, end, walHigh, walLow),
+      spool: () => this.#spool(),
+      signal,
+    });
   }
 
   #message(bytes: Buffer, start: number, end: number, walHigh: number, walLow: number): void {
@@ -285,7 +248,7 @@ export class RunningCapture {
     if (this.#writer.stopped) return this.result('superseded');
     const changed = this.#changed!;
     const { columns, changes } = changed instanceof SchemaChanged ? await this.#columns.found(source, changed) : changed;
-    return { ...this.result('changed'), change: await this.#options.columns.record({ columns, changes, position: this.#position }) };
+    return { ...this.result('changed'), change: await this.#options.columns.record({ columns, changes, position: this.#spooled.position }) };
   }
 
   #cutAtTransactionEnd(delayMs: number | undefined): void {
@@ -305,22 +268,16 @@ export class RunningCapture {
     this.#assembler.release();
     this.#decoder.cutDone();
     this.#linger.end();
-    if (assembled.endLsn !== undefined) this.#endLsns.set(segment.header.seq, assembled.endLsn);
+    this.#spooled.cut(segment.header.seq, assembled.endLsn);
     this.#writer.push(segment);
     this.#pressure?.balance();
   }
 
   #appended(segments: readonly Segment[]): void {
-    for (const { header, batches, truncates, transactions, bytes } of segments) {
-      if (batches.length + truncates.length > 0) this.#lastEventMs = this.#options.clock.steady();
-      this.#segments++;
-      this.#room.appended(bytes.length);
-      for (const batch of batches) this.#events += batch.image === 'after' ? batch.rows : batch.operations.reduce((count, operation) => count + (operation === 3 ? 1 : 0), 0);
-      this.#position = header.to;
-      if (transactions.count > 0) this.#commitTimeUs = transactions.commitTimes[transactions.count - 1]!;
-      const endLsn = this.#endLsns.get(header.seq);
-      if (endLsn !== undefined) this.#confirmation.spooled(header.to, endLsn);
-      this.#endLsns.delete(header.seq);
+    for (const segment of segments) {
+      this.#room.appended(segment.bytes.length);
+      const endLsn = this.#spooled.appended(segment, this.#options.clock.steady());
+      if (endLsn !== undefined) this.#confirmation.spooled(segment.header.to, endLsn);
     }
     const smallest = smallestOf(this.#options.fences());
     if (smallest !== undefined) this.#options.log.passed(smallest);
@@ -341,7 +298,7 @@ export class RunningCapture {
     const fail = (error: unknown) => outcome.reject(error);
     let canaries = 0;
     const canary = () => {
-      const isQuiet = clock.steady() - this.#lastEventMs > quietAfterMs(pipeline.settings);
+      const isQuiet = clock.steady() - this.#spooled.lastEventMs > quietAfterMs(pipeline.settings);
       if (isQuiet && canaries++ % quietCanaries > 0) return;
       // before the canary, so that the slot can follow as soon as that is confirmed; nothing depends on it
       void source.letSlotFollow().catch(() => {}).then(() => source.emitCanary()).catch(fail);
@@ -351,7 +308,7 @@ export class RunningCapture {
       this.#report();
       await check.assertNoneAhead(this.#confirmation.knownWalEnd);
       await this.#confirmation.confirm(this.#stream!);
-      await this.#columns.settle(parsePosition(this.#position).lsn);
+      await this.#columns.settle(parsePosition(this.#spooled.position).lsn);
       const changed = this.#assembler.inTransaction ? undefined : this.#columns.passed(this.#confirmation.streamAt);
       if (changed && !this.#changed) this.#standBefore(changed);
     };
@@ -367,9 +324,14 @@ export class RunningCapture {
 
   async #finish(stream: SourceStream | undefined): Promise<void> {
     this.#pressure?.end();
+    await this.#spool();
+    if (stream) await this.#confirmation.confirm(stream);
+  }
+
+  /** All that came, as far as its transactions are whole. */
+  async #spool(): Promise<void> {
     if (this.#assembler.ready) this.#emit(this.#assembler.cut(), undefined);
     await this.#writer.drained();
-    if (stream) await this.#confirmation.confirm(stream);
   }
 
   /** Nothing more is taken. */
@@ -378,20 +340,11 @@ export class RunningCapture {
   }
 
   #report(): void {
-    this.#options.onProgress({
-      events: this.#events,
-      segments: this.#segments,
-      position: this.#position,
-      slotLagBytes: this.#confirmation.slotLagBytes,
-      spoolBytes: this.#room.bytes,
-      spoolBudgetBytes: this.#room.budgetBytes,
-      commitTimeUs: this.#commitTimeUs,
-      lastEventMs: this.#lastEventMs,
-    });
+    this.#options.onProgress({ ...this.#spooled.progress, slotLagBytes: this.#confirmation.slotLagBytes, spoolBytes: this.#room.bytes, spoolBudgetBytes: this.#room.budgetBytes });
   }
 
   result(reason: CaptureResult['reason']): CaptureResult {
-    return { events: this.#events, segments: this.#segments, position: this.#position, reason };
+    return this.#spooled.result(reason);
   }
 }
 

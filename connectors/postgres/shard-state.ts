@@ -70,9 +70,9 @@ async function takeEpoch(client: Queryable, pipeline: string, slot: string, { ha
   return Number(rows[0]!.epoch);
 }
 
-/** The stream of this epoch is given up: the pipeline is to be loaded anew. One that has begun already stays. */
+/** The stream of this epoch is given up, and with it what was made of its panes: the pipeline is to be loaded anew. One that has begun already stays. */
 export async function markForLoad(state: Queryable, pipeline: string, epoch: number): Promise<void> {
-  await state.query("update sluice.shard set state = 'loading' where pipeline = $1 and shard = $1 and epoch = $2", [pipeline, epoch]);
+  await state.query("with given_up as (update sluice.shard set state = 'loading' where pipeline = $1 and shard = $1 and epoch = $2 returning pipeline) update sluice.aggregate set views = null from given_up where aggregate.pipeline = given_up.pipeline", [pipeline, epoch]);
 }
 
 /** Of what pipelines were loaded, by name; undefined: an earlier release did not put it on record. */

@@ -11,8 +11,8 @@ export function definitionHash(pipeline: Pipeline): string {
   return createHash('sha256').update(canonical(said)).digest('hex');
 }
 
-/** Equal for definitions of whose views an aggregate lane makes the same, of the same panes. */
-export function viewsHash(pipeline: Pipeline): string {
+/** Equal for definitions of whose views an aggregate lane makes the same, of the same panes. A release that keeps the same in other ways has to make another one of it. */
+export function viewsHash(pipeline: Pick<Pipeline, 'views' | 'paneSets'> & Pick<LastingDefinition, 'sinks'>): string {
   const sets = paneSetsOf(pipeline).map(({ views, ...set }) => [set, views.map(({ name }) => [name, isPublished(pipeline, name)])]);
   return createHash('sha256').update(canonical([pipeline.views, sets])).digest('hex');
 }

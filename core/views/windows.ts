@@ -1,8 +1,9 @@
+import type { LastingDefinition } from '../define/definition-hash.ts';
 import type { Pipeline, View } from '../pipeline.ts';
 import type { Bounds } from './watermark.ts';
 
 /** Whether a view's windows are published when they close. A rolling one is current all the time instead, unless it is relayed. */
-export function isPublished(pipeline: Pick<Pipeline, 'views' | 'sinks'>, view: string): boolean {
+export function isPublished(pipeline: Pick<Pipeline, 'views'> & Pick<LastingDefinition, 'sinks'>, view: string): boolean {
   const relayed = Object.values(pipeline.sinks).some((sink) => (sink.kind === 'postgres-results' || sink.kind === 'redis-results') && sink.view === view);
   return relayed || pipeline.views[view]!.window.kind !== 'rolling';
 }

@@ -64,9 +64,9 @@ describe('min and max (E15)', () => {
     expect(await stalePanes()).toEqual([]);
   });
 
-  test('E18: what is taken out above the snapshot leaves the pane for the next repair, and below it does not', async () => {
+  test('E18: what is taken out above the snapshot leaves the pane for the next repair, which is told when it has taken its place, and below it does not', async () => {
     const [seven, five] = [insert(1, 'a', second(5), '7'), insert(2, 'a', second(6), '5')];
-    const stream = [transaction(1, 20, [seven, five, insert(3, 'a', second(7), '3')]), canary(2, 30), transaction(3, 31, [gone(seven)]), transaction(4, 32, [gone(five)]), canary(5, 34)];
+    const stream = [transaction(1, 20, [seven, five, insert(3, 'a', second(7), '3')]), canary(2, 30), transaction(3, 31, [gone(seven)]), transaction(4, 32, [gone(five)]), canary(5, 34), canary(6, 35), canary(7, 36)];
     const segments = segmentsOf(stream, undefined, () => true);
     await world.sink.apply(segments, startOfStream, segments[2]!.header.to);
     const [stale] = await world.sink.stale();
@@ -77,7 +77,10 @@ describe('min and max (E15)', () => {
     await world.sink.endRebuild('b');
     expect(await shown(10)).toEqual([2, 'a 1 3..5']);
     expect(await stalePanes()).toEqual([[0, 10]]);
+    // whoever has looked since the five was taken out has left the pane to who computed it
+    expect((await world.sink.apply(segments, segments[4]!.header.to, segments[5]!.header.to)).stale).toBe(true);
     expect(await repair(world, withExtremes, stream, 4)).toBe(1);
+    expect((await world.sink.apply(segments, segments[5]!.header.to, segments[6]!.header.to)).stale).toBeUndefined();
     expect(await shown(10)).toEqual([3, 'a 1 3..3']);
     expect(await stalePanes()).toEqual([]);
   });
@@ -103,9 +106,9 @@ describe('min and max (E15)', () => {
     expect(await marked()).toEqual([]);
   });
 
-  test('an event that is replayed takes its value out as well', async () => {
+  test('an event that is replayed takes its value out as well, and the next apply tells of it', async () => {
     const seven = insert(1, 'a', second(5), '7');
-    const stream = [transaction(1, 20, [seven, insert(2, 'a', second(6), '3')]), transaction(2, 21, [gone(seven)]), canary(3, 30)];
+    const stream = [transaction(1, 20, [seven, insert(2, 'a', second(6), '3')]), transaction(2, 21, [gone(seven)]), canary(3, 30), canary(4, 34)];
     const segments = segmentsOf(stream, undefined, () => true);
     await world.sink.apply(segments, startOfStream, segments[0]!.header.to);
     // it was refused, and passed over
@@ -113,6 +116,7 @@ describe('min and max (E15)', () => {
     expect(await stalePanes()).toEqual([]);
     await world.replay(segments[1]!);
     expect(await stalePanes()).toEqual([[0, 10]]);
+    expect((await world.sink.apply(segments, segments[2]!.header.to, segments[3]!.header.to)).stale).toBe(true);
   });
 
   test('ranks by a max: what has none comes last', async () => {

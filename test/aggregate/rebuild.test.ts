@@ -45,6 +45,21 @@ describe('panes that are computed anew beside the stream (E18)', () => {
     expect(await world.rows('select * from sluice.kept_change')).toEqual([]);
   });
 
+  test('E14: what came late above the snapshot is left for the next repair, and the next apply tells of it', async () => {
+    const stream = [transaction(1, 20, [insert(1, 'a', second(5))]), canary(2, 60), transaction(3, 61, [insert(2, 'a', second(6))]), transaction(4, 62, [insert(3, 'a', second(7))]), canary(5, 66), canary(6, 70)];
+    const segments = segmentsOf(stream, undefined, () => true);
+    await world.sink.apply(segments, startOfStream, segments[1]!.header.to);
+    const range = await world.sink.markRebuild('b', all, { fromMs: start, toMs: start + 10_000 });
+    expect(await world.sink.apply(segments, segments[1]!.header.to, segments[3]!.header.to)).toMatchObject({ late: 2 });
+    expect(await world.sink.stale()).toEqual([]);
+    expect(await replace(stream, 3, range)).toBe('done');
+    await world.sink.endRebuild('b');
+    expect(await paneTexts()).toEqual(['0 a 2']);
+    expect((await world.sink.stale()).map(({ fromMs }) => fromMs)).toEqual([start]);
+    expect((await world.sink.apply(segments, segments[3]!.header.to, segments[4]!.header.to)).stale).toBe(true);
+    expect((await world.sink.apply(segments, segments[4]!.header.to, segments[5]!.header.to)).stale).toBeUndefined();
+  });
+
   test('E18: a final window is said anew when all of its panes are done, and only if it says something else', async () => {
     const seen = [transaction(1, 60, [insert(1, 'a', second(5)), insert(2, 'a', second(15)), insert(3, 'b', second(25))]), canary(2, 120)];
     await world.applyAll(segmentsOf(seen));

@@ -38,6 +38,8 @@ export class CapturedSource implements AsyncDisposable {
   /** How often a capture has told of it. */
   told = 0;
   undecidedProgress: Pick<CaptureProgress, 'slotLagBytes' | 'spoolBytes' | 'spoolBudgetBytes'> | undefined;
+  /** Where who keeps the stream finds the source, if by another way than its own address. */
+  way: string | undefined;
   /** As an earlier capture would have told. */
   lastEventMs: number | undefined;
   /** What the source's catalogue says otherwise than it does. */
@@ -143,7 +145,7 @@ export class CapturedSource implements AsyncDisposable {
       pipeline: this.pipeline,
       log: this.log,
       undecided: this.undecided,
-      connect: () => connectSource(this.#url, this.pipeline, this.#tables),
+      connect: () => connectSource(this.way ?? this.#url, this.pipeline, this.#tables),
       clock: systemClock,
       captureId: crypto.randomUUID(),
       shard: this.shard,

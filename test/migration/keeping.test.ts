@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { pipelineStatuses } from '../../client/pipelines.ts';
 import { parseLsn } from '../../core/position.ts';
 import { OwnServer } from '../capture/own-server.ts';
 import { Product } from './product.ts';
@@ -74,6 +75,14 @@ describe('while a migration waits', { timeout: 180_000 }, () => {
     const insert = (columns: string, values: string) => product.source.query(`insert into engagement_events (content_id, event_type, event_ts, ${columns}) select $1, 'play', now(), ${values} from generate_series(1, 2000) g`, [product.content]);
     await insert('length_ms', 'g');
     await product.newest(number, 'waiting');
+    const seen = async () => {
+      const { rows: [slot] } = await product.source.query<{ active: boolean }>("select active from pg_replication_slots where slot_name = 'sluice_engagement'");
+      return [(await pipelineStatuses(product.config, ['engagement']))[0]!.capture?.state, slot!.active];
+    };
+    expect(await product.sluice('pause', 'engagement', '--lane', 'capture')).toMatchObject({ code: 0 });
+    expect(await seen()).toEqual(['paused', false]);
+    expect(await product.sluice('resume', 'engagement', '--lane', 'capture')).toMatchObject({ code: 0 });
+    await expect.poll(seen, { timeout: 20_000 }).toEqual(['migrating', true]);
     await product.source.query('begin');
     await insert('length_ms', 'g + 1');
     await product.source.query('alter table engagement_events rename column length_ms to took_ms');

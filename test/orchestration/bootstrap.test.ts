@@ -2,9 +2,11 @@ import { Context } from '@temporalio/activity';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { expect, test } from 'vitest';
 import type { BootstrapActivities } from '../../activities/bootstrap.ts';
+import type { RedefineActivities } from '../../activities/redefine.ts';
 import type { BootstrapRequest, BootstrapStatus, Comparison } from '../../core/bootstrap.ts';
 import type { Finding } from '../../core/doctor.ts';
 import { services } from '../embedded/services.ts';
+import { plan } from './redefining.ts';
 import { refused, RunningPipeline, Stage } from './stage.ts';
 
 const fresh: Comparison = { worker: [], changes: [], isChanged: false, loaded: 'new', isRunning: false };
@@ -20,6 +22,7 @@ class Apply implements AsyncDisposable {
   stuck: readonly string[] = [];
   follow: BootstrapActivities['followStart'] = async () => ({ behind: null, rows: 1_234 });
   destroyed: 'done' | 'partly' = 'done';
+  begin: RedefineActivities['beginRedefinition'] = async () => null;
   handle!: WorkflowHandle;
   pipeline!: RunningPipeline;
   name!: string;
@@ -43,6 +46,9 @@ class Apply implements AsyncDisposable {
       examine: async ({ asNew }) => asked(asNew ? 'examine as new' : 'examine', this.findings),
       reload: async () => asked('reload', this.stuck),
       followStart: async (input) => asked('follow', await this.follow(input)),
+      beginRedefinition: (input) => this.begin(input),
+      // whatever it was, it is complete
+      readPlan: async () => ({ state: 'done', plan }),
       planDestroy: async () => asked('destroy', { workflows: [], items: [{ drop: { kind: 'slot' }, what: 'slot', isThere: true, byHand: 'by hand' }, { drop: { kind: 'state', paneTables: [] }, what: 'state', isThere: true, byHand: 'by hand' }], untouched: [], destroyedAt: null }),
       beginDestroy: async () => {},
       endWorkflows: async ({ spared }) => asked(`end, but not ${spared.map((id) => id.split('/')[0]).join()}`, []),
@@ -96,6 +102,22 @@ test('one that runs takes over settings and addresses, and tries again what was 
   expect(said.slice(2)).toEqual(['settings and addresses were taken over; enriched, pipeline was parked and tries again', 'it runs, and goes on trying, but does not stream yet: it waits for enriched: connection refused']);
   expect(apply.asked).toEqual(['compare', 'examine', 'reload', 'follow']);
   await apply.pipeline.until(({ lanes }) => lanes.every(({ state }) => state === 'running'));
+});
+
+test('E20: a lane that is detached once more while it is loaded is not loaded again by the same apply', async () => {
+  const begun: unknown[] = [];
+  let detachedAt = 'noon';
+  await using apply = await Apply.start((each) => {
+    each.comparison = { ...fresh, loaded: 'loaded', isRunning: true, detached: ['lane enriched was detached: it is filled from the source'], rejoins: { enriched: detachedAt } };
+    each.begin = async ({ rejoins }) => {
+      if (rejoins !== undefined && rejoins['enriched'] !== detachedAt) return null;
+      detachedAt = 'one';
+      return begun.push(rejoins);
+    };
+    each.follow = async () => Promise.reject(refused('p does not run: Lane enriched was detached at one'));
+  }, {}, 'running');
+  expect(await apply.failure()).toBe('p does not run: Lane enriched was detached at one');
+  expect(begun).toEqual([{ enriched: 'noon' }]);
 });
 
 test('what is wrong ends it before anything is started', async () => {

@@ -240,6 +240,30 @@ describe('a change of the source\'s columns', () => {
     await pipeline.until((status) => status.state === 'running' && runs(status));
   }, 40_000);
 
+  test('keeps nothing of what follows while its capture is paused by its name, until that is resumed; decided meanwhile, it goes on as it was decided', async () => {
+    const migrating = new Migrating();
+    const { stage, kept } = migrating;
+    await using pipeline = await RunningPipeline.start(stage, services().temporalAddress);
+    await pipeline.until(runs);
+    migrating.change = 1;
+    await stateOf(pipeline, 1, 'waiting');
+    await pipeline.until(() => stage.running.has('capture') && kept.length > 0);
+    for (const decides of [false, true]) {
+      await pipeline.handle.signal('pauseLane', 'capture');
+      await pipeline.until(({ capture }) => capture.state === 'paused' && !stage.running.has('capture'));
+      const [steps, before] = [stage.began.length, kept.length];
+      await pipeline.until(() => stage.began.slice(steps).filter(({ part }) => part === 'aggregate').length > 2);
+      if (decides) {
+        await decide(pipeline, 1, 'approve');
+        await stateOf(pipeline, 1, 'done');
+      }
+      expect([(await pipeline.status()).capture.state, kept.length]).toEqual(['paused', before]);
+      await pipeline.handle.signal('resumeLane', 'capture');
+      await pipeline.until((status) => (decides ? runs(status) && stage.running.has('capture') : isMigrating(status) && kept.length > before));
+    }
+    expect(kept.every((number) => number === 1)).toBe(true);
+  }, 40_000);
+
   test('outlives runs of the pipeline\'s workflow', async () => {
     const migrating = new Migrating();
     await using pipeline = await RunningPipeline.start(migrating.stage, services().temporalAddress, { rotateAtEvents: 120 });

@@ -70,16 +70,19 @@ test('E14: late changes bring about a repair, which computes the stale windows a
   await pipeline.until(({ notes }) => notes.includes(told));
 }, 40_000);
 
-test('E15: so do panes that have lost a min or max', async () => {
+test.each([
+  ['E15: so do panes that have lost a min or max', { retracted: 2 }],
+  ['E18: so do panes that a backfill has left so', { stale: true }],
+])('%s', async (_, found) => {
   const { stage, stale, computed } = staged();
-  let retracted = 0;
-  stage.step = async (input, part) => ({ ...(await stage.plainStep(input, part)), ...(part === 'aggregate' && retracted > 0 ? { retracted } : {}) });
+  let has: typeof found | undefined;
+  stage.step = async (input, part) => ({ ...(await stage.plainStep(input, part)), ...(part === 'aggregate' ? has : undefined) });
   await using pipeline = await RunningPipeline.start(stage, services().temporalAddress);
   await until(async () => (await repairs(pipeline)).length === 1);
   stale.push(range(4));
-  retracted = 2;
+  has = found;
   await until(async () => computed.length === 1);
-  retracted = 0;
+  has = undefined;
   await until(async () => (await repairs(pipeline)).some(({ repaired }) => repaired.length > 0));
   expect(computed.map(({ fromMs, views }) => [fromMs, views])).toEqual([[240_000, ['top']]]);
 }, 40_000);

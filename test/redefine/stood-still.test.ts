@@ -1,12 +1,13 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { backfill } from '../../activities/backfill.ts';
-import { changeSinks, settleMigration } from '../../activities/migration.ts';
+import { changeSinks, settleMigration, trimSinks } from '../../activities/migration.ts';
 import { askToTakeOver, beginRedefinition, dropEnded, tellRedefinition, type BeginInput } from '../../activities/redefine.ts';
 import { fillLanes } from '../../activities/redefine-fill.ts';
 import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../../connectors/postgres/aggregate/aggregate-tables.ts';
-import { detachLane } from '../../connectors/postgres/detached-lanes.ts';
+import { detachLane, readDetached } from '../../connectors/postgres/detached-lanes.ts';
+import { markForLoad } from '../../connectors/postgres/shard-state.ts';
 import { ConfigurationError, FenceMoved } from '../../connectors/sink.ts';
 import { writtenDefinition } from '../../core/define/definition-hash.ts';
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
@@ -111,6 +112,28 @@ describe('a definition changes beside a worker that stood still, or that Tempora
       expect(await joining()).toEqual([]);
     });
 
+    test('E20: that is detached meanwhile is not loaded to its end, and joins without its rows; nor is it loaded again before somebody asks for it', async () => {
+      const { definition } = worker.runtime;
+      let asked = 0;
+      // once for itself, then before each piece
+      worker.runtime.definition = async (name, hash) => {
+        if (hash === undefined && ++asked === 3) await detachLane(stores.state, 'engagement', 'copy', undefined);
+        return definition.call(worker.runtime, name, hash);
+      };
+      await expect(fill()).rejects.toThrow('copy of engagement was detached while it was loaded');
+      expect(await fill()).toEqual({ rows: 0 });
+      await worker.takeOver(number, 'join');
+      expect(await joining()).toEqual([]);
+      await expect(worker.lane('copy')).rejects.toThrow(/Lane copy was detached at 20.* type \.\/sluice apply engagement/);
+      await inActivity(() => tellRedefinition(worker.runtime, { pipeline: 'engagement', number, state: 'done', error: null }));
+      const { at } = (await readDetached(stores.state, 'engagement')).get('copy')!;
+      const begun = (rejoins: Readonly<Record<string, string>>) => inActivity(() => beginRedefinition(worker.runtime, { pipeline: 'engagement', keepResults: false, rejoins }));
+      expect(await begun({})).toBe(null);
+      // as it was when the apply that has loaded it was asked for
+      expect(await begun({ copy: '2026-11-30T00:00:00.000Z' })).toBe(null);
+      expect(await begun({ copy: at })).toBe(number + 1);
+    });
+
     test('E1: is loaded only from the source whose stream it joins, as that is where it goes on', async () => {
       await stores.state.query("update sluice.joining_lane set floor = '00000001ffffffff0000000000000000'");
       await expect(fill()).rejects.toThrow('The source of pipeline engagement was set back');
@@ -206,6 +229,27 @@ describe('a definition changes beside a worker that stood still, or that Tempora
     expect((await stores.state.query('select from sluice.panes_engagement_top10m where pane_ms = $1', [time])).rowCount).toBe(1);
   });
 
+  test('panes that another release keeps otherwise are not gone on with, nor changed in place: it is said what to type, and a load makes them anew', async () => {
+    await using stores = await Stores.open();
+    const [worker, other] = [stores.worker(), stores.worker(withDevices)];
+    await worker.load();
+    const kept = async () => (await stores.state.query<{ views: string }>('select views from sluice.aggregate')).rows[0]!.views;
+    const own = await kept();
+    await stores.state.query("update sluice.aggregate set views = 'of another release'");
+    const capturing = worker.capture();
+    await stores.write(1);
+    const sentence = /^The panes of engagement were made by another release of Sluice.* or have this one make them anew.*: \.\/sluice recover engagement$/;
+    for (const lane of ['aggregate', 'live']) await expect(worker.lane(lane)).rejects.toThrow(sentence);
+    await stores.end();
+    await capturing;
+    const number = await other.begin();
+    await expect(other.takeOver(number, 'become')).rejects.toThrow(sentence);
+    expect(await kept()).toBe('of another release');
+    await markForLoad(stores.state, 'engagement', 1);
+    await worker.load();
+    expect(await kept()).toBe(own);
+  });
+
   test('what a lane had is dropped when it writes to another table, and with it not the fence of that', async () => {
     await using stores = await Stores.open();
     await stores.write(5);
@@ -273,6 +317,40 @@ describe('a definition changes beside a worker that stood still, or that Tempora
     const second = stores.worker(small);
     const since = [second.capture(), second.lane('aggregate')];
     await Promise.race([until(async () => (await detached()).join() === 'enriched', 'the lane is detached', 60_000), ...since]);
+  });
+
+  test('E20: a migration waits for nothing of a lane that is detached, whose destination may be away: its table gets its columns when it is joined again', async () => {
+    await using stores = await Stores.open();
+    const worker = stores.worker();
+    await worker.load();
+    await detachLane(stores.state, 'engagement', 'enriched', undefined);
+    await stores.source.query('alter table engagement_events alter column duration_ms type bigint, drop column device');
+    const steps = [worker.capture(), worker.lane('aggregate')];
+    // more than its column holds so far
+    await stores.source.query("insert into engagement_events (content_id, event_type, event_ts, duration_ms) select id, 'play', now(), 3000000000 from content");
+    const { change } = await steps[0]!;
+    const isDrained = async () => (await stores.state.query("select from sluice.fence join sluice.schema_change using (pipeline) where lane = 'aggregate' and number = $1 and fence.position >= schema_change.position", [change])).rowCount === 1;
+    await Promise.race([until(isDrained, 'its windows have what came before'), steps[1]]);
+    await stores.end();
+
+    const { config } = worker.runtime;
+    Object.assign(worker.runtime, { config: { ...config, clickhouseUrl: 'http://127.0.0.1:1' } });
+    const decided = { pipeline: 'engagement', number: change!, decision: 'approve' } as const;
+    for (const step of [changeSinks, settleMigration, trimSinks]) await inActivity(() => step(worker.runtime, decided));
+    Object.assign(worker.runtime, { config });
+
+    const number = await worker.begin();
+    await worker.takeOver(number, 'become');
+    await inActivity(() => fillLanes(worker.runtime, { pipeline: 'engagement', number }));
+    await worker.takeOver(number, 'join');
+    const { rows } = await stores.state.query('select from sluice.owed_shape');
+    expect(rows).toEqual([]);
+    const asked = async (query: string) => (await stores.clickhouse.query({ query, format: 'JSONEachRow' })).json();
+    expect(await asked("SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = 'engagement_enriched' AND name IN ('device', 'duration_ms')")).toEqual([{ name: 'duration_ms', type: 'Nullable(Int64)' }]);
+    const since = [worker.capture(), worker.lane('enriched')];
+    await stores.source.query("insert into engagement_events (content_id, event_type, event_ts, duration_ms) select id, 'play', now(), 4000000000 from content");
+    const found = async () => JSON.stringify(await asked('SELECT toString(duration_ms) AS duration FROM engagement_enriched FINAL ORDER BY duration_ms'));
+    await Promise.race([until(async () => (await found()) === '[{"duration":"3000000000"},{"duration":"4000000000"}]', 'it has what was loaded, and follows'), ...since]);
   });
 
   test('E20: a lane that gets no rows when it is joined again gets its dead letters still', async () => {

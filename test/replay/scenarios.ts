@@ -13,7 +13,7 @@ import { at, laneState, lanes, refused, RunningPipeline, Stage, waited } from '.
 /** What a recorded history contains. Each returns the run ids whose histories are kept. */
 export type Scenario = (address: string) => Promise<readonly unknown[]>;
 
-export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled, repaired, 'behind-backfill': behindBackfill, reconciled, migrated, 'kept-while-waiting': keptWhileWaiting, 'loaded-anew': loadedAnew, rewritten, applied, destroyed, redefined, 'applied-in-place': appliedInPlace };
+export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled, repaired, 'behind-backfill': behindBackfill, reconciled, migrated, 'kept-while-waiting': keptWhileWaiting, 'paused-while-waiting': pausedWhileWaiting, 'loaded-anew': loadedAnew, rewritten, applied, destroyed, redefined, 'applied-in-place': appliedInPlace };
 
 async function pauseAndLanes(address: string): Promise<readonly unknown[]> {
   const stage = quick();
@@ -206,6 +206,28 @@ async function keptWhileWaiting(address: string): Promise<readonly unknown[]> {
   await pipeline.until(() => kept.length === 3);
   await decide(pipeline, 1, 'approve');
   await pipeline.until(({ capture }) => capture.state === 'running');
+  return [await pipeline.handle.fetchHistory()];
+}
+
+/** A capture that is paused by its name keeps nothing of what follows a change; the second time that is decided meanwhile. */
+async function pausedWhileWaiting(address: string): Promise<readonly unknown[]> {
+  const migrating = new Migrating();
+  const { stage, kept } = migrating;
+  await using pipeline = await RunningPipeline.start(stage, address);
+  await pipeline.until(({ capture }) => capture.state === 'running');
+  migrating.change = 1;
+  await stateOf(pipeline, 1, 'waiting');
+  await pipeline.until(() => kept.length === 1);
+  await pipeline.handle.signal('pauseLane', 'capture');
+  await pipeline.until(({ capture }) => capture.state === 'paused' && !stage.running.has('capture'));
+  await pipeline.handle.signal('resumeLane', 'capture');
+  await pipeline.until(() => kept.length === 2);
+  await pipeline.handle.signal('pauseLane', 'capture');
+  await pipeline.until(({ capture }) => capture.state === 'paused' && !stage.running.has('capture'));
+  await decide(pipeline, 1, 'approve');
+  await stateOf(pipeline, 1, 'done');
+  await pipeline.handle.signal('resumeLane', 'capture');
+  await pipeline.until(({ capture }) => capture.state === 'running' && stage.running.has('capture'));
   return [await pipeline.handle.fetchHistory()];
 }
 

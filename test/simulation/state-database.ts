@@ -22,7 +22,7 @@ export class StateDatabase {
   readonly pipeline: Pipeline;
   readonly #trouble: Trouble;
   readonly fences = new Map<string, Position>();
-  aggregate: AggregateState = { clockUs: undefined, loadedClockUs: undefined, loadEpoch: undefined, horizonMs: 0, outboxSeq: 0, dirty: {}, rebuilding: [] };
+  aggregate: AggregateState = { clockUs: undefined, loadedClockUs: undefined, loadEpoch: undefined, horizonMs: 0, outboxSeq: 0, dirty: {}, rebuilding: [], isStale: false };
   /** By set: sums by `pane key`. */
   readonly panes = new Map<string, Map<string, number[]>>();
   readonly late = new Map<string, LateRow>();

@@ -17,6 +17,7 @@ import type { State } from '../state/state.ts';
 import { inTransaction, lockFence, outboxChannel, readFence, setFence, unhurried } from '../state/state.ts';
 import { mayReplacePanes } from './comparing.ts';
 import { keepDimensionVersions } from './dimension-versions.ts';
+import { assertKeptAsHere } from './kept-views.ts';
 import { PaneStore, bigints } from './pane-store.ts';
 import { WindowQuery } from './window-query.ts';
 
@@ -102,8 +103,11 @@ class Transaction implements AggregateTransaction {
       ({ rows } = await read());
     }
     const row = rows[0]!;
-    // somebody who stood still while the pipeline became another would write panes and windows of before
-    if (row.views !== null && row.views !== this.#views) throw new FenceMoved(`lane ${aggregateLane} of ${this.#name}`, `views ${this.#views.slice(0, 8)}`, `views ${row.views.slice(0, 8)}`);
+    if (row.views !== null && row.views !== this.#views) {
+      await assertKeptAsHere(this.#client, this.#name);
+      // somebody who stood still while the pipeline became another would write panes and windows of before
+      throw new FenceMoved(`lane ${aggregateLane} of ${this.#name}`, `views ${this.#views.slice(0, 8)}`, `views ${row.views.slice(0, 8)}`);
+    }
     return {
       clockUs: numberOf(row.clock_us),
       loadedClockUs: numberOf(row.loaded_clock_us),
@@ -112,15 +116,16 @@ class Transaction implements AggregateTransaction {
       outboxSeq: Number(row.outbox_seq),
       dirty: row.dirty,
       rebuilding: row.rebuilding,
+      isStale: row.is_stale,
     };
   }
 
-  async write({ clockUs, loadedClockUs, loadEpoch, horizonMs, outboxSeq, dirty, rebuilding }: AggregateState, fence: Position | undefined): Promise<void> {
+  async write({ clockUs, loadedClockUs, loadEpoch, horizonMs, outboxSeq, dirty, rebuilding, isStale }: AggregateState, fence: Position | undefined): Promise<void> {
     await this.#client.query({
       name: 'finish aggregate',
       text: `with moved as (update sluice.fence set position = $9, moved_at = now() where pipeline = $1 and lane = $10 and $9::text is not null)
-             update sluice.aggregate set clock_us = $2, loaded_clock_us = $3, load_epoch = $4, horizon_ms = $5, outbox_seq = $6, dirty = $7, rebuilding = $8, views = $11 where pipeline = $1`,
-      values: [this.#name, clockUs ?? null, loadedClockUs ?? null, loadEpoch ?? null, horizonMs, outboxSeq, JSON.stringify(dirty), JSON.stringify(rebuilding), fence ?? null, aggregateLane, this.#views],
+             update sluice.aggregate set clock_us = $2, loaded_clock_us = $3, load_epoch = $4, horizon_ms = $5, outbox_seq = $6, dirty = $7, rebuilding = $8, views = $11, is_stale = $12 where pipeline = $1`,
+      values: [this.#name, clockUs ?? null, loadedClockUs ?? null, loadEpoch ?? null, horizonMs, outboxSeq, JSON.stringify(dirty), JSON.stringify(rebuilding), fence ?? null, aggregateLane, this.#views, isStale],
     });
   }
 
@@ -265,6 +270,7 @@ type AggregateRow = {
   readonly dirty: Readonly<Record<string, readonly number[]>>;
   readonly rebuilding: readonly Rebuilding[];
   readonly views: string | null;
+  readonly is_stale: boolean;
 };
 
 function numberOf(value: string | null): number | undefined {

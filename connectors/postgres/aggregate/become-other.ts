@@ -17,6 +17,7 @@ import { ConfigurationError } from '../../sink.ts';
 import { noteRebuilds } from '../live-rebuilds.ts';
 import { readRedefinition, type Redefinition } from '../redefinitions.ts';
 import { inTransaction, outboxChannel, unhurried, type State } from '../state/state.ts';
+import { assertKeptAsHere } from './kept-views.ts';
 import { PaneStore } from './pane-store.ts';
 
 export type Becoming = {
@@ -41,6 +42,8 @@ export function becomeOther(state: State, { number, after, tail, sourceNowMs }: 
     const redefinition = await readRedefinition(client, after.name, number, 'for update');
     if (redefinition.state !== 'planned') return true;
     const before = await readBefore(client, redefinition, after);
+    // or panes would seem to be there that are not
+    await assertKeptAsHere(client, after.name);
     const { rows: [fence] } = await client.query<{ position: Position }>('select position from sluice.fence where pipeline = $1 and lane = $2 for update', [after.name, aggregateLane]);
     if (fence === undefined || (tail !== undefined && fence.position < tail)) return false;
     const { kept, fresh } = setsAfter(before, after);
@@ -86,7 +89,7 @@ class Change {
     for (const set of fresh) await new PaneStore(name, set).forget(this.#client);
     const seq = await this.#emptyViews(Number(aggregate!.outbox_seq));
     for (const table of plan.recreated) await this.#client.query(`drop table if exists ${sqlRelation(table.includes('.') ? table : `results.${table}`)}`);
-    for (const table of ['fence', 'relay_fence', 'http_pending', 'dead_letter', 'void_letters', 'live_rebuild']) await this.#client.query(`delete from sluice.${table} where pipeline = $1 and lane = any($2)`, [name, plan.ended]);
+    for (const table of ['fence', 'relay_fence', 'http_pending', 'dead_letter', 'void_letters', 'live_rebuild', 'owed_shape']) await this.#client.query(`delete from sluice.${table} where pipeline = $1 and lane = any($2)`, [name, plan.ended]);
     await this.#client.query('delete from sluice.progress where pipeline = $1 and part = any($2)', [name, plan.ended]);
     await this.#join(fence);
     const dirty = Object.fromEntries(Object.entries(aggregate!.dirty).filter(([set]) => !plan.droppedSets.includes(set)));

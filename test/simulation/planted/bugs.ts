@@ -332,7 +332,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'panes that have lost a min or max are not repaired',
     rule: 'E15',
-    edits: [{ file: rebuild, find: 'extremesOf(set).length > 0 ? await tables.retractedPanes(set, horizonMs, closesUpToMs) : []', replace: '[]' }],
+    edits: [{ file: rebuild, find: 'extremesOf(set).length > 0 ? await tables.retractedPanes(set, from, before) : []', replace: '[]' }],
     only: backfills,
   },
   {
