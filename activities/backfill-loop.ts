@@ -50,6 +50,8 @@ export type BackfillLoop = {
   /** Destinations whose rows of that time are written anew, by lane. */
   readonly rows: ReadonlyMap<string, RangeSink>;
   readonly asked: PaneRange;
+  /** It gives way to one that somebody asks for. */
+  readonly yields?: boolean;
   /** About so many rows are read in one transaction of the source. */
   readonly chunkRows: number;
   /** At most so many a second; undefined: as fast as it goes. */
@@ -74,9 +76,9 @@ export type BackfillLoop = {
 export async function runBackfill(loop: BackfillLoop): Promise<{ readonly rows: number; readonly isDone: boolean }> {
   let rows = 0;
   for (;;) {
-    const { panes, name, views, asked, signal, pipeline } = loop;
+    const { panes, name, views, asked, yields, signal, pipeline } = loop;
     // first the mark: a snapshot from before it would lack what nobody has kept
-    const left = await panes.markRebuild(name, views, asked);
+    const left = await panes.markRebuild(name, views, asked, yields);
     if (!isOpen(left)) return { rows, isDone: true };
     const attempt = new Attempt(loop, left, rows);
     const outcome = await attempt.run();
@@ -84,7 +86,7 @@ export async function runBackfill(loop: BackfillLoop): Promise<{ readonly rows: 
     // not while it has a snapshot
     if (attempt.owedMs > 0) await pause(loop.clock, attempt.owedMs, signal);
     if (outcome === 'time') return { rows, isDone: false };
-    if (outcome === 'gone') throw new ConfigurationError(`Backfill ${name} of ${pipeline.name} is over: it was ended, its views are others by now, or the pipeline is being loaded anew, which computes every window. See ./sluice status.`);
+    if (outcome === 'gone') throw new ConfigurationError(`Backfill ${name} of ${pipeline.name} is over: it was ended, or gave way to one that somebody asked for; its views are others by now; or the pipeline is being loaded anew, which computes every window. See ./sluice status.`);
     if (signal.aborted) throw signal.reason;
   }
 }
@@ -157,10 +159,14 @@ class Attempt {
       this.#tell('reading');
       do {
         fold.clear();
+        let busySince = clock.steady();
         for await (const rows of snapshot.read(range)) {
           fold.add(rows);
           this.#end.signal.throwIfAborted();
           for (const sink of rowSinks.values()) await sink.load(rows);
+          // lanes are served by the same machine, and their events have just happened
+          await this.#pause(Math.min(clock.steady() - busySince, mostRestMs));
+          busySince = clock.steady();
         }
       } while (!(await this.#finished(range, base)));
       const panes = poisonIfTooLarge(() => fold.take());
@@ -252,5 +258,7 @@ function panesWithin(panes: Rebuilt['panes'], { fromMs, toMs }: PaneRange): Rebu
 class LaneBehind extends Error {}
 
 const lookMs = 50;
+/** A transaction of the source is open meanwhile. */
+const mostRestMs = 500;
 /** A lane that does not move for so long is paused, or its destination is away. */
 const standsMs = 60_000;

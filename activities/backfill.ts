@@ -52,7 +52,7 @@ export function planBackfill(runtime: BackfillRuntime, request: BackfillRequest)
     await assertLoaded(state, pipeline.name);
     const panes = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
     await endMarksOfTheDead(Context.current().client, panes, ownName());
-    const { fromMs, toMs } = await panes.checkRebuild(views, request);
+    const { fromMs, toMs } = await panes.checkRebuild(views, request, request.yields);
     const { events } = pipeline.source;
     const windows = views.map((view) => [view, windowsOver(pipeline.views[view]!.window, fromMs, toMs)] as const);
     const estimate = await withSource(config.sourceUrl, `sluice ${pipeline.name} backfill`, (source) => estimateRange(source, pipeline, { fromMs, toMs }));
@@ -90,6 +90,7 @@ export async function backfill(runtime: BackfillRuntime, { request, durationMs }
           views: request.views,
           rows: new Map(open.map(([lane, { range }]) => [lane, range!])),
           asked: request,
+          yields: request.yields === true,
           chunkRows: request.chunkRows,
           rowsPerSecond: request.rowsPerSecond ?? undefined,
           panes,

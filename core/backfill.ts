@@ -20,6 +20,8 @@ export type BackfillRequest = {
   readonly rowsPerSecond: number | null;
   /** Only says what it would do. */
   readonly dryRun?: boolean;
+  /** Nobody has asked for it: it gives way to one that somebody asks for. */
+  readonly yields?: true;
 };
 
 /** Named views and sinks only; everything if neither are named. */

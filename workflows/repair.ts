@@ -54,7 +54,7 @@ async function lookedUp(pipeline: string): Promise<Stale> {
 }
 
 function computeAnew(pipeline: string, { fromMs, toMs, views }: StaleRange, definitionHash: string | undefined): ReturnType<typeof backfill> {
-  const request: BackfillRequest = { pipeline, fromMs, toMs, views, sinks: [], chunkRows, rowsPerSecond, ...(definitionHash === undefined ? {} : { definitionHash }) };
+  const request: BackfillRequest = { pipeline, fromMs, toMs, views, sinks: [], chunkRows, rowsPerSecond, yields: true, ...(definitionHash === undefined ? {} : { definitionHash }) };
   return executeChild<typeof backfill>('backfill', { workflowId: backfillWorkflowId(request), args: [request], parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL, typedSearchAttributes: childAttributes(pipeline, 'backfill'), staticSummary: `late changes of ${views.join(', ')}, ${rangeText(fromMs, toMs)}` });
 }
 

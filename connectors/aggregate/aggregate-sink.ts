@@ -81,14 +81,14 @@ export class AggregateSink implements Sink {
     return this.#tables.transaction((tables) => this.#load.finish(tables, position));
   }
 
-  /** From when this returns, panes of a range can be computed anew (E18): a snapshot that is taken then will do. */
-  markRebuild(backfill: string, views: readonly string[], range: PaneRange): Promise<PaneRange> {
-    return this.#tables.transaction((tables) => this.#rebuild.mark(tables, backfill, views, range));
+  /** From when this returns, panes of a range can be computed anew (E18): a snapshot that is taken then will do. `yields`: as in Rebuilding. */
+  markRebuild(backfill: string, views: readonly string[], range: PaneRange, yields = false): Promise<PaneRange> {
+    return this.#tables.transaction((tables) => this.#rebuild.mark(tables, whose(backfill, yields), views, range));
   }
 
   /** What would be marked. Throws BadInput with what can be asked for. */
-  checkRebuild(views: readonly string[], range: PaneRange): Promise<PaneRange> {
-    return this.#tables.transaction((tables) => this.#rebuild.check(tables, views, range));
+  checkRebuild(views: readonly string[], range: PaneRange, yields = false): Promise<PaneRange> {
+    return this.#tables.transaction((tables) => this.#rebuild.check(tables, whose('', yields), views, range));
   }
 
   /** From when this returns, panes of a range can be compared with a snapshot that is taken then, until `endCompared`. Throws BadInput with what can be asked for. */
@@ -238,4 +238,8 @@ function assertCovers(segments: readonly Segment[], from: Position, to: Position
     if (header.to > reached) reached = header.to;
   }
   if (reached < to) throw new RangeError(`the segments for (${from}, ${to}] end at ${reached}`);
+}
+
+function whose(backfill: string, yields: boolean): Pick<Rebuilding, 'backfill' | 'yields'> {
+  return yields ? { backfill, yields } : { backfill };
 }

@@ -42,12 +42,20 @@ export class Rebuild {
     this.#closer = closer;
   }
 
-  /** Returns the range of whole panes that is marked; what is left of it, if it was before: nothing, if it is done. Throws BadInput with what can be asked for. */
-  async mark(tables: AggregateTransaction, backfill: string, views: readonly string[], asked: PaneRange): Promise<PaneRange> {
+  /**
+   * Returns the range of whole panes that is marked; what is left of it, if it was before: nothing, if it is done. Throws BadInput with what can be asked for.
+   * Those of its time that yield end, if it does not.
+   */
+  async mark(tables: AggregateTransaction, whose: Pick<Rebuilding, 'backfill' | 'yields'>, views: readonly string[], asked: PaneRange): Promise<PaneRange> {
     const progress = new Progress(await tables.lock());
-    const marked = progress.rebuilding.find((each) => each.backfill === backfill);
+    const marked = progress.rebuilding.find(({ backfill }) => backfill === whose.backfill);
     if (marked) return rangeOf(marked);
-    const mark = await this.#possible(tables, progress, { backfill }, views, asked);
+    const mark = await this.#possible(tables, progress, whose, views, asked);
+    for (const other of replacing(progress.rebuilding).filter((each) => givesWay(each, mark))) {
+      await this.#ended(tables, progress, other);
+      // what is not of this one's time is for the next repair
+      progress.isStale = true;
+    }
     progress.rebuilding = [...progress.rebuilding.filter((each) => each.compares === undefined || !overlaps(each, mark)), mark];
     await progress.finish(tables, undefined);
     return rangeOf(mark);
@@ -78,11 +86,11 @@ export class Rebuild {
   }
 
   /** What would be marked. Throws BadInput likewise. */
-  async check(tables: AggregateTransaction, views: readonly string[], asked: PaneRange): Promise<PaneRange> {
-    return rangeOf(await this.#possible(tables, new Progress(await tables.lock()), { backfill: '' }, views, asked));
+  async check(tables: AggregateTransaction, whose: Pick<Rebuilding, 'backfill' | 'yields'>, views: readonly string[], asked: PaneRange): Promise<PaneRange> {
+    return rangeOf(await this.#possible(tables, new Progress(await tables.lock()), whose, views, asked));
   }
 
-  async #possible(tables: AggregateTransaction, progress: Progress, whose: Pick<Rebuilding, 'backfill' | 'compares'>, views: readonly string[], asked: PaneRange): Promise<Rebuilding> {
+  async #possible(tables: AggregateTransaction, progress: Progress, whose: Pick<Rebuilding, 'backfill' | 'compares' | 'yields'>, views: readonly string[], asked: PaneRange): Promise<Rebuilding> {
     if ((await tables.readFence()) === undefined) throw new BadInput(`Pipeline ${this.#pipeline.name} is not loaded yet, and its first load computes every window there is. See ./sluice status.`);
     const sets = this.#sets.filter((set) => set.views.some(({ name }) => views.includes(name)));
     const mark = { ...wholePanes(asked, sets), ...whose, sets: sets.map(({ name }) => name) };
@@ -139,14 +147,17 @@ export class Rebuild {
     const progress = new Progress(await tables.lock());
     const mark = progress.rebuilding.find((each) => each.backfill === backfill);
     if (mark?.compares !== undefined) return this.endCompare(tables, backfill);
+    await this.#ended(tables, progress, mark ?? { backfill, sets: [], fromMs: 0, toMs: 0 });
+    await progress.finish(tables, undefined);
+  }
+
+  async #ended(tables: AggregateTransaction, progress: Progress, mark: Rebuilding): Promise<void> {
     const others = progress.rebuilding.filter((each) => each !== mark);
     const ended = others.filter((each) => isEnded(each)).slice(1 - endedKept);
-    progress.rebuilding = [...others.filter((each) => !isEnded(each)), ...ended, { backfill, sets: [], fromMs: 0, toMs: 0 }];
-    if (mark && isOpen(mark)) {
-      await this.#sayStraddling(tables, mark, progress);
-      await this.#finished(tables, mark, progress);
-    }
-    await progress.finish(tables, undefined);
+    progress.rebuilding = [...others.filter((each) => !isEnded(each)), ...ended, { backfill: mark.backfill, sets: [], fromMs: 0, toMs: 0 }];
+    if (!isOpen(mark)) return;
+    await this.#sayStraddling(tables, mark, progress);
+    await this.#finished(tables, mark, progress);
   }
 
   /** Windows that reach from what was done into what was not: each has the last pane that was done. */
@@ -200,8 +211,17 @@ function isEnded({ fromMs, toMs }: Rebuilding): boolean {
 /** So many that have ended are remembered. */
 const endedKept = 20;
 
+/** One that computes panes which another one wants to compute or compare. */
+function isInTheWay(other: Rebuilding, wanted: Rebuilding): boolean {
+  return overlaps(other, wanted) && (wanted.compares !== undefined || other.sets.some((set) => wanted.sets.includes(set)));
+}
+
+function givesWay(other: Rebuilding, wanted: Rebuilding): boolean {
+  return other.yields === true && !wanted.yields && wanted.compares === undefined && isInTheWay(other, wanted);
+}
+
 function assertFree(wanted: Rebuilding, { rebuilding }: Progress): void {
-  const other = replacing(rebuilding).find((each) => overlaps(each, wanted) && (wanted.compares !== undefined || each.sets.some((set) => wanted.sets.includes(set))));
+  const other = replacing(rebuilding).find((each) => isInTheWay(each, wanted) && !givesWay(each, wanted));
   if (!other) return;
   throw new BadInput(`The backfill of ${other.backfill} computes ${time(other.fromMs)} to ${time(other.toMs)} at this moment, which overlaps. Wait until it is done, or cancel it: ./sluice backfill list shows them.`);
 }

@@ -49,7 +49,7 @@ export class BackfillSnapshot {
       slot = await createSnapshotSlot({ url: sourceUrl, slot: `sluice_backfill_${randomBytes(6).toString('hex')}`, temporary: true, applicationName: `sluice ${pipeline.name} backfill snapshot`, signal, timeoutMs: waitForWritersMs });
       // lanes come to that place with what follows it, which on a quiet source may take long
       await emitCanary(source, pipeline.name);
-      const reader = new SnapshotReader({ pipeline, epoch, source, slot, files, known, commitTimeUs: await sourceClockUs(source), captureId: 'backfill', signal });
+      const reader = new SnapshotReader({ pipeline, epoch, source, slot, files, known, commitTimeUs: await sourceClockUs(source), captureId: 'backfill', mostRows, signal });
       // events are enriched with them
       for (const [name, { relation }] of Object.entries(pipeline.source.dimensions)) for await (const _ of reader.read(name, { relation, only: false, where: 'true' }));
       return new BackfillSnapshot(pipeline, source, slot, reader, position(epoch, slot.consistentPoint, 0), await firstLength(source, pipeline, left, chunkRows));
@@ -106,5 +106,7 @@ function said(error: unknown): unknown {
   return error instanceof DatabaseError ? classifyPostgresError('source', error) : error;
 }
 
+/** Who waits for the stream's own events waits for a segment at a time. */
+const mostRows = 10_000;
 /** How long the slot may wait for write transactions of the source that are still running (E17). */
 const waitForWritersMs = 300_000;

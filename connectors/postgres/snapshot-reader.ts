@@ -29,6 +29,8 @@ export type SnapshotReaderOptions = {
   /** Of the source (`sourceClockUs`): rows of a snapshot stand at its present, not at the worker's. */
   readonly commitTimeUs: number;
   readonly captureId: string;
+  /** Of a segment; missing: as the pipeline's settings say. */
+  readonly mostRows?: number;
   readonly signal: AbortSignal;
 };
 
@@ -83,9 +85,10 @@ export class SnapshotReader {
       const stream = source.query(copyTo(`copy (select ${list} from ${from} where ${where}) to stdout (format binary)`));
       this.#begin();
       const { segmentRows, segmentBytes } = pipeline.settings;
+      const mostRows = Math.min(segmentRows, this.#options.mostRows ?? segmentRows);
       let bytesRead = 0;
       for await (const { bytes, start } of copyTuples(stream)) {
-        if (writers.after.rows >= segmentRows || bytesRead >= segmentBytes) {
+        if (writers.after.rows >= mostRows || bytesRead >= segmentBytes) {
           yield* this.#cut();
           bytesRead = 0;
           this.#begin();

@@ -17,6 +17,8 @@ export type Rebuilding = PaneRange & {
   readonly compares?: string;
   /** They are new: they have had no events before the mark, and no window over them is said until they are complete. Whoever added them fills them. */
   readonly fills?: true;
+  /** Nobody has asked for it: a backfill that somebody asks for, and that overlaps, ends it. */
+  readonly yields?: true;
 };
 
 /** Something is left to do. */

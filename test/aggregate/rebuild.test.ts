@@ -90,6 +90,27 @@ describe('panes that are computed anew beside the stream (E18)', () => {
     expect(await replace([], 1, { fromMs: start, toMs: start + 10_000 })).toBe('gone');
   });
 
+  test('E14: one that nobody has asked for gives way to one that somebody asks for, and the next apply tells that something is left', async () => {
+    const stream = [transaction(1, 60, [insert(1, 'a', second(5)), insert(2, 'b', second(15))]), canary(2, 120), canary(3, 124), canary(4, 128)];
+    const segments = segmentsOf(stream, undefined, () => true);
+    await world.sink.apply(segments, startOfStream, segments[1]!.header.to);
+    const [ten, twenty, thirty] = [10_000, 20_000, 30_000].map((length) => ({ fromMs: start, toMs: start + length })) as [PaneRange, PaneRange, PaneRange];
+    await world.sink.markRebuild('repair', all, twenty, true);
+    for (const overlapping of [world.sink.markRebuild('another repair', all, ten, true), world.sink.checkRebuild(all, ten, true), world.sink.markCompared('r', 'one', ten)]) await expect(overlapping).rejects.toThrow('which overlaps');
+    expect(await world.sink.checkRebuild(all, ten)).toEqual(ten);
+    await world.sink.markRebuild('b', ['tumble'], { fromMs: start + 20_000, toMs: start + 30_000 });
+    expect((await world.sink.apply(segments, segments[1]!.header.to, segments[2]!.header.to)).stale).toBeUndefined();
+
+    expect(await world.sink.markRebuild('asked', ['hop'], ten)).toEqual(ten);
+    expect(await world.sink.replacePanes('repair', rebuilt(pipeline, stream, 2, twenty))).toBe('gone');
+    expect(isOpen(await world.sink.markRebuild('repair', all, twenty, true))).toBe(false);
+    expect((await world.sink.apply(segments, segments[2]!.header.to, segments[3]!.header.to)).stale).toBe(true);
+    await expect(world.sink.markRebuild('next repair', all, thirty, true)).rejects.toThrow('which overlaps');
+    await expect(world.sink.markRebuild('third', all, thirty)).rejects.toThrow('which overlaps');
+    expect(await world.sink.replacePanes('asked', rebuilt(pipeline, stream, 2, ten))).toBe('done');
+    expect(await paneTexts()).toEqual(['0 a 1', '10 b 1']);
+  });
+
   test('E18, I6: a row that comes below the snapshot and goes above it, both in one apply, changes nothing together and is kept', async () => {
     const row = insert(3, 'a', second(5));
     const stream = [transaction(1, 20, [insert(1, 'b', second(15))]), transaction(2, 21, [row]), transaction(3, 22, [{ op: 'delete', old: (row as { row: TextRow }).row }])];

@@ -153,6 +153,7 @@ export class Worker {
       views: Object.keys(this.#pipeline.views),
       rows: new Map([['enriched', this.#versioned('enriched').range]]),
       asked,
+      yields: name.startsWith('repair'),
       chunkRows: 10,
       rowsPerSecond: undefined,
       durationMs: 1_000,

@@ -279,7 +279,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: 'the snapshot is taken before its panes are marked',
     rule: 'E18',
     edits: [
-      { file: backfillLoop, find: '    const left = await panes.markRebuild(name, views, asked);', replace: '    const early = await loop.take(asked);\n    await pause(loop.clock, 600, signal);\n    const left = await panes.markRebuild(name, views, asked);' },
+      { file: backfillLoop, find: '    const left = await panes.markRebuild(name, views, asked, yields);', replace: '    const early = await loop.take(asked);\n    await pause(loop.clock, 600, signal);\n    const left = await panes.markRebuild(name, views, asked, yields);' },
       { file: backfillLoop, find: 'new Attempt(loop, left, rows);', replace: 'new Attempt({ ...loop, take: async () => early }, left, rows);' },
       // which is another guard against it
       { file: backfillLoop, find: 'fence !== undefined && snapshot.base < fence', replace: "fence === ''" },
