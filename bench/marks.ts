@@ -28,6 +28,7 @@ export class Marks {
 
   static async start(options: MarksOptions): Promise<Marks> {
     const client = new Client({ connectionString: options.config.sourceUrl, application_name: writerName });
+    client.on('error', () => {}); // the next query says it
     await client.connect();
     return new Marks(options, client);
   }

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Client } from 'pg';
 import { followBackfill, startBackfill } from '../../client/backfills.ts';
-import { backfillRequest, type BackfillRequest } from '../../core/backfill.ts';
+import { backfillRequest, type BackfillRequest, type BackfillStatus } from '../../core/backfill.ts';
 import { type Case, type CaseContext, type Line, noFigures } from '../case.ts';
 import { compareByVerify } from '../compare.ts';
 import { fill } from '../fill.ts';
@@ -61,16 +61,22 @@ async function measure({ signal }: CaseContext, world: World, { request, events,
   const beganAt = performance.now();
   const changing = new AbortController();
   const changes = changeRows(world, events, AbortSignal.any([signal, changing.signal]));
+  changes.catch(() => {}); // awaited below
   let killed = 0;
-  const { workflowId } = await startBackfill(world.config, request);
-  const { progress } = await followBackfill(world.config, workflowId, ({ progress: now }) => {
-    if (killed === deaths || !now || now.doneToMs < request.fromMs + ((killed + 1) / (deaths + 1)) * (request.toMs - request.fromMs)) return;
-    process.kill(world.workerPid, 'SIGKILL');
-    killed++;
-  });
+  let progress: BackfillStatus['progress'];
+  let changed: number;
+  try {
+    const { workflowId } = await startBackfill(world.config, request);
+    ({ progress } = await followBackfill(world.config, workflowId, ({ progress: now }) => {
+      if (killed === deaths || !now || now.doneToMs < request.fromMs + ((killed + 1) / (deaths + 1)) * (request.toMs - request.fromMs)) return;
+      process.kill(world.workerPid, 'SIGKILL');
+      killed++;
+    }));
+  } finally {
+    changing.abort();
+    changed = await changes;
+  }
   const endedAt = performance.now();
-  changing.abort();
-  const changed = await changes;
   const all = await marks.finish();
   const seconds = (endedAt - beganAt) / 1000;
   const beside = medianP99(all, beganAt, endedAt);
@@ -93,6 +99,7 @@ function medianP99(marks: readonly Mark[], from: number, to: number): number {
 /** Rows of the range change, move in time, and go. Returns how many did. */
 async function changeRows({ config }: World, events: number, signal: AbortSignal): Promise<number> {
   const client = new Client({ connectionString: config.sourceUrl, application_name: writerName });
+  client.on('error', () => {}); // the next query says it
   await client.connect();
   let changed = 0;
   try {

@@ -33,6 +33,7 @@ async function writeTiny(world: World, workload: Workload, events: number): Prom
   const clients = Array.from({ length: writers }, () => new Client({ connectionString: world.config.sourceUrl, application_name: writerName, options: '-c synchronous_commit=off' }));
   let left = events - 1;
   const write = async (client: Client) => {
+    client.on('error', () => {}); // the next query says it
     await client.connect();
     while (left-- > 0) {
       world.signal.throwIfAborted();
