@@ -7,7 +7,7 @@ import { failureOf } from '../../activities/failures.ts';
 import { configurationFailure } from '../../core/failure-types.ts';
 import { laneStates, type LaneState } from '../../core/lane-state.ts';
 import { pipelineStates, type PipelineState } from '../../core/pipeline-state.ts';
-import { Violation } from './check.ts';
+import { Violation } from './compare.ts';
 import type { Part } from './plan.ts';
 import { Worker } from './worker.ts';
 import type { World } from './world.ts';
@@ -127,9 +127,9 @@ export class Orchestrator {
   }
 
   /** Attempt after attempt on some worker, until it is done or was refused; then its panes are let go. */
-  async backfill(name: string, range: PaneRange): Promise<void> {
+  async backfill(name: string, range: PaneRange, views: readonly string[] = Object.keys(this.#world.pipeline.views)): Promise<void> {
     this.backfills++;
-    await this.#untilDone(name, (worker, asked) => worker.backfill(name, range, asked));
+    await this.#untilDone(name, (worker, asked) => worker.backfill(name, range, views, asked));
     await this.#untilDone(name, (worker) => worker.endBackfill(name));
     this.backfills--;
   }
@@ -160,7 +160,7 @@ export class Orchestrator {
       return true;
     };
     await this.#untilDone('repair', look);
-    for (const { fromMs, toMs } of ranges) await this.backfill(`repair ${fromMs}`, { fromMs, toMs });
+    for (const { fromMs, toMs, views } of ranges) await this.backfill(`repair ${views.join()} ${fromMs}`, { fromMs, toMs }, views);
     this.backfills--;
   }
 

@@ -12,6 +12,8 @@ export type Knobs = {
   readonly applyRows: number;
   readonly messageRows: number;
   readonly inFlight: number;
+  /** It has views that are divided by a value: they cost as much as all others. */
+  readonly divided: boolean;
 };
 
 export type Item = { readonly atMs: number } & (
@@ -66,7 +68,7 @@ export const longestOpenMs = 500;
  */
 export function planOf(seed: number, { only, knobs: fixed, rewrites = false }: { readonly only?: readonly Fault[] | undefined; readonly knobs?: Partial<Knobs> | undefined; readonly rewrites?: boolean | undefined } = {}): Plan {
   const random = new Random(seed);
-  const knobs: Knobs = {
+  const knobs = {
     segmentRows: random.pick([2, 5, 1_000]),
     maxSlotLagBytes: random.pick([3_000, 1 << 30, 1 << 30]),
     spoolKeepMs: random.pick([0, 1_000, 3_600_000]),
@@ -74,7 +76,6 @@ export function planOf(seed: number, { only, knobs: fixed, rewrites = false }: {
     applyRows: random.pick([1, 8, 1_000]),
     messageRows: random.pick([1, 3, 100]),
     inFlight: random.pick([1, 3]),
-    ...fixed,
   };
   const items: Item[] = [];
   const transactions = 5 + random.below(20);
@@ -83,7 +84,8 @@ export function planOf(seed: number, { only, knobs: fixed, rewrites = false }: {
   for (let count = 0; count < faults; count++) items.push(faultAt(random, random.below(lastMs), only));
   if (rewrites) for (let count = random.below(3); count >= 0; count--) items.push({ atMs: 300 + random.below(lastMs - 300), kind: 'rewrite', emptied: random.next() < 0.7 });
   items.sort((a, b) => a.atMs - b.atMs);
-  return { seed, knobs, items: items.some(({ kind }) => kind === 'backfill' || kind === 'rewrite') ? items.map(withoutLoss) : items };
+  const divided = random.next() < 0.3;
+  return { seed, knobs: { ...knobs, divided, ...fixed }, items: items.some(({ kind }) => kind === 'backfill' || kind === 'rewrite') ? items.map(withoutLoss) : items };
 }
 
 /** What a backfill has read of a lost timeline nobody would miss (decision 15). */
@@ -114,8 +116,11 @@ function change(random: Random): Change {
     [1, -random.below(4_000)],
     [0.5, -1_000_000_000],
   ]);
-  return { kind, slot: random.below(1_000), k: random.pick(['a', 'b', 'c', 'ü', null]), lagMs, points: random.pick(['0', '1', '2', '-3', '2147483647', null]) };
+  return { kind, slot: random.below(1_000), k: random.pick(['a', 'b', 'c', 'ü', null]), lagMs, points: random.pick(pointsOfRows) };
 }
+
+/** The greatest two have one bucket of quantiles, and the last and 1 one register of distinct values, with ranks 5 and 2 (decision 22). */
+const pointsOfRows = ['0', '1', '2', '-3', '2147483647', null, '2126013220'];
 
 function faultAt(random: Random, atMs: number, only: readonly Fault[] | undefined): Item {
   for (;;) {

@@ -1,5 +1,6 @@
 import { unreachable } from '../../core/unreachable.ts';
-import { Violation, assertChain, assertEqual, assertLive, assertRepaired, assertSafe, closedTo, hasBackfills, hasPhantoms, neededFences } from './check.ts';
+import { assertChain, assertEqual, assertLive, assertRepaired, assertSafe, closedTo, hasBackfills, hasPhantoms, neededFences } from './check.ts';
+import { Violation } from './compare.ts';
 import { ordinalsOf } from './oracle.ts';
 import { Orchestrator } from './orchestrator.ts';
 import type { Item, Part, Plan } from './plan.ts';

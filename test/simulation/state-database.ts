@@ -10,6 +10,7 @@ import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import type { AsideReason, PaneRange } from '../../core/views/fold.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
+import type { PaneSet } from '../../core/views/panes.ts';
 import type { SimulatedProcess } from './scheduler.ts';
 import { keyOf, newestAt, paneOf, StateTransaction } from './state-transaction.ts';
 import type { Trouble } from './trouble.ts';
@@ -20,6 +21,7 @@ type LateRow = { readonly set: string; readonly pane: number; readonly key: stri
 /** What a pipeline keeps in the state database. Every call is one atomic step there. */
 export class StateDatabase {
   readonly pipeline: Pipeline;
+  readonly sets: readonly PaneSet[];
   readonly #trouble: Trouble;
   readonly fences = new Map<string, Position>();
   aggregate: AggregateState = { clockUs: undefined, loadedClockUs: undefined, loadEpoch: undefined, horizonMs: 0, outboxSeq: 0, dirty: {}, rebuilding: [] };
@@ -44,6 +46,7 @@ export class StateDatabase {
 
   constructor(pipeline: Pipeline, trouble: Trouble) {
     this.pipeline = pipeline;
+    this.sets = paneSetsOf(pipeline);
     this.#trouble = trouble;
   }
 
@@ -148,7 +151,7 @@ export class StateDatabase {
   /** Panes with the late deltas that belong to them, all as of one fence. */
   paneSnapshot(process: SimulatedProcess, view: string): Promise<PaneSnapshot> {
     return this.call(process, () => {
-      const set = paneSetsOf(this.pipeline).find(({ views }) => views.some(({ name }) => name === view))!;
+      const set = this.sets.find(({ views }) => views.some(({ name }) => name === view))!;
       const sums = new Map<string, number[]>();
       const add = (at: string, values: readonly number[]) => sums.set(at, (sums.get(at) ?? values.map(() => 0)).map((sum, place) => sum + values[place]!));
       for (const [at, values] of this.panes.get(set.name) ?? []) add(at, values);

@@ -23,7 +23,7 @@ import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import type { StaleRange } from '../../core/repair.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
-import { Violation } from './check.ts';
+import { Violation } from './compare.ts';
 import type { Part } from './plan.ts';
 import type { SimulatedProcess } from './scheduler.ts';
 import { takeSnapshot } from './snapshot.ts';
@@ -145,13 +145,14 @@ export class Worker {
   }
 
   /** As its activity runs it. */
-  async backfill(name: string, asked: PaneRange, signal: AbortSignal): Promise<boolean> {
+  async backfill(name: string, asked: PaneRange, views: readonly string[], signal: AbortSignal): Promise<boolean> {
     const { source } = this.#world;
     const { isDone } = await runBackfill({
       pipeline: this.#pipeline,
       name,
-      views: Object.keys(this.#pipeline.views),
-      rows: new Map([['enriched', this.#versioned('enriched').range]]),
+      views,
+      // a repair of one set of panes has no need of rows that another's has written
+      rows: new Map(views.includes('tumble') ? [['enriched', this.#versioned('enriched').range]] : []),
       asked,
       chunkRows: 10,
       rowsPerSecond: undefined,
