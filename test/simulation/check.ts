@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Position } from '../../core/position.ts';
 import { parsePosition, position } from '../../core/position.ts';
@@ -22,18 +23,35 @@ export function assertSafe(world: World, lsn: bigint): void {
   if (behind.length === 0) return;
   // whoever deletes the spool has done it
   if (world.disk.wasDeleted) return;
-  const segments = spoolHeaders(world.disk.durable());
+  const durable = world.disk.durable();
+  const segments = spoolHeaders(durable);
   const [first, last] = [segments[0], segments.at(-1)];
   for (const [lane, fence] of behind) {
-    if (!first || first.from > fence! || last!.to < needed) {
+    if (!first || first.from > fence! || (last!.to < needed && !isKept(durable, last!.to, lost.lsn))) {
       throw new Violation(`I1: ${lsn} was confirmed to the source, and ${lane} is at ${fence}; the spool durably has (${first?.from}, ${last?.to}], and ${needed} would be lost`);
     }
   }
 }
 
+/** Decision 23: of what follows the spool's end, all up to a transaction is in the chain of what nobody has decided. */
+function isKept(files: ReadonlyMap<string, Uint8Array>, tail: Position, upTo: bigint): boolean {
+  const segments = spoolHeaders(files, undecidedDirectory);
+  const [first, last] = [segments[0], segments.at(-1)];
+  if (!first || !last) return false;
+  assertOneChain(segments);
+  const { lsn, ordinal } = parsePosition(last.to);
+  // a part of a transaction is not all of it
+  const end = ordinal === 0xffffffff ? lsn : lsn - 1n;
+  return parsePosition(first.kind === 'claim' ? first.to : first.from).lsn <= parsePosition(tail).lsn && end >= upTo;
+}
+
 /** I5: one chain. */
 export function assertChain(world: World): void {
-  const segments = spoolHeaders(world.disk.durable());
+  const files = world.disk.durable();
+  for (const directory of [spoolDirectory, undecidedDirectory]) assertOneChain(spoolHeaders(files, directory));
+}
+
+function assertOneChain(segments: readonly SegmentHeader[]): void {
   for (const [index, { seq, from }] of segments.entries()) {
     const before = segments[index - 1];
     if (before && (before.seq + 1 !== seq || before.to !== from)) throw new Violation(`I5: segment ${before.seq} ends at ${before.to}, and ${seq} begins at ${from}`);
@@ -173,12 +191,15 @@ export function neededFences({ state, rows }: World): readonly (readonly [lane: 
   ];
 }
 
+export const spoolDirectory = '/spool/sim';
+export const undecidedDirectory = `${spoolDirectory}/undecided`;
+
 /** In order, from the floor on. */
-export function spoolHeaders(files: ReadonlyMap<string, Uint8Array>): readonly SegmentHeader[] {
-  const floor = files.get('/spool/sim/floor');
+export function spoolHeaders(files: ReadonlyMap<string, Uint8Array>, directory = spoolDirectory): readonly SegmentHeader[] {
+  const floor = files.get(`${directory}/floor`);
   const least = floor ? Number(new TextDecoder().decode(floor)) : 0;
   return [...files]
-    .filter(([path]) => path.endsWith('.segment'))
+    .filter(([path]) => path.endsWith('.segment') && dirname(path) === directory)
     .map(([, bytes]) => segmentHeader(bytes)!)
     .filter(({ seq }) => seq >= least)
     .sort((a, b) => a.seq - b.seq);

@@ -12,7 +12,7 @@ export type Knobs = {
   readonly applyRows: number;
   readonly messageRows: number;
   readonly inFlight: number;
-  /** It has views that are divided by a value: they cost as much as all others. */
+  /** It has views that are divided by a value, which cost nearly half as much as all the rest. */
   readonly divided: boolean;
 };
 
@@ -40,7 +40,11 @@ export type Item = { readonly atMs: number } & (
   | { readonly kind: 'backfill'; readonly backMs: number; readonly lengthMs: number }
   /** `emptied`: its table is dropped before, and made again. */
   | { readonly kind: 'rewrite'; readonly emptied: boolean }
+  /** It gets another name; `within`: in the midst of a transaction. What becomes of it is decided some time after it was met. */
+  | { readonly kind: 'column renamed'; readonly column: RenamedColumn; readonly within: boolean; readonly decidedAfterMs: number }
 );
+
+export type RenamedColumn = 'id' | 'k' | 'at' | 'points' | 'title';
 
 /** Faults that have these properties. */
 export type Fault = { readonly kind: Exclude<Item['kind'], 'transaction'> } & Readonly<Record<string, unknown>>;
@@ -64,9 +68,9 @@ export const longestOpenMs = 500;
 
 /**
  * What a seed stands for. `only`: nothing goes wrong but what is like one of these. `rewrites`: and the rows of the versioned
- * table are written again, once or more often.
+ * table are written again, once or more often. `renames`: and columns of the source get other names.
  */
-export function planOf(seed: number, { only, knobs: fixed, rewrites = false }: { readonly only?: readonly Fault[] | undefined; readonly knobs?: Partial<Knobs> | undefined; readonly rewrites?: boolean | undefined } = {}): Plan {
+export function planOf(seed: number, { only, knobs: fixed, rewrites = false, renames = false }: { readonly only?: readonly Fault[] | undefined; readonly knobs?: Partial<Knobs> | undefined; readonly rewrites?: boolean | undefined; readonly renames?: boolean | undefined } = {}): Plan {
   const random = new Random(seed);
   const knobs = {
     segmentRows: random.pick([2, 5, 1_000]),
@@ -83,12 +87,17 @@ export function planOf(seed: number, { only, knobs: fixed, rewrites = false }: {
   const faults = random.below(7);
   for (let count = 0; count < faults; count++) items.push(faultAt(random, random.below(lastMs), only));
   if (rewrites) for (let count = random.below(3); count >= 0; count--) items.push({ atMs: 300 + random.below(lastMs - 300), kind: 'rewrite', emptied: random.next() < 0.7 });
-  items.sort((a, b) => a.atMs - b.atMs);
   const divided = random.next() < 0.3;
-  return { seed, knobs: { ...knobs, divided, ...fixed }, items: items.some(({ kind }) => kind === 'backfill' || kind === 'rewrite') ? items.map(withoutLoss) : items };
+  if (renames || random.next() < 0.1) for (let count = random.below(2); count >= 0; count--) items.push(renameAt(random, 300 + random.below(lastMs - 1_000)));
+  items.sort((a, b) => a.atMs - b.atMs);
+  return { seed, knobs: { ...knobs, divided, ...fixed }, items: items.some(({ kind }) => kind === 'backfill' || kind === 'rewrite' || kind === 'column renamed') ? items.map(withoutLoss) : items };
 }
 
-/** What a backfill has read of a lost timeline nobody would miss (decision 15). */
+function renameAt(random: Random, atMs: number): Item {
+  return { atMs, kind: 'column renamed', column: random.pick<RenamedColumn>(['id', 'k', 'at', 'points', 'title']), within: random.next() < 0.5, decidedAfterMs: random.pick([0, 300, 1_500]) };
+}
+
+/** What a backfill has read of a lost timeline, or what was decided of a column there, nobody would miss (decision 15). */
 function withoutLoss(item: Item): Item {
   return item.kind === 'promotion' ? { ...item, lost: 0 } : item;
 }

@@ -12,6 +12,7 @@ import type { AsideReason, PaneRange } from '../../core/views/fold.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
 import type { PaneSet } from '../../core/views/panes.ts';
 import type { SimulatedProcess } from './scheduler.ts';
+import { SchemaChanges } from './state-changes.ts';
 import { keyOf, newestAt, paneOf, StateTransaction } from './state-transaction.ts';
 import type { Trouble } from './trouble.ts';
 
@@ -40,6 +41,7 @@ export class StateDatabase {
   readonly results = new Map<number, Exclude<ResultBody, { truncated: true }>>();
   pending: (Range & { readonly messageId: string }) | undefined;
   confirmed: Confirmed | undefined;
+  readonly changes: SchemaChanges;
   /** Of the live structure: how often it was put on record that it must be made anew, and up to which of them it was. */
   rebuildsNoted = 0;
   rebuildsDone = 0;
@@ -47,6 +49,7 @@ export class StateDatabase {
   constructor(pipeline: Pipeline, trouble: Trouble) {
     this.pipeline = pipeline;
     this.sets = paneSetsOf(pipeline);
+    this.changes = new SchemaChanges(pipeline);
     this.#trouble = trouble;
   }
 

@@ -11,12 +11,15 @@ export type PlantedBug = {
   readonly knobs?: Partial<Knobs>;
   /** As planOf. */
   readonly rewrites?: boolean;
+  /** Likewise. */
+  readonly renames?: boolean;
 };
 
 const capture = 'connectors/postgres/running-capture.ts';
 const assembler = 'core/capture/assembler.ts';
 const log = 'connectors/spool/open-segment-log.ts';
 const clickhouse = 'connectors/clickhouse/clickhouse-sink.ts';
+const undecidedLog = 'connectors/postgres/undecided-log.ts';
 const message = 'connectors/http/message.ts';
 const aggregate = 'connectors/aggregate/aggregate-sink.ts';
 const rebuild = 'connectors/aggregate/rebuild.ts';
@@ -397,5 +400,38 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [{ file: clickhouse, find: '      if (found === undefined || found < at) throw new Error(', replace: "      if (found === '') throw new Error(" }],
     only: [{ kind: 'sink set back', sink: 'enriched' }, { kind: 'sink fails', sink: 'enriched', how: 'slow' }],
     rewrites: true,
+  },
+  {
+    name: 'what is kept while a change waits is confirmed before it is durable',
+    rule: 'E4, I1',
+    edits: [
+      {
+        file: 'connectors/postgres/undecided-capture.ts',
+        find: '    if (endLsn !== undefined) this.#endLsns.set(seq, { to, endLsn: parseLsn(endLsn) });\n',
+        replace: '    if (endLsn !== undefined) this.#endLsns.set(seq, { to, endLsn: parseLsn(endLsn) });\n    if (endLsn !== undefined) this.#confirmation.spooled(to, parseLsn(endLsn));\n',
+      },
+    ],
+    only: [{ kind: 'disk slow' }],
+    knobs: { maxSlotLagBytes: 500, segmentRows: 2 },
+    renames: true,
+  },
+  {
+    name: 'what was kept while a change waited is forgotten before the spool has it',
+    rule: 'E4, I1',
+    edits: [
+      { file: capture, find: '      await this.#writer.drained();\n      if (segments.length > 0 && !this.#isOver)', replace: '      if (segments.length > 0 && !this.#isOver)' },
+      { file: undecidedLog, find: 'return parsePosition(tail).lsn >= parsePosition(kept).lsn ? log.trim(wholeTo(kept), 0) : Promise.resolve();', replace: 'return log.trim(wholeTo(kept), tail.length * 0);' },
+    ],
+    only: [{ kind: 'kill' }, { kind: 'power failure' }, { kind: 'disk slow' }],
+    knobs: { maxSlotLagBytes: 500, segmentRows: 2 },
+    renames: true,
+  },
+  {
+    name: 'a transaction of which a part is kept counts as kept',
+    rule: 'E6',
+    edits: [{ file: 'connectors/postgres/pgoutput/undecided-writer.ts', find: 'return ordinal === whole ? to : position(epoch, lsn - 1n, whole);', replace: 'return ordinal === whole ? to : position(epoch, lsn, whole);' }],
+    only: [{ kind: 'kill' }, { kind: 'walsender ends' }, { kind: 'disk slow' }],
+    knobs: { segmentRows: 2 },
+    renames: true,
   },
 ];
