@@ -1,6 +1,6 @@
 import { copyFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { resolve } from '../../core/define/resolve.ts';
@@ -179,6 +179,28 @@ describe('the log of segments', () => {
     const log = await open();
     await log.append([list[0]!]);
     await expect(log.append([list[2]!])).rejects.toThrow(SpoolLost);
+  });
+
+  test('I5: what does not continue the chain is never there, not for a moment, though a reader has forgotten what is', async () => {
+    const list = segments(4);
+    const linked: string[] = [];
+    const files: Files = { ...systemFiles, link: (path, name) => systemFiles.link(path, name).finally(() => linked.push(basename(name))) };
+    const log = await openSegmentLog({ doubtMs: 60_000, cacheBytes: 0, directory, shard: 'trending', clock, files });
+    await log.next(1);
+    for (const each of list) await log.append([each]);
+    expect(log.bytesAfter(start)).toBeGreaterThan(0);
+    const other = await open();
+    aheadMs = 1_000;
+    await other.trim(list[1]!.header.to, 0);
+    const end = new AbortController();
+    const reading = log.read(start, { maxRows: 10 }, end.signal).catch((error: unknown) => error);
+    while (log.bytesAfter(start) > 0) await new Promise((done) => setImmediate(done));
+    // of a capture that stood still since there was nothing
+    const [late] = new SegmentBuilder(pipeline, { epoch: 1, from: start, seq: 5 }).transaction({ lsn: 200n, commitTimeMs: 1e12, events: [{ op: 'insert', row: { id: '9', post_id: '1', viewed_at: '2026-11-21 10:00:00+00' } }] }).cut().segments;
+    await expect(log.append([late!])).rejects.toThrow(SpoolLost);
+    expect(linked).not.toContain('0000000000000005.segment');
+    end.abort();
+    expect(await reading).toBeInstanceOf(SpoolTooShort);
   });
 
   test('E3: a number that was trimmed is never valid again', async () => {

@@ -39,6 +39,8 @@ class Log implements SegmentLog, Appender {
   readonly #clock: Clock;
   readonly #doubtMs: number;
   #chain = new SegmentChain();
+  /** It was known, and is not any more. */
+  #isForgotten = false;
   #size: number | undefined;
   readonly #cache: SegmentCache;
   readonly #reader: SegmentReader;
@@ -199,6 +201,7 @@ class Log implements SegmentLog, Appender {
 
   /** Somebody deleted the files: the log begins anew, where the sinks are. */
   #forget(): void {
+    this.#isForgotten = true;
     this.#chain = new SegmentChain();
     this.#cache.forgetAll();
     this.#size = undefined;
@@ -209,7 +212,8 @@ class Log implements SegmentLog, Appender {
     // another capture in this process has gone on: no need to ask the spool
     const { tail } = this.#chain;
     if (tail && first.seq <= tail.seq) return 'lost';
-    if (tail && !continues(tail, first)) throw new SpoolLost(this.shard, first.seq);
+    // what does not follow must not be there for a moment: others would find it, and take the spool for damaged
+    if (tail ? !continues(tail, first) : this.#isForgotten && !(await this.#follows(first))) throw new SpoolLost(this.shard, first.seq);
     const outcome = await this.#spool.append(first.seq, segments.map((segment) => segment.bytes));
     if (outcome === 'lost') return 'lost';
     if (!(await this.#follows(first))) {
@@ -248,6 +252,7 @@ class Log implements SegmentLog, Appender {
 
   #push(header: SegmentHeader, bytes: number): void {
     this.#chain.push(header, bytes, this.#clock.now());
+    this.#isForgotten = false;
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
   }

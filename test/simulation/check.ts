@@ -1,18 +1,17 @@
+import { dirname } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Position } from '../../core/position.ts';
 import { parsePosition, position } from '../../core/position.ts';
 import { segmentHeader } from '../../core/segment-file.ts';
 import type { SegmentHeader } from '../../core/segment.ts';
 import type { ResultBody } from '../../connectors/relay.ts';
-import { expectedOf, ordinalsOf, resultOf, shownOf, titlesAt, type Expected, type ExpectedRow, type Shown, type Sums } from './oracle.ts';
+import { assertDivided, dividedViews, shownEntries } from './check-divided.ts';
+import { Violation, merged, same, sameList } from './compare.ts';
+import { expectedOf, ordinalsOf, titlesAt, type Expected, type ExpectedRow } from './oracle.ts';
 import { isOpen } from '../../core/views/rebuilding.ts';
-import { paneMs, publishedViews, rollingMs } from './pipeline.ts';
+import { paneMs, publishedViews, rollingMs, type PublishedView } from './pipeline.ts';
+import { inputsOf, placeOf, resultOf, type ShownPane, type Sums } from './shown.ts';
 import type { World } from './world.ts';
-
-/** Something that must never be. */
-export class Violation extends Error {
-  override readonly name = 'Violation';
-}
 
 /** I1: what the source is told to forget is in every sink, or in the spool even after a power failure. */
 export function assertSafe(world: World, lsn: bigint): void {
@@ -24,18 +23,35 @@ export function assertSafe(world: World, lsn: bigint): void {
   if (behind.length === 0) return;
   // whoever deletes the spool has done it
   if (world.disk.wasDeleted) return;
-  const segments = spoolHeaders(world.disk.durable());
+  const durable = world.disk.durable();
+  const segments = spoolHeaders(durable);
   const [first, last] = [segments[0], segments.at(-1)];
   for (const [lane, fence] of behind) {
-    if (!first || first.from > fence! || last!.to < needed) {
+    if (!first || first.from > fence! || (last!.to < needed && !isKept(durable, last!.to, lost.lsn))) {
       throw new Violation(`I1: ${lsn} was confirmed to the source, and ${lane} is at ${fence}; the spool durably has (${first?.from}, ${last?.to}], and ${needed} would be lost`);
     }
   }
 }
 
+/** Decision 23: of what follows the spool's end, all up to a transaction is in the chain of what nobody has decided. */
+function isKept(files: ReadonlyMap<string, Uint8Array>, tail: Position, upTo: bigint): boolean {
+  const segments = spoolHeaders(files, undecidedDirectory);
+  const [first, last] = [segments[0], segments.at(-1)];
+  if (!first || !last) return false;
+  assertOneChain(segments);
+  const { lsn, ordinal } = parsePosition(last.to);
+  // a part of a transaction is not all of it
+  const end = ordinal === 0xffffffff ? lsn : lsn - 1n;
+  return parsePosition(first.kind === 'claim' ? first.to : first.from).lsn <= parsePosition(tail).lsn && end >= upTo;
+}
+
 /** I5: one chain. */
 export function assertChain(world: World): void {
-  const segments = spoolHeaders(world.disk.durable());
+  const files = world.disk.durable();
+  for (const directory of [spoolDirectory, undecidedDirectory]) assertOneChain(spoolHeaders(files, directory));
+}
+
+function assertOneChain(segments: readonly SegmentHeader[]): void {
   for (const [index, { seq, from }] of segments.entries()) {
     const before = segments[index - 1];
     if (before && (before.seq + 1 !== seq || before.to !== from)) throw new Violation(`I5: segment ${before.seq} ends at ${before.to}, and ${seq} begins at ${from}`);
@@ -47,9 +63,7 @@ export function assertEqual(world: World): void {
   const { state, rows, receiver, source, pipeline } = world;
   const [wrong] = onlyOneWorker(world) ? [...receiver.wrongs, ...receiver.repeated] : receiver.wrongs;
   if (wrong !== undefined) throw new Violation(`E12: ${wrong}`);
-  const at = (fence: Position): Expected => expectedOf(pipeline, source.wal, fence);
-
-  const whole = at(end);
+  const whole = expectedOf(withoutWindows(world), source.wal, end);
   const living = [...rows.rows.values()].flatMap(({ position: version, row }) => (row ? [[row['id']!, { position: version, row }] as const] : []));
   same('rows of the versioned table', living, [...restated(world, whole.rows, new Map(living))]);
   // at least once, also what something newer of its key covers in the fold
@@ -59,20 +73,22 @@ export function assertEqual(world: World): void {
   same('rows of the receiver', folded, [...whole.rows].map(([id, { position: version, row }]) => [id, { position: version, points: number(row['points']), title: row['title'], twice: number(row['twice']) }] as const));
 
   const fence = state.fences.get('aggregate')!;
-  const aggregate = at(fence);
+  const aggregate = expectedOf(pipeline, source.wal, fence);
   const panes = [...(state.panes.get('tumble') ?? [])].map(([entry, values]) => [entry, partOf(values)] as const);
-  const late = [...state.late.values()].map(({ pane, key, position: of, reason, deltas }) => [`${pane} ${key} ${of} ${reason}`, partOf(deltas)] as const);
+  const late = [...state.late.values()].flatMap(({ set, pane, key, position: of, reason, deltas }) => (set === 'tumble' ? [[`${pane} ${key} ${of} ${reason}`, partOf(deltas)] as const] : []));
   if (hasBackfills(world)) {
     // what was late may be in panes by now
     const byPane = <S>([entry, sums]: readonly [string, S]) => [entry.split(' ').slice(0, 2).join(' '), sums] as const;
     assertPanes(merged([...panes, ...late.map(byPane)], bothParts), merged([...aggregate.panes, ...[...aggregate.late].map(byPane)], bothSums));
-    assertPublished(world, new Map(panes.map(([entry, { high, low, ...sums }]) => [entry, { ...sums, high: sums.inputs === 0 ? null : high.value, low: sums.inputs === 0 ? null : low.value }])));
+    assertPublished(world, 'tumble', panes.map(([entry, { high, low, ...sums }]) => ({ ...placeOf(entry), shown: { ...sums, high: sums.inputs === 0 ? null : high.value, low: sums.inputs === 0 ? null : low.value, buckets: new Map() } })));
+    for (const set of dividedViews(state)) assertPublished(world, set, shownEntries(state, set));
     if (state.kept.size > 0 || state.aggregate.rebuilding.some(isOpen)) throw new Violation(`E18: ${state.kept.size} changes are kept for ${JSON.stringify(state.aggregate.rebuilding)}`);
   } else {
     same('panes', touched(panes), touched([...aggregate.panes].map(partOfSums)));
     same('late output', touched(late), touched([...aggregate.late].map(partOfSums)));
     sameList('messages', state.outbox, aggregate.messages);
   }
+  for (const set of dividedViews(state)) assertDivided(state, set, aggregate, hasBackfills(world));
   if (state.aggregate.clockUs !== aggregate.clockUs) throw new Violation(`I6: the clock is ${state.aggregate.clockUs}, expected ${aggregate.clockUs}`);
 
   const results = new Map<number, unknown>();
@@ -118,10 +134,11 @@ function restated({ source }: World, expected: Expected['rows'], actual: Readonl
 }
 
 /** I7: the last that was said of a closed window is what its panes have; what changed since the last crossing is said at the next. */
-function assertPublished(world: World, panes: ReadonlyMap<string, Shown>): void {
+function assertPublished(world: World, set: PublishedView['set'], panes: readonly ShownPane[]): void {
   const { state } = world;
-  const dirty = new Set(state.aggregate.dirty['tumble']);
+  const dirty = new Set(state.aggregate.dirty[set]);
   for (const view of publishedViews) {
+    if (view.set !== set) continue;
     const said = new Map<number, Exclude<ResultBody, { truncated: true }>>();
     for (const { view: of, body } of state.outbox) {
       if (of !== view.name) continue;
@@ -132,7 +149,7 @@ function assertPublished(world: World, panes: ReadonlyMap<string, Shown>): void 
         said.set(body.windowEndMs, body);
       }
     }
-    const ends = new Set([...said.keys(), ...[...panes.keys()].flatMap((entry) => Array.from({ length: view.sizeMs / paneMs }, (_, index) => Number(entry.split(' ')[0]) + (index + 1) * paneMs))]);
+    const ends = new Set([...said.keys(), ...panes.flatMap(({ pane }) => Array.from({ length: view.sizeMs / paneMs }, (_, index) => pane + (index + 1) * paneMs))]);
     for (const end of ends) {
       if (end > closedTo(world) || [...dirty].some((pane) => pane < end && pane >= end - view.sizeMs)) continue;
       const shown = (said.get(end)?.rows ?? []).map(({ rank, key, measures }) => ({ rank, key, measures }));
@@ -148,15 +165,21 @@ function onlyOneWorker({ plan }: World): boolean {
 }
 
 /** E11: what the live structure shows, at its fence; nothing is said in the middle of a transaction. */
-export function assertLive({ live, source, pipeline }: World): void {
+export function assertLive(world: World): void {
+  const { live, source } = world;
   const isEnd = source.wal.some(({ lsn, events }) => position(1, lsn, ordinalsOf(events)) === live.fence);
   if (!isEnd) return;
-  const shown = expectedOf(pipeline, source.wal, live.fence!);
+  const shown = expectedOf(withoutWindows(world), source.wal, live.fence!);
   const floor = shown.clockUs === undefined ? Number.NEGATIVE_INFINITY : Math.floor(shown.clockUs / 1000 / paneMs) * paneMs;
   const scores = new Map<string, number>();
   for (const { pane, key, points } of shown.live) if (pane <= floor && pane > floor - rollingMs) scores.set(key, (scores.get(key) ?? 0) + points);
   same('live structure', [...live.scores()], [...scores].filter(([, score]) => score !== 0));
   if (live.endUs !== shown.clockUs) throw new Violation(`E11: the live structure ends at ${live.endUs}, expected ${shown.clockUs}`);
+}
+
+/** They are most of what the fold costs. */
+function withoutWindows({ pipeline: { settings } }: World): Parameters<typeof expectedOf>[0] {
+  return { settings, views: {} };
 }
 
 /** Lanes whose fence the slot must respect; undefined where its destination has lost it. */
@@ -168,12 +191,15 @@ export function neededFences({ state, rows }: World): readonly (readonly [lane: 
   ];
 }
 
+export const spoolDirectory = '/spool/sim';
+export const undecidedDirectory = `${spoolDirectory}/undecided`;
+
 /** In order, from the floor on. */
-export function spoolHeaders(files: ReadonlyMap<string, Uint8Array>): readonly SegmentHeader[] {
-  const floor = files.get('/spool/sim/floor');
+export function spoolHeaders(files: ReadonlyMap<string, Uint8Array>, directory = spoolDirectory): readonly SegmentHeader[] {
+  const floor = files.get(`${directory}/floor`);
   const least = floor ? Number(new TextDecoder().decode(floor)) : 0;
   return [...files]
-    .filter(([path]) => path.endsWith('.segment'))
+    .filter(([path]) => path.endsWith('.segment') && dirname(path) === directory)
     .map(([, bytes]) => segmentHeader(bytes)!)
     .filter(({ seq }) => seq >= least)
     .sort((a, b) => a.seq - b.seq);
@@ -209,7 +235,8 @@ function partOf(values: readonly number[]): Part {
 
 /** The same of a plain fold. */
 function partOfSums([entry, sums]: readonly [string, Sums]): readonly [string, Part] {
-  const { count, points, inputs } = shownOf(sums);
+  const { count, points } = sums;
+  const inputs = inputsOf(sums);
   const peak = (of: (...values: number[]) => number): Peak => (sums.values.size === 0 ? { value: null, rows: 0 } : { value: of(...sums.values.keys()), rows: sums.values.get(of(...sums.values.keys()))! });
   return [entry, { count, points, inputs, high: peak(Math.max), low: peak(Math.min) }];
 }
@@ -232,12 +259,6 @@ function assertPanes(actual: ReadonlyMap<string, Part>, expected: ReadonlyMap<st
   }
 }
 
-function merged<S>(entries: readonly (readonly [string, S])[], both: (one: S, other: S) => S): ReadonlyMap<string, S> {
-  const all = new Map<string, S>();
-  for (const [entry, sums] of entries) all.set(entry, all.has(entry) ? both(all.get(entry)!, sums) : sums);
-  return all;
-}
-
 function bothSums(one: Sums, other: Sums): Sums {
   const values = new Map(one.values);
   for (const [value, rows] of other.values) values.set(value, (values.get(value) ?? 0) + rows);
@@ -256,22 +277,6 @@ function bothParts(one: Part, other: Part): Part {
 /** Without those of which nothing was ever counted, or nothing is left to tell. */
 function touched(entries: readonly (readonly [string, Part])[]) {
   return entries.filter(([, { count, points, high }]) => count !== 0 || points !== 0 || high.value !== null);
-}
-
-function same(what: string, actual: readonly (readonly [unknown, unknown])[], expected: readonly (readonly [unknown, unknown])[]): void {
-  const wanted = new Map(expected);
-  for (const [key, value] of actual) {
-    if (!wanted.has(key)) throw new Violation(`${what}: ${key} is there and should not be: ${JSON.stringify(value)}`);
-    if (!isDeepStrictEqual(value, wanted.get(key))) throw new Violation(`${what}: ${key} is ${JSON.stringify(value)}, expected ${JSON.stringify(wanted.get(key))}`);
-    wanted.delete(key);
-  }
-  for (const [key, value] of wanted) throw new Violation(`${what}: ${key} is missing: ${JSON.stringify(value)}`);
-}
-
-function sameList(what: string, actual: readonly unknown[], expected: readonly unknown[]): void {
-  for (let index = 0; index < Math.max(actual.length, expected.length); index++) {
-    if (!isDeepStrictEqual(actual[index], expected[index])) throw new Violation(`${what}: number ${index + 1} is ${JSON.stringify(actual[index])}, expected ${JSON.stringify(expected[index])}`);
-  }
 }
 
 /** Whether a promotion took away what the spool or a sink has. */

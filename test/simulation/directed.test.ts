@@ -3,7 +3,7 @@ import type { Change, Item, Plan } from './plan.ts';
 import { simulate } from './simulate.ts';
 
 /** Schedules that random ones come to too seldom. */
-const knobs = { segmentRows: 1_000, maxSlotLagBytes: 1 << 30, spoolKeepMs: 3_600_000, cacheBytes: 1 << 20, applyRows: 1_000, messageRows: 100, inFlight: 1 } as const;
+const knobs = { segmentRows: 1_000, maxSlotLagBytes: 1 << 30, spoolKeepMs: 3_600_000, cacheBytes: 1 << 20, applyRows: 1_000, messageRows: 100, inFlight: 1, divided: false } as const;
 const change = (slot: number): Change => ({ kind: 'insert', slot, k: 'a', lagMs: 0, points: '1' });
 const transaction = (atMs: number, size: number): Item => ({ atMs, kind: 'transaction', openMs: 0, changes: Array.from({ length: size }, (_, slot) => change(slot)) });
 

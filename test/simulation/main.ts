@@ -4,9 +4,10 @@ import { planOf } from './plan.ts';
 import { shrunk } from './shrink.ts';
 
 const [from, count] = process.argv.slice(2, 4).map(Number);
-/** `rewrites`: as planOf. */
-const how = { rewrites: process.argv[4] === 'rewrites' };
-if (from === undefined || count === undefined || !(count > 0)) throw new TypeError('usage: node test/simulation/main.ts FROM COUNT [rewrites]');
+/** As planOf. */
+const also = process.argv[4];
+const how = { rewrites: also === 'rewrites', renames: also === 'renames' };
+if (from === undefined || count === undefined || !(count > 0)) throw new TypeError('usage: node test/simulation/main.ts FROM COUNT [rewrites | renames]');
 
 const began = performance.now();
 const kinds = { equal: 0, parked: 0 };
@@ -18,7 +19,7 @@ for (let seed = from; seed < from + count; seed++) {
     steps += outcome.steps;
   } catch (error) {
     console.log(`seed ${seed}: ${error instanceof Error ? error.stack : String(error)}`);
-    console.log(`again: node test/simulation/main.ts ${seed} 1${how.rewrites ? ' rewrites' : ''}`);
+    console.log(`again: node test/simulation/main.ts ${seed} 1${also === undefined ? '' : ` ${also}`}`);
     const { plan, runs, error: smaller } = await shrunk(planOf(seed, how));
     console.log(`shrunk to ${plan.items.length} items in ${runs} runs, which end with ${String(smaller)}:\n${JSON.stringify(plan.knobs)}\n${plan.items.map(shown).join('\n')}`);
     process.exit(1);

@@ -13,6 +13,7 @@ type File = { readonly bytes: Uint8Array; readonly modifiedMs: number };
 export class MemoryDisk {
   #names = new Map<string, File>();
   #durable = new Map<string, File>();
+  readonly #directories = new Set<string>();
   readonly #random: Random;
   wasDeleted = false;
   /** How long writing and syncing take: a disk that stalls. */
@@ -39,6 +40,11 @@ export class MemoryDisk {
     this.#durable.clear();
   }
 
+  /** What is there now. */
+  present(): ReadonlyMap<string, Uint8Array> {
+    return new Map([...this.#names].map(([path, { bytes }]) => [path, bytes]));
+  }
+
   /** What would be there after a power failure, whatever chance does. */
   durable(): ReadonlyMap<string, Uint8Array> {
     const sure = [...this.#durable].filter(([path, file]) => this.#names.get(path) === file);
@@ -49,7 +55,7 @@ export class MemoryDisk {
   filesOf(process: SimulatedProcess): Files {
     const names = () => this.#names;
     return {
-      makeDirectory: () => process.io(() => {}),
+      makeDirectory: (directory) => process.io(() => void this.#directories.add(directory)),
       names: (directory) => process.io(() => [...names().keys()].filter((path) => dirname(path) === directory).map((path) => path.slice(directory.length + 1))),
       describe: (path) =>
         process.io(() => {
@@ -81,13 +87,19 @@ export class MemoryDisk {
         }),
       free: () => process.io(() => Number.POSITIVE_INFINITY),
       remove: (path) => process.io(() => void names().delete(path)),
-      syncDirectory: () => this.#slowly(process, () => void (this.#durable = new Map(names()))),
+      syncDirectory: (directory) => this.#slowly(process, () => this.#sync(directory)),
     };
   }
 
   async #slowly(process: SimulatedProcess, effect: () => void): Promise<void> {
     if (this.delayMs > 0) await pause(process.clock, this.delayMs, never);
     await process.io(effect);
+  }
+
+  #sync(directory: string): void {
+    const isIn = ([path]: readonly [path: string, file: File]) => dirname(path) === directory;
+    const others = this.#directories.size > 1 ? [...this.#durable].filter((each) => !isIn(each)) : [];
+    this.#durable = new Map([...others, ...(this.#directories.size > 1 ? [...this.#names].filter(isIn) : this.#names)]);
   }
 
   #file(path: string): File {

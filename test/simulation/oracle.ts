@@ -4,15 +4,12 @@ import type { Position } from '../../core/position.ts';
 import { position } from '../../core/position.ts';
 import type { TextRow } from '../../core/segment-builder.ts';
 import { paneMs, publishedViews } from './pipeline.ts';
+import { resultOf, shownPanes, type Sums } from './shown.ts';
 import type { Committed } from './source-server.ts';
 
 export type ExpectedRow = { readonly position: Position; readonly row: Readonly<Record<string, string | null>> };
 export type ExpectedEvent = { readonly op: 'insert' | 'update' | 'delete' | 'truncate'; readonly key: string | null };
 type Delta = { readonly pane: number; readonly key: string; readonly count: number; readonly points: number; readonly value: number | null };
-/** `values`: how many rows have each value of points, those that came less those that went; also of values that none has any more. */
-export type Sums = { count: number; points: number; readonly values: Map<number, number> };
-/** What windows take of a pane. */
-export type Shown = { readonly count: number; readonly points: number; readonly inputs: number; readonly high: number | null; readonly low: number | null };
 
 /** What a stream comes to, by the plainest fold: one transaction after another, nothing kept in columns, panes looked at whole. */
 export type Expected = {
@@ -29,8 +26,8 @@ export type Expected = {
   readonly live: readonly Delta[];
 };
 
-/** Transactions up to `upTo`, which is the end of one. */
-export function expectedOf(pipeline: Pipeline, wal: readonly Committed[], upTo: Position): Expected {
+/** Transactions up to `upTo`, which is the end of one; of windows those of the pipeline's views. */
+export function expectedOf(pipeline: Pick<Pipeline, 'settings' | 'views'>, wal: readonly Committed[], upTo: Position): Expected {
   const { watermarkDelayMs, allowedLatenessMs, maxFutureMs } = pipeline.settings;
   const events = new Map<Position, ExpectedEvent>();
   const rows = new Map<string, ExpectedRow>();
@@ -45,6 +42,8 @@ export function expectedOf(pipeline: Pipeline, wal: readonly Committed[], upTo: 
   const closesUpTo = () => down(clockUs - watermarkDelayMs * 1000);
   const closedBefore = () => down(clockUs - (watermarkDelayMs + allowedLatenessMs) * 1000);
   const say = (view: string, body: OutboxMessage['body']) => messages.push({ seq: messages.length + 1, view, body });
+  const views = publishedViews.filter(({ name }) => name in pipeline.views);
+  const sets = [...new Set(views.map(({ set }) => set))];
 
   for (const { lsn, commitUs, events: changes, canaryUs } of wal) {
     let ordinal = 0;
@@ -79,7 +78,7 @@ export function expectedOf(pipeline: Pipeline, wal: readonly Committed[], upTo: 
             if (window.shown !== '') window.revision++;
             window.shown = '';
           }
-          for (const { name } of publishedViews) say(name, { truncated: true });
+          for (const { name } of views) say(name, { truncated: true });
         }
         continue;
       }
@@ -110,16 +109,17 @@ export function expectedOf(pipeline: Pipeline, wal: readonly Committed[], upTo: 
     if (saysUs <= clockUs) continue;
     const [closedTo, finalTo] = [closesUpTo(), closedBefore()];
     clockUs = saysUs;
-    if (closesUpTo() === closedTo && closedBefore() === finalTo) continue;
-    const shownPanes = new Map([...panes].map(([entry, sums]) => [entry, shownOf(sums)]));
+    if (views.length === 0 || (closesUpTo() === closedTo && closedBefore() === finalTo)) continue;
+    const shownBySet = new Map(sets.map((set) => [set, shownPanes(set, panes)]));
     for (const end of endsOf(panes, windows, closesUpTo())) {
-      for (const { name, sizeMs, top, rankBy, measures } of publishedViews) {
-        const result = ranked(shownPanes, end, sizeMs, rankBy, measures).slice(0, top);
-        const shown = result.length === 0 ? '' : JSON.stringify(result.map(({ key, ...sums }) => [key, ...measures.map((measure) => measured(sums, measure))]));
-        const final = end <= closedBefore();
+      for (const view of views) {
+        const { name, set, sizeMs } = view;
         const before = windows.get(`${name} ${end}`);
-        if (!before && shown === '') continue;
-        if (before?.final || (before?.shown === shown && !final)) continue;
+        if (before?.final) continue;
+        const result = resultOf(shownBySet.get(set)!, end, view);
+        const shown = result.length === 0 ? '' : JSON.stringify(result);
+        const final = end <= closedBefore();
+        if (before ? before.shown === shown && !final : shown === '') continue;
         const revision = !before ? 0 : before.shown === shown ? before.revision : before.revision + 1;
         windows.set(`${name} ${end}`, { revision, final, shown });
         say(name, {
@@ -127,12 +127,7 @@ export function expectedOf(pipeline: Pipeline, wal: readonly Committed[], upTo: 
           windowEndMs: end,
           revision,
           final,
-          rows: result.map(({ key, ...sums }, index) => ({
-            rank: index + 1,
-            key,
-            measures: Object.fromEntries(measures.map((measure) => [measure, measuredText(sums, measure)])),
-            labels: name === 'tumble' ? { title: posts.get(key)?.['title'] ?? null } : {},
-          })),
+          rows: result.map((row) => ({ ...row, labels: name === 'tumble' ? { title: posts.get(row.key)?.['title'] ?? null } : {} })),
         });
       }
     }
@@ -152,13 +147,6 @@ export function titlesAt(wal: readonly Committed[], lsn: bigint): ReadonlyMap<st
   return titles;
 }
 
-/** The result of a window of a published view, by its panes. */
-export function resultOf(panes: ReadonlyMap<string, Shown>, end: number, { sizeMs, rankBy, measures, top }: (typeof publishedViews)[number]) {
-  return ranked(panes, end, sizeMs, rankBy, measures)
-    .slice(0, top)
-    .map(({ key, ...sums }, index) => ({ rank: index + 1, key, measures: Object.fromEntries(measures.map((measure) => [measure, measuredText(sums, measure)])) }));
-}
-
 /** How many positions the events take. */
 export function ordinalsOf(events: Committed['events']): number {
   return events.reduce((count, event) => count + (event.op === 'update' && event.old['id'] !== event.row['id'] ? 2 : 1), 0);
@@ -170,41 +158,6 @@ function endsOf(panes: ReadonlyMap<string, Sums>, windows: ReadonlyMap<string, u
   const longest = Math.max(...publishedViews.map(({ sizeMs }) => sizeMs));
   for (const entry of panes.keys()) for (let end = Number(entry.split(' ')[0]) + paneMs, over = end + longest; end < over; end += paneMs) ends.add(end);
   return [...ends].filter((end) => end <= upTo).sort((a, b) => a - b);
-}
-
-function ranked(panes: ReadonlyMap<string, Shown>, end: number, sizeMs: number, rankBy: Measure, measures: readonly Measure[]) {
-  const keys = new Map<string, Shown>();
-  for (const [entry, sums] of panes) {
-    const [pane, key] = [Number(entry.slice(0, entry.indexOf(' '))), entry.slice(entry.indexOf(' ') + 1)];
-    if (pane >= end - sizeMs && pane < end) keys.set(key, together(keys.get(key), sums));
-  }
-  return [...keys]
-    .map(([key, sums]) => ({ key, ...sums }))
-    .filter(({ count, points, inputs }) => count !== 0 || (measures.includes('points') && (points !== 0 || inputs !== 0)))
-    .sort((a, b) => measured(b, rankBy)! - measured(a, rankBy)! || Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
-}
-
-/** Before anything is computed anew: the least and the greatest that ever came, however many of them are gone; nothing if all are (E15). */
-export function shownOf({ count, points, values }: Sums): Shown {
-  const inputs = [...values.values()].reduce((sum, rows) => sum + rows, 0);
-  return { count, points, inputs, high: inputs === 0 ? null : Math.max(...values.keys()), low: inputs === 0 ? null : Math.min(...values.keys()) };
-}
-
-function together(one: Shown | undefined, other: Shown): Shown {
-  if (!one) return other;
-  const both = (of: (...values: number[]) => number, a: number | null, b: number | null) => (a === null || b === null ? (a ?? b) : of(a, b));
-  return { count: one.count + other.count, points: one.points + other.points, inputs: one.inputs + other.inputs, high: both(Math.max, one.high, other.high), low: both(Math.min, one.low, other.low) };
-}
-
-type Measure = 'views' | 'points' | 'high' | 'low';
-
-function measured(shown: Shown, measure: Measure): number | null {
-  return measure === 'views' ? shown.count : shown[measure];
-}
-
-function measuredText(shown: Shown, measure: Measure): string | null {
-  const value = measured(shown, measure);
-  return value === null ? null : String(value);
 }
 
 function add(sums: Map<string, Sums>, at: string, { count, points, value }: Delta): void {

@@ -2,12 +2,14 @@ import { ApplicationFailure } from '@temporalio/common';
 import { ConfigurationError } from '../../connectors/sink.ts';
 import { BadInput } from '../../core/bad-input.ts';
 import type { StaleRange } from '../../core/repair.ts';
+import type { Position } from '../../core/position.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import { failureOf } from '../../activities/failures.ts';
 import { configurationFailure } from '../../core/failure-types.ts';
 import { laneStates, type LaneState } from '../../core/lane-state.ts';
 import { pipelineStates, type PipelineState } from '../../core/pipeline-state.ts';
-import { Violation } from './check.ts';
+import { neededFences, spoolHeaders } from './check.ts';
+import { Violation } from './compare.ts';
 import type { Part } from './plan.ts';
 import { Worker } from './worker.ts';
 import type { World } from './world.ts';
@@ -31,6 +33,10 @@ export class Orchestrator {
   readonly #states = new Map<Part, { state: LaneState; sentence?: string; cause?: unknown }>(parts.map((part) => [part, { state: 'running' }]));
   /** Let go on while a step of theirs ran. */
   readonly #resumed = new Set<Part>();
+  /** The last migration that is over, as far as was heard. */
+  #number = 0;
+  /** What the capture waits for. */
+  #undecided: number | undefined;
   #pipeline: PipelineState = pipelineStates.loading.loaded;
   /** Parts wait for this. */
   #changed = Promise.withResolvers<void>();
@@ -127,9 +133,9 @@ export class Orchestrator {
   }
 
   /** Attempt after attempt on some worker, until it is done or was refused; then its panes are let go. */
-  async backfill(name: string, range: PaneRange): Promise<void> {
+  async backfill(name: string, range: PaneRange, views: readonly string[] = Object.keys(this.#world.pipeline.views)): Promise<void> {
     this.backfills++;
-    await this.#untilDone(name, (worker, asked) => worker.backfill(name, range, asked));
+    await this.#untilDone(name, (worker, asked) => worker.backfill(name, range, views, asked));
     await this.#untilDone(name, (worker) => worker.endBackfill(name));
     this.backfills--;
   }
@@ -160,7 +166,7 @@ export class Orchestrator {
       return true;
     };
     await this.#untilDone('repair', look);
-    for (const { fromMs, toMs } of ranges) await this.backfill(`repair ${fromMs}`, { fromMs, toMs });
+    for (const { fromMs, toMs, views } of ranges) await this.backfill(`repair ${views.join()} ${fromMs}`, { fromMs, toMs }, views);
     this.backfills--;
   }
 
@@ -193,13 +199,19 @@ export class Orchestrator {
   async #loop(part: Part): Promise<void> {
     for (;;) {
       const worker = this.running();
-      if (!worker || this.#states.get(part)!.state !== 'running' || (this.#pipeline !== 'running' && this.#pipeline !== 'parked')) {
+      if (!worker || !this.#mayRun(part) || (this.#pipeline !== 'running' && this.#pipeline !== 'parked')) {
         await this.#changed.promise;
         continue;
       }
       const waitMs = await this.#attempt(part, worker);
       if (waitMs > 0) await this.#sleep(waitMs);
     }
+  }
+
+  /** What comes while a change of columns waits is kept. */
+  #mayRun(part: Part): boolean {
+    const { state } = this.#states.get(part)!;
+    return state === 'running' || state === 'migrating';
   }
 
   /** Returns how long to wait before the next. */
@@ -216,12 +228,58 @@ export class Orchestrator {
   }
 
   async #step(attempt: Attempt, part: Part): Promise<number> {
+    const undecided = part === 'capture' ? this.#undecided : undefined;
     try {
-      return (await attempt.worker.step(part, attempt.asked.signal)) === 'superseded' ? 1_000 : 0;
+      const ended = await attempt.worker.step(part, attempt.asked.signal, { number: this.#number, undecided });
+      if (ended === 'changed' && part === 'capture' && undecided === undefined && this.#attempts.get(part) === attempt && this.#meet()) return 0;
+      return ended === 'superseded' || ended === 'changed' ? 1_000 : 0;
     } catch (error) {
       // an attempt that was given up tells nobody
       if (this.#attempts.get(part) === attempt) this.#failed(part, error);
       return 200;
+    }
+  }
+
+  /** What follows has other columns. False: that is over already, and the workflow has heard of it since. */
+  #meet(): boolean {
+    const { changes } = this.#world.state;
+    const number = changes.due(this.#number);
+    if (number === undefined || this.#undecided !== undefined || changes.change(number).state === 'done') return false;
+    this.#undecided = number;
+    this.#states.set('capture', { state: laneStates[this.#states.get('capture')!.state].change });
+    void this.#migrate(number);
+    return true;
+  }
+
+  /** As the migration's workflow, of somebody who approves; one who is told that it was cancelled has it asked again. */
+  async #migrate(number: number): Promise<void> {
+    const { changes } = this.#world.state;
+    const decidedAfterMs = this.#world.plan.items.flatMap((item) => (item.kind === 'column renamed' ? [item.decidedAfterMs] : []));
+    await this.#sleep(decidedAfterMs[number - 1] ?? 0);
+    changes.decide(number);
+    const isDrained = await this.#drained(changes.change(number).position!);
+    if (isDrained) changes.settle(number);
+    else changes.cancel(number);
+    await this.#sleep(50);
+    if (isDrained) this.#number = number;
+    this.#undecided = undefined;
+    const { state, ...rest } = this.#states.get('capture')!;
+    if (state === 'migrating') this.#states.set('capture', { ...rest, state: laneStates[state].resume });
+    // lanes know nothing of the new columns until they begin anew
+    for (const part of parts) this.#attempts.get(part)?.asked.abort();
+    this.#change();
+  }
+
+  /** Every lane has all that came before a change. False: one never will, as the spool has lost it. */
+  async #drained(position: Position): Promise<boolean> {
+    const { disk, live } = this.#world;
+    for (;;) {
+      const segments = spoolHeaders(disk.present());
+      const [oldest, newest] = [segments[0], segments.at(-1)];
+      const behind = [...neededFences(this.#world).map(([, fence]) => fence), live.told].filter((fence) => fence === undefined || fence < position);
+      if (behind.length === 0) return true;
+      if (behind.some((fence) => fence !== undefined && !(oldest && newest && oldest.from <= fence && newest.to >= position))) return false;
+      await this.#sleep(200);
     }
   }
 

@@ -143,6 +143,11 @@ export class LiveStore {
     this.#panes.clear();
   }
 
+  /** What it answers when it is asked how far it is. */
+  get told(): Position | undefined {
+    return this.#generation ? this.fence : undefined;
+  }
+
   /** What readers see: scores by member. */
   scores(): ReadonlyMap<string, number> {
     const scores = new Map<string, number>();

@@ -2,7 +2,8 @@ import type { PlainEvent, TextRow } from '../../core/segment-builder.ts';
 
 /** What a server sends, https://www.postgresql.org/docs/18/protocol-logicalrep-message-formats.html: tuples as text. */
 
-export type ServerTable = { readonly id: number; readonly name: string; readonly columns: readonly { readonly name: string; readonly typeOid: number }[] };
+/** `of`: what a column is called in rows, if not so. */
+export type ServerTable = { readonly id: number; readonly name: string; readonly columns: readonly { readonly name: string; readonly of?: string; readonly typeOid: number }[] };
 
 export function beginMessage(commitLsn: bigint, commitTimeUs: bigint): Buffer {
   return Buffer.concat([byte('B'), int64(commitLsn), int64(since2000(commitTimeUs)), int32(1)]);
@@ -37,8 +38,8 @@ export function logicalMessage(lsn: bigint, prefix: string, content: string): Bu
 }
 
 function tuple({ columns }: ServerTable, row: TextRow): Buffer {
-  const fields = columns.map(({ name }) => {
-    const value = row[name] ?? null;
+  const fields = columns.map(({ name, of = name }) => {
+    const value = row[of] ?? null;
     if (value === null) return byte('n');
     const bytes = Buffer.from(value);
     return Buffer.concat([byte('t'), int32(bytes.length), bytes]);

@@ -1,4 +1,4 @@
-import { bigint, clickhouse, count, definePipeline, dimension, hopping, http, integer, max, min, mul, postgres, redis, results, rolling, sum, table, text, timestamptz, tumbling } from '../../core/define-pipeline.ts';
+import { bigint, clickhouse, count, definePipeline, dimension, distinct, hopping, http, integer, max, min, mul, postgres, quantile, redis, results, rolling, sum, table, text, timestamptz, tumbling } from '../../core/define-pipeline.ts';
 import { resolve } from '../../core/define/resolve.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Knobs } from './plan.ts';
@@ -15,6 +15,8 @@ const defined = resolve(
       tumble: tumbling('1s', { key: events.k, measures: { views: count() }, top: 3, labels: { title: posts.title } }),
       hop: hopping('3s', { every: '1s', key: events.k, measures: { views: count(), points: sum(events.points), high: max(events.points), low: min(events.points) }, rankBy: 'points', top: 2 }),
       roll: rolling('4s', { pane: '1s', key: events.k, score: sum(events.points), top: 3 }),
+      spread: hopping('2s', { every: '1s', key: events.k, measures: { points: sum(events.points), half: quantile(events.points, 0.5, { scale: 2 }), most: quantile(events.points, 0.75, { scale: 2 }) }, rankBy: 'half', top: 2 }),
+      variety: tumbling('1s', { key: events.k, measures: { kinds: distinct(events.points) }, top: 3 }),
     }),
     sinks: {
       enriched: clickhouse({ table: 'enriched', orderBy: ['at', 'id'], partitionBy: 'at' }),
@@ -27,21 +29,29 @@ const defined = resolve(
   {},
 );
 
+/** Views whose panes are divided by a value (decision 22), each in a set of its own, and what they tell of it. */
+export const divisions = { spread: 'quantile', variety: 'distinct' } as const;
+export type DividedView = keyof typeof divisions;
+
 /** The simulated pipeline: every kind of lane, with limits that a short stream reaches. */
-export function simulatedPipeline({ segmentRows, maxSlotLagBytes, spoolKeepMs, messageRows, inFlight }: Knobs): Pipeline {
+export function simulatedPipeline({ segmentRows, maxSlotLagBytes, spoolKeepMs, messageRows, inFlight, divided }: Knobs): Pipeline {
   const { external } = defined.sinks;
   if (external?.kind !== 'http') throw new TypeError('external is an HTTP sink');
   return {
     ...defined,
+    views: Object.fromEntries(Object.entries(defined.views).filter(([name]) => divided || !(name in divisions))),
     settings: { ...defined.settings, segmentRows, maxSlotLagBytes, spoolKeepMs },
     sinks: { ...defined.sinks, external: { ...external, maxRows: messageRows, inFlight } },
   };
 }
 
-/** In the order in which results are published. */
+/** In the order in which results are published; those of views that the pipeline has. */
 export const publishedViews = [
-  { name: 'tumble', sizeMs: 1_000, top: 3, rankBy: 'views', measures: ['views'] },
-  { name: 'hop', sizeMs: 3_000, top: 2, rankBy: 'points', measures: ['views', 'points', 'high', 'low'] },
+  { name: 'tumble', set: 'tumble', sizeMs: 1_000, top: 3, rankBy: 'views', measures: ['views'] },
+  { name: 'hop', set: 'tumble', sizeMs: 3_000, top: 2, rankBy: 'points', measures: ['views', 'points', 'high', 'low'] },
+  { name: 'spread', set: 'spread', sizeMs: 2_000, top: 2, rankBy: 'half', measures: ['points', 'half', 'most'] },
+  { name: 'variety', set: 'variety', sizeMs: 1_000, top: 3, rankBy: 'kinds', measures: ['kinds'] },
 ] as const;
+export type PublishedView = (typeof publishedViews)[number];
 export const paneMs = 1_000;
 export const rollingMs = 4_000;

@@ -12,6 +12,8 @@ export type Knobs = {
   readonly applyRows: number;
   readonly messageRows: number;
   readonly inFlight: number;
+  /** It has views that are divided by a value, which cost nearly half as much as all the rest. */
+  readonly divided: boolean;
 };
 
 export type Item = { readonly atMs: number } & (
@@ -38,7 +40,11 @@ export type Item = { readonly atMs: number } & (
   | { readonly kind: 'backfill'; readonly backMs: number; readonly lengthMs: number }
   /** `emptied`: its table is dropped before, and made again. */
   | { readonly kind: 'rewrite'; readonly emptied: boolean }
+  /** It gets another name; `within`: in the midst of a transaction. What becomes of it is decided some time after it was met. */
+  | { readonly kind: 'column renamed'; readonly column: RenamedColumn; readonly within: boolean; readonly decidedAfterMs: number }
 );
+
+export type RenamedColumn = 'id' | 'k' | 'at' | 'points' | 'title';
 
 /** Faults that have these properties. */
 export type Fault = { readonly kind: Exclude<Item['kind'], 'transaction'> } & Readonly<Record<string, unknown>>;
@@ -62,11 +68,11 @@ export const longestOpenMs = 500;
 
 /**
  * What a seed stands for. `only`: nothing goes wrong but what is like one of these. `rewrites`: and the rows of the versioned
- * table are written again, once or more often.
+ * table are written again, once or more often. `renames`: and columns of the source get other names.
  */
-export function planOf(seed: number, { only, knobs: fixed, rewrites = false }: { readonly only?: readonly Fault[] | undefined; readonly knobs?: Partial<Knobs> | undefined; readonly rewrites?: boolean | undefined } = {}): Plan {
+export function planOf(seed: number, { only, knobs: fixed, rewrites = false, renames = false }: { readonly only?: readonly Fault[] | undefined; readonly knobs?: Partial<Knobs> | undefined; readonly rewrites?: boolean | undefined; readonly renames?: boolean | undefined } = {}): Plan {
   const random = new Random(seed);
-  const knobs: Knobs = {
+  const knobs = {
     segmentRows: random.pick([2, 5, 1_000]),
     maxSlotLagBytes: random.pick([3_000, 1 << 30, 1 << 30]),
     spoolKeepMs: random.pick([0, 1_000, 3_600_000]),
@@ -74,7 +80,6 @@ export function planOf(seed: number, { only, knobs: fixed, rewrites = false }: {
     applyRows: random.pick([1, 8, 1_000]),
     messageRows: random.pick([1, 3, 100]),
     inFlight: random.pick([1, 3]),
-    ...fixed,
   };
   const items: Item[] = [];
   const transactions = 5 + random.below(20);
@@ -82,11 +87,17 @@ export function planOf(seed: number, { only, knobs: fixed, rewrites = false }: {
   const faults = random.below(7);
   for (let count = 0; count < faults; count++) items.push(faultAt(random, random.below(lastMs), only));
   if (rewrites) for (let count = random.below(3); count >= 0; count--) items.push({ atMs: 300 + random.below(lastMs - 300), kind: 'rewrite', emptied: random.next() < 0.7 });
+  const divided = random.next() < 0.3;
+  if (renames || random.next() < 0.1) for (let count = random.below(2); count >= 0; count--) items.push(renameAt(random, 300 + random.below(lastMs - 1_000)));
   items.sort((a, b) => a.atMs - b.atMs);
-  return { seed, knobs, items: items.some(({ kind }) => kind === 'backfill' || kind === 'rewrite') ? items.map(withoutLoss) : items };
+  return { seed, knobs: { ...knobs, divided, ...fixed }, items: items.some(({ kind }) => kind === 'backfill' || kind === 'rewrite' || kind === 'column renamed') ? items.map(withoutLoss) : items };
 }
 
-/** What a backfill has read of a lost timeline nobody would miss (decision 15). */
+function renameAt(random: Random, atMs: number): Item {
+  return { atMs, kind: 'column renamed', column: random.pick<RenamedColumn>(['id', 'k', 'at', 'points', 'title']), within: random.next() < 0.5, decidedAfterMs: random.pick([0, 300, 1_500]) };
+}
+
+/** What a backfill has read of a lost timeline, or what was decided of a column there, nobody would miss (decision 15). */
 function withoutLoss(item: Item): Item {
   return item.kind === 'promotion' ? { ...item, lost: 0 } : item;
 }
@@ -114,8 +125,11 @@ function change(random: Random): Change {
     [1, -random.below(4_000)],
     [0.5, -1_000_000_000],
   ]);
-  return { kind, slot: random.below(1_000), k: random.pick(['a', 'b', 'c', 'ü', null]), lagMs, points: random.pick(['0', '1', '2', '-3', '2147483647', null]) };
+  return { kind, slot: random.below(1_000), k: random.pick(['a', 'b', 'c', 'ü', null]), lagMs, points: random.pick(pointsOfRows) };
 }
+
+/** The greatest two have one bucket of quantiles, and the last and 1 one register of distinct values, with ranks 5 and 2 (decision 22). */
+const pointsOfRows = ['0', '1', '2', '-3', '2147483647', null, '2126013220'];
 
 function faultAt(random: Random, atMs: number, only: readonly Fault[] | undefined): Item {
   for (;;) {

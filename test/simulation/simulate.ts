@@ -1,5 +1,6 @@
 import { unreachable } from '../../core/unreachable.ts';
-import { Violation, assertChain, assertEqual, assertLive, assertRepaired, assertSafe, closedTo, hasBackfills, hasPhantoms, neededFences } from './check.ts';
+import { assertChain, assertEqual, assertLive, assertRepaired, assertSafe, closedTo, hasBackfills, hasPhantoms, neededFences } from './check.ts';
+import { Violation } from './compare.ts';
 import { ordinalsOf } from './oracle.ts';
 import { Orchestrator } from './orchestrator.ts';
 import type { Item, Part, Plan } from './plan.ts';
@@ -165,6 +166,8 @@ function schedule(world: World, orchestrator: Orchestrator, item: Item): void {
           rows.lose();
         }
         return void orchestrator.rewrite(`rewrite ${item.atMs}`);
+      case 'column renamed':
+        return source.rename({ table: item.column === 'title' ? 'posts' : 'events', of: item.column }, item.within);
       case 'redis emptied':
         return live.lose(item.structuresOnly);
       default:
@@ -172,6 +175,8 @@ function schedule(world: World, orchestrator: Orchestrator, item: Item): void {
     }
   });
 }
+
+const isBeforeRename = /which is before migration/;
 
 /** Whether the schedule did something that only a person can mend, and the sentence says that. */
 function isRight(world: World, part: Part, sentence: string): boolean {
@@ -182,8 +187,10 @@ function isRight(world: World, part: Part, sentence: string): boolean {
     if (/^The replication slot .* is gone/.test(sentence)) return has('slot dropped');
     if (/^The source .* (was promoted|was set back|is not the one its spool was written from)/.test(sentence)) return hasPhantoms(world);
     if (/already told to forget/.test(sentence)) return has('spool deleted');
-    return false;
+    // what was decided for good, and then read again from before
+    return isBeforeRename.test(sentence) && (has('spool deleted') || has('sink set back'));
   }
+  if (isBeforeRename.test(sentence)) return part === 'enriched' && has('sink set back');
   if (/begins at .* was trimmed/.test(sentence)) return part !== 'live' && has('sink set back');
   return false;
 }

@@ -102,14 +102,22 @@ export class Stream implements SourceStream {
     await this.process.io(() => {});
     this.#sending = false;
     if (this.#over || this.#held) return;
-    const { random, target, server } = this.#options;
-    target.server(...wordsOf(server.walEnd), ...wordsOf(since2000(server.nowUs)));
+    const { random } = this.#options;
     try {
+      this.#tellEnd();
       for (let count = 1 + random.below(12); count > 0 && this.#transaction < this.#wal.length; count--) this.#send();
+      this.#tellEnd();
     } catch (error) {
       this.fail(error);
     }
     if (this.#transaction < this.#wal.length) this.wake();
+  }
+
+  /** How far it is in decoding: what committed below was sent. */
+  #tellEnd(): void {
+    const { target, server } = this.#options;
+    const at = this.#transaction < this.#wal.length ? (this.#wal[this.#transaction - 1]?.endLsn ?? 0n) : server.walEnd;
+    target.server(...wordsOf(at), ...wordsOf(since2000(server.nowUs)));
   }
 
   hold(): void {
@@ -146,7 +154,12 @@ export class Stream implements SourceStream {
 
   #send(): void {
     const { messages } = this.#wal[this.#transaction]!;
-    const { bytes, walStart, table } = messages[this.#message]!;
+    const message = messages[this.#message];
+    if (!message) {
+      this.#transaction++;
+      return;
+    }
+    const { bytes, walStart, table } = message;
     if (table && !this.#known.has(table)) {
       this.#known.add(table);
       this.#deliver(relationMessage(table), walStart);

@@ -5,12 +5,13 @@ import type { Source } from '../../connectors/postgres/source.ts';
 import { TransientError } from '../../connectors/transient-error.ts';
 import type { Lsn } from '../../core/position.ts';
 import { lsnText } from '../../core/position.ts';
+import type { SourceColumns } from '../../core/migration/schema-change.ts';
 import type { PlainEvent } from '../../core/segment-builder.ts';
 import { beginMessage, commitMessage, eventMessage, logicalMessage, type ServerTable } from './pgoutput-writer.ts';
 import type { Change } from './plan.ts';
 import type { Scheduler, SimulatedProcess } from './scheduler.ts';
 import { away, Connection, Stream } from './source-connection.ts';
-import { SourceTables } from './source-table.ts';
+import { SourceTables, type Renamed } from './source-table.ts';
 
 /** A committed transaction of the WAL. */
 export type Committed = {
@@ -25,12 +26,7 @@ export type Committed = {
   readonly after: SourceTables;
 };
 
-const tables: Readonly<Record<string, ServerTable>> = {
-  events: { id: 1, name: 'events', columns: [{ name: 'id', typeOid: 20 }, { name: 'k', typeOid: 25 }, { name: 'at', typeOid: 1184 }, { name: 'points', typeOid: 23 }] },
-  posts: { id: 2, name: 'posts', columns: [{ name: 'id', typeOid: 25 }, { name: 'title', typeOid: 25 }] },
-};
 const types = new Map([[20, 'int8'], [25, 'text'], [1184, 'timestamptz'], [23, 'int4']] as const);
-const sourceColumns = Object.fromEntries(Object.entries(tables).map(([table, { columns }]) => [table, columns.map(({ name, typeOid }, index) => ({ name, type: types.get(typeOid as 20)!, typeName: types.get(typeOid as 20)!, oid: typeOid, number: index + 1 }))]));
 export const systemIdentifier = '7000000000000000001';
 
 /**
@@ -62,6 +58,8 @@ export class SourceServer {
   onConfirm: (lsn: Lsn) => void = () => {};
   /** Where timelines began that lost transactions. */
   readonly promotions: { readonly left: Lsn }[] = [];
+  /** In the midst of the next transaction. */
+  #renaming: Renamed | undefined;
 
   constructor(scheduler: Scheduler, random: Random, pipeline: string) {
     this.#scheduler = scheduler;
@@ -90,6 +88,16 @@ export class SourceServer {
         if (events.length > 0) this.#commit(events, undefined);
       },
     };
+  }
+
+  /** A column gets another name; `within`: in the midst of the next transaction, with which it commits. */
+  rename(column: Renamed, within: boolean): void {
+    if (within) {
+      this.#renaming = column;
+      return;
+    }
+    this.#tables.rename(column);
+    this.#commit([], undefined);
   }
 
   /** All connections end. */
@@ -151,7 +159,7 @@ export class SourceServer {
 
   catalog() {
     const relations = { 'public.events': 1, 'public.posts': 2 };
-    return { systemIdentifier, walEnd: this.#walEnd, tables: relations, columns: sourceColumns, keepBytes: undefined, binary: false };
+    return { systemIdentifier, walEnd: this.#walEnd, tables: relations, columns: this.#columns(), keepBytes: undefined, binary: false };
   }
 
   timeline() {
@@ -203,20 +211,29 @@ export class SourceServer {
     if (this.#reader?.process === process && this.#random.next() < 0.7) this.#reader = undefined;
   }
 
+  #columns(): SourceColumns {
+    return Object.fromEntries(Object.entries(this.#tables.forms).map(([table, { columns }]) => [table, columns.map(({ name, typeOid }, index) => ({ name, type: types.get(typeOid as 20)!, typeName: types.get(typeOid as 20)!, oid: typeOid, number: index + 1 }))]));
+  }
+
   #commit(events: readonly PlainEvent[], canaryUs: number | undefined): void {
     const commitUs = this.#scheduler.nowMs * 1000;
     const messages: { bytes: Buffer; walStart: Lsn; table: ServerTable | undefined }[] = [];
     let at = this.#walEnd + 8n;
-    for (const event of events) {
+    for (const [index, event] of events.entries()) {
       // the rows of one multi-insert share an LSN
       if (this.#random.next() < 0.7) at += BigInt(8 + 8 * this.#random.below(12));
-      const table = tables[event.table ?? 'events']!;
+      if (this.#renaming && index === events.length >> 1) {
+        this.#tables.rename(this.#renaming);
+        this.#renaming = undefined;
+      }
+      const table = this.#tables.forms[event.table === 'posts' ? 'posts' : 'events'];
       messages.push({ bytes: eventMessage(table, event), walStart: at, table });
     }
     if (canaryUs !== undefined) messages.push({ bytes: logicalMessage(at, canaryPrefix(this.#pipeline), String(canaryUs)), walStart: at, table: undefined });
     const lsn = at + 64n;
     const endLsn = lsn + 48n;
-    const whole = [
+    // of a transaction with nothing of the publication nothing is sent
+    const whole = messages.length === 0 ? [] : [
       { bytes: beginMessage(lsn, BigInt(commitUs)), walStart: lsn, table: undefined },
       ...messages,
       { bytes: commitMessage(lsn, endLsn, BigInt(commitUs)), walStart: endLsn, table: undefined },

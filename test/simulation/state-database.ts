@@ -10,7 +10,9 @@ import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import type { AsideReason, PaneRange } from '../../core/views/fold.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
+import type { PaneSet } from '../../core/views/panes.ts';
 import type { SimulatedProcess } from './scheduler.ts';
+import { SchemaChanges } from './state-changes.ts';
 import { keyOf, newestAt, paneOf, StateTransaction } from './state-transaction.ts';
 import type { Trouble } from './trouble.ts';
 
@@ -20,6 +22,7 @@ type LateRow = { readonly set: string; readonly pane: number; readonly key: stri
 /** What a pipeline keeps in the state database. Every call is one atomic step there. */
 export class StateDatabase {
   readonly pipeline: Pipeline;
+  readonly sets: readonly PaneSet[];
   readonly #trouble: Trouble;
   readonly fences = new Map<string, Position>();
   aggregate: AggregateState = { clockUs: undefined, loadedClockUs: undefined, loadEpoch: undefined, horizonMs: 0, outboxSeq: 0, dirty: {}, rebuilding: [], isStale: false };
@@ -38,12 +41,15 @@ export class StateDatabase {
   readonly results = new Map<number, Exclude<ResultBody, { truncated: true }>>();
   pending: (Range & { readonly messageId: string }) | undefined;
   confirmed: Confirmed | undefined;
+  readonly changes: SchemaChanges;
   /** Of the live structure: how often it was put on record that it must be made anew, and up to which of them it was. */
   rebuildsNoted = 0;
   rebuildsDone = 0;
 
   constructor(pipeline: Pipeline, trouble: Trouble) {
     this.pipeline = pipeline;
+    this.sets = paneSetsOf(pipeline);
+    this.changes = new SchemaChanges(pipeline);
     this.#trouble = trouble;
   }
 
@@ -148,7 +154,7 @@ export class StateDatabase {
   /** Panes with the late deltas that belong to them, all as of one fence. */
   paneSnapshot(process: SimulatedProcess, view: string): Promise<PaneSnapshot> {
     return this.call(process, () => {
-      const set = paneSetsOf(this.pipeline).find(({ views }) => views.some(({ name }) => name === view))!;
+      const set = this.sets.find(({ views }) => views.some(({ name }) => name === view))!;
       const sums = new Map<string, number[]>();
       const add = (at: string, values: readonly number[]) => sums.set(at, (sums.get(at) ?? values.map(() => 0)).map((sum, place) => sum + values[place]!));
       for (const [at, values] of this.panes.get(set.name) ?? []) add(at, values);

@@ -8,20 +8,18 @@ import type { Segment } from '../../core/segment.ts';
 import { Operation } from '../../core/segment.ts';
 import { extremesOf, sumsOf } from '../../core/views/extremes.ts';
 import type { Aside, OfTransaction, PaneRange } from '../../core/views/fold.ts';
-import { paneSetsOf } from '../../core/views/pane-sets.ts';
-import type { PaneDeltas, PaneSet } from '../../core/views/panes.ts';
-import { accumulatorsOf, measuresOf, presenceOf } from '../../core/views/results.ts';
+import type { PaneDeltas, PaneSet, PaneView } from '../../core/views/panes.ts';
+import { accumulatorsOf, bucketMeasuresOf, measuresOf, presenceOf } from '../../core/views/results.ts';
+import { toldBy } from './state-buckets.ts';
 import type { StateDatabase, Version } from './state-database.ts';
 
 /** The aggregate lane's transaction on the simulated state database. */
 export class StateTransaction implements AggregateTransaction {
   readonly #state: StateDatabase;
-  readonly #sets: readonly PaneSet[];
   isWritten = false;
 
   constructor(state: StateDatabase) {
     this.#state = state;
-    this.#sets = paneSetsOf(state.pipeline);
   }
 
   async lockFence(expected: Position): Promise<void> {
@@ -149,32 +147,35 @@ export class StateTransaction implements AggregateTransaction {
   }
 
   async readWindows(viewName: string, ends: readonly number[], at: Position): Promise<readonly WindowNow[]> {
-    const set = this.#sets.find(({ views }) => views.some(({ name }) => name === viewName))!;
+    const set = this.#state.sets.find(({ views }) => views.some(({ name }) => name === viewName))!;
     const view = set.views.find(({ name }) => name === viewName)!;
     const places = accumulatorsOf(view);
-    const [rankPlace] = view.measures[view.rankBy]!.accumulators;
     const labels = Object.entries(this.#state.pipeline.views[viewName]!.labels);
     return ends.map((endMs) => {
-      const sums = new Map<string, number[]>();
-      for (const [entry, values] of this.#state.panes.get(set.name) ?? []) {
-        const pane = paneOf(entry);
+      const entries = new Map<string, (readonly [entry: string, values: readonly number[]])[]>();
+      for (const [stored, values] of this.#state.panes.get(set.name) ?? []) {
+        const pane = paneOf(stored);
         if (pane < endMs - view.window.sizeMs || pane >= endMs) continue;
-        const key = keyOf(entry);
-        sums.set(key, merged(set, sums.get(key), shownOf(set, values)));
+        const entry = keyOf(stored);
+        const key = set.buckets ? keyOf(entry) : entry;
+        const own = entries.get(key);
+        if (own) own.push([entry, values]);
+        else entries.set(key, [[entry, values]]);
       }
-      const top = [...sums]
-        .filter(([, values]) => presenceOf(view).some((place) => values[place] !== 0))
-        .sort(([a, left], [b, right]) => right[rankPlace!]! - left[rankPlace!]! || Buffer.compare(Buffer.from(a), Buffer.from(b)))
+      const top = [...entries]
+        .map(([key, own]): OfKey => ({ key, values: own.map(([, values]) => shownOf(set, values)).reduce((one, other) => merged(set, one, other)), told: toldBy(set, view, own) }))
+        .filter(({ values }) => presenceOf(view).some((place) => values[place] !== 0))
+        .sort((left, right) => scoreOf(view, right) - scoreOf(view, left) || Buffer.compare(Buffer.from(left.key), Buffer.from(right.key)))
         .slice(0, view.top);
       const { revision, final, digest } = this.#state.windows.get(`${viewName} ${endMs}`) ?? {};
       return {
         endMs,
-        digest: top.length === 0 ? '' : createHash('md5').update(JSON.stringify(top.map(([key, values]) => [key, places.map((place) => values[place])]))).digest('hex'),
+        digest: top.length === 0 ? '' : createHash('md5').update(JSON.stringify(top.map(({ key, values, told }) => [key, places.map((place) => values[place]), told]))).digest('hex'),
         published: revision === undefined ? undefined : { revision, final: final!, digest: digest! },
-        rows: top.map(([key, values], index) => ({
+        rows: top.map(({ key, values, told }, index) => ({
           rank: index + 1,
           key,
-          measures: measuresOf(set, view, values.map((value) => (Number.isNaN(value) ? null : String(value)))),
+          measures: measuresOf(set, view, values.map(textOf), told.map(textOf)),
           labels: Object.fromEntries(labels.map(([label, { dimension, column }]) => [label, newestAt(this.#state.versions.get(dimension)?.get(key) ?? [], at)?.row?.[column] ?? null])),
         })),
       };
@@ -206,6 +207,18 @@ export class StateTransaction implements AggregateTransaction {
 }
 
 type KeptRow = { readonly set: string; readonly pane: number; readonly key: string; readonly position: Position; readonly deltas: number[] };
+
+/** What a window has of it. */
+type OfKey = { readonly key: string; readonly values: readonly number[]; readonly told: readonly (number | null)[] };
+
+function scoreOf(view: PaneView, { values, told }: OfKey): number {
+  const place = bucketMeasuresOf(view).findIndex(({ name }) => name === view.rankBy);
+  return (place < 0 ? values[view.measures[view.rankBy]!.accumulators[0]!] : told[place]) ?? Number.NEGATIVE_INFINITY;
+}
+
+function textOf(value: number | null): string | null {
+  return value === null || Number.isNaN(value) ? null : String(value);
+}
 
 /** Two parts of a pane, in whatever order. */
 function merged(set: PaneSet, one: readonly number[] | undefined, other: readonly number[]): number[] {

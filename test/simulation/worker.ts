@@ -7,28 +7,36 @@ import { runRelay } from '../../activities/relay-loop.ts';
 import { rewriteRows } from '../../activities/rewrite-rows.ts';
 import { rewrittenSink } from '../../activities/rewritten-sink.ts';
 import { Seats } from '../../activities/seats.ts';
-import { noRecord } from '../../connectors/postgres/column-watch.ts';
+import { noRecord, type ColumnRecord } from '../../connectors/postgres/column-watch.ts';
 import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
 import { ClickHouseSink, sinkTable } from '../../connectors/clickhouse/clickhouse-sink.ts';
 import { HttpSink } from '../../connectors/http/http-sink.ts';
 import { capture } from '../../connectors/postgres/capture.ts';
 import { dimensionsAt } from '../../connectors/postgres/dimensions-at.ts';
 import { type Between, Standing } from '../../connectors/postgres/standing.ts';
+import type { Confirmed } from '../../connectors/postgres/shard-state.ts';
+import { spoolUndecided } from '../../connectors/postgres/undecided-capture.ts';
 import { RedisLiveSink } from '../../connectors/redis/live.ts';
 import type { Sink } from '../../connectors/sink.ts';
+import type { Files } from '../../connectors/spool/files.ts';
 import type { Appender, SegmentLog } from '../../connectors/spool/segment-log.ts';
 import { openSegmentLog } from '../../connectors/spool/open-segment-log.ts';
 import { pause } from '../../core/clock.ts';
+import { planMigration } from '../../core/migration/plan.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
 import type { StaleRange } from '../../core/repair.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
-import { Violation } from './check.ts';
+import { spoolDirectory, undecidedDirectory } from './check.ts';
+import { Violation } from './compare.ts';
 import type { Part } from './plan.ts';
 import type { SimulatedProcess } from './scheduler.ts';
 import { takeSnapshot } from './snapshot.ts';
 import { systemIdentifier } from './source-server.ts';
 import type { World } from './world.ts';
+
+/** What the workflow knows. `number`: of the last migration that is over; `undecided`: of the one that the capture waits for. */
+type Known = { readonly number: number; readonly undecided: number | undefined };
 
 type OpenSink = { readonly sink: Sink; readonly rebuild?: () => Promise<Position> };
 
@@ -40,7 +48,10 @@ export class Worker {
   readonly #seats = new Seats();
   readonly #standing: Standing;
   readonly #sinks = new Map<string, OpenSink>();
+  readonly #files: Files;
   #log: Promise<SegmentLog & Appender> | undefined;
+  /** What comes while a change of columns waits. */
+  #undecidedLog: Promise<SegmentLog & Appender> | undefined;
   /** Fences of the lanes that run here. */
   readonly #fences = new Map<string, Position>();
   readonly #asked = new AskedFences();
@@ -49,20 +60,22 @@ export class Worker {
     this.#world = world;
     this.#pipeline = world.pipeline;
     this.process = process;
+    this.#files = world.disk.filesOf(process);
     this.#standing = new Standing(process.clock);
   }
 
   /** One step of a part, as its activity runs it. */
-  async step(part: Part, asked: AbortSignal): Promise<string> {
+  async step(part: Part, asked: AbortSignal, { number, undecided }: Known): Promise<string> {
     const end = new AbortController();
     asked.addEventListener('abort', () => end.abort(), { once: true });
     if (asked.aborted) end.abort();
     const leave = await this.#seats.take(part, () => end.abort());
     const stop = this.process.clock.after(this.#pipeline.settings.stepMs, () => end.abort());
     try {
-      if (part === 'capture') return await this.#standing.step((between) => this.#capture(end.signal, between));
+      if (part === 'capture' && undecided !== undefined) return await this.#keepUndecided(number, undecided, end.signal);
+      if (part === 'capture') return await this.#standing.step((between) => this.#capture(number, end.signal, between));
       if (part === 'out') return await this.#relay(end.signal);
-      return await this.#lane(part, end.signal);
+      return await this.#lane(part, number, end.signal);
     } finally {
       this.#fences.delete(part);
       stop();
@@ -70,31 +83,26 @@ export class Worker {
     }
   }
 
-  async #capture(signal: AbortSignal, between: Between): Promise<string> {
-    const { state, source } = this.#world;
+  async #capture(number: number, signal: AbortSignal, between: Between): Promise<string> {
+    const { state, hasRenames } = this.#world;
+    const { changes } = state;
+    const { pipeline, shape } = changes.definition(number);
+    if (hasRenames && (await state.call(this.process, () => changes.due(number))) !== undefined) return 'changed';
     const before = await state.call(this.process, () => state.confirmed);
     const log = await this.#segments();
     const lanes = segmentLanes(this.#pipeline);
     const { fences: asked, ...begin } = await captureStart({ pipeline: this.#pipeline, clock: this.process.clock, log, epoch: 1, loadedAt: this.#world.start, confirmedTo: before?.to, readFence: (lane) => this.#open(lane).sink.readFence(), noteRebuilds: () => state.call(this.process, () => void (state.rebuildsNoted += 1)) });
-    const told = (lane: string) => this.#fences.get(lane) ?? this.#world.reported.get(lane);
-    for (const [lane, fence] of asked) this.#asked.asked(lane, fence, told(lane));
+    if (hasRenames && begin.after === undefined) await state.call(this.process, () => changes.assertNotBefore(begin.start));
+    for (const [lane, fence] of asked) this.#asked.asked(lane, fence, this.#told(lane));
     const { reason } = await capture({
-      pipeline: this.#pipeline,
+      pipeline,
       log,
-      connect: () => source.connect(this.process),
-      clock: this.process.clock,
-      captureId: `${this.process.name}-${this.#world.nextCapture++}`,
-      shard: { epoch: 1, systemIdentifier },
-      columns: noRecord,
-      readConfirmed: () => state.call(this.process, () => state.confirmed),
-      recordConfirmed: (confirmed) =>
-        state.call(this.process, () => {
-          const { lsn, to } = state.confirmed ?? confirmed;
-          state.confirmed = { lsn: lsn > confirmed.lsn ? lsn : confirmed.lsn, to: to > confirmed.to ? to : confirmed.to, timeline: confirmed.timeline };
-        }),
+      ...this.#reading(),
+      columns: hasRenames ? await this.#columns(shape) : noRecord,
+      undecided: hasRenames && (await this.#hasUndecided()) ? await this.#undecided() : undefined,
       ...begin,
       dimensionsAt: (at) => dimensionsAt(state.versionsFor(this.process), log, this.#pipeline, at),
-      fences: () => new Map(lanes.map((lane) => [lane, this.#asked.fence(lane, told(lane))])),
+      fences: () => new Map(lanes.map((lane) => [lane, this.#asked.fence(lane, this.#told(lane))])),
       signal,
       onProgress: () => {},
       ...between,
@@ -102,7 +110,66 @@ export class Worker {
     return reason;
   }
 
-  async #lane(lane: string, signal: AbortSignal): Promise<string> {
+  /** While a change waits, as its activity does. */
+  async #keepUndecided(number: number, undecided: number, signal: AbortSignal): Promise<string> {
+    const { state, plan } = this.#world;
+    const { changes } = state;
+    await this.#standing.end();
+    const { due, change } = await state.call(this.process, () => ({ due: changes.due(number), change: changes.change(undecided) }));
+    if (due !== undecided) return 'changed';
+    const log = await this.#segments();
+    const tail = await log.tail();
+    // the spool is lost
+    if (!tail || tail.to < change.position!) return untilAborted(signal);
+    const { pipeline } = changes.definition(number);
+    return spoolUndecided({
+      // small segments: of some rows, and of parts of transactions
+      pipeline: { ...pipeline, settings: { ...pipeline.settings, segmentBytes: plan.knobs.segmentRows * 60 } },
+      log,
+      ...this.#reading(),
+      undecided: await this.#undecided(),
+      tail: tail.to,
+      fences: () => new Map(segmentLanes(pipeline).map((lane) => [lane, this.#told(lane)])),
+      signal,
+      onProgress: () => {},
+    });
+  }
+
+  /** Who reads the source's stream, and what is on record of how far. */
+  #reading() {
+    const { state, source } = this.#world;
+    return {
+      connect: () => source.connect(this.process),
+      clock: this.process.clock,
+      captureId: `${this.process.name}-${this.#world.nextCapture++}`,
+      shard: { epoch: 1, systemIdentifier },
+      readConfirmed: () => state.call(this.process, () => state.confirmed),
+      recordConfirmed: (confirmed: Confirmed) =>
+        state.call(this.process, () => {
+          const { lsn, to } = state.confirmed ?? confirmed;
+          state.confirmed = { lsn: lsn > confirmed.lsn ? lsn : confirmed.lsn, to: to > confirmed.to ? to : confirmed.to, timeline: confirmed.timeline };
+        }),
+    };
+  }
+
+  async #columns(shape: ColumnRecord['shape']): Promise<ColumnRecord> {
+    const { state } = this.#world;
+    const { changes } = state;
+    return {
+      shape,
+      known: await state.call(this.process, () => changes.columns),
+      concerns: (found) => planMigration(this.#pipeline, shape.columns, found).verdict !== 'nothing',
+      keep: (columns) => state.call(this.process, () => void (changes.columns = columns)),
+      record: (found) => state.call(this.process, () => changes.record(found)),
+    };
+  }
+
+  /** What is told of a lane, here or elsewhere. */
+  #told(lane: string): Position | undefined {
+    return this.#fences.get(lane) ?? this.#world.reported.get(lane);
+  }
+
+  async #lane(lane: string, number: number, signal: AbortSignal): Promise<string> {
     const log = await this.#segments();
     const open = this.#open(lane);
     try {
@@ -112,6 +179,7 @@ export class Worker {
         sink: open.sink,
         rebuild: open.rebuild,
         log,
+        shape: number,
         // nobody refuses an event here
         letters: { keep: () => Promise.reject(new Violation(`${lane} refused an event`)), passed: () => {}, voidBelow: (position) => this.#world.state.call(this.process, () => void this.#world.state.voided.set(lane, position)) },
         key: this.#pipeline.source.events.key,
@@ -145,13 +213,14 @@ export class Worker {
   }
 
   /** As its activity runs it. */
-  async backfill(name: string, asked: PaneRange, signal: AbortSignal): Promise<boolean> {
+  async backfill(name: string, asked: PaneRange, views: readonly string[], signal: AbortSignal): Promise<boolean> {
     const { source } = this.#world;
     const { isDone } = await runBackfill({
       pipeline: this.#pipeline,
       name,
-      views: Object.keys(this.#pipeline.views),
-      rows: new Map([['enriched', this.#versioned('enriched').range]]),
+      views,
+      // a repair of one set of panes has no need of rows that another's has written
+      rows: new Map(views.includes('tumble') ? [['enriched', this.#versioned('enriched').range]] : []),
       asked,
       yields: name.startsWith('repair'),
       chunkRows: 10,
@@ -213,11 +282,24 @@ export class Worker {
 
   #segments(): Promise<SegmentLog & Appender> {
     if (!this.#log) {
-      const opened = openSegmentLog({ directory: '/spool', shard: this.#pipeline.name, cacheBytes: this.#world.plan.knobs.cacheBytes, clock: this.process.clock, files: this.#world.disk.filesOf(this.process) });
+      const opened = openSegmentLog({ directory: '/spool', shard: this.#pipeline.name, cacheBytes: this.#world.plan.knobs.cacheBytes, clock: this.process.clock, files: this.#files });
       this.#log = opened;
       opened.catch(() => (this.#log = undefined));
     }
     return this.#log;
+  }
+
+  #undecided(): Promise<SegmentLog & Appender> {
+    if (!this.#undecidedLog) {
+      const opened = openSegmentLog({ directory: spoolDirectory, shard: 'undecided', cacheBytes: 0, clock: this.process.clock, files: this.#files });
+      this.#undecidedLog = opened;
+      opened.catch(() => (this.#undecidedLog = undefined));
+    }
+    return this.#undecidedLog;
+  }
+
+  async #hasUndecided(): Promise<boolean> {
+    return this.#undecidedLog !== undefined || (await this.#files.names(undecidedDirectory)).length > 0;
   }
 
   #open(lane: string): OpenSink {
@@ -243,4 +325,9 @@ export class Worker {
         throw new TypeError(`${lane} reads no segments`);
     }
   }
+}
+
+async function untilAborted(signal: AbortSignal): Promise<string> {
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  return 'stopped';
 }

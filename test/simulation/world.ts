@@ -27,10 +27,12 @@ export class World {
   /** Fences that workers have reported: what one process knows of another's lanes. */
   readonly reported = new Map<string, Position>();
   nextCapture = 1;
+  readonly hasRenames: boolean;
 
   constructor(plan: Plan) {
     const random = new Random(plan.seed ^ 0x5bd1e995);
     this.plan = plan;
+    this.hasRenames = plan.items.some(({ kind }) => kind === 'column renamed');
     this.pipeline = simulatedPipeline(plan.knobs);
     this.scheduler = new Scheduler(random, beginMs);
     this.disk = new MemoryDisk(random);

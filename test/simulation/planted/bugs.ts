@@ -11,15 +11,19 @@ export type PlantedBug = {
   readonly knobs?: Partial<Knobs>;
   /** As planOf. */
   readonly rewrites?: boolean;
+  /** Likewise. */
+  readonly renames?: boolean;
 };
 
 const capture = 'connectors/postgres/running-capture.ts';
 const assembler = 'core/capture/assembler.ts';
 const log = 'connectors/spool/open-segment-log.ts';
 const clickhouse = 'connectors/clickhouse/clickhouse-sink.ts';
+const undecidedLog = 'connectors/postgres/undecided-log.ts';
 const message = 'connectors/http/message.ts';
 const aggregate = 'connectors/aggregate/aggregate-sink.ts';
 const rebuild = 'connectors/aggregate/rebuild.ts';
+const fold = 'core/views/fold.ts';
 const backfillLoop = 'activities/backfill-loop.ts';
 /** Beside it whatever brings lanes apart. */
 const backfills: readonly Fault[] = [{ kind: 'backfill' }, { kind: 'sink fails' }, { kind: 'kill' }];
@@ -94,7 +98,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'late deltas are dropped',
     rule: 'E14',
-    edits: [{ file: 'core/views/fold.ts', find: '    const { lsns } = segment.transactions;\n    const identity', replace: "    if (reason === 'late') return;\n    const { lsns } = segment.transactions;\n    const identity" }],
+    edits: [{ file: fold, find: '    const { lsns } = segment.transactions;\n    const identity', replace: "    if (reason === 'late') return;\n    const { lsns } = segment.transactions;\n    const identity" }],
   },
   {
     name: 'segments become durable out of order',
@@ -189,7 +193,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'events up to the fence are folded again',
     rule: 'E5',
-    edits: [{ file: 'core/views/fold.ts', find: 'const first = range.after === undefined ? 0 : rowsUpTo(batch.positions, batch.rows, range.after);', replace: 'const first = 0;' }],
+    edits: [{ file: fold, find: 'const first = range.after === undefined ? 0 : rowsUpTo(batch.positions, batch.rows, range.after);', replace: 'const first = 0;' }],
   },
   {
     name: 'the fence is written before the rows',
@@ -338,7 +342,50 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'what is late, or kept beside a backfill, takes nothing out of an extreme',
     rule: 'E14, E15',
-    edits: [{ file: 'core/views/fold.ts', find: 'touch(sums[value]!, sums[rows]!, entry, own, sign, isGreatest);', replace: 'touch(sums[value]!, sums[rows]!, entry, own, 1, isGreatest);' }],
+    edits: [{ file: fold, find: 'touch(sums[value]!, sums[rows]!, entry, own, sign, isGreatest);', replace: 'touch(sums[value]!, sums[rows]!, entry, own, 1, isGreatest);' }],
+  },
+  {
+    name: 'what is changed is taken out of the bucket of its new value',
+    rule: 'I7',
+    edits: [
+      { file: 'core/views/bucket-slots.ts', find: '  readonly #hashed: number[] = [];\n', replace: '  readonly #hashed: number[] = [];\n  readonly #newest = new Map<string, number>();\n' },
+      {
+        file: 'core/views/bucket-slots.ts',
+        find: '      if (slot >= 0) slots[row] = this.#entry(slot, bucketAt(row), keys);\n',
+        replace: `      const at = batch.positions.subarray(row * 4, row * 4 + 4).join();
+      if (batch.image === 'after') this.#newest.set(at, bucketAt(row));
+      if (slot >= 0) slots[row] = this.#entry(slot, this.#newest.get(at) ?? bucketAt(row), keys);\n`,
+      },
+    ],
+    knobs: { divided: true },
+  },
+  {
+    name: 'buckets know keys by the numbers that others have now',
+    rule: 'I6',
+    edits: [
+      { file: fold, find: '      this.#buckets?.clear();\n', replace: '' },
+      { file: fold, find: 'const mostKeys = 200_000;', replace: 'const mostKeys = 1;' },
+    ],
+    knobs: { divided: true },
+  },
+  {
+    name: 'what is late, or kept beside a backfill, is in the bucket of those without a value',
+    rule: 'E14, E18',
+    edits: [{ file: fold, find: '({ ...each, deltas: table.deltas(paneMs, texts) })', replace: "({ ...each, deltas: table.deltas(paneMs, this.#buckets ? texts.map((text) => text.slice(text.indexOf(' '))) : texts) })" }],
+    knobs: { divided: true },
+  },
+  {
+    name: 'panes of a snapshot are not divided',
+    rule: 'E18',
+    edits: [{ file: 'core/views/snapshot-fold.ts', find: 'new Folder(source.events, set, Number.POSITIVE_INFINITY)', replace: 'new Folder(source.events, { ...set, buckets: undefined } as never, Number.POSITIVE_INFINITY)' }],
+    only: backfills,
+    knobs: { divided: true },
+  },
+  {
+    name: 'a register keeps the rank of rows that are gone',
+    rule: 'I7',
+    edits: [{ file: 'test/simulation/state-buckets.ts', find: 'if (rows > 0) greatest.set(', replace: 'greatest.set(' }],
+    knobs: { divided: true },
   },
   {
     name: 'a worker that stood still brings back what all rows were written again without',
@@ -353,5 +400,38 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [{ file: clickhouse, find: '      if (found === undefined || found < at) throw new Error(', replace: "      if (found === '') throw new Error(" }],
     only: [{ kind: 'sink set back', sink: 'enriched' }, { kind: 'sink fails', sink: 'enriched', how: 'slow' }],
     rewrites: true,
+  },
+  {
+    name: 'what is kept while a change waits is confirmed before it is durable',
+    rule: 'E4, I1',
+    edits: [
+      {
+        file: 'connectors/postgres/undecided-capture.ts',
+        find: '    if (endLsn !== undefined) this.#endLsns.set(seq, { to, endLsn: parseLsn(endLsn) });\n',
+        replace: '    if (endLsn !== undefined) this.#endLsns.set(seq, { to, endLsn: parseLsn(endLsn) });\n    if (endLsn !== undefined) this.#confirmation.spooled(to, parseLsn(endLsn));\n',
+      },
+    ],
+    only: [{ kind: 'disk slow' }],
+    knobs: { maxSlotLagBytes: 500, segmentRows: 2 },
+    renames: true,
+  },
+  {
+    name: 'what was kept while a change waited is forgotten before the spool has it',
+    rule: 'E4, I1',
+    edits: [
+      { file: capture, find: '      await this.#writer.drained();\n      if (segments.length > 0 && !this.#isOver)', replace: '      if (segments.length > 0 && !this.#isOver)' },
+      { file: undecidedLog, find: 'return parsePosition(tail).lsn >= parsePosition(kept).lsn ? log.trim(wholeTo(kept), 0) : Promise.resolve();', replace: 'return log.trim(wholeTo(kept), tail.length * 0);' },
+    ],
+    only: [{ kind: 'kill' }, { kind: 'power failure' }, { kind: 'disk slow' }],
+    knobs: { maxSlotLagBytes: 500, segmentRows: 2 },
+    renames: true,
+  },
+  {
+    name: 'a transaction of which a part is kept counts as kept',
+    rule: 'E6',
+    edits: [{ file: 'connectors/postgres/pgoutput/undecided-writer.ts', find: 'return ordinal === whole ? to : position(epoch, lsn - 1n, whole);', replace: 'return ordinal === whole ? to : position(epoch, lsn, whole);' }],
+    only: [{ kind: 'kill' }, { kind: 'walsender ends' }, { kind: 'disk slow' }],
+    knobs: { segmentRows: 2 },
+    renames: true,
   },
 ];
