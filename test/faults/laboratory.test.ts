@@ -9,6 +9,7 @@ const portBase = String(inject('portBase') + 120);
 /** TRUNCATE first: what comes after it is what is compared in the end. */
 const chosen = {
   laboratory: ['data/values', 'data/values'],
+  trending: ['backfill/extremes-lost'],
   engagement: ['data/truncate', 'data/rollback', 'data/key-update', 'data/toast', 'time/hour-early-and-late', 'time/year-9999', 'data/no-primary-key'],
 };
 
