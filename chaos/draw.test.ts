@@ -35,7 +35,7 @@ describe('what a seed draws', () => {
       expect(hitBy(one!)).not.toBe(hitBy(other!));
       expect([one!.alone, other!.alone]).not.toContain(true);
     }
-    expect(drawn.filter(({ alone }) => alone).map(({ name }) => name)).toEqual(['worker/kill-in-first-load', 'worker/kill-at-handoff', 'source/slot-dropped', 'clickhouse/table-dropped']);
+    expect(drawn.filter(({ alone }) => alone).map(({ name }) => name)).toEqual(['worker/kill-in-first-load', 'worker/kill-at-handoff', 'source/slot-dropped', 'clickhouse/table-dropped', 'redis/detached', 'clickhouse/detached']);
   });
 
   test('given faults come once each, in their order', () => {
