@@ -22,9 +22,9 @@ describe('what a seed draws', () => {
     expect(new Set(turns.slice(0, drawn.length)).size).toBe(drawn.length);
   });
 
-  test('has backfills, migrations and slot loss in ten seeds in a row, of as many turns as five minutes have', () => {
+  test('has backfills, migrations, other definitions and slot loss in ten seeds in a row, of as many turns as five minutes have', () => {
     const ofTen = new Set(Array.from({ length: 10 }, (_, seed) => first(20, drawTurns(seed + 1, drawn))).flat().flatMap((turn) => turn.faults.map(({ name }) => name)));
-    for (const kind of [/^backfill\//, /^migration\//, /^source\/slot-dropped$/]) expect([...ofTen].filter((name) => kind.test(name))).not.toEqual([]);
+    for (const kind of [/^backfill\//, /^migration\//, /^apply\//, /^source\/slot-dropped$/]) expect([...ofTen].filter((name) => kind.test(name))).not.toEqual([]);
   });
 
   test('sometimes lets two overlap, never two of one process, nor one that is to be alone', () => {
@@ -35,7 +35,7 @@ describe('what a seed draws', () => {
       expect(hitBy(one!)).not.toBe(hitBy(other!));
       expect([one!.alone, other!.alone]).not.toContain(true);
     }
-    expect(drawn.filter(({ alone }) => alone).map(({ name }) => name)).toEqual(['worker/kill-in-first-load', 'worker/kill-at-handoff', 'source/slot-dropped', 'clickhouse/table-dropped']);
+    expect(drawn.filter(({ alone }) => alone).map(({ name }) => name)).toEqual(['worker/kill-in-first-load', 'worker/kill-at-handoff', 'source/slot-dropped', 'clickhouse/table-dropped', 'redis/detached', 'clickhouse/detached']);
   });
 
   test('given faults come once each, in their order', () => {
@@ -47,7 +47,7 @@ describe('what a seed draws', () => {
 describe('the faults', () => {
   test('have names of their own: kind/what', () => {
     expect(new Set(faults.map(({ name }) => name)).size).toBe(faults.length);
-    for (const { name } of faults) expect(name).toMatch(/^(worker|temporal|source|redis|clickhouse|state|http|data|time|backfill|migration)\/[a-z0-9-]+$/);
+    for (const { name } of faults) expect(name).toMatch(/^(worker|temporal|source|redis|clickhouse|state|http|data|time|backfill|migration|apply)\/[a-z0-9-]+$/);
   });
 
   test('say in sentences what is done and what comes of it', () => {

@@ -35,12 +35,12 @@ export function* inOrder(seed: number, given: readonly (readonly Fault[])[]): Ge
   for (const faults of given) yield { faults, pauseMs: 3_000, apartMs: random.below(4_000), seed: random.word() };
 }
 
-/** The process that a fault lays its hands on: Temporal's let workers come and go, the state is in the source's server, and what is written there needs it. */
+/** The process that a fault lays its hands on: Temporal's and another definition let workers come and go, the state is in the source's server, and what is written there needs it. */
 export function hitBy({ name }: Fault): string {
   // by an order, of which there is one at a time
   if (name === 'backfill/killed') return 'worker';
   const kind = name.slice(0, name.indexOf('/'));
-  return { temporal: 'worker', state: 'source', data: 'source', time: 'source', migration: 'source' }[kind] ?? kind;
+  return { temporal: 'worker', apply: 'worker', state: 'source', data: 'source', time: 'source', migration: 'source' }[kind] ?? kind;
 }
 
 function shuffled<T>(random: Random, list: readonly T[]): T[] {

@@ -27,7 +27,7 @@ const ofLaboratory = new Set(['data/values']);
 /** The end of its family: after it, each comparison is of five million rows more. */
 const last = 'data/huge-transaction';
 
-/** First, and again among all: engagement has no results table, which is what these can hurt. */
+/** First, and again among all: of what trending has, most is results tables, which is what these can hurt. */
 const ofTrending = ['data/truncate', 'worker/kill-in-window-close', 'worker/kill-in-relay', 'state/deadlock', 'state/serialization-failure', 'state/half-accepting'];
 
 const file = join(checkout, '.sluice', 'test', 'laboratory.json');

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { faults as all } from './faults/index.ts';
 import { guaranteesPage } from './guarantees.ts';
 import type { ChaosReport, FaultReport } from './report.ts';
 
@@ -37,6 +38,14 @@ test('of a fault that was repeated after the full run the last time counts, and 
 test('what a run says of itself is not hidden by its being equal', () => {
   const page = guaranteesPage(faults, { date: '2026-01-01', commit: 'abc', machine: '2 cores', reports: [{ ...report, error: 'the load was 6 events/s.' }] });
   expect(page).toContain('| equal: the load was 6 events/s. |');
+});
+
+test('the page has every fault as it is described now, also those that came after the last full run', () => {
+  const page = readFileSync(join(import.meta.dirname, '../docs/guarantees.md'), 'utf8');
+  const rows = guaranteesPage(all, { date: '2026-01-01', commit: 'abc', machine: '2 cores', reports: [] }).split('\n').filter((line) => line.startsWith('| **'));
+  expect(rows).toHaveLength(all.length);
+  const titles = (text: string) => [...text.matchAll(/^\| (\*\*\S+\*\* .*) `\.\/sluice chaos .*?` \| (.*?) \| /gm)].map(([, what, expected]) => `${what} ${expected}`);
+  expect(titles(page)).toEqual(titles(rows.join('\n')));
 });
 
 test('what it links to is there, and says what its words mean', () => {

@@ -95,4 +95,5 @@ const titles: Readonly<Record<string, string>> = {
   time: 'Time',
   backfill: 'Backfills',
   migration: 'Migrations',
+  apply: 'Definitions that change',
 };

@@ -8,7 +8,7 @@ import { runChaos } from './run.ts';
 await program(async (stopped) => {
   const options = parseChaosOptions(process.argv.slice(2), faults, Math.floor(Math.random() * 0x1_0000));
   if (options.list) return list(options);
-  return inWorld(options, stopped, async ({ world, say, signal }) => {
+  return inWorld({ ...options, imports: ['chaos/laboratory/read-edits.ts'] }, stopped, async ({ world, say, signal }) => {
     const result = await runChaos(world, options, faults, say, signal);
     const print = (kept: string | null) => {
       const report: ChaosReport = { ...result, kept };

@@ -29,7 +29,8 @@ export async function recovered(world: World, signal: AbortSignal, timeoutMs: nu
       if (fence > (before.get(lane) ?? '')) moved[lane] ??= seconds;
       if (lane in moved && parsePosition(fence).lsn >= end) caughtUp[lane] ??= seconds;
     }
-    const behind = [...before.keys()].filter((lane) => !(lane in caughtUp));
+    // a fault beside this one may have taken some away
+    const behind = world.fences.lanes.filter((lane) => before.has(lane) && !(lane in caughtUp));
     if (behind.length === 0) return true;
     const excused = await mayStand();
     const standing = behind.filter((lane) => !(lane in moved) && !excused.includes(lane));

@@ -24,7 +24,6 @@ import { until } from './until.ts';
 /** Everything that a fault may lay its hands on. Clients go to the services themselves, not through the proxies. */
 export class World {
   readonly name: string;
-  readonly pipeline: Pipeline;
   /** The addresses of the services themselves; workers have others (`proxies`). */
   readonly config: Config;
   readonly processes: Processes;
@@ -38,8 +37,8 @@ export class World {
   readonly state: Pool;
   readonly redis: Redis;
   readonly clickhouse: ClickHouseClient;
-  readonly fences: Fences;
   readonly instance: ChaosInstance;
+  #fences: Fences;
   /** Once the run has begun. */
   load!: Load;
   /** The most memory that a worker has had, once the run has begun. */
@@ -61,8 +60,7 @@ export class World {
     this.instance = instance;
     this.name = name;
     this.config = config;
-    this.fences = Fences.open(config, pipelines[name]!);
-    this.pipeline = this.fences.pipeline;
+    this.#fences = Fences.open(config, pipelines[name]!);
     this.processes = new Processes(instance);
     this.proxies = instance.ways.proxies;
     this.front = instance.ways.front;
@@ -72,6 +70,22 @@ export class World {
     this.redis = new Redis(config.redisUrl, { retryStrategy: () => 100 });
     this.redis.on('error', () => {}); // the calls say it
     this.clickhouse = createClient({ url: config.clickhouseUrl, request_timeout: 30_000 });
+  }
+
+  /** As it runs; with what was added to it, once that is complete. */
+  get pipeline(): Pipeline {
+    return this.#fences.pipeline;
+  }
+
+  get fences(): Fences {
+    return this.#fences;
+  }
+
+  /** From here on it counts as what `pipelines` has: lanes that it got are waited for, those that it lost are not. */
+  async redefined(): Promise<void> {
+    const before = this.#fences;
+    this.#fences = Fences.open(this.config, pipelines[this.name]!);
+    await before.close();
   }
 
   /** The lane of the sink of this kind; undefined: the pipeline has none. */
@@ -170,7 +184,7 @@ export class World {
   /** Stops everything; what it wrote stays. */
   async close(): Promise<void> {
     this.redis.disconnect();
-    await Promise.allSettled([this.source.end(), this.state.end(), this.clickhouse.close(), this.fences.close()]);
+    await Promise.allSettled([this.source.end(), this.state.end(), this.clickhouse.close(), this.#fences.close()]);
     await this.instance.stop();
   }
 }

@@ -121,9 +121,9 @@ export function progressText({ phase, fromMs, toMs, doneToMs, rows }: BackfillPr
 }
 
 function textOf(ms: number): string {
-  const text = new Date(ms).toISOString();
-  if (ms % 86_400_000 === 0) return text.slice(0, 10);
-  return ms % 60_000 === 0 ? text.slice(0, 16) : text.slice(0, 19);
+  const [day, time] = new Date(ms).toISOString().split('T') as [string, string];
+  if (ms % 86_400_000 === 0) return day;
+  return `${day}T${time.slice(0, ms % 60_000 === 0 ? 5 : 8)}`;
 }
 
 function countText(count: number): string {

@@ -1,6 +1,7 @@
 import { followBackfill, startBackfill } from '../../client/backfills.ts';
 import { repairPipeline } from '../../client/repairs.ts';
 import { paneTable } from '../../connectors/postgres/aggregate/pane-store.ts';
+import { quote } from '../../connectors/postgres/source-catalog.ts';
 import { backfillRequest } from '../../core/backfill.ts';
 import type { RepairReport } from '../../core/repair.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
@@ -110,8 +111,9 @@ async function spoilPanes(world: World, { fromMs, toMs }: Range): Promise<number
   let panes = 0;
   for (const set of paneSetsOf(world.pipeline)) {
     const table = paneTable(world.name, set);
-    const { name } = set.accumulators[0]!;
-    const { rowCount } = await world.state.query(`update ${table} set "${name}" = "${name}" + 7 where (pane_ms, key) in (select pane_ms, key from ${table} where pane_ms >= $1 and pane_ms + $3 <= $2 limit 20)`, [fromMs, toMs, set.paneMs]);
+    // a min or max is one then that no row has, and has more of them
+    const more = set.accumulators.map(({ name }) => `${quote(name)} = ${quote(name)} + 7`);
+    const { rowCount } = await world.state.query(`update ${table} set ${more.join(', ')} where (pane_ms, key) in (select pane_ms, key from ${table} where pane_ms >= $1 and pane_ms + $3 <= $2 limit 20)`, [fromMs, toMs, set.paneMs]);
     panes += rowCount ?? 0;
   }
   return panes;

@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 import { DidNotStrike, type Fault } from '../fault.ts';
+import { hugeDevice } from '../laboratory/more-views.ts';
 import { sampleTables } from '../random-transactions.ts';
 import { until } from '../until.ts';
 import type { World } from '../world.ts';
@@ -181,13 +182,14 @@ const huge: Fault = {
         await client.query(hugeEngagement, [rows]);
         const ms = performance.now() - startedAt;
         const { rows: [seen] } = await client.query<{ end: string; sums: string }>(
-          "select (pg_current_wal_lsn() - '0/0')::text as end, concat_ws(' ', count(*), sum(id), sum(duration_ms), count(distinct content_id)) as sums from public.engagement_events where device = 'huge'",
+          "select (pg_current_wal_lsn() - '0/0')::text as end, concat_ws(' ', count(*), sum(id), sum(duration_ms), count(distinct content_id)) as sums from public.engagement_events where device = $1",
+          [hugeDevice],
         );
         return { ...seen!, writtenMs: ms };
       });
       await world.fences.passed(BigInt(end), { timeoutMs: 900_000, signal, onLook: async () => {} });
       const tookMs = performance.now() - startedAt - writtenMs;
-      const answer = await world.clickhouse.query({ query: "select concat(toString(count()), ' ', toString(sum(id)), ' ', toString(sum(duration_ms)), ' ', toString(uniqExact(content_id))) as sums from engagement_enriched final where device = 'huge'", format: 'JSONEachRow' });
+      const answer = await world.clickhouse.query({ query: "select concat(toString(count()), ' ', toString(sum(id)), ' ', toString(sum(duration_ms)), ' ', toString(uniqExact(content_id))) as sums from engagement_enriched final where device = {huge:String}", query_params: { huge: hugeDevice }, format: 'JSONEachRow' });
       const [stored] = await answer.json<{ sums: string }>();
       if (!sums.startsWith(`${rows} `)) throw new DidNotStrike(`The source has ${sums} (rows, and sums of columns).`);
       if (stored!.sums !== sums) throw new Error(`ClickHouse has ${stored!.sums}, the source ${sums} (rows, and sums of columns).`);
@@ -199,7 +201,7 @@ const huge: Fault = {
 };
 
 const hugeEngagement = `insert into public.engagement_events (content_id, user_id, event_type, event_ts, duration_ms, device)
-  select (array(select id from public.content order by id limit 300))[1 + g % 300], gen_random_uuid(), (array['play', 'pause', 'finish', 'click'])[1 + g % 4], now() - (g % 600) * interval '1 second', 1000 * (g % 700), 'huge'
+  select (array(select id from public.content order by id limit 300))[1 + g % 300], gen_random_uuid(), (array['play', 'pause', 'finish', 'click'])[1 + g % 4], now() - (g % 600) * interval '1 second', 1000 * (g % 700), '${hugeDevice}'
     from generate_series(1, $1::int) g`;
 
 export const dataFaults: readonly Fault[] = [rolledBack, subtransactions, keyUpdate, truncated, toast, idleSource, huge];

@@ -1,4 +1,4 @@
-import { bigint, boolean, bytea, clickhouse, count, date, definePipeline, dimension, env, float4, float8, http, integer, json, jsonb, numeric, other, postgres, redis, results, rolling, smallint, sum, table, text, timestamp, timestamptz, tumbling, uuid } from '../../core/define-pipeline.ts';
+import { bigint, boolean, bytea, clickhouse, count, date, definePipeline, dimension, distinct, env, float4, float8, hopping, http, integer, json, jsonb, max, min, numeric, other, postgres, quantile, redis, redisResults, results, rolling, smallint, sum, table, text, timestamp, timestamptz, tumbling, uuid } from '../../core/define-pipeline.ts';
 import { pipelines } from '../../pipelines/index.ts';
 import type { Pipeline, Text } from '../../core/pipeline.ts';
 
@@ -52,12 +52,19 @@ const laboratory = definePipeline({
   views: ({ events, kinds }) => ({
     busiest: tumbling('10s', { key: events.kind, measures: { rows: count(), amounts: sum(events.amount) }, rankBy: 'rows', top: 5, labels: { label: kinds['Label of'] } }),
     latest: rolling('1m', { pane: '10s', key: events.kind, measures: { rows: count() }, top: 5 }),
+    // in the same panes, so that the live structure is made of some that have lost an extreme
+    extremes: tumbling('10s', { key: events.kind, measures: { greatest: max(events.double, { scale: 3 }), least: min(events.small), digits: max(events.digits, { scale: 2 }) }, rankBy: 'greatest', top: 5 }),
+    spread: hopping('20s', { every: '10s', key: events.kind, measures: { low: quantile(events.small, 0.3), high: quantile(events.small, 0.9), rows: count() }, rankBy: 'rows', top: 5 }),
+    addresses: tumbling('10s', { key: events.flag, measures: { addresses: distinct(events.email) }, top: 5 }),
   }),
 
   sinks: {
     rows: clickhouse({ table: 'laboratory_rows', orderBy: ['Event Time', 'Id'], partitionBy: 'Event Time' }),
     live: redis({ view: 'latest', key: 'laboratory', hash: ['rows'] }),
     windows: results({ view: 'busiest', table: 'results.laboratory' }),
+    extremes: results({ view: 'extremes', table: 'results.laboratory_extremes' }),
+    spread: redisResults({ view: 'spread', key: 'laboratory:spread' }),
+    addresses: results({ view: 'addresses', table: 'results.laboratory_addresses' }),
     external: http({ url: env('SLUICE_EXTERNAL_URL'), secret: env('SLUICE_EXTERNAL_SECRET'), initialLoad: true }),
   },
 });

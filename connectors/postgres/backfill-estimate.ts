@@ -29,7 +29,8 @@ export const scansWithoutIndex = 8;
 /** As SQL: the event time is in a range. Of times without a zone, UTC's. */
 export function within({ source: { events } }: Pick<Pipeline, 'source'>, { fromMs, toMs }: PaneRange): string {
   const { type } = events.columns[events.eventTime]!;
-  const time = (ms: number) => `'${new Date(ms).toISOString()}'::timestamptz${type === 'timestamp' ? " at time zone 'UTC'" : ''}`;
+  // from the year 10000 on a Date writes +010000
+  const time = (ms: number) => `'${new Date(ms).toISOString().replace(/^\+0*/, '')}'::timestamptz${type === 'timestamp' ? " at time zone 'UTC'" : ''}`;
   const column = quote(nameInSource(events, events.eventTime)!);
   return `${column} >= ${time(fromMs)} and ${column} < ${time(toMs)}`;
 }

@@ -37,6 +37,9 @@ describe('a definition that changes in place', { timeout: 240_000 }, () => {
     world.folder = folder;
     await world.source.query(`insert into content select gen_random_uuid(), 'old-' || g, 'Title ' || g, 'video', g, now() from generate_series(1, 20) g`);
     await write(2_000, 7_200);
+    // set aside as of the future: views that come later are to have them, too
+    await world.source.query(`insert into engagement_events (content_id, event_type, event_ts, duration_ms, device)
+      select (select id from content order by id limit 1), 'play', ts::timestamptz, 1, 'phone' from unnest(array['2150-01-01 00:00+00', '9999-12-31 23:59:59.999999+00', '12000-02-29 12:00+00']) ts`);
     await world.startWorker();
     await until(async () => startBootstrap(world.config, { pipeline: 'engagement', dryRun: true }).then(() => true, () => false), 'the namespace is known', 60_000);
     await apply();

@@ -147,7 +147,7 @@ function hasLoad(sink: SinkDefinition): boolean {
   return sink.kind !== 'http' || sink.initialLoad;
 }
 
-/** Later times are not written as others are. */
-const lastMs = Date.UTC(9999, 11, 31);
+/** What comes later, no Date may be. */
+const lastMs = Date.UTC(275_000, 0, 1);
 /** Of panes beyond maxFuture. */
 const mostFar = 200;
