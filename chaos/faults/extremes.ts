@@ -19,10 +19,17 @@ const extremesLost: Fault = {
   forgets: true,
   unfit: (world) => (paneSetsOf(world.pipeline).some((set) => extremesOf(set).length > 0) ? undefined : `Pipeline ${world.name} has no view with a min or max.`),
   async strike(world, _, signal) {
-    let found: Lost = { taken: [], rows: 0 };
-    await until('panes to lose their min or max', async () => (found = await takeExtremes(world)).rows > 0, { timeoutMs: struckMs, everyMs: 200, signal });
-    const { taken, rows } = found;
-    await until('the panes to have lost it', async () => (await whole(world, taken)) < taken.length, { timeoutMs: struckMs, everyMs: 200, signal });
+    const taken: Extreme[] = [];
+    let rows = 0;
+    // what a lane that is far behind is to take out is late, and what comes beyond it meanwhile takes its place
+    const lost = async () => {
+      if ((await whole(world, taken)) < taken.length) return true;
+      const more = await takeExtremes(world);
+      taken.push(...more.taken);
+      rows += more.rows;
+      return false;
+    };
+    await until('closed panes to lose their min or max', lost, { timeoutMs: struckMs, everyMs: 1_000, signal });
     let read = 0;
     // one that met a fault beside it has left something
     const repaired = async () => {
