@@ -6,6 +6,9 @@ import type { LiveMeasure, LiveShape } from './live-structure.ts';
 
 export type LiveDefinition = Extract<SinkDefinition, { kind: 'redis-live' }>;
 
+/** A lane that is held or paused for so long writes nothing, and whoever reads the structure, or compares it, finds all of it still. */
+const standsMs = 3_600_000;
+
 /** How a view's panes become a live structure. `accumulators`: the places in the pane set of those that it needs. */
 export type LivePlan = { readonly set: PaneSet; readonly accumulators: readonly number[]; readonly shape: LiveShape };
 
@@ -27,8 +30,8 @@ export function livePlan(pipeline: Pipeline, definition: LiveDefinition): LivePl
       score: liveMeasure(view, view.rankBy, accumulators),
       hash: Object.entries(definition.hash).map(([field, name]) => ({ field, ...liveMeasure(view, name, accumulators) })),
       memberWord: memberWord(set.key),
-      // A member is written when its numbers change, at the latest when its last pane is over.
-      memberTtlMs: Math.ceil(sizeMs * 1.5),
+      // A member is written when its numbers change, at the latest when its last pane is over: then it is deleted.
+      memberTtlMs: Math.ceil(sizeMs * 1.5) + standsMs,
     },
   };
 }

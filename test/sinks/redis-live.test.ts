@@ -268,6 +268,18 @@ describe('Redis live', () => {
     expect(await place.redis.get('top')).toBe('mine');
   });
 
+  test('what it has of a key stays while its lane stands still for an hour, and goes when nobody comes back', async () => {
+    await using place = await open();
+    const sink = place.make();
+    await sink.finishLoad(zero);
+    const row = { id: '1', content_id: contents[0]!, event_type: 'play', event_ts: new Date(start).toISOString() };
+    const { segments } = new SegmentBuilder(pipeline, { epoch: 1, from: zero }).transaction({ lsn: 10n, commitTimeMs: start, events: [{ op: 'insert', row }] }).cut();
+    await sink.apply(segments, zero, endOf(segments));
+    const [windowMs, hourMs] = [600_000, 3_600_000];
+    const leftMs = await place.redis.pttl(`{top}:content:${contents[0]}`);
+    expect([leftMs > windowMs + hourMs, leftMs < 2 * windowMs + hourMs]).toEqual([true, true]);
+  });
+
   test('I3: a script that failed half-way leaves no fence to go on from', async () => {
     await using place = await open();
     const sink = place.make();
