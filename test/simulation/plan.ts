@@ -88,7 +88,7 @@ export function planOf(seed: number, { only, knobs: fixed, rewrites = false, ren
   for (let count = 0; count < faults; count++) items.push(faultAt(random, random.below(lastMs), only));
   if (rewrites) for (let count = random.below(3); count >= 0; count--) items.push({ atMs: 300 + random.below(lastMs - 300), kind: 'rewrite', emptied: random.next() < 0.7 });
   const divided = random.next() < 0.3;
-  if (renames || random.next() < 0.1) for (let count = random.below(2); count >= 0; count--) items.push(renameAt(random, 300 + random.below(lastMs - 1_000)));
+  if (renames) for (let count = random.below(2); count >= 0; count--) items.push(renameAt(random, 300 + random.below(lastMs - 1_000)));
   items.sort((a, b) => a.atMs - b.atMs);
   return { seed, knobs: { ...knobs, divided, ...fixed }, items: items.some(({ kind }) => kind === 'backfill' || kind === 'rewrite' || kind === 'column renamed') ? items.map(withoutLoss) : items };
 }

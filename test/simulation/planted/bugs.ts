@@ -319,7 +319,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'windows that are open are repaired, and closed ones are not',
     rule: 'E14',
-    edits: [{ file: rebuild, find: 'tables.latePanes(set, horizonMs, closesUpToMs)', replace: 'tables.latePanes(set, closesUpToMs, Number.POSITIVE_INFINITY)' }],
+    edits: [{ file: rebuild, find: 'await stalePanes(tables, set, horizonMs, closesUpToMs), rebuilding', replace: 'await stalePanes(tables, set, closesUpToMs, Number.POSITIVE_INFINITY), rebuilding' }],
     only: backfills,
   },
   {
@@ -419,7 +419,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: 'what was kept while a change waited is forgotten before the spool has it',
     rule: 'E4, I1',
     edits: [
-      { file: capture, find: '      await this.#writer.drained();\n      if (segments.length > 0 && !this.#isOver)', replace: '      if (segments.length > 0 && !this.#isOver)' },
+      { file: 'connectors/postgres/kept-stream.ts', find: '      await spool();\n      if (segments.length > 0 && !isOver())', replace: '      void spool().catch(() => {});\n      if (segments.length > 0 && !isOver())' },
       { file: undecidedLog, find: 'return parsePosition(tail).lsn >= parsePosition(kept).lsn ? log.trim(wholeTo(kept), 0) : Promise.resolve();', replace: 'return log.trim(wholeTo(kept), tail.length * 0);' },
     ],
     only: [{ kind: 'kill' }, { kind: 'power failure' }, { kind: 'disk slow' }],
