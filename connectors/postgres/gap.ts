@@ -24,7 +24,7 @@ export async function gapOf(sourceUrl: string, pipeline: Pipeline, shard: ShardS
       const present = await source.timeline(claimed);
       assertNoPhantoms(pipeline.name, claimed, present, at);
       assertNotSetBack(pipeline.name, at, catalog.walEnd);
-      if (undecided) await assertUndecided(pipeline.name, undecided, { epoch: shard.epoch, recorded, walEnd: catalog.walEnd, present, source });
+      if (undecided) await assertUndecided(pipeline.name, undecided, { epoch: shard.epoch, recorded, present, source });
       // what is told to the slot was on record before, and in the spool before that
       const slot = await source.slot();
       const confirmed = await readConfirmed();

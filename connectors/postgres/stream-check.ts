@@ -38,7 +38,7 @@ export class StreamCheck {
     const present = await this.#source.timeline(claimed);
     assertNoPhantoms(name, claimed, present, reached);
     assertNotSetBack(name, reached, this.#catalog.walEnd);
-    this.kept = undecided && (await assertUndecided(name, undecided, { epoch: shard.epoch, recorded, walEnd: this.#catalog.walEnd, present, source: this.#source }));
+    this.kept = undecided && (await assertUndecided(name, undecided, { epoch: shard.epoch, recorded, present, source: this.#source }));
     // before anything is taken from it: the spool, whose claims say it too, may be lost
     if (recorded && recorded.timeline !== present.timeline) await recordConfirmed({ ...recorded, timeline: present.timeline });
     return present.timeline;

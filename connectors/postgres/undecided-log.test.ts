@@ -9,7 +9,7 @@ import { beginMessage, commitMessage, logicalMessage } from '../../test/simulati
 import { openSegmentLog } from '../spool/open-segment-log.ts';
 import { systemClock } from '../system-clock.ts';
 import { UndecidedWriter } from './pgoutput/undecided-writer.ts';
-import { claimUndecided, undecidedEnd, undecidedStart } from './undecided-log.ts';
+import { assertUndecided, claimUndecided, undecidedEnd, undecidedStart } from './undecided-log.ts';
 
 const claim = { definitionHash: '', systemIdentifier: '1', timeline: 1, epoch: 1, slot: 's', binary: false };
 
@@ -49,6 +49,22 @@ test('E3: who has not looked at its newest segment does not claim it', async () 
   expect(await claimed('second', 100n, looked)).toBeUndefined();
   expect(await claimed('second', 100n, await log.tail())).toMatchObject({ captureId: 'second', to: position(1, 100n, 0xffffffff) });
   expect(await keep({ ...first, to: position(1, 100n, 0xffffffff), seq: first.seq + 1 }, 200n)).toBe('lost');
+});
+
+test('E1: what another capture keeps while this one begins is not taken for changes beyond a source that was set back', async () => {
+  const { log, claimed, keep } = await chain();
+  const first = (await claimed('first', 100n, undefined))!;
+  let walEnd = 100n;
+  const keepMore = async () => {
+    await keep(first, 100n, 200n);
+    walEnd = 208n;
+    return log.tail();
+  };
+  const timeline = { timeline: 1, history: '' };
+  const look = (tail: () => ReturnType<typeof log.tail>) => assertUndecided('p', { ...log, lastClaim: () => log.lastClaim(), tail }, { epoch: 1, recorded: undefined, present: timeline, source: { timeline: async () => timeline, walEnd: async () => walEnd } });
+  expect(await look(keepMore)).toMatchObject({ to: position(1, 200n, 0xffffffff) });
+  walEnd = 190n;
+  await expect(look(() => log.tail())).rejects.toThrow('was set back');
 });
 
 test('what another process has trimmed is not looked for', async () => {

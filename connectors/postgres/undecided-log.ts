@@ -1,4 +1,4 @@
-import type { Lsn, Position } from '../../core/position.ts';
+import type { Position } from '../../core/position.ts';
 import { parsePosition } from '../../core/position.ts';
 import type { Claim, SegmentHeader } from '../../core/segment.ts';
 import { SpoolTooShort, type Appender, type SegmentLog } from '../spool/segment-log.ts';
@@ -18,12 +18,13 @@ export type UndecidedClaim = { readonly captureId: string; readonly claim: Claim
  * E1: what is kept was taken from the source as well, on a timeline that its own claims tell, for the spool's may be older.
  * Returns where it ends: who claims it goes on behind that, or another has added what was not looked at. Throws ConfigurationError.
  */
-export async function assertUndecided(pipeline: string, log: UndecidedLog, { epoch, recorded, walEnd, present, source }: { readonly epoch: number; readonly recorded: Confirmed | undefined; readonly walEnd: Lsn; readonly present: Timeline; readonly source: Pick<Source, 'timeline'> }): Promise<SegmentHeader | undefined> {
+export async function assertUndecided(pipeline: string, log: UndecidedLog, { epoch, recorded, present, source }: { readonly epoch: number; readonly recorded: Confirmed | undefined; readonly present: Timeline; readonly source: Pick<Source, 'timeline' | 'walEnd'> }): Promise<SegmentHeader | undefined> {
   const kept = await log.tail();
   if (!kept || parsePosition(kept.to).epoch !== epoch) return kept;
   const claimed = claimedTimeline((await log.lastClaim())?.claim, epoch, recorded);
   if (claimed !== present.timeline) assertNoPhantoms(pipeline, claimed, await source.timeline(claimed), kept.to);
-  assertNotSetBack(pipeline, kept.to, walEnd);
+  // asked now: another capture may have kept more since this one looked at its source
+  assertNotSetBack(pipeline, kept.to, await source.walEnd());
   return kept;
 }
 
