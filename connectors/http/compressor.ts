@@ -6,7 +6,7 @@ import { TransientError } from '../transient-error.ts';
  * memory than the body has. Compresses off the main thread.
  */
 export class Compressor {
-  readonly #stream = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: fastest }, chunkSize: 1 << 20 });
+  readonly #stream = createZstdCompress({ params: fastest, chunkSize: 1 << 20 });
   #parts: Buffer[] = [];
   #last: Promise<unknown> = Promise.resolve();
   /** Of the frame that is being made. */
@@ -48,5 +48,8 @@ export class Compressor {
   }
 }
 
-/** The level whose time is won back, even on the same machine, by what need not be signed, sent and stored. */
-const fastest = 1;
+/**
+ * The level whose time is won back, even on the same machine, by what need not be signed, sent and stored; with a window
+ * and a table that stay in a processor's cache: a tenth less time, and a tenth more bytes.
+ */
+const fastest = { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_windowLog]: 17, [constants.ZSTD_c_hashLog]: 13 };

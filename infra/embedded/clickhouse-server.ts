@@ -14,6 +14,7 @@ const forever = `SELECT sleepEachRow(3) FROM numbers(1000000000000) FORMAT Null
 const commandLine = [
   'clickhouse',
   `--path=${data}`,
+  `--config-file=${join(import.meta.dirname, 'clickhouse.xml')}`,
   '--listen_host=127.0.0.1',
   `--http_port=${httpPort}`,
   `--tcp_port=${tcpPort}`,
