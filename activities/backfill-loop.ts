@@ -164,13 +164,13 @@ class Attempt {
           fold.add(rows);
           this.#end.signal.throwIfAborted();
           for (const sink of rowSinks.values()) await sink.load(rows);
-          // lanes are served by the same machine, and their events have just happened
-          await this.#pause(Math.min(clock.steady() - busySince, mostRestMs));
+          await this.#rest(busySince);
           busySince = clock.steady();
         }
       } while (!(await this.#finished(range, base)));
       const panes = poisonIfTooLarge(() => fold.take());
       for (const piece of inPieces(range, sets)) {
+        const busySince = clock.steady();
         const outcome = await this.#replace({ range: piece, base, panes: panesWithin(panes, piece) });
         killPoint('backfill/chunk');
         if (outcome === 'gone') return 'gone';
@@ -178,6 +178,7 @@ class Attempt {
         if (outcome === 'void') return 'done';
         this.#doneToMs = piece.toMs;
         this.#tell('reading');
+        await this.#rest(busySince);
       }
       left = { ...left, fromMs: range.toMs };
       const read = snapshot.rows - rowsBefore;
@@ -235,6 +236,11 @@ class Attempt {
   #owed(rows: number, startedMs: number): number {
     const { rowsPerSecond, clock } = this.#loop;
     return rowsPerSecond === undefined ? 0 : Math.max(0, (rows * 1000) / rowsPerSecond - (clock.steady() - startedMs));
+  }
+
+  /** For as long as it was busy: lanes are served by the same machine, and their events have just happened. */
+  #rest(busySinceMs: number): Promise<void> {
+    return this.#pause(Math.min(this.#loop.clock.steady() - busySinceMs, mostRestMs));
   }
 
   async #pause(ms: number): Promise<void> {

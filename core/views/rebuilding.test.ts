@@ -22,7 +22,7 @@ test('chunks are whole panes of every set, in order, without a gap, and no longe
       expect([pieces[0]!.fromMs, pieces.at(-1)!.toMs]).toEqual([whole.fromMs, whole.toMs]);
       for (const [index, piece] of pieces.entries()) {
         expect(pieces[index + 1]?.fromMs ?? whole.toMs).toBe(piece.toMs);
-        expect((piece.toMs - piece.fromMs) / Math.min(...panes)).toBeLessThanOrEqual(Math.max(500, longestPane / Math.min(...panes)));
+        expect((piece.toMs - piece.fromMs) / Math.min(...panes)).toBeLessThanOrEqual(Math.max(50, longestPane / Math.min(...panes)));
         expect(wholePanes(piece, sets)).toEqual(piece);
       }
     }),

@@ -64,7 +64,7 @@ export function inPieces(range: PaneRange, sets: readonly Pick<PaneSet, 'paneMs'
   return pieces;
 }
 
-const panesAtOnce = 500;
+const panesAtOnce = 50;
 
 /** How long the next piece is to be, when one of a length had `rows` and `wanted` are aimed at: four times as long at most. */
 export function nextLength(lengthMs: number, rows: number, wanted: number): number {
