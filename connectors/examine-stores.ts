@@ -29,7 +29,7 @@ async function databases({ stateUrl, sourceUrl }: Config, pipelines: readonly Pi
   let source: (SourceLook & { systemIdentifier: string }) | undefined;
   const unreached = await asked('state', 'stateUrl', async () => ((state = await readStateFacts(stateUrl, pipelines.map(({ name }) => name))), []));
   const sourceFound = await asked('source', 'sourceUrl', async () => {
-    source = await readSourceFacts(sourceUrl, pipelines, asNew ? new Map() : state?.shards);
+    source = await readSourceFacts(sourceUrl, pipelines, asNew ? { shards: new Map(), openChanges: new Map() } : state);
     return [...sourceFindings(source.source, source.pipelines), ...source.pipelines.flatMap(pipelineFindings)];
   });
   const stateFound = state ? stateFindings({ ...state.state, isSourceServer: source && source.systemIdentifier === state.systemIdentifier }) : unreached;

@@ -91,6 +91,12 @@ describe('a pipeline', () => {
     expect(found).toEqual([typeof expected === 'string' ? expected : expect.stringMatching(expected)]);
   });
 
+  test('whose columns change is told of that first', () => {
+    const renamed = { ...table, problems: [{ what: 'Table public.events has no column kind', mend: undefined }] };
+    expect(bad(pipelineFindings({ ...pipeline, openChange: 3, tables: [renamed] }))).toEqual(['wrong: ./sluice migrations orders', 'wrong: null']);
+    expect(bad(pipelineFindings({ ...pipeline, openChange: 3 }))).toEqual([]);
+  });
+
   test('that was loaded needs no right to make its publication', () => {
     expect(bad(pipelineFindings({ ...pipeline, mayCreatePublication: false, tables: [{ ...table, isOwned: false }] }))).toEqual([]);
   });

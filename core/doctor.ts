@@ -84,6 +84,8 @@ export type PipelineFacts = {
   readonly problems: readonly Problem[];
   /** Undefined: not known, as the state database does not answer. */
   readonly isLoaded: boolean | undefined;
+  /** The number of a migration of its columns that is not over. */
+  readonly openChange?: number | undefined;
   /** `keptBytes`: WAL that the source keeps for it. */
   readonly slot: { readonly isLost: boolean; readonly isRead: boolean; readonly keptBytes: number } | undefined;
   readonly mayCreatePublication: boolean;
@@ -144,6 +146,7 @@ export function sourceFindings(source: SourceFacts, pipelines: readonly Pick<Pip
 export function pipelineFindings(facts: PipelineFacts): Finding[] {
   const { ok, wrong, problem } = about('source', facts.name);
   const findings = facts.tables.flatMap((table) => tableFindings(facts, table));
+  if (facts.openChange !== undefined && !isWell(findings)) findings.unshift(wrong(`migration ${facts.openChange} of its source's columns is not over: what is said here of its tables may be what it asks about`, `./sluice migrations ${facts.name}`));
   findings.push(...facts.problems.map(problem));
   const { slot, publication } = facts.names;
   if (facts.isLoaded === undefined) return findings;

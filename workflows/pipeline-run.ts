@@ -263,8 +263,9 @@ export class PipelineRun {
   }
 
   #partStatus({ name, kind }: Part): PartStatus {
-    const { state, fence = null, last = null, error = state === 'migrating' ? `migration ${last?.change} of its source's columns is not over: ./sluice migrations ${this.name}` : null } = this.part(name);
+    const { state, fence = null, last = null, error = null } = this.part(name);
+    const migrates = state === 'migrating' || (state === 'paused' && last?.change !== undefined && last.change !== this.migrated);
     const shown = state === 'running' && this.state === 'paused' && !this.mayRun(name) ? 'paused' : (state === 'paused' || state === 'held') && this.scopes.has(name) ? 'running' : state;
-    return { name, kind, state: shown, fence, last, error };
+    return { name, kind, state: shown, fence, last, error: error ?? (migrates ? `migration ${last?.change} of its source's columns is not over: ./sluice migrations ${this.name}` : null) };
   }
 }

@@ -8,6 +8,7 @@ import { classifyPostgresError } from './errors.ts';
 import { leave } from './leave.ts';
 import { readTimeline } from './postgres-source.ts';
 import { assertSameSource } from './same-stream.ts';
+import { readOpenChange } from './schema-changes.ts';
 import { readShard, type ShardState } from './shard-state.ts';
 import { readSlotLooks } from './slot-look.ts';
 import { assertLogical, assertPublication, checkTable, sourceNames } from './source-catalog.ts';
@@ -19,16 +20,17 @@ import { assertNotSynchronous } from './synchronous-standby.ts';
  */
 
 export type SourceLook = { readonly source: SourceFacts; readonly pipelines: readonly PipelineFacts[] };
-export type StateLook = { readonly state: Omit<StateFacts, 'isSourceServer'>; readonly systemIdentifier: string; readonly shards: ReadonlyMap<string, ShardState> };
+export type StateLook = { readonly state: Omit<StateFacts, 'isSourceServer'>; readonly systemIdentifier: string; readonly shards: ReadonlyMap<string, ShardState>; readonly openChanges: ReadonlyMap<string, number> };
+type Loaded = Pick<StateLook, 'shards' | 'openChanges'>;
 
-/** `shards`: of the state database; undefined if it could not be asked. */
-export function readSourceFacts(url: string, pipelines: readonly Pipeline[], shards: ReadonlyMap<string, ShardState> | undefined): Promise<SourceLook & { readonly systemIdentifier: string }> {
+/** `loaded`: what the state database has on record of them; undefined if it could not be asked. */
+export function readSourceFacts(url: string, pipelines: readonly Pipeline[], loaded: Loaded | undefined): Promise<SourceLook & { readonly systemIdentifier: string }> {
   return connected('source', url, async (client) => {
     const server = await readServer(client, url);
     const settings = await readSettings(client);
     const look: PipelineFacts[] = [];
     // an older server has not even what is asked about them
-    if (server.facts.versionNumber >= leastPostgres) for (const pipeline of pipelines) look.push(await readPipelineFacts(client, pipeline, { shards, ...server, ...settings }));
+    if (server.facts.versionNumber >= leastPostgres) for (const pipeline of pipelines) look.push(await readPipelineFacts(client, pipeline, { loaded, ...server, ...settings }));
     return {
       systemIdentifier: server.systemIdentifier,
       pipelines: look,
@@ -52,13 +54,17 @@ export function readStateFacts(url: string, pipelines: readonly string[]): Promi
     const { facts, systemIdentifier } = await readServer(client, url);
     const { rows: [tables] } = await client.query<{ prepared: boolean }>("select to_regclass('sluice.shard') is not null as prepared");
     const shards = new Map<string, ShardState>();
+    const openChanges = new Map<string, number>();
     if (tables!.prepared) {
       for (const name of pipelines) {
         const shard = await readShard(client, name);
-        if (shard) shards.set(name, shard);
+        if (!shard) continue;
+        shards.set(name, shard);
+        const openChange = await readOpenChange(client, name, shard.epoch);
+        if (openChange !== undefined) openChanges.set(name, openChange);
       }
     }
-    return { state: { ...facts, isPrepared: tables!.prepared }, systemIdentifier, shards };
+    return { state: { ...facts, isPrepared: tables!.prepared }, systemIdentifier, shards, openChanges };
   });
 }
 
@@ -112,9 +118,9 @@ async function refusalOf(url: string): Promise<SourceFacts['refused']> {
   }
 }
 
-type Server = { readonly facts: ServerFacts; readonly systemIdentifier: string; readonly role: string; readonly database: string; readonly synchronous: string; readonly shards: ReadonlyMap<string, ShardState> | undefined };
+type Server = { readonly facts: ServerFacts; readonly systemIdentifier: string; readonly role: string; readonly database: string; readonly synchronous: string; readonly loaded: Loaded | undefined };
 
-async function readPipelineFacts(client: Client, pipeline: Pipeline, { facts, systemIdentifier, role, database, synchronous, shards }: Server): Promise<PipelineFacts> {
+async function readPipelineFacts(client: Client, pipeline: Pipeline, { facts, systemIdentifier, role, database, synchronous, loaded }: Server): Promise<PipelineFacts> {
   const { name, source: { events, dimensions } } = pipeline;
   const names = sourceNames(name);
   const tables: TableFacts[] = [];
@@ -123,7 +129,7 @@ async function readPipelineFacts(client: Client, pipeline: Pipeline, { facts, sy
     "select has_database_privilege(current_database(), 'create') as creates, (select pg_has_role(pubowner, 'usage') from pg_publication where pubname = $1) as ours",
     [names.publication],
   );
-  const shard = shards?.get(name);
+  const shard = loaded?.shards.get(name);
   const isLoaded = shard?.state === 'streaming';
   const slot = facts.isReplica ? undefined : (await readSlotLooks(client, [name], 0)).get(name);
   const problems = [problemOf(() => assertNotSynchronous(name, synchronous))];
@@ -135,7 +141,8 @@ async function readPipelineFacts(client: Client, pipeline: Pipeline, { facts, sy
     names,
     tables,
     problems: problems.filter((problem) => problem !== undefined),
-    isLoaded: shards && isLoaded,
+    isLoaded: loaded && isLoaded,
+    openChange: loaded?.openChanges.get(name),
     slot: slot && { isLost: slot.status === 'lost', isRead: slot.reading, keptBytes: slot.walEnd - slot.restart },
     mayCreatePublication: rights!.creates,
     publicationOwner: rights!.ours === null ? undefined : { isUs: rights!.ours },

@@ -30,6 +30,11 @@ describe('a change of the source\'s columns', () => {
     await pipeline.until(({ state, capture }) => state === 'running' && capture.state === 'migrating' && migrating.kept.length > whilePaused);
     expect(new Set(migrating.kept)).toEqual(new Set([1]));
     expect(migrating.did).toEqual([]);
+    // who pauses the capture alone is still told what it waits for
+    await pipeline.handle.signal('pauseLane', 'capture');
+    await pipeline.until(({ capture }) => capture.state === 'paused' && capture.error === `migration 1 of its source's columns is not over: ./sluice migrations ${migrating.stage.name}`);
+    await pipeline.handle.signal('resumeLane', 'capture');
+    await pipeline.until(isMigrating);
 
     await decide(pipeline, 1, decision);
     await pipeline.until(runs);
