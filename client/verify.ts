@@ -51,4 +51,4 @@ export async function verifyPipeline(config: Config, name: string, { onStarted, 
 }
 
 /** No worker, no answer: the workflow does not wait for one for ever. */
-const longestMs = 30 * 60_000;
+const longestMs = 2 * 3_600_000;

@@ -83,7 +83,7 @@ test('a comparison that cannot tell the pipeline to go on is tried again, and te
   await using place = await open();
   const failure = await place.compare(true);
   expect(failure?.message).toMatch(/was never loaded/);
-  expect(place.failures[0]?.message).toMatch(/could not be told to go on: it does so by itself within 10 minutes, or at once if you type .\/sluice resume test_\S+$/);
+  expect(place.failures[0]?.message).toMatch(/could not be told to go on: it does so by itself within 30 minutes, or at once if you type .\/sluice resume test_\S+$/);
   expect(place.failures).toHaveLength(2);
   await place.running.until(({ capture }) => capture.state === 'running', soonMs);
 });
