@@ -9,7 +9,7 @@ import { beginMessage, commitMessage, logicalMessage } from '../../test/simulati
 import { openSegmentLog } from '../spool/open-segment-log.ts';
 import { systemClock } from '../system-clock.ts';
 import { UndecidedWriter } from './pgoutput/undecided-writer.ts';
-import { assertUndecided, claimUndecided, undecidedEnd, undecidedStart } from './undecided-log.ts';
+import { assertUndecided, claimUndecided, streamEndOf, undecidedEnd, undecidedStart } from './undecided-log.ts';
 
 const claim = { definitionHash: '', systemIdentifier: '1', timeline: 1, epoch: 1, slot: 's', binary: false };
 
@@ -79,4 +79,31 @@ test('what another process has trimmed is not looked for', async () => {
   const tail = position(1, 100n, 1);
   expect(await undecidedEnd(log, tail)).toMatchObject({ position: position(1, 200n, 0xffffffff) });
   expect(await undecidedStart(log, tail)).toBe(kept.to);
+});
+
+test('E6: what a capture reads into the spool, and forgets here, while somebody looks for a gap is not taken for lost', async () => {
+  const { log, claimed, keep } = await chain();
+  await keep((await claimed('first', 100n, undefined))!, 100n, 200n);
+  const kept = (await log.tail())!;
+  await keep(kept, 300n);
+  let tail = position(1, 100n, 1);
+  const spool = { tail: async () => ({ to: tail }) as SegmentHeader, lastEvents: async () => undefined, read: async () => [], release: () => {} };
+  expect(await streamEndOf(spool, log)).toMatchObject({ position: position(1, 300n, 0xffffffff) });
+  const reading = {
+    ...log,
+    oldest: () => log.oldest(),
+    read: log.read.bind(log),
+    release: log.release.bind(log),
+    lastEvents: () => log.lastEvents(),
+    async tail() {
+      if (tail < kept.to) {
+        tail = position(1, 200n, 5);
+        await log.trim(kept.to, 0);
+      }
+      return log.tail();
+    },
+  };
+  expect(await streamEndOf(spool, reading)).toMatchObject({ position: position(1, 300n, 0xffffffff) });
+  tail = position(1, 400n, 1);
+  expect(await streamEndOf(spool, log)).toMatchObject({ position: tail });
 });
