@@ -107,3 +107,24 @@ test('E6: what a capture reads into the spool, and forgets here, while somebody 
   tail = position(1, 400n, 1);
   expect(await streamEndOf(spool, log)).toMatchObject({ position: tail });
 });
+
+test('what a capture trims while somebody looks where it ends is known from its header alone', async () => {
+  const { log, open, claimed, keep } = await chain();
+  await keep((await claimed('first', 100n, undefined))!, 200n);
+  const kept = (await log.tail())!;
+  await claimed('second', 100n, kept);
+  const other = await open();
+  const trimmed = {
+    ...log,
+    tail: () => log.tail(),
+    oldest: () => log.oldest(),
+    read: log.read.bind(log),
+    release: log.release.bind(log),
+    async lastEvents() {
+      const last = await log.lastEvents();
+      await other.trim(kept.to, 0);
+      return last;
+    },
+  };
+  expect(await undecidedEnd(trimmed, position(1, 100n, 1))).toEqual({ position: position(1, 200n, 0xffffffff), endLsn: 208n, committedMs: undefined });
+});
