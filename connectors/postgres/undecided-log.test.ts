@@ -8,6 +8,8 @@ import type { SegmentHeader } from '../../core/segment.ts';
 import { beginMessage, commitMessage, logicalMessage } from '../../test/simulation/pgoutput-writer.ts';
 import { openSegmentLog } from '../spool/open-segment-log.ts';
 import { systemClock } from '../system-clock.ts';
+import { TransientError } from '../transient-error.ts';
+import { KeptStream } from './kept-stream.ts';
 import { UndecidedWriter } from './pgoutput/undecided-writer.ts';
 import { assertUndecided, claimUndecided, streamEndOf, undecidedEnd, undecidedStart } from './undecided-log.ts';
 
@@ -19,7 +21,7 @@ async function chain() {
   onTestFinished(() => rm(directory, { recursive: true }));
   let nowMs = 0;
   // what is of this millisecond is not trimmed
-  const open = () => openSegmentLog({ directory, shard: 'undecided', cacheBytes: 0, clock: { ...systemClock, now: () => ++nowMs } });
+  const open = () => openSegmentLog({ directory, shard: 'undecided', doubtMs: 20, cacheBytes: 0, clock: { ...systemClock, now: () => ++nowMs } });
   const log = await open();
   const claimed = async (captureId: string, tail: bigint, after: SegmentHeader | undefined) => claimUndecided(log, { captureId, claim, firstSeq: 1 }, after, position(1, tail, 1));
   const keep = async (after: SegmentHeader, ...transactions: bigint[]) => {
@@ -127,4 +129,19 @@ test('what a capture trims while somebody looks where it ends is known from its 
     },
   };
   expect(await undecidedEnd(trimmed, position(1, 100n, 1))).toEqual({ position: position(1, 200n, 0xffffffff), endLsn: 208n, committedMs: undefined });
+});
+
+test('what is trimmed, or deleted, when it is about to be read is looked at again', async () => {
+  const { log, open, claimed, keep } = await chain();
+  await keep((await claimed('first', 100n, undefined))!, 200n);
+  const kept = (await log.tail())!;
+  await keep(kept, 300n);
+  const tail = position(1, 200n, 1);
+  const reader = { position: () => tail, isOver: () => false, message: () => {}, spool: async () => {}, signal: new AbortController().signal };
+  const other = await open();
+  const stream = new KeptStream(log);
+  expect(await stream.look(tail)).toMatchObject({ position: position(1, 300n, 0xffffffff) });
+  await expect(stream.read({ ...reader, room: () => other.trim(kept.to, 0) })).rejects.toThrow(TransientError);
+  await other.startOver();
+  await expect(stream.read({ ...reader, room: async () => {} })).rejects.toThrow(TransientError);
 });
