@@ -79,9 +79,10 @@ class DirectorySpool implements Spool {
       await Promise.all(temporary.map((path) => this.#files.remove(path).catch(() => {})));
     }
     // a zombie must not bring back a number that was trimmed meanwhile (E3)
-    if ((await this.floor()) <= seq) return 'appended';
+    const floor = await this.floor();
+    if (floor <= seq) return 'appended';
     // who knows no more than it did would take it for what follows
-    await this.remove(segments.map((_, index) => seq + index));
+    await this.remove(segments.map((_, index) => seq + index).filter((each) => each < floor));
     return 'lost';
   }
 
