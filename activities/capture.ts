@@ -84,7 +84,7 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
       known: await readSourceColumns(state, pipeline.name, shard.epoch),
       concerns: (changes) => planMigration(unshaped, shape.columns, changes).verdict !== 'nothing',
       keep: (columns) => keepSourceColumns(state, pipeline.name, shard.epoch, columns),
-      record: (found) => recordChange(state, pipeline.name, { ...found, epoch: shard.epoch }),
+      record: (found) => recordChange(state, pipeline.name, { ...found, shape: shape.number, epoch: shard.epoch }),
     },
     ...begin,
     undecided,

@@ -136,6 +136,7 @@ async function goOnAfter(run: PipelineRun, number: number, reason: string | unde
   const { state, last } = run.part('capture');
   if (last?.change !== number) return;
   if (reason !== undefined) {
+    run.migrationOver(number);
     if (state !== 'migrating') return;
     run.refused('capture', { kind: 'configuration', sentence: reason });
     stopKeeping(run);
@@ -151,6 +152,7 @@ async function goOnAfter(run: PipelineRun, number: number, reason: string | unde
     return;
   }
   run.migrated = number;
+  run.migrationOver(number);
   if (run.part('capture').state === 'migrating') run.moveLane('capture', 'resume');
   // a lane that began anew between may have met tables that were not its own any more
   for (const { name } of run.lanes) if (run.part(name).state === 'parked') run.moveLane(name, 'resume');

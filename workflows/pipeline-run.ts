@@ -60,6 +60,8 @@ export class PipelineRun {
   keepsUndecided = false;
   /** The last migration that the description has taken over: a step that began before may still say that it is due. */
   migrated: number | undefined;
+  /** The last migration that was over while its capture was paused, whatever became of it: a step that waited for it may still say that it does. */
+  #isOver: number | undefined;
   /** Somebody resumed while a step of theirs ran: what that is refused for may be mended. */
   readonly #resumed = new Set<string>();
   #published: PipelineState | undefined;
@@ -161,13 +163,23 @@ export class PipelineRun {
   /** A step ended as it should. */
   stepped(name: string, result: StepResult): void {
     const part = this.part(name);
-    part.last = result;
+    const isChange = result.ended === 'changed' && name === 'capture' && result.change !== this.migrated;
+    if (isChange) this.#isOver = undefined;
+    part.last = part.state === 'paused' && result.change === this.#isOver ? withoutChange(result) : result;
     if (result.late || result.retracted || result.stale) this.isStale = true;
     if (result.fence !== undefined) part.fence = result.fence;
-    if (result.ended === 'changed' && name === 'capture' && result.change !== this.migrated) this.moveLane(name, 'change');
+    if (isChange) this.moveLane(name, 'change');
     if (!this.hold?.waiting[name]) return;
     if (result.ended === 'held') this.moveLane(name, 'hold');
     else if (result.ended === 'past') this.settle(name, `it is already past it, at ${result.fence}`);
+  }
+
+  /** A capture that is paused does not wait for it any more. One that was given up is found again by the same number, when that is resumed. */
+  migrationOver(number: number): void {
+    const part = this.part('capture');
+    if (part.state !== 'paused' || part.last?.change !== number) return;
+    this.#isOver = number;
+    part.last = withoutChange(part.last);
   }
 
   /** A part that cannot go on by itself. Only this one stops; the pipeline itself only without its capture. */
@@ -264,8 +276,14 @@ export class PipelineRun {
 
   #partStatus({ name, kind }: Part): PartStatus {
     const { state, fence = null, last = null, error = null } = this.part(name);
-    const migrates = state === 'migrating' || (state === 'paused' && last?.change !== undefined && last.change !== this.migrated);
+    const migrates = state === 'migrating' || (state === 'paused' && last?.change !== undefined);
     const shown = state === 'running' && this.state === 'paused' && !this.mayRun(name) ? 'paused' : (state === 'paused' || state === 'held') && this.scopes.has(name) ? 'running' : state;
     return { name, kind, state: shown, fence, last, error: error ?? (migrates ? `migration ${last?.change} of its source's columns is not over: ./sluice migrations ${this.name}` : null) };
   }
+}
+
+/** A run that follows knows of it by this alone. */
+function withoutChange(result: StepResult): StepResult {
+  const { change: _, ...rest } = result;
+  return rest;
 }

@@ -21,6 +21,8 @@ export type ClaimOptions = {
 export async function appendClaim(log: SegmentLog & Appender, { captureId, claim, start, after, firstSeq }: ClaimOptions): Promise<SegmentHeader | undefined> {
   const from = after?.to ?? start;
   const seq = after ? after.seq + 1 : await log.next(firstSeq);
+  // somebody has begun the chain since it was looked at: what is behind that is not this one's to claim
+  if (!after && (await log.tail())) return undefined;
   const header: SegmentHeader = { shard: log.shard, seq, kind: 'claim', captureId, from, to: start > from ? start : from, claim };
   const bytes = encodeSegment({
     header,

@@ -5,8 +5,7 @@ import type { SegmentLog } from '../spool/segment-log.ts';
 import { assertNoGap, assertNoPhantoms, assertNotSetBack, assertSameSource, assertSlot, claimedTimeline } from './same-stream.ts';
 import type { Confirmed, ShardState } from './shard-state.ts';
 import { connectSource } from './postgres-source.ts';
-import { readStreamEnd } from './stream-gap.ts';
-import { assertUndecided, undecidedEnd, type UndecidedLog } from './undecided-log.ts';
+import { assertUndecided, streamEndOf, type UndecidedLog } from './undecided-log.ts';
 
 /** What keeps a capture from going on where the spool ends, as the sentence that it would park with; null: nothing. `readConfirmed`: what is on record, read anew, as a capture may be at work. `rows`: what the planner of the source expects of the pipeline's tables. */
 export async function gapOf(sourceUrl: string, pipeline: Pipeline, shard: ShardState, readConfirmed: () => Promise<Confirmed | undefined>, log: Pick<SegmentLog, 'tail' | 'read' | 'release' | 'lastEvents' | 'lastClaim'>, undecided?: UndecidedLog): Promise<{ readonly gap: string | null; readonly rows: number }> {
@@ -28,9 +27,7 @@ export async function gapOf(sourceUrl: string, pipeline: Pipeline, shard: ShardS
       // what is told to the slot was on record before, and in the spool before that
       const slot = await source.slot();
       const confirmed = await readConfirmed();
-      const tail = (await log.tail())?.to;
-      const kept = tail && undecided && (await undecidedEnd(undecided, tail));
-      const end = kept ?? (tail === undefined ? { position: at, endLsn: parsePosition(at).lsn, committedMs: undefined } : await readStreamEnd(log, tail));
+      const end = (await streamEndOf(log, undecided)) ?? { position: at, endLsn: parsePosition(at).lsn, committedMs: undefined };
       assertSlot(pipeline.name, slot, end, catalog.walEnd);
       assertNoGap(pipeline.name, confirmed, slot.confirmed, end);
       return { gap: null, rows };

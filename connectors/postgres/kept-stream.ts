@@ -1,6 +1,8 @@
 import type { Lsn, Position } from '../../core/position.ts';
 import { parsePosition } from '../../core/position.ts';
 import type { SegmentHeader } from '../../core/segment.ts';
+import { SpoolTooShort } from '../spool/segment-log.ts';
+import { TransientError } from '../transient-error.ts';
 import { Message } from './pgoutput/decoder.ts';
 import { beginLsn, eachMessage } from './pgoutput/undecided-writer.ts';
 import type { ReplicationTarget } from './replication-stream.ts';
@@ -53,9 +55,19 @@ export class KeptStream {
   }
 
   /** As far as the spool has room for it and lanes follow. */
-  async read({ position, isOver, room, message, spool, signal }: KeptReader): Promise<void> {
+  async read(reader: KeptReader): Promise<void> {
+    try {
+      await this.#read(reader);
+    } catch (error) {
+      // what it begins with is trimmed by one that stood still since it had spooled that
+      throw error instanceof SpoolTooShort ? looksAgain(error) : error;
+    }
+  }
+
+  async #read({ position, isOver, room, message, spool, signal }: KeptReader): Promise<void> {
     const log = this.#log!;
-    const end = (await log.tail())!.to;
+    const end = (await log.tail())?.to;
+    if (end === undefined) throw looksAgain();
     const upTo = parsePosition(this.#end!.position).lsn;
     // a transaction that is not whole comes from the source
     let isWhole = true;
@@ -88,4 +100,9 @@ export class KeptStream {
     if (lsn !== undefined && lsn > this.#passes) this.#passes = undefined;
     return this.#passes !== undefined && bytes[start] !== Message.relation;
   }
+}
+
+/** The next attempt knows what is left of it, and whether anything is lost. */
+function looksAgain(cause?: unknown): TransientError {
+  return new TransientError('what was kept of the stream is not there any more as it was: the next attempt looks at it again', { cause });
 }

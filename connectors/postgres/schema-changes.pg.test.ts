@@ -9,7 +9,7 @@ import { openState } from './state/state.ts';
 
 const changes = (to: string): TableChanges[] => [{ table: 'events', changes: [{ kind: 'renamed', column: 'a', to, type: 'text' }] }];
 const columns = (name: string) => ({ events: [{ name, type: 'text', typeName: 'text' } as const] });
-const found = (to: string, lsn = 100n) => ({ epoch: 2, position: position(2, lsn, 0), columns: columns(to), changes: changes(to) });
+const found = (to: string, lsn = 100n, shape = 0) => ({ shape, epoch: 2, position: position(2, lsn, 0), columns: columns(to), changes: changes(to) });
 
 test('a change that is met again is the same one, stays as somebody has read it, and keeps captures from beginning until it is over', async () => {
   await using database = await throwAwayDatabase();
@@ -71,6 +71,28 @@ test('what was not over ends with a load, and nobody decides it afterwards', asy
     await expect(settleChange(state, 'p', 1, {}, { hash: 'third', json: '{}' })).rejects.toThrow(/Migration 1 of pipeline p counts no more: the pipeline was loaded anew meanwhile/);
     expect(await readChange(state, 'p', 1)).toMatchObject({ state: 'cancelled' });
     expect((await state.query('select definition_hash from sluice.shard')).rows).toEqual([{ definition_hash: 'second' }]);
+  } finally {
+    await state.end();
+  }
+});
+
+test('what a capture finds that stood still until a migration was done is not a change, and changes nothing', async () => {
+  await using database = await throwAwayDatabase();
+  const state = openState(database.url);
+  try {
+    await migrate(state);
+    await beginLoad(state, 'p', 'slot', { hash: 'first', json: '{}' }, 1);
+    await keepSourceColumns(state, 'p', 2, columns('a'));
+    expect(await recordChange(state, 'p', found('b'))).toBe(1);
+    await settleChange(state, 'p', 1, {}, { hash: 'second', json: '{}' });
+    expect(await recordChange(state, 'p', found('b'))).toBe(1);
+    expect(await recordChange(state, 'p', { ...found('a'), position: null })).toBe(1);
+    await keepSourceColumns(state, 'p', 2, columns('a'));
+    expect(await readOpenChange(state, 'p', 2)).toBeUndefined();
+    expect(await readSourceColumns(state, 'p', 2)).toEqual(columns('b'));
+    // one that knows of it has met another, though nothing came between
+    expect(await recordChange(state, 'p', found('c', 100n, 1))).toBe(2);
+    expect(await readOpenChange(state, 'p', 2)).toBe(2);
   } finally {
     await state.end();
   }

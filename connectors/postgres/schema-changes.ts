@@ -25,22 +25,26 @@ export async function readSourceColumns(state: Queryable, pipeline: string, epoc
   return rows[0]?.columns;
 }
 
+/** As they were when nobody had looked since the load: whoever has since, knows better. */
 export async function keepSourceColumns(state: Queryable, pipeline: string, epoch: number, columns: SourceColumns): Promise<void> {
   await state.query(
     `insert into sluice.source_columns (pipeline, epoch, columns) values ($1, $2, $3)
-     ${unlessLater}`,
+     on conflict (pipeline) do update set epoch = excluded.epoch, columns = excluded.columns where source_columns.epoch < excluded.epoch`,
     [pipeline, epoch, JSON.stringify(columns)],
   );
 }
 
 /** From this change on they are as it found them. */
 async function keepColumnsOf(state: Queryable, pipeline: string, number: number): Promise<void> {
-  await state.query(`insert into sluice.source_columns (pipeline, epoch, columns) select pipeline, epoch, columns from sluice.schema_change where pipeline = $1 and number = $2 ${unlessLater}`, [pipeline, number]);
+  await state.query(
+    `insert into sluice.source_columns (pipeline, epoch, columns) select pipeline, epoch, columns from sluice.schema_change where pipeline = $1 and number = $2
+     on conflict (pipeline) do update set epoch = excluded.epoch, columns = excluded.columns where source_columns.epoch <= excluded.epoch`,
+    [pipeline, number],
+  );
 }
 
-const unlessLater = 'on conflict (pipeline) do update set epoch = excluded.epoch, columns = excluded.columns where source_columns.epoch <= excluded.epoch';
-
-export type FoundChange = { readonly epoch: number; readonly position: Position | null; readonly columns: SourceColumns; readonly changes: readonly TableChanges[] };
+/** `shape`: by how many migrations whoever found it has the columns. */
+export type FoundChange = { readonly shape: number; readonly epoch: number; readonly position: Position | null; readonly columns: SourceColumns; readonly changes: readonly TableChanges[] };
 
 /** The number of a change that was found and is not over: nothing may be read before it is. */
 export async function readOpenChange(state: Queryable, pipeline: string, epoch: number): Promise<number | undefined> {
@@ -54,11 +58,13 @@ const open = `'planned', ${decided}`;
 /**
  * Puts a change on record and returns its number. One that is on record at this position, and not over, or over without
  * having been done, is that one: a capture that meets it again has met nothing new. What somebody is asked about, or has
- * decided, stays as he has read it.
+ * decided, stays as he has read it. Nor has one met anything that stood still until a migration was done: it is told of that.
  */
-export function recordChange(state: State, pipeline: string, { epoch, position, columns, changes }: FoundChange): Promise<number> {
+export function recordChange(state: State, pipeline: string, { shape, epoch, position, columns, changes }: FoundChange): Promise<number> {
   return inTransaction(state, async (client) => {
     await client.query("select pg_advisory_xact_lock(hashtextextended('sluice.schema_change/' || $1, 0))", [pipeline]);
+    const newest = (await readShapes(client, pipeline)).at(-1)?.number ?? 0;
+    if (newest > shape) return newest;
     if (position !== null) {
       await assertNotBefore(client, pipeline, epoch, position);
       const { rows } = await client.query<{ number: number }>("select number from sluice.schema_change where pipeline = $1 and epoch = $2 and position = $3 and state not in ('done', 'unneeded') order by number desc limit 1", [pipeline, epoch, position]);
@@ -73,7 +79,7 @@ export function recordChange(state: State, pipeline: string, { epoch, position, 
        returning number`,
       [pipeline, epoch, position, JSON.stringify(columns), JSON.stringify(changes), position === null ? 'unneeded' : 'planned'],
     );
-    if (position === null) await keepSourceColumns(client, pipeline, epoch, columns);
+    if (position === null) await keepColumnsOf(client, pipeline, rows[0]!.number);
     return rows[0]!.number;
   });
 }

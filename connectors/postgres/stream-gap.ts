@@ -1,6 +1,7 @@
 import type { Lsn, Position } from '../../core/position.ts';
 import { lsnText, parseLsn, parsePosition } from '../../core/position.ts';
-import type { SegmentLog } from '../spool/segment-log.ts';
+import type { Segment } from '../../core/segment.ts';
+import { SpoolTooShort, type SegmentLog } from '../spool/segment-log.ts';
 
 /** Where a shard's chain ends. */
 export type StreamEnd = {
@@ -16,12 +17,22 @@ type Log = Pick<SegmentLog, 'read' | 'release' | 'lastEvents'>;
 export async function readStreamEnd(log: Log, tail: Position): Promise<StreamEnd> {
   const last = await log.lastEvents();
   if (last?.to !== tail) return { position: tail, endLsn: parsePosition(tail).lsn, committedMs: undefined };
-  // it is there: nothing is waited for
-  const segments = await log.read(last.from, { maxRows: 1 }, AbortSignal.abort());
+  const segments = await there(log, last.from);
   const transactions = segments.find(({ header }) => header.seq === last.seq)?.transactions;
   const committedUs = transactions?.commitTimes[transactions.count - 1];
   log.release(segments);
   return { position: tail, endLsn: last.endLsn === undefined ? parsePosition(tail).lsn : parseLsn(last.endLsn), committedMs: committedUs === undefined ? undefined : committedUs / 1000 };
+}
+
+/** What follows this place, without waiting for it. */
+async function there(log: Log, after: Position): Promise<readonly Segment[]> {
+  try {
+    return await log.read(after, { maxRows: 1 }, AbortSignal.abort());
+  } catch (error) {
+    // it was trimmed since, by a capture that is at work
+    if (error instanceof SpoolTooShort) return [];
+    throw error;
+  }
 }
 
 /**

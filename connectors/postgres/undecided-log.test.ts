@@ -8,8 +8,10 @@ import type { SegmentHeader } from '../../core/segment.ts';
 import { beginMessage, commitMessage, logicalMessage } from '../../test/simulation/pgoutput-writer.ts';
 import { openSegmentLog } from '../spool/open-segment-log.ts';
 import { systemClock } from '../system-clock.ts';
+import { TransientError } from '../transient-error.ts';
+import { KeptStream } from './kept-stream.ts';
 import { UndecidedWriter } from './pgoutput/undecided-writer.ts';
-import { assertUndecided, claimUndecided, undecidedEnd, undecidedStart } from './undecided-log.ts';
+import { assertUndecided, claimUndecided, streamEndOf, undecidedEnd, undecidedStart } from './undecided-log.ts';
 
 const claim = { definitionHash: '', systemIdentifier: '1', timeline: 1, epoch: 1, slot: 's', binary: false };
 
@@ -19,7 +21,7 @@ async function chain() {
   onTestFinished(() => rm(directory, { recursive: true }));
   let nowMs = 0;
   // what is of this millisecond is not trimmed
-  const open = () => openSegmentLog({ directory, shard: 'undecided', cacheBytes: 0, clock: { ...systemClock, now: () => ++nowMs } });
+  const open = () => openSegmentLog({ directory, shard: 'undecided', doubtMs: 20, cacheBytes: 0, clock: { ...systemClock, now: () => ++nowMs } });
   const log = await open();
   const claimed = async (captureId: string, tail: bigint, after: SegmentHeader | undefined) => claimUndecided(log, { captureId, claim, firstSeq: 1 }, after, position(1, tail, 1));
   const keep = async (after: SegmentHeader, ...transactions: bigint[]) => {
@@ -79,4 +81,67 @@ test('what another process has trimmed is not looked for', async () => {
   const tail = position(1, 100n, 1);
   expect(await undecidedEnd(log, tail)).toMatchObject({ position: position(1, 200n, 0xffffffff) });
   expect(await undecidedStart(log, tail)).toBe(kept.to);
+});
+
+test('E6: what a capture reads into the spool, and forgets here, while somebody looks for a gap is not taken for lost', async () => {
+  const { log, claimed, keep } = await chain();
+  await keep((await claimed('first', 100n, undefined))!, 100n, 200n);
+  const kept = (await log.tail())!;
+  await keep(kept, 300n);
+  let tail = position(1, 100n, 1);
+  const spool = { tail: async () => ({ to: tail }) as SegmentHeader, lastEvents: async () => undefined, read: async () => [], release: () => {} };
+  expect(await streamEndOf(spool, log)).toMatchObject({ position: position(1, 300n, 0xffffffff) });
+  const reading = {
+    ...log,
+    oldest: () => log.oldest(),
+    read: log.read.bind(log),
+    release: log.release.bind(log),
+    lastEvents: () => log.lastEvents(),
+    async tail() {
+      if (tail < kept.to) {
+        tail = position(1, 200n, 5);
+        await log.trim(kept.to, 0);
+      }
+      return log.tail();
+    },
+  };
+  expect(await streamEndOf(spool, reading)).toMatchObject({ position: position(1, 300n, 0xffffffff) });
+  tail = position(1, 400n, 1);
+  expect(await streamEndOf(spool, log)).toMatchObject({ position: tail });
+});
+
+test('what a capture trims while somebody looks where it ends is known from its header alone', async () => {
+  const { log, open, claimed, keep } = await chain();
+  await keep((await claimed('first', 100n, undefined))!, 200n);
+  const kept = (await log.tail())!;
+  await claimed('second', 100n, kept);
+  const other = await open();
+  const trimmed = {
+    ...log,
+    tail: () => log.tail(),
+    oldest: () => log.oldest(),
+    read: log.read.bind(log),
+    release: log.release.bind(log),
+    async lastEvents() {
+      const last = await log.lastEvents();
+      await other.trim(kept.to, 0);
+      return last;
+    },
+  };
+  expect(await undecidedEnd(trimmed, position(1, 100n, 1))).toEqual({ position: position(1, 200n, 0xffffffff), endLsn: 208n, committedMs: undefined });
+});
+
+test('what is trimmed, or deleted, when it is about to be read is looked at again', async () => {
+  const { log, open, claimed, keep } = await chain();
+  await keep((await claimed('first', 100n, undefined))!, 200n);
+  const kept = (await log.tail())!;
+  await keep(kept, 300n);
+  const tail = position(1, 200n, 1);
+  const reader = { position: () => tail, isOver: () => false, message: () => {}, spool: async () => {}, signal: new AbortController().signal };
+  const other = await open();
+  const stream = new KeptStream(log);
+  expect(await stream.look(tail)).toMatchObject({ position: position(1, 300n, 0xffffffff) });
+  await expect(stream.read({ ...reader, room: () => other.trim(kept.to, 0) })).rejects.toThrow(TransientError);
+  await other.startOver();
+  await expect(stream.read({ ...reader, room: async () => {} })).rejects.toThrow(TransientError);
 });

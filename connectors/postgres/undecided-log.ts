@@ -49,6 +49,18 @@ export async function undecidedEnd(log: UndecidedLog, tail: Position): Promise<S
   return end === newest.to ? readStreamEnd(log, end) : { position: end, endLsn: parsePosition(end).lsn, committedMs: undefined };
 }
 
+/** Where a capture that is at work has come to: with what is kept, if that goes on behind the spool. Undefined: the spool is empty. */
+export async function streamEndOf(spool: Pick<SegmentLog, 'tail' | 'read' | 'release' | 'lastEvents'>, undecided: UndecidedLog | undefined): Promise<StreamEnd | undefined> {
+  for (;;) {
+    const tail = (await spool.tail())?.to;
+    if (tail === undefined) return undefined;
+    const kept = undecided && (await undecidedEnd(undecided, tail));
+    if (kept) return kept;
+    // what was read into the spool between the two looks was forgotten here, and none of them has seen it
+    if (!undecided || (await spool.tail())?.to === tail) return readStreamEnd(spool, tail);
+  }
+}
+
 /**
  * From where on it has all: a claim goes on behind what was there before, also where what is between is in the spool alone.
  * It looks: another process may have trimmed what this one still knows.

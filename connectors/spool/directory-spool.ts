@@ -79,7 +79,11 @@ class DirectorySpool implements Spool {
       await Promise.all(temporary.map((path) => this.#files.remove(path).catch(() => {})));
     }
     // a zombie must not bring back a number that was trimmed meanwhile (E3)
-    return (await this.floor()) <= seq ? 'appended' : 'lost';
+    const floor = await this.floor();
+    if (floor <= seq) return 'appended';
+    // who knows no more than it did would take it for what follows
+    await this.remove(segments.map((_, index) => seq + index).filter((each) => each < floor));
+    return 'lost';
   }
 
   async trim(wanted: number): Promise<void> {

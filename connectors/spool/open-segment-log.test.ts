@@ -214,6 +214,25 @@ describe('the log of segments', () => {
     const later = await open();
     await expect(later.read(start, { maxRows: 10 }, never)).rejects.toThrow(SpoolTooShort);
     expect((await later.read(list[2]!.header.to, { maxRows: 10 }, never)).map(({ header }) => header.seq)).toEqual([4]);
+    // nor is it there any more, for whoever knows as little
+    expect((await readdir(join(directory, 'trending'))).filter((name) => name.endsWith('.segment'))).toEqual(['0000000000000004.segment']);
+  });
+
+  test('E3: what a zombie brings back of what was trimmed is not read by another that stood still, not for a moment', async () => {
+    const list = segments(4);
+    const log = await open();
+    await log.append(list.slice(0, 1));
+    const late = await open();
+    await log.append(list.slice(1));
+    const old = list.slice(0, 2).map(({ bytes }) => bytes);
+    aheadMs = 1_000;
+    await log.trim(list[2]!.header.to, 0);
+    // as those leave it that knew of none, of the first, and of two
+    const [other] = new SegmentBuilder(pipeline, { epoch: 1, from: list[0]!.header.to, seq: 2 }).transaction({ lsn: 300n, commitTimeMs: 1e12, events: [{ op: 'insert', row: { id: '9', post_id: '1', viewed_at: '2026-11-21 10:00:00+00' } }] }).cut().segments;
+    for (const [seq, bytes] of [[1, old[0]!], [2, other!.bytes], [3, list[2]!.bytes]] as const) await writeFile(join(directory, 'trending', `000000000000000${seq}.segment`), bytes);
+    expect((await late.tail())?.seq).not.toBe(3);
+    expect(await late.tail()).toMatchObject({ seq: 4, to: list[3]!.header.to });
+    expect(await late.oldest()).toMatchObject({ seq: 4 });
   });
 
   test('files that were deleted are noticed: nothing is appended behind them, and who reads waits for what comes', async () => {

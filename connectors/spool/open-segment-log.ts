@@ -175,6 +175,8 @@ class Log implements SegmentLog, Appender {
       const end = headers.indexOf(undefined);
       // deleted or trimmed while we looked: the next look sees what is left
       if (listed && end >= 0) return this.#forget();
+      // a zombie may just have brought back what was trimmed
+      if (known !== undefined && (await this.#spool.floor()) > known) return this.#forget();
       if (!this.#take(known, headers.slice(0, end < 0 ? undefined : end) as SegmentHeader[])) return this.#forget();
       at += wanted.length;
       if (end >= 0 || at === listed?.length) return;

@@ -37,8 +37,10 @@ export class SchemaChanges {
     return this.#changes[number - 1]!;
   }
 
-  record(found: Found): number {
+  record({ shape, ...found }: Found & { readonly shape: number }): number {
     const { columns, position } = found;
+    const { shape: newest } = this.#definitions.at(-1)!;
+    if (newest.number > shape) return newest.number;
     if (position !== null) this.assertNotBefore(position);
     const same = this.#changes.findLast((each) => position !== null && each.position === position && each.state !== 'done' && each.state !== 'unneeded');
     if (same?.state === 'decided') return same.number;

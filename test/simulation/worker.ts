@@ -159,8 +159,8 @@ export class Worker {
       shape,
       known: await state.call(this.process, () => changes.columns),
       concerns: (found) => planMigration(this.#pipeline, shape.columns, found).verdict !== 'nothing',
-      keep: (columns) => state.call(this.process, () => void (changes.columns = columns)),
-      record: (found) => state.call(this.process, () => changes.record(found)),
+      keep: (columns) => state.call(this.process, () => void (changes.columns ??= columns)),
+      record: (found) => state.call(this.process, () => changes.record({ ...found, shape: shape.number })),
     };
   }
 
