@@ -6,8 +6,8 @@ import { shrunk } from './shrink.ts';
 const [from, count] = process.argv.slice(2, 4).map(Number);
 /** As planOf. */
 const also = process.argv[4];
-const how = { rewrites: also === 'rewrites', renames: also === 'renames' };
-if (from === undefined || count === undefined || !(count > 0)) throw new TypeError('usage: node test/simulation/main.ts FROM COUNT [rewrites | renames]');
+const how = also === undefined ? {} : { [also]: true };
+if (from === undefined || count === undefined || !(count > 0)) throw new TypeError('usage: node test/simulation/main.ts FROM COUNT [rewrites | renames | stalls]');
 
 const began = performance.now();
 const kinds = { equal: 0, parked: 0 };

@@ -66,11 +66,17 @@ export type Change = {
 export const lastMs = 3_200;
 export const longestOpenMs = 500;
 
+export type PlanOptions = { readonly only?: readonly Fault[] | undefined; readonly knobs?: Partial<Knobs> | undefined; readonly rewrites?: boolean | undefined; readonly renames?: boolean | undefined; readonly stalls?: boolean };
+
+const standing: readonly Fault[] = [{ kind: 'kill' }, { kind: 'stop' }, { kind: 'second worker' }, { kind: 'attempt given up', part: 'capture' }, { kind: 'walsender ends' }, { kind: 'source restarts' }, { kind: 'disk slow' }, { kind: 'pause' }, { kind: 'rotate' }];
+const small: Partial<Knobs> = { maxSlotLagBytes: 3_000, segmentRows: 2, divided: false };
+
 /**
  * What a seed stands for. `only`: nothing goes wrong but what is like one of these. `rewrites`: and the rows of the versioned
  * table are written again, once or more often. `renames`: and columns of the source get other names.
+ * `stalls`: likewise, and mostly whole processes stand still and go on, beside others, while much is kept and trimmed.
  */
-export function planOf(seed: number, { only, knobs: fixed, rewrites = false, renames = false }: { readonly only?: readonly Fault[] | undefined; readonly knobs?: Partial<Knobs> | undefined; readonly rewrites?: boolean | undefined; readonly renames?: boolean | undefined } = {}): Plan {
+export function planOf(seed: number, { stalls = false, only = stalls ? standing : undefined, knobs: fixed = stalls ? small : {}, rewrites = false, renames = stalls }: PlanOptions = {}): Plan {
   const random = new Random(seed);
   const knobs = {
     segmentRows: random.pick([2, 5, 1_000]),
@@ -84,7 +90,7 @@ export function planOf(seed: number, { only, knobs: fixed, rewrites = false, ren
   const items: Item[] = [];
   const transactions = 5 + random.below(20);
   for (let count = 0; count < transactions; count++) items.push(transactionAt(random, random.below(lastMs)));
-  const faults = random.below(7);
+  const faults = random.below(7) + (stalls ? 4 : 0);
   for (let count = 0; count < faults; count++) items.push(faultAt(random, random.below(lastMs), only));
   if (rewrites) for (let count = random.below(3); count >= 0; count--) items.push({ atMs: 300 + random.below(lastMs - 300), kind: 'rewrite', emptied: random.next() < 0.7 });
   const divided = random.next() < 0.3;

@@ -24,6 +24,7 @@ describe('the simulation', { timeout: 600_000 }, () => {
   test.each([
     ['E17: 2000 schedules in which rows of a table are written again, that was often emptied before', 2_000, 'rewrites'],
     ['1000 schedules in which columns of the source get other names, and what follows is kept until that is decided', 1_000, 'renames'],
+    ['E3: 1100 schedules likewise, in which many processes stand still and come back', 1_100, 'stalls'],
   ])('%s', async (_, count, also) => {
     const { code, output } = await child('main.ts', ['0', String(count), also]);
     if (code !== 0) throw new Error(output);
