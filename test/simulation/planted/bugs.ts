@@ -137,6 +137,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     edits: [
       { file: log, find: '    return before ? before.to === from :', replace: '    return before ? before.seq < seq && from.length > 0 :' },
       { file: 'connectors/spool/segment-chain.ts', find: 'return before.seq + 1 === seq && before.to === from;', replace: 'return before.seq < seq && from.length > 0;' },
+      // a claim looks once more whether anything does
+      { file: 'connectors/postgres/claim.ts', find: '  if (!after && (await log.tail())) return undefined;\n', replace: '' },
     ],
     only: [{ kind: 'spool deleted' }, { kind: 'stop' }],
     knobs: { segmentRows: 2 },
