@@ -27,7 +27,7 @@ export const backfillFigures = { before: 'p99 before, median of 10 s, ms', besid
 
 export const backfill: Case = {
   name: 'backfill',
-  what: `Five times the events of plain over 24 hours of windows are computed anew, all views and rows, beside a load of ${liveRate.toLocaleString('en')}/s and updates and deletes in that range: once as it is, once with the worker killed ${kills} times. Latencies are to Redis. Compared by verify after each.`,
+  what: `Five times the events of plain over 24 hours of windows are computed anew, all views and rows, beside a load of ${liveRate.toLocaleString('en')}/s and updates and deletes in that range: once as it is, once with the worker killed ${kills} times. Latencies are to Redis, where nobody dies. Compared by verify after each.`,
   short: false,
   // twice nine minutes are those of the comparisons
   limitMinutes: 75,
