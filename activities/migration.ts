@@ -44,7 +44,7 @@ export type PlannedMigration = { readonly state: MigrationState; readonly verdic
 type MigrationRuntime = Pick<Runtime, 'config' | 'state' | 'unshaped' | 'definitionBefore' | 'destinations' | 'log'>;
 
 export function planned(runtime: MigrationRuntime, input: MigrationInput): Promise<PlannedMigration> {
-  return failing(async () => {
+  return beating(async () => {
     const { change, plan, before, after } = await load(runtime, input);
     const statements = (decision: Decision) => (plan[decision].possible ? [...tablesOf(before)].flatMap(([lane, table]) => alterStatements(table, tablesOf(after(decision)).get(lane)!)) : []);
     const possible = decisions.filter((decision) => plan[decision].possible);
@@ -108,7 +108,7 @@ async function eachTable(runtime: MigrationRuntime, input: DecidedMigration, cha
 }
 
 export function settleMigration(runtime: MigrationRuntime, input: DecidedMigration): Promise<void> {
-  return failing(async () => {
+  return beating(async () => {
     const { change, plan, after } = await load(runtime, input);
     if (change.state === 'done') return;
     await settleChange(runtime.state, input.pipeline, input.number, shapeOf(plan, input.decision), loadedDefinition(after(input.decision)));
@@ -116,7 +116,7 @@ export function settleMigration(runtime: MigrationRuntime, input: DecidedMigrati
 }
 
 export function tellMigration({ state }: MigrationRuntime, { pipeline, number, told }: MigrationInput & { readonly told: Told }): Promise<void> {
-  return failing(() => tellChange(state, pipeline, number, told));
+  return beating(() => tellChange(state, pipeline, number, told));
 }
 
 type Loaded = {
@@ -155,7 +155,7 @@ function unlessItPasses(error: unknown): undefined {
   if (error instanceof ConfigurationError) throw error;
 }
 
-/** A table may take hours to change, and a worker that dies meanwhile must be noticed. */
+/** A table may take hours to change, and a worker that dies must be noticed meanwhile: without heartbeats it is only after the longest time that the activity may take. */
 async function beating<T>(work: () => Promise<T>): Promise<T> {
   const context = Context.current();
   const beat = setInterval(() => context.heartbeat(), beatMs);

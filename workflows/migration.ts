@@ -23,12 +23,14 @@ export type MigrationStatus = MigrationInput & {
 
 const options = {
   startToCloseTimeout: '1 minute',
+  // the pipeline waits: a worker that dies is noticed as soon as with a step
+  heartbeatTimeout: '10 seconds',
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
   retry: { initialInterval: 500, maximumInterval: 5_000, nonRetryableErrorTypes: [configurationFailure, bugFailure] },
 } satisfies ActivityOptions;
 const activities = proxyActivities<MigrationActivities>(options);
 /** A lane may be away for days, and a table may take hours to change. */
-const patient = { ...options, startToCloseTimeout: '30 days', heartbeatTimeout: '10 seconds' } satisfies ActivityOptions;
+const patient = { ...options, startToCloseTimeout: '30 days' } satisfies ActivityOptions;
 
 /**
  * What becomes of a pipeline when its source's tables get other columns. The capture stands at the change and keeps
