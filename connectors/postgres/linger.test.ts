@@ -36,7 +36,7 @@ describe('when a segment is cut', () => {
     }
   }
 
-  const linger = () => new Linger(clock, 50, { rows: () => rows, cut: (delayMs) => void (cuts.push(nowMs), delays.push(delayMs)) });
+  const linger = () => new Linger(clock, 50, { rows: () => rows, cut: (delayMs) => cuts.push(nowMs) > 0 && delays.push(delayMs) > 0 });
 
   const year2000Us = Date.UTC(2000, 0) * 1000;
   /** On 1 January 2026. */
@@ -68,6 +68,30 @@ describe('when a segment is cut', () => {
     pass(1_000, 0);
     expect(cuts).toEqual([200]);
     expect(delays).toEqual([undefined]);
+  });
+
+  test('a transaction that comes in when it is time cuts with its end, and the next segment has its own time', () => {
+    let inTransaction = true;
+    const each = new Linger(clock, 50, { rows: () => rows, cut: () => !inTransaction && cuts.push(nowMs) > 0 });
+    begin(each, 0);
+    pass(70, 1);
+    inTransaction = false;
+    begin(each, 0);
+    expect(cuts).toEqual([70]);
+    expect(each.running).toBe(false);
+    pass(5, 1);
+    begin(each, 0);
+    pass(1_000, 1);
+    expect(cuts).toEqual([70, 125]);
+  });
+
+  test('nor does what was due cut a segment that was full meanwhile', () => {
+    const each = new Linger(clock, 50, { rows: () => rows, cut: () => false });
+    begin(each, 0);
+    pass(70, 1);
+    each.end();
+    begin(each, 0);
+    expect(each.running).toBe(true);
   });
 
   test('a segment that was full earlier is not cut again, and the next one has its own time', () => {

@@ -251,14 +251,16 @@ export class RunningCapture {
     return { ...this.result('changed'), change: await this.#options.columns.record({ columns, changes, position: this.#spooled.position }) };
   }
 
-  #cutAtTransactionEnd(delayMs: number | undefined): void {
+  /** False: a transaction is coming in. */
+  #cutAtTransactionEnd(delayMs: number | undefined): boolean {
     try {
-      if (this.#assembler.ready) this.#emit(this.#assembler.cut(), delayMs);
-      // a transaction is coming in: its end arms the timer again
+      if (!this.#assembler.ready) return false;
+      this.#emit(this.#assembler.cut(), delayMs);
     } catch (error) {
       // thrown out of a timer it would end the whole worker
       this.#outcome.reject(error);
     }
+    return true;
   }
 
   /** `delayMs`: see SegmentHeader. */
