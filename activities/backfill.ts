@@ -15,6 +15,7 @@ import { lanesOf } from '../core/define/lanes.ts';
 import { readsLost, uncountableViews } from '../core/migration/lost.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { runBackfill } from './backfill-loop.ts';
+import { beating, endingWhenAsked } from './beating.ts';
 import { endMarksOfTheDead, markName } from './dead-marks.ts';
 import { failing } from './failures.ts';
 import { openSink, type OpenSink } from './open-destination.ts';
@@ -64,81 +65,65 @@ function windowsOver({ everyMs, sizeMs }: Pipeline['views'][string]['window'], f
   return Math.ceil(toMs / everyMs) - Math.floor(fromMs / everyMs) + sizeMs / everyMs - 1;
 }
 
-export async function backfill(runtime: BackfillRuntime, { request, durationMs }: BackfillStepInput): Promise<BackfillStepResult> {
+export function backfill(runtime: BackfillRuntime, { request, durationMs }: BackfillStepInput): Promise<BackfillStepResult> {
   const { config, state } = runtime;
-  const context = Context.current();
-  const end = new AbortController();
-  let progress: BackfillProgress = { phase: 'beginning', fromMs: request.fromMs, toMs: request.toMs, doneToMs: request.fromMs, rows: 0, ...(context.info.heartbeatDetails as BackfillProgress | undefined) };
+  let progress: BackfillProgress = { phase: 'beginning', fromMs: request.fromMs, toMs: request.toMs, doneToMs: request.fromMs, rows: 0, ...(Context.current().info.heartbeatDetails as BackfillProgress | undefined) };
   const rowsBefore = progress.rows;
-  const asked = () => end.abort('asked');
-  context.cancellationSignal.addEventListener('abort', asked, { once: true });
-  if (context.cancellationSignal.aborted) asked();
-  const beat = setInterval(() => context.heartbeat(progress), beatMs);
-  try {
-    return await failing(async () => {
-      const pipeline = await definitionOf(runtime, request);
-      // a column may have gone since it was planned
-      assertCountable(pipeline, request.views);
-      const shard = await assertLoaded(state, pipeline.name);
-      const panes = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
-      await endMarksOfTheDead(context.client, panes, ownName());
-      const open = await openRows(runtime, pipeline, request.sinks);
-      try {
-        const { isDone } = await runBackfill({
-          pipeline,
-          name: ownName(),
-          views: request.views,
-          rows: new Map(open.map(([lane, { range }]) => [lane, range!])),
-          asked: request,
-          yields: request.yields === true,
-          chunkRows: request.chunkRows,
-          rowsPerSecond: request.rowsPerSecond ?? undefined,
-          panes,
-          durationMs,
-          take: async (left) => BackfillSnapshot.take({ pipeline, sourceUrl: config.sourceUrl, epoch: shard.epoch, known: await readSourceColumns(state, pipeline.name, shard.epoch), chunkRows: request.chunkRows, signal: end.signal }, left),
-          clock: systemClock,
-          signal: end.signal,
-          onProgress: ({ phase, range, doneToMs, rows }) => (progress = { phase, fromMs: Math.min(range.fromMs, progress.fromMs), toMs: range.toMs, doneToMs, rows: rowsBefore + rows }),
-        });
-        if (!isDone) return { ended: 'time' as const, progress };
-        return { ended: 'done' as const, progress: { ...progress, phase: 'done', doneToMs: progress.toMs } };
-      } catch (error) {
-        // the reason itself: whatever fails beside it is said
-        if (end.signal.aborted && error === end.signal.reason) return { ended: 'asked' as const, progress };
-        throw error;
-      } finally {
-        for (const [, { sink }] of open) await sink.close().catch(() => {});
-      }
-    });
-  } finally {
-    clearInterval(beat);
-    context.cancellationSignal.removeEventListener('abort', asked);
-  }
+  const work = async (signal: AbortSignal) => {
+    const pipeline = await definitionOf(runtime, request);
+    // a column may have gone since it was planned
+    assertCountable(pipeline, request.views);
+    const shard = await assertLoaded(state, pipeline.name);
+    const panes = new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
+    await endMarksOfTheDead(Context.current().client, panes, ownName());
+    const open = await openRows(runtime, pipeline, request.sinks);
+    try {
+      const { isDone } = await runBackfill({
+        pipeline,
+        name: ownName(),
+        views: request.views,
+        rows: new Map(open.map(([lane, { range }]) => [lane, range!])),
+        asked: request,
+        yields: request.yields === true,
+        chunkRows: request.chunkRows,
+        rowsPerSecond: request.rowsPerSecond ?? undefined,
+        panes,
+        durationMs,
+        take: async (left) => BackfillSnapshot.take({ pipeline, sourceUrl: config.sourceUrl, epoch: shard.epoch, known: await readSourceColumns(state, pipeline.name, shard.epoch), chunkRows: request.chunkRows, signal }, left),
+        clock: systemClock,
+        signal,
+        onProgress: ({ phase, range, doneToMs, rows }) => (progress = { phase, fromMs: Math.min(range.fromMs, progress.fromMs), toMs: range.toMs, doneToMs, rows: rowsBefore + rows }),
+      });
+      if (!isDone) return { ended: 'time' as const, progress };
+      return { ended: 'done' as const, progress: { ...progress, phase: 'done', doneToMs: progress.toMs } };
+    } catch (error) {
+      // the reason itself: whatever fails beside it is said
+      if (signal.aborted && error === signal.reason) return { ended: 'asked' as const, progress };
+      throw error;
+    } finally {
+      for (const [, { sink }] of open) await sink.close().catch(() => {});
+    }
+  };
+  return beating(() => endingWhenAsked(() => 'asked', work), () => progress);
 }
 
 export function endBackfill(runtime: BackfillRuntime, { request }: Pick<BackfillStepInput, 'request'>): Promise<void> {
-  return failing(async () => {
+  return beating(async () => {
     const { config, state } = runtime;
-    const context = Context.current();
-    const beat = setInterval(() => context.heartbeat(), beatMs);
-    try {
-      const { pipeline } = await runtime.definition(request.pipeline);
-      // one that was destroyed has no marks, and must get no tables
-      if (!(await readShard(state, pipeline.name))) return;
-      await new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline).endRebuild(ownName());
-      // their lanes do it at their next steps, if this does not come to it
-      const due = await lanesToRebuild(state, pipeline.name);
-      for (const { name } of lanesOf(pipeline)) {
-        if (!due.has(name)) continue;
-        const { sink, replay } = await openSink(config, state, pipeline, name);
-        try {
-          if (replay.kind === 'rebuild') await replay.rebuild();
-        } finally {
-          await sink.close();
-        }
+    const { pipeline } = await runtime.definition(request.pipeline);
+    // one that was destroyed has no marks, and must get no tables
+    if (!(await readShard(state, pipeline.name))) return;
+    await new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline).endRebuild(ownName());
+    // their lanes do it at their next steps, if this does not come to it
+    const due = await lanesToRebuild(state, pipeline.name);
+    for (const { name } of lanesOf(pipeline)) {
+      if (!due.has(name)) continue;
+      const { sink, replay } = await openSink(config, state, pipeline, name);
+      try {
+        if (replay.kind === 'rebuild') await replay.rebuild();
+      } finally {
+        await sink.close();
       }
-    } finally {
-      clearInterval(beat);
     }
   });
 }
@@ -180,4 +165,3 @@ function ownName(): string {
   return markName(Context.current().info.workflowExecution!);
 }
 
-const beatMs = 500;

@@ -17,6 +17,7 @@ import { rejoinText, type RedefinePlan } from '../core/redefine.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
 import { isRunning } from './dead-marks.ts';
+import { beating } from './beating.ts';
 import { failing } from './failures.ts';
 import { rest } from './rest.ts';
 import type { Runtime } from './runtime.ts';
@@ -119,8 +120,7 @@ export function reload({ pipeline }: { readonly pipeline: string }): Promise<rea
 export function followStart(runtime: BootstrapRuntime, { pipeline: name }: { readonly pipeline: string }): Promise<Started> {
   const context = Context.current();
   const now = { phase: 'its workflow begins', rows: null as number | null, ...(context.info.heartbeatDetails as object | undefined) };
-  const beat = setInterval(() => context.heartbeat(now), beatMs);
-  return failing(async () => {
+  return beating(async () => {
     const { pipeline } = await runtime.definition(name);
     const readers = lanesOf(pipeline).flatMap((lane) => (lane.reads === 'segments' ? [lane.name] : []));
     let loadedSinceMs: number | undefined;
@@ -136,7 +136,7 @@ export function followStart(runtime: BootstrapRuntime, { pipeline: name }: { rea
       if (performance.now() - (loadedSinceMs ?? performance.now()) > patienceMs) return { behind: verdict.why, rows: now.rows };
       await rest(context, lookMs);
     }
-  }).finally(() => clearInterval(beat));
+  }, () => now);
 }
 
 async function look(runtime: BootstrapRuntime, client: Client, name: string, readers: readonly string[]) {
@@ -173,7 +173,6 @@ async function loadOf(client: Client, name: string): Promise<{ readonly text: st
   return { text: `its first load: ${phase}${rows === null ? '' : `, ${rows.toLocaleString('en')} rows read`}${failed}`, rows };
 }
 
-const beatMs = 500;
 const lookMs = 500;
 /** For what is written after the load to come through: more than a canary needs on a busy machine. */
 const patienceMs = 60_000;

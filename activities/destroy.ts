@@ -24,6 +24,7 @@ import { paneSetsOf } from '../core/views/pane-sets.ts';
 import { pipelineWorkflowId, reconcileScheduleId } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
 import { isRunning } from './dead-marks.ts';
+import { beating } from './beating.ts';
 import { failing } from './failures.ts';
 import { rest } from './rest.ts';
 import type { Runtime } from './runtime.ts';
@@ -111,11 +112,10 @@ export function finishDestroy({ state }: DestroyRuntime, { pipeline }: Named): P
 }
 
 /** Each is asked to end, which lets its steps come to their end; one that does not in time is terminated. */
-export async function endWorkflows({ pipeline, spared, patienceMs }: Named & Spared & { readonly patienceMs: number }): Promise<readonly string[]> {
+export function endWorkflows({ pipeline, spared, patienceMs }: Named & Spared & { readonly patienceMs: number }): Promise<readonly string[]> {
   const context = Context.current();
-  const beat = setInterval(() => context.heartbeat(), beatMs);
   const ended = new Set<string>();
-  try {
+  return beating(async () => {
     const schedule = reconcileScheduleId(pipeline);
     if (!spared.includes(schedule)) await context.client.schedule.getHandle(schedule).delete().catch(unlessGone);
     for (let ids: readonly string[] = [pipelineWorkflowId(pipeline)]; ids.length > 0; ids = await runningOf(context.client, pipeline, spared)) {
@@ -123,9 +123,7 @@ export async function endWorkflows({ pipeline, spared, patienceMs }: Named & Spa
       await rest(context, lookMs);
     }
     return [...ended];
-  } finally {
-    clearInterval(beat);
-  }
+  });
 }
 
 export function dropSlotsOf({ config, state }: DestroyRuntime, { pipeline }: Named): Promise<Dropped> {
@@ -272,19 +270,11 @@ function unlessGone(error: unknown): void {
   if (!(error instanceof WorkflowNotFoundError || error instanceof ScheduleNotFoundError)) throw error;
 }
 
-/** What takes long is known to live. */
 async function dropping(kind: Drop['kind'], work: () => Promise<Dropped>): Promise<Dropped> {
-  const context = Context.current();
-  const beat = setInterval(() => context.heartbeat(), beatMs);
-  try {
-    const dropped = await failing(work);
-    if (kind !== 'publication' && kind !== 'spool') killPoint(`destroy/${kind}`);
-    return dropped;
-  } finally {
-    clearInterval(beat);
-  }
+  const dropped = await beating(work);
+  if (kind !== 'publication' && kind !== 'spool') killPoint(`destroy/${kind}`);
+  return dropped;
 }
 
-const beatMs = 500;
 const lookMs = 200;
 const looksPerRequest = 25;

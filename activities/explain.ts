@@ -6,7 +6,7 @@ import { systemClock } from '../connectors/system-clock.ts';
 import { openWorkingDatabase } from '../connectors/verification/working-database.ts';
 import { windowAt, type ExplainedWindow, type ExplainRequest } from '../core/explained-window.ts';
 import { endMarksOfTheDead } from './dead-marks.ts';
-import { failing } from './failures.ts';
+import { beating } from './beating.ts';
 import { assertStreaming, openPanes, ownName } from './reconcile.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -14,7 +14,7 @@ import type { Runtime } from './runtime.ts';
 export type ExplainActivities = { explainWindow(request: ExplainRequest): Promise<ExplainedWindow> };
 
 export function explainWindow(runtime: Pick<Runtime, 'config' | 'state' | 'definition'>, { pipeline: name, atMs, view }: ExplainRequest): Promise<ExplainedWindow> {
-  return failing(async () => {
+  return beating(async () => {
     const context = Context.current();
     const { pipeline } = await runtime.definition(name);
     const range = windowAt(pipeline.views[view]!.window, atMs);
@@ -23,16 +23,13 @@ export function explainWindow(runtime: Pick<Runtime, 'config' | 'state' | 'defin
     await endMarksOfTheDead(context.client, panes, ownName());
     await panes.checkCompared(range);
     const database = await openWorkingDatabase(runtime.config.stateUrl, `sluice ${name} verify`, statementMs);
-    const beat = setInterval(() => context.heartbeat(), beatMs);
     try {
       const place = { database, pipeline, addresses: runtime.config, panes, name: ownName(), unavailable: new Map<string, string>(), clock: systemClock, signal: context.cancellationSignal, onPhase: () => {} };
       return { pipeline: name, view, ...range, ...(await explainRange(place, view, range)) };
     } finally {
-      clearInterval(beat);
       await panes.endCompared(ownName()).catch(() => {});
       await leave(database);
     }
   });
 }
 
-const beatMs = 500;

@@ -18,6 +18,7 @@ import type { MigrationState } from '../core/migration/migration-state.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { segmentLanes } from './capture-start.ts';
+import { beating } from './beating.ts';
 import { failing } from './failures.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -155,17 +156,5 @@ function unlessItPasses(error: unknown): undefined {
   if (error instanceof ConfigurationError) throw error;
 }
 
-/** A table may take hours to change, and a worker that dies must be noticed meanwhile: without heartbeats it is only after the longest time that the activity may take. */
-async function beating<T>(work: () => Promise<T>): Promise<T> {
-  const context = Context.current();
-  const beat = setInterval(() => context.heartbeat(), beatMs);
-  try {
-    return await failing(work);
-  } finally {
-    clearInterval(beat);
-  }
-}
-
 const decisions = ['approve', 'reject'] as const;
 const lookMs = 500;
-const beatMs = 1_000;

@@ -22,6 +22,7 @@ import { paneSetsOf } from '../core/views/pane-sets.ts';
 import { isOpen } from '../core/views/rebuilding.ts';
 import { boundsAt } from '../core/views/watermark.ts';
 import { endMarksOfTheDead, markName } from './dead-marks.ts';
+import { beating, endingWhenAsked } from './beating.ts';
 import { failing } from './failures.ts';
 import { openRelay, openSink } from './open-destination.ts';
 import { runReconcile, type Reconciled } from './reconcile-loop.ts';
@@ -73,70 +74,55 @@ export function planReconcile(runtime: ReconcileRuntime, { request, last }: { re
   });
 }
 
-export async function reconcile(runtime: ReconcileRuntime, { pipeline: name, from, rowsPerSecond, durationMs }: ReconcileStepInput): Promise<Reconciled> {
-  const context = Context.current();
-  const end = new AbortController();
-  const asked = () => end.abort('asked');
-  context.cancellationSignal.addEventListener('abort', asked, { once: true });
-  if (context.cancellationSignal.aborted) asked();
+export function reconcile(runtime: ReconcileRuntime, { pipeline: name, from, rowsPerSecond, durationMs }: ReconcileStepInput): Promise<Reconciled> {
   // of an attempt whose worker was killed
-  let told = { progress: from, phase: 'beginning', ...(context.info.heartbeatDetails as { progress: Reconciled } | undefined) };
-  const beat = setInterval(() => context.heartbeat(told), beatMs);
-  try {
-    return await failing(async () => {
-      const { pipeline } = await runtime.definition(name);
-      // what is being filled since the definition has changed is not compared
-      const compared = complete(pipeline, await readIncomplete(runtime.state, name));
-      try {
-        return await runReconcile({
-          pipeline: compared,
-          addresses: runtime.config,
-          panes: await openPanes(runtime, pipeline),
-          name: ownName(),
-          from: told.progress,
-          chunkRows,
-          rowsPerSecond: rowsPerSecond ?? undefined,
-          durationMs,
-          clock: systemClock,
-          signal: end.signal,
-          onProgress: (progress, phase) => (told = { progress, phase }),
-        });
-      } catch (error) {
-        // whatever fails beside it: the workflow knows whether another step follows
-        if (end.signal.aborted) return told.progress;
-        throw error;
-      }
-    });
-  } finally {
-    clearInterval(beat);
-    context.cancellationSignal.removeEventListener('abort', asked);
-  }
+  let told = { progress: from, phase: 'beginning', ...(Context.current().info.heartbeatDetails as { progress: Reconciled } | undefined) };
+  const work = async (signal: AbortSignal) => {
+    const { pipeline } = await runtime.definition(name);
+    // what is being filled since the definition has changed is not compared
+    const compared = complete(pipeline, await readIncomplete(runtime.state, name));
+    try {
+      return await runReconcile({
+        pipeline: compared,
+        addresses: runtime.config,
+        panes: await openPanes(runtime, pipeline),
+        name: ownName(),
+        from: told.progress,
+        chunkRows,
+        rowsPerSecond: rowsPerSecond ?? undefined,
+        durationMs,
+        clock: systemClock,
+        signal,
+        onProgress: (progress, phase) => (told = { progress, phase }),
+      });
+    } catch (error) {
+      // whatever fails beside it: the workflow knows whether another step follows
+      if (signal.aborted) return told.progress;
+      throw error;
+    }
+  };
+  return beating(() => endingWhenAsked(() => 'asked', work), () => told);
 }
 
 export function mendWindows(runtime: ReconcileRuntime, { pipeline: name, repairs: { say, live }, differing }: { readonly pipeline: string; readonly repairs: Pick<Repairs, 'say' | 'live'>; readonly differing: readonly PaneRange[] }): Promise<Mended> {
-  return failing(async () => {
-    const context = Context.current();
-    const beat = setInterval(() => context.heartbeat(), beatMs);
-    try {
-      const { config, state } = runtime;
-      const { pipeline } = await runtime.definition(name);
-      const panes = await openPanes(runtime, pipeline);
-      for (const { view, ranges } of say) await sayAgain(panes, pipeline, view, ranges, context.cancellationSignal);
-      if (live.length > 0) await noteRebuilds(state, pipeline, live);
-      for (const lane of live) {
-        const { sink, replay } = await openSink(config, state, pipeline, lane);
-        try {
-          if (replay.kind === 'rebuild') await replay.rebuild();
-        } finally {
-          await sink.close();
-        }
+  const { cancellationSignal } = Context.current();
+  return beating(async () => {
+    const { config, state } = runtime;
+    const { pipeline } = await runtime.definition(name);
+    const panes = await openPanes(runtime, pipeline);
+    for (const { view, ranges } of say) await sayAgain(panes, pipeline, view, ranges, cancellationSignal);
+    if (live.length > 0) await noteRebuilds(state, pipeline, live);
+    for (const lane of live) {
+      const { sink, replay } = await openSink(config, state, pipeline, lane);
+      try {
+        if (replay.kind === 'rebuild') await replay.rebuild();
+      } finally {
+        await sink.close();
       }
-      const failed = await untilRelayed(runtime, pipeline, context.cancellationSignal);
-      const { closedMs } = await closedTime(runtime, pipeline);
-      return { again: againRanges(pipeline, differing, closedMs), failed };
-    } finally {
-      clearInterval(beat);
     }
+    const failed = await untilRelayed(runtime, pipeline, cancellationSignal);
+    const { closedMs } = await closedTime(runtime, pipeline);
+    return { again: againRanges(pipeline, differing, closedMs), failed };
   });
 }
 
@@ -222,6 +208,5 @@ function time(ms: number): string {
 
 const chunkRows = 50_000;
 const windowsAtOnce = 100;
-const beatMs = 500;
 const lookMs = 100;
 const relayMs = 60_000;

@@ -17,7 +17,7 @@ import type { Pipeline } from '../core/pipeline.ts';
 import { origin } from '../core/position.ts';
 import { redefineWorkflowId, type RedefineInput } from '../core/redefine.ts';
 import { runBackfill } from './backfill-loop.ts';
-import { failing } from './failures.ts';
+import { beating, endingWhenAsked } from './beating.ts';
 import { openSink } from './open-destination.ts';
 import { rest } from './rest.ts';
 import type { Definition, Runtime } from './runtime.ts';
@@ -32,7 +32,7 @@ export type Filled = { readonly ended: 'done' | 'time' | 'asked'; readonly rows:
 export type RedefineRuntime = Pick<Runtime, 'config' | 'state' | 'definition' | 'applied' | 'log'>;
 
 export function sayKept(runtime: RedefineRuntime, input: RedefineInput): Promise<void> {
-  return beating(async (context) => {
+  return redefining(async (context) => {
     const { redefinition, pipeline } = await filling(runtime, input);
     const panes = await openPanes(runtime, pipeline);
     for (const view of redefinition.plan.again) {
@@ -46,59 +46,45 @@ export function sayKept(runtime: RedefineRuntime, input: RedefineInput): Promise
   });
 }
 
-export async function fillPanes(runtime: RedefineRuntime, { durationMs, ...input }: RedefineInput & { readonly durationMs: number }): Promise<Filled> {
-  const context = Context.current();
-  const end = new AbortController();
-  const asked = () => end.abort('asked');
-  context.cancellationSignal.addEventListener('abort', asked, { once: true });
-  if (context.cancellationSignal.aborted) asked();
+export function fillPanes(runtime: RedefineRuntime, { durationMs, ...input }: RedefineInput & { readonly durationMs: number }): Promise<Filled> {
   let told: { rows: number; text: string } = { rows: 0, text: 'beginning' };
-  const beat = setInterval(() => context.heartbeat(told), beatMs);
-  try {
-    return await failing(async () => {
-      const { redefinition: { plan: { fills }, number, epoch }, pipeline } = await filling(runtime, input);
-      const panes = await openPanes(runtime, pipeline);
-      const id = redefineWorkflowId(pipeline.name, number);
-      let rows = 0;
-      try {
-        for (const mark of (await panes.rebuilding()).filter(({ backfill, fills: isFill }) => isFill && (backfill === id || backfill.startsWith(`${id}/`)))) {
-          const { rows: read, isDone } = await runBackfill({
-            pipeline,
-            name: mark.backfill,
-            views: fills,
-            rows: new Map(),
-            asked: mark,
-            chunkRows,
-            rowsPerSecond: undefined,
-            panes,
-            durationMs,
-            take: async (left) => BackfillSnapshot.take({ pipeline, sourceUrl: runtime.config.sourceUrl, epoch, known: await readSourceColumns(runtime.state, pipeline.name, epoch), chunkRows, signal: end.signal }, left),
-            clock: systemClock,
-            signal: end.signal,
-            onProgress: ({ phase, range, doneToMs, rows: now }) => (told = { rows: rows + now, text: `${fills.join(', ')}: ${rangeText(doneToMs, range.toMs)} left; ${phase}` }),
-          });
-          rows += read;
-          if (!isDone) return { ended: 'time' as const, rows, text: told.text };
-          await panes.endRebuild(mark.backfill);
-        }
-        return { ended: 'done' as const, rows, text: `${fills.join(', ')} complete` };
-      } catch (error) {
-        if (end.signal.aborted && error === end.signal.reason) return { ended: 'asked' as const, ...told };
-        throw error;
+  const work = async (signal: AbortSignal) => {
+    const { redefinition: { plan: { fills }, number, epoch }, pipeline } = await filling(runtime, input);
+    const panes = await openPanes(runtime, pipeline);
+    const id = redefineWorkflowId(pipeline.name, number);
+    let rows = 0;
+    try {
+      for (const mark of (await panes.rebuilding()).filter(({ backfill, fills: isFill }) => isFill && (backfill === id || backfill.startsWith(`${id}/`)))) {
+        const { rows: read, isDone } = await runBackfill({
+          pipeline,
+          name: mark.backfill,
+          views: fills,
+          rows: new Map(),
+          asked: mark,
+          chunkRows,
+          rowsPerSecond: undefined,
+          panes,
+          durationMs,
+          take: async (left) => BackfillSnapshot.take({ pipeline, sourceUrl: runtime.config.sourceUrl, epoch, known: await readSourceColumns(runtime.state, pipeline.name, epoch), chunkRows, signal }, left),
+          clock: systemClock,
+          signal,
+          onProgress: ({ phase, range, doneToMs, rows: now }) => (told = { rows: rows + now, text: `${fills.join(', ')}: ${rangeText(doneToMs, range.toMs)} left; ${phase}` }),
+        });
+        rows += read;
+        if (!isDone) return { ended: 'time' as const, rows, text: told.text };
+        await panes.endRebuild(mark.backfill);
       }
-    });
-  } finally {
-    clearInterval(beat);
-    context.cancellationSignal.removeEventListener('abort', asked);
-  }
+      return { ended: 'done' as const, rows, text: `${fills.join(', ')} complete` };
+    } catch (error) {
+      if (signal.aborted && error === signal.reason) return { ended: 'asked' as const, ...told };
+      throw error;
+    }
+  };
+  return beating(() => endingWhenAsked(() => 'asked', work), () => told);
 }
 
-export async function fillLanes(runtime: RedefineRuntime, input: RedefineInput): Promise<{ readonly rows: number }> {
-  const end = new AbortController();
-  return beating(async (context, tellAll) => {
-    const stop = () => end.abort(new CancelledFailure('asked to stop'));
-    context.cancellationSignal.addEventListener('abort', stop, { once: true });
-    if (context.cancellationSignal.aborted) stop();
+export function fillLanes(runtime: RedefineRuntime, input: RedefineInput): Promise<{ readonly rows: number }> {
+  const work = async (signal: AbortSignal, tell: (now: object) => void) => {
     const { redefinition: { plan: { loads }, epoch }, pipeline, shape, shard } = await filling(runtime, input);
     const [joining, detached] = [await readJoining(runtime.state, pipeline.name), await readDetached(runtime.state, pipeline.name)];
     const sinks = new Map<string, Sink>();
@@ -116,18 +102,18 @@ export async function fillLanes(runtime: RedefineRuntime, input: RedefineInput):
         sinks,
         // a worker that stood still until the lanes run must not bring rows of its snapshot
         assertCurrent,
-        signal: end.signal,
-        onProgress: tellAll,
+        signal,
+        onProgress: tell,
       });
       await assertCurrent();
       await keepFrom(runtime.state, pipeline.name, [...sinks.keys()], position);
       killPoint('redefine/lanes-filled');
       return { rows };
     } finally {
-      context.cancellationSignal.removeEventListener('abort', stop);
       for (const sink of sinks.values()) await sink.close().catch(() => {});
     }
-  });
+  };
+  return redefining((_, tell) => endingWhenAsked(() => new CancelledFailure('asked to stop'), (signal) => work(signal, tell)));
 }
 
 async function assertJoining(runtime: RedefineRuntime, name: string, { epoch, shape }: { readonly epoch: number; readonly shape: number }, lanes: readonly string[]): Promise<void> {
@@ -160,22 +146,21 @@ async function openPanes({ state }: RedefineRuntime, pipeline: Pipeline): Promis
   return new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline);
 }
 
-/** What takes long is known to live; `tell`: what is known of it. */
-export async function beating<T>(work: (context: Context, tell: (now: object) => void) => Promise<T>): Promise<T> {
+/** `tell`: what is known of it, see `beating`. */
+export function redefining<T>(work: (context: Context, tell: (now: object) => void) => Promise<T>): Promise<T> {
   const context = Context.current();
   let told: object | undefined;
-  const beat = setInterval(() => context.heartbeat(told), beatMs);
-  try {
-    return await failing(() => work(context, (now) => (told = now)));
-  } catch (error) {
-    // the server takes no cancellation that it has not asked for
-    throw error instanceof CancelledFailure && !context.cancellationDetails?.cancelRequested ? new Error('its worker is to end; the next attempt goes on') : error;
-  } finally {
-    clearInterval(beat);
-  }
+  const orNextAttempt = async () => {
+    try {
+      return await work(context, (now) => (told = now));
+    } catch (error) {
+      // the server takes no cancellation that it has not asked for
+      throw error instanceof CancelledFailure && !context.cancellationDetails?.cancelRequested ? new Error('its worker is to end; the next attempt goes on') : error;
+    }
+  };
+  return beating(orNextAttempt, () => told);
 }
 
 const chunkRows = 100_000;
 const windowsAtOnce = 100;
-const beatMs = 500;
 const lookMs = 200;

@@ -31,7 +31,7 @@ import { describe } from './describe.ts';
 import { dropDestination } from './destroy.ts';
 import { failing } from './failures.ts';
 import { openSink } from './open-destination.ts';
-import { assertStreaming, beating, type Filled, type RedefineRuntime } from './redefine-fill.ts';
+import { assertStreaming, redefining, type Filled, type RedefineRuntime } from './redefine-fill.ts';
 import { rest } from './rest.ts';
 import type { Runtime } from './runtime.ts';
 import type { Description, TakeOverInput } from './steps.ts';
@@ -108,7 +108,7 @@ export function prepareRedefinition(runtime: RedefineRuntime, input: RedefineInp
 
 /** One that is held, rotates, or is a little behind, is asked again. Throws ConfigurationError for everything else. */
 export function askToTakeOver(runtime: RedefineRuntime, input: TakeOverInput): Promise<void> {
-  return beating(async (context) => {
+  return redefining(async (context) => {
     const { pipeline, number, what } = input;
     for (const startedMs = systemClock.steady(); ; await rest(context, askAgainMs)) {
       if (await isDone(runtime, input)) return;
@@ -137,7 +137,7 @@ async function isDone({ state }: RedefineRuntime, { pipeline, number, what }: Ta
 /** For the pipeline's workflow. */
 export async function takeOver(runtime: Runtime, { pipeline: name, number, what }: TakeOverInput): Promise<Description> {
   // nothing of it runs until then: a worker that died here is to be noticed
-  await beating(() => (what === 'become' ? become(runtime, { pipeline: name, number }) : join(runtime, { pipeline: name, number })));
+  await redefining(() => (what === 'become' ? become(runtime, { pipeline: name, number }) : join(runtime, { pipeline: name, number })));
   killPoint('redefine/taking-over');
   // whatever another worker lacks for it: the pipeline is the other one already, and must not go on by what it was before
   return describe(runtime, { pipeline: name }).catch((error: unknown) => {
@@ -203,7 +203,7 @@ export function tellRedefinition({ state }: RedefineRuntime, { pipeline, number,
 }
 
 export function followRedefinition({ state }: RedefineRuntime, { pipeline, number }: RedefineInput): Promise<void> {
-  return beating(async (context) => {
+  return redefining(async (context) => {
     const handle = context.client.workflow.getHandle(redefineWorkflowId(pipeline, number));
     for (;;) {
       const { state: now } = await readRedefinition(state, pipeline, number);

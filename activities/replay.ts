@@ -7,6 +7,7 @@ import { letterSegment } from '../core/dead-letters/letter-segment.ts';
 import type { LaneReplay } from '../core/dead-letters/replay-report.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import type { Pipeline } from '../core/pipeline.ts';
+import { beating } from './beating.ts';
 import { failureOf } from './failures.ts';
 import { openSink, type EventReplay, type OpenSink } from './open-destination.ts';
 import type { Runtime } from './runtime.ts';
@@ -46,43 +47,41 @@ export async function lanesToReplay(runtime: ReplayRuntime, input: ReplayInput):
 }
 
 /** Each letter in a transaction that holds and settles it: what is replayed already does not wait, so an attempt may begin from the start. */
-export async function replay(runtime: ReplayRuntime, input: ReplayInput & { readonly lane: string }): Promise<LaneReplay> {
+export function replay(runtime: ReplayRuntime, input: ReplayInput & { readonly lane: string }): Promise<LaneReplay> {
   const { config, state } = runtime;
   const context = Context.current();
   const done = { replayed: 0, waiting: 0, first: [] as number[] };
-  const beat = setInterval(() => context.heartbeat(done), 500);
-  let open: OpenSink | undefined;
-  try {
-    const { pipeline } = await runtime.definition(input.pipeline);
-    // of its own: a lane that runs here must not lose its sink to a letter's trouble
-    open = await openSink(config, state, pipeline, input.lane);
-    const { sink, replay: send } = open;
-    const fence = await sink.readFence();
-    const letters = await waitingLetters(state, input);
-    const waitsOn = (id: number) => {
-      if (++done.waiting <= 10) done.first.push(id);
-    };
-    if (send.kind === 'rebuild') {
-      await send.rebuild();
-      const left = await waitingLetters(state, input);
-      left.forEach(({ id }) => waitsOn(id));
-      return { ...done, replayed: letters.length - left.length };
+  return beating(async () => {
+    let open: OpenSink | undefined;
+    try {
+      const { pipeline } = await runtime.definition(input.pipeline);
+      // of its own: a lane that runs here must not lose its sink to a letter's trouble
+      open = await openSink(config, state, pipeline, input.lane);
+      const { sink, replay: send } = open;
+      const fence = await sink.readFence();
+      const letters = await waitingLetters(state, input);
+      const waitsOn = (id: number) => {
+        if (++done.waiting <= 10) done.first.push(id);
+      };
+      if (send.kind === 'rebuild') {
+        await send.rebuild();
+        const left = await waitingLetters(state, input);
+        left.forEach(({ id }) => waitsOn(id));
+        return { ...done, replayed: letters.length - left.length };
+      }
+      // what an attempt that was killed had on its way
+      if (context.info.attempt > 1) await send.buryVoid?.();
+      for (const letter of letters) {
+        if (context.cancellationSignal.aborted) throw new CancelledFailure('the replay was asked to stop; what still waits can be replayed later');
+        const outcome = hasPassed(fence, letter.position) ? await replayLetter(state, pipeline, send, letter.id) : undefined;
+        if (outcome === 'replayed') done.replayed++;
+        else if (outcome !== 'settled') waitsOn(letter.id);
+      }
+      return done;
+    } finally {
+      await open?.sink.close().catch(() => {});
     }
-    // what an attempt that was killed had on its way
-    if (context.info.attempt > 1) await send.buryVoid?.();
-    for (const letter of letters) {
-      if (context.cancellationSignal.aborted) throw new CancelledFailure('the replay was asked to stop; what still waits can be replayed later');
-      const outcome = hasPassed(fence, letter.position) ? await replayLetter(state, pipeline, send, letter.id) : undefined;
-      if (outcome === 'replayed') done.replayed++;
-      else if (outcome !== 'settled') waitsOn(letter.id);
-    }
-    return done;
-  } catch (error) {
-    throw error instanceof CancelledFailure ? error : failureOf(error);
-  } finally {
-    clearInterval(beat);
-    await open?.sink.close().catch(() => {});
-  }
+  }, () => done);
 }
 
 /** One letter, as `withLetter` says. */
