@@ -42,7 +42,7 @@ type BootstrapRuntime = Pick<Runtime, 'config' | 'state' | 'declared' | 'definit
 export function compareDefinition(runtime: BootstrapRuntime, { pipeline: name, written }: { readonly pipeline: string; readonly written: string }): Promise<Comparison> {
   return failing(async () => {
     const known = Object.hasOwn(pipelines, name) ? pipelines[name] : undefined;
-    if (!known) return { worker: ['it has no pipeline of that name'], changes: [], isChanged: false, loaded: 'new', isRunning: false };
+    if (!known) return { worker: ['it knows no pipeline of that name'], changes: [], isChanged: false, loaded: 'new', isRunning: false };
     await assertNotBeingDestroyed(runtime.state, name);
     const { shape } = await runtime.definition(name);
     const pipeline = await runtime.applied(name);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { needsOtherWorker, replacedText, startVerdict, wrongText, type BootstrapStatus, type Comparison, type SeenPipeline, type SeenReport } from './bootstrap.ts';
+import { needsOtherWorker, otherFileText, replacedText, startVerdict, wrongText, type BootstrapStatus, type Comparison, type SeenPipeline, type SeenReport } from './bootstrap.ts';
 import type { LaneState } from './lane-state.ts';
 import type { PipelineState } from './pipeline-state.ts';
 import { position } from './position.ts';
@@ -63,6 +63,11 @@ describe('a worker that has read another file', () => {
   ])('%s', (_, given, needs) => {
     expect(needsOtherWorker(given)).toBe(needs);
   });
+});
+
+test('who asks for a dry run of what no worker has read is told how to get one', () => {
+  expect(otherFileText('p', ['it knows no pipeline of that name'], false)).not.toMatch(/dry run/);
+  expect(otherFileText('p', ['it knows no pipeline of that name'], true)).toMatch(/^The worker has not read pipelines\/p\.ts as it is now:\n {2}it knows no pipeline of that name\n.*\nA dry run starts none, .*\.\/sluice down and \.\/sluice up/);
 });
 
 test('what is wrong is said with what mends it, and what is only a warning is not in the way', () => {

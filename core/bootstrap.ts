@@ -57,8 +57,13 @@ export function bootstrapWorkflowId({ pipeline, dryRun }: Pick<BootstrapRequest,
 }
 
 /** The workers are to read that file first, which they do when they start. */
-export function otherFileText(pipeline: string, differences: readonly string[]): string {
-  return [`The worker has read another pipelines/${pipeline}.ts than there is now:`, ...differences.map((each) => `  ${each}`), `Workers read it when they start: ./sluice apply ${pipeline} starts the one of ./sluice up anew; others are yours to start.`].join('\n');
+export function otherFileText(pipeline: string, differences: readonly string[], dryRun: boolean): string {
+  return [
+    `The worker has not read pipelines/${pipeline}.ts as it is now:`,
+    ...differences.map((each) => `  ${each}`),
+    `Workers read it when they start: ./sluice apply ${pipeline} starts the one of ./sluice up anew; others are yours to start.`,
+    ...(dryRun ? ['A dry run starts none, and only a worker that has read it can say what would be done: ./sluice down and ./sluice up, then the same again. Until it is applied, what runs stays as it is.'] : []),
+  ].join('\n');
 }
 
 /** Whether its worker is to be started anew, and the same to be asked again. */

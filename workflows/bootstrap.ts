@@ -66,7 +66,7 @@ class Run {
     // first: a worker that reads another definition would refuse the steps of what runs
     if (isChanged && !allow) throw new Refused(replacedText(name, changes));
     if (plan && loses(this.#comparison) && !allow && !dryRun) throw new Refused(losesText(name, plan));
-    if (worker.length > 0) throw new Refused(otherFileText(name, worker));
+    if (worker.length > 0) throw new Refused(otherFileText(name, worker, dryRun));
     this.#say(isRunning ? `${name} runs already` : loaded === 'loaded' ? `${name} is loaded, and does not run` : `nothing of ${name} is loaded yet`);
     this.#phase = 'asks the services, and the source about its tables';
     this.publish();
