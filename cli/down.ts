@@ -10,7 +10,7 @@ import { undrained } from './undrained.ts';
 const supervisorStopMs = 90_000;
 
 export default defineCommand({
-  meta: { name: 'down', description: 'Drain and stop everything that `up` started' },
+  meta: { name: 'down', description: 'Drain and stop everything that `up` started. The data stay: `up` goes on with them' },
   args: dataArg,
   async run({ args }) {
     const dataDir = dataDirOf(args);
