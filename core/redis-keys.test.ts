@@ -10,11 +10,11 @@ test('a key without a hash tag is one, and a key with one keeps it', () => {
 
 describe('the keys of a sink', () => {
   test('of a live structure: its own, its panes, and a hash for each member', () => {
-    expect(keysOf('redis-live', 'top')).toEqual({ names: ['top', '{top}:fence', '{top}:generation', '{top}:end', '{top}:panes', '{top}:total'], families: ['{top}:pane:', '{top}:content:'] });
+    expect(keysOf('redis-live', 'top')).toEqual({ names: ['top', '{top}:fence', '{top}:generation', '{top}:evicted', '{top}:end', '{top}:panes', '{top}:total'], families: ['{top}:pane:', '{top}:content:'] });
   });
 
   test('of published results', () => {
-    expect(keysOf('redis-results', 'a:{b}')).toEqual({ names: ['a:{b}', 'a:{b}:fence', 'a:{b}:window', 'a:{b}:labels'], families: [] });
+    expect(keysOf('redis-results', 'a:{b}')).toEqual({ names: ['a:{b}', 'a:{b}:fence', 'a:{b}:evicted', 'a:{b}:window', 'a:{b}:labels'], families: [] });
   });
 
   test.each([

@@ -17,8 +17,8 @@ export type RedisKeys = { readonly names: readonly string[]; readonly families: 
 export function redisKeysOf({ kind, key, view }: Pick<Extract<SinkDefinition, { key: string }>, 'kind' | 'key' | 'view'>, views: Pick<Pipeline, 'views'>['views']): RedisKeys {
   const prefix = redisPrefix(key);
   const own = (names: readonly string[]) => [key, ...names.map((name) => `${prefix}:${name}`)];
-  if (kind === 'redis-results') return { names: own(['fence', 'window', 'labels']), families: [] };
-  return { names: own(['fence', 'generation', 'end', 'panes', 'total']), families: [`${prefix}:pane:`, `${prefix}:${memberWord(views[view]!.key)}:`] };
+  if (kind === 'redis-results') return { names: own(['fence', 'evicted', 'window', 'labels']), families: [] };
+  return { names: own(['fence', 'generation', 'evicted', 'end', 'panes', 'total']), families: [`${prefix}:pane:`, `${prefix}:${memberWord(views[view]!.key)}:`] };
 }
 
 export function overlap(ours: RedisKeys, theirs: RedisKeys): boolean {

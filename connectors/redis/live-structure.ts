@@ -48,7 +48,7 @@ export interface LiveStructure {
 
 /**
  * A rolling window in Redis: the ZSET `key` and, sharing its hash tag, `{key}:fence`, `:generation` (there as long as the
- * structures are, and another one after each swap), `:end` (microseconds), `:panes` (which there are), `:pane:<start ms>` and `:total` (per member its
+ * structures are, and another one after each swap), `:evicted` (what the server had evicted then), `:end` (microseconds), `:panes` (which there are), `:pane:<start ms>` and `:total` (per member its
  * accumulators), and a hash a member. Every change is one call of live.lua (E11).
  */
 export class RedisLiveStructure implements LiveStructure {
@@ -169,7 +169,7 @@ function listOf(values: ArrayLike<number>): number[] {
   return list;
 }
 
-const script = readFileSync(new URL('live.lua', import.meta.url), 'utf8');
+const script = ['evicted.lua', 'live.lua'].map((name) => readFileSync(new URL(name, import.meta.url), 'utf8')).join('\n');
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {

@@ -3,7 +3,7 @@
 --   KEYS[1]  the ZSET; ARGV[1] the prefix of all other keys, which has the same hash tag
 --   ARGV[2]  'apply' or 'swap'; ARGV[3] the fence that must be there, ARGV[4] the fence to set: texts, never numbers
 --   ARGV[5]  JSON: what changes, see LiveChange in live-structure.ts; ARGV[6] JSON: the structure, see LiveShape
--- Returns 'ok', 'lost' (fence without structures), 'taken' (the key is no ZSET), 'large' and which accumulator's sum would
+-- Returns 'ok', 'lost' (fence without structures, or something was evicted since they were made), 'taken' (the key is no ZSET), 'large' and which accumulator's sum would
 -- be about what, 'moved' and the fence that was found, or 'anew' and the generation that was found instead of `since`.
 local zset, prefix = KEYS[1], ARGV[1]
 local mode, expected, target = ARGV[2], ARGV[3], ARGV[4]
@@ -13,6 +13,11 @@ local fence = redis.call('GET', prefix .. ':fence') or ''
 if fence ~= expected then return {'moved', fence} end
 local generation = redis.call('GET', prefix .. ':generation')
 if mode == 'apply' and not generation then return {'lost'} end
+local known, evicted = redis.call('GET', prefix .. ':evicted') or '', evictions()
+if mode == 'apply' and not isWhole(known, evicted) then
+  redis.call('DEL', prefix .. ':generation')
+  return {'lost'}
+end
 -- what made it anew meanwhile may have had newer panes, or other views, at the same fence
 if change.since and (generation or '') ~= change.since then return {'anew', generation or ''} end
 
@@ -213,6 +218,7 @@ local function write()
     if not endText then redis.call('DEL', prefix .. ':end') end
     redis.call('SET', prefix .. ':generation', change.generation)
   end
+  if known ~= evicted then redis.call('SET', prefix .. ':evicted', evicted) end
   redis.call('SET', prefix .. ':fence', target)
 end
 

@@ -86,7 +86,7 @@ function newest(messages: readonly OutboxMessage[]): { truncated: boolean; windo
   return { truncated, window };
 }
 
-const script = readFileSync(new URL('results.lua', import.meta.url), 'utf8');
+const script = ['evicted.lua', 'results.lua'].map((name) => readFileSync(new URL(name, import.meta.url), 'utf8')).join('\n');
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {

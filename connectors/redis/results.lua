@@ -4,12 +4,17 @@
 --   ARGV[4]  '1': what is shown is void, the table was truncated
 --   ARGV[5]  JSON of the window to show: {view, end, fields: [field, value, ...], members: [score, member, ...], labels: [...]};
 --            '': none. One that is older than what is shown only moves the fence, if that is of the same view.
--- Returns 'ok', or 'moved' and the fence that was found.
+-- Returns 'ok', or 'moved' and the fence that was found: none if something was evicted since the last one was set.
 local zset, prefix = KEYS[1], ARGV[1]
 local window, labels = prefix .. ':window', prefix .. ':labels'
 
 local fence = redis.call('GET', prefix .. ':fence') or '0'
 if fence ~= ARGV[2] then return {'moved', fence} end
+local known, evicted = redis.call('GET', prefix .. ':evicted') or '', evictions()
+if fence ~= '0' and not isWhole(known, evicted) then
+  redis.call('DEL', prefix .. ':fence')
+  return {'moved', '0'}
+end
 
 local function clear() redis.call('DEL', zset, window, labels) end
 
@@ -25,5 +30,6 @@ if ARGV[5] ~= '' then
     for i = 1, #show.labels, 2 do redis.call('HSET', labels, show.labels[i], show.labels[i + 1]) end
   end
 end
+if known ~= evicted then redis.call('SET', prefix .. ':evicted', evicted) end
 redis.call('SET', prefix .. ':fence', ARGV[3])
 return {'ok'}

@@ -10,6 +10,7 @@ import { bigint, count, definePipeline, dimension, match, postgres, redisResults
 import { resolve } from '../../core/define/resolve.ts';
 import type { ThrowAway } from '../embedded/services.ts';
 import { throwAwayRedis } from '../embedded/services.ts';
+import { evictVolatile } from '../sinks/servers.ts';
 import { World, start } from './world.ts';
 
 const pipeline = resolve(
@@ -126,9 +127,23 @@ describe('results in Redis', () => {
   test('E8: a truncate takes what is shown; older windows may then be shown again', async () => {
     await relay.publish([message(1, 5, 0, ['1'])], 0, 1);
     await relay.publish([truncated(2)], 1, 2);
-    expect(await redis.keys('*')).toEqual(['{top posts}:fence']);
+    expect((await redis.keys('*')).sort()).toEqual(['{top posts}:evicted', '{top posts}:fence']);
     await relay.publish([message(3, 4, 3, ['2'])], 2, 3);
     expect(await shown()).toEqual(['2', '9.2']);
+  });
+
+  test('E11, I4: of what the server has evicted a part, all is said again out of the outbox', async () => {
+    const messages = [message(1, 1, 0, ['1']), message(2, 2, 0, ['1', '2'])];
+    await relay.publish(messages, 0, 2);
+    await evictVolatile(redis);
+    await redis.del('{top posts}:labels');
+    expect(await relay.readFence()).toBe(2);
+    await expect(relay.publish([message(3, 1, 1, ['8'])], 2, 3)).rejects.toThrow(FenceMoved);
+    expect(await relay.readFence()).toBe(0);
+    await relay.publish([...messages, message(3, 1, 1, ['8'])], 0, 3);
+    expect(await redis.hkeys('{top posts}:labels')).toEqual(['1', '2']);
+    await relay.publish([message(4, 3, 0, ['3'])], 3, 4);
+    expect(await shown()).toEqual(['3', '9.2']);
   });
 
   test('a window of another view is shown, also if it is older than what the key showed of the one before', async () => {

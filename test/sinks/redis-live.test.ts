@@ -12,6 +12,7 @@ import { SegmentBuilder } from '../../core/segment-builder.ts';
 import type { Segment } from '../../core/segment.ts';
 import { Folder } from '../../core/views/fold.ts';
 import { paneSetsOf } from '../../core/views/pane-sets.ts';
+import { evictVolatile } from './servers.ts';
 import { throwAwayRedis } from '../embedded/services.ts';
 import { SourceTable, contents, endOf, intents, pipeline, start } from './stream.ts';
 
@@ -210,7 +211,7 @@ describe('Redis live', () => {
       scores.push(await place.redis.zscore('top', contents[0]!));
     }
     expect(scores).toEqual(['1', '2', null]);
-    expect((await place.redis.keys('*')).sort()).toEqual(['{top}:end', '{top}:fence', '{top}:generation']);
+    expect((await place.redis.keys('*')).sort()).toEqual(['{top}:end', '{top}:evicted', '{top}:fence', '{top}:generation']);
   });
 
   test('I3, I4: an overtaken worker is told; structures lost under a fence are noticed', async () => {
@@ -228,6 +229,27 @@ describe('Redis live', () => {
     await expect(sink.apply([], endOf(segments), position(9, 9n, 9))).rejects.toThrow(/structures are gone/);
     await place.redis.flushdb();
     await expect(sink.apply(segments, zero, endOf(segments))).rejects.toThrow(FenceMoved);
+  });
+
+  test('E11: a structure of which the server has evicted a part is lost, though fence and generation are there', async () => {
+    await using place = await open();
+    const sink = place.make();
+    await sink.finishLoad(zero);
+    const builder = new SegmentBuilder(pipeline, { epoch: 1, from: zero });
+    const plays = (lsn: bigint, id: string) => builder.transaction({ lsn, commitTimeMs: start, events: [{ op: 'insert', row: { id, content_id: contents[0]!, event_type: 'play', event_ts: new Date(start).toISOString() } }] }).cut();
+    plays(10n, '1');
+    plays(20n, '2');
+    const [first, second] = builder.segments;
+    await sink.apply([first!], zero, first!.header.to);
+    await evictVolatile(place.redis);
+    expect(await place.redis.keys('{top}:content:*')).toEqual([]);
+    expect(await sink.readFence()).toBe(first!.header.to);
+    await expect(sink.apply([second!], first!.header.to, second!.header.to)).rejects.toThrow(/structures are gone/);
+    expect(await sink.readFence()).toBeUndefined();
+    // made anew, it has what was evicted before behind it
+    await sink.rebuild();
+    await sink.apply(builder.segments, zero, second!.header.to);
+    expect(await place.redis.zscore('top', contents[0]!)).toBe('2');
   });
 
   test('a first load waits for that of the panes', async () => {

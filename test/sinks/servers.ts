@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Redis } from 'ioredis';
 
 export const secret = `whsec_${Buffer.from('a secret of 24 bytes, ok').toString('base64')}`;
 
@@ -17,4 +18,17 @@ type Line = { key: string; position: string; row: Record<string, unknown> };
 export async function foldedAt(address: string): Promise<Line[]> {
   const text = await (await fetch(`${address}/folded`)).text();
   return text.split('\n').filter(Boolean).map((line) => JSON.parse(line) as Line);
+}
+
+/** Really: what has a time to live goes as soon as there is no memory left for a write. */
+export async function evictVolatile(redis: Redis): Promise<void> {
+  await redis.set('volatile', 'x', 'EX', 60);
+  await redis.config('SET', 'maxmemory-policy', 'volatile-lru');
+  await redis.config('SET', 'maxmemory', '1');
+  try {
+    await redis.set('any', 'x').catch(() => {});
+  } finally {
+    await redis.config('SET', 'maxmemory', '0');
+    await redis.config('SET', 'maxmemory-policy', 'noeviction');
+  }
 }

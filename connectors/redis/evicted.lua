@@ -1,0 +1,8 @@
+-- How many keys the server has evicted, and of which run of it that is said. Eviction takes parts of a structure and leaves
+-- its fence: what was made while there were fewer must be made anew. Another run of the server counts from 0.
+local function evictions()
+  return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') .. ' ' .. string.match(redis.call('INFO', 'stats'), 'evicted_keys:(%d+)')
+end
+local function isWhole(known, present)
+  return known == present or (string.match(present, '%d+$') == '0' and string.match(known, '^%w*') ~= string.match(present, '^%w+'))
+end
