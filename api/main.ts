@@ -1,9 +1,14 @@
+import { join } from 'node:path';
 import process from 'node:process';
 import { pino } from 'pino';
+import { BadInput } from '../core/bad-input.ts';
 import { InvalidConfig, parseConfig } from '../core/config.ts';
-import { CannotListen, startServer } from './server.ts';
+import { definitionMistake } from '../core/define/definition-mistake.ts';
+import { CannotListen } from './cannot-listen.ts';
 
 try {
+  // late, for it loads every definition
+  const { startServer } = await import('./server.ts');
   const config = parseConfig(process.env);
   const log = pino({ level: config.logLevel, base: { process: 'api' } });
   const server = await startServer(config, log);
@@ -14,8 +19,9 @@ try {
       void server.close().then(() => process.exit(0));
     });
   }
-} catch (error) {
-  const known = error instanceof InvalidConfig || error instanceof CannotListen;
+} catch (thrown) {
+  const error = definitionMistake(thrown, join(import.meta.dirname, '..')) ?? thrown;
+  const known = error instanceof BadInput || error instanceof InvalidConfig || error instanceof CannotListen;
   console.error(known ? error.message : error);
   process.exitCode = 1;
 }

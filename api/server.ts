@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import type { Config } from '../core/config.ts';
 import { createApp } from './app.ts';
+import { CannotListen } from './cannot-listen.ts';
 import { isLoopback } from './loopback.ts';
 import { openResources } from './resources.ts';
 
@@ -37,11 +38,6 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     await resources.close();
     throw error;
   }
-}
-
-/** The address cannot be used; the message says why and what to do. */
-export class CannotListen extends Error {
-  override readonly name = 'CannotListen';
 }
 
 /** The supervisor waits 5 s before it kills. */

@@ -18,8 +18,14 @@ export async function answer<T>(asked: Question<T>, { yes }: { readonly yes: boo
   }
 }
 
+/** Asks again until it is told yes or no. */
 export async function confirm(text: string): Promise<boolean> {
-  return /^(y|yes|)$/i.test((await typedLine(`${text} [Y/n]: `)).trim());
+  for (;;) {
+    const line = (await typedLine(`${text} [Y/n]: `)).trim();
+    if (/^(y|yes|)$/i.test(line)) return true;
+    if (/^(n|no)$/i.test(line)) return false;
+    console.error(`${line} is neither yes nor no: y or n.`);
+  }
 }
 
 /** Throws unless the name is typed. `unasked`: what says it without a terminal. */

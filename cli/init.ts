@@ -28,7 +28,7 @@ export default defineCommand({
     'append-only': { type: 'boolean', description: 'Rows are never updated or deleted: no REPLICA IDENTITY FULL needed' },
     sinks: { type: 'string', valueHint: 'a,b', description: 'clickhouse, redis, results' },
     out: { type: 'string', valueHint: 'FILE', description: 'Where to write it (pipelines/NAME.ts)' },
-    yes: { type: 'boolean', description: 'Take the first suggestion for what is not said, and replace the file if there is one' },
+    yes: { type: 'boolean', description: 'Take the first suggestion for what is not said. A file that there is stays' },
     json: { type: 'boolean', description: 'What was written, and what the source needs, as JSON' },
   },
   async run({ args }) {
@@ -39,7 +39,7 @@ export default defineCommand({
     const listedFile = join(checkout, 'pipelines', `${name}.ts`);
     const file = args.out === undefined ? listedFile : resolve(args.out);
     const yes = args.yes ?? false;
-    if (existsSync(file) && !yes) throw new BadInput(`${file} is there already. Replace it with --yes, or write elsewhere with --out FILE.`);
+    if (existsSync(file) && !yes) throw new BadInput(isThere(file));
 
     const facts = await factsOf(source, shown, name);
     const table = await answer(tableQuestion(facts, args.table), { yes });
@@ -47,7 +47,7 @@ export default defineCommand({
     const key = await answer(keyQuestion(table, facts, args.key), { yes });
     const sinks = await answer(sinksQuestion({ table, eventTime, key }, facts, args.sinks), { yes });
     const choice: Choice = { name, table, eventTime, key, sinks, appendOnly: args['append-only'] ?? false };
-    await write(file, definitionText(choice, facts, importPath(file)), yes);
+    await write(file, definitionText(choice, facts, importPath(file)));
 
     const listed = file === listedFile && (await list(name, yes));
     const advice = indexAdvice(table, eventTime.name);
@@ -89,10 +89,18 @@ async function factsOf(source: string, shown: string, name: string): Promise<Sou
   }
 }
 
-async function write(file: string, text: string, replace: boolean): Promise<void> {
-  await writeFile(file, text, { flag: replace ? 'w' : 'wx' });
+/** What somebody has made of a file stays; one that is as it would be written is no obstacle to typing the same again. */
+async function write(file: string, text: string): Promise<void> {
+  await writeFile(file, text, { flag: 'wx' }).catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+    if ((await readFile(file, 'utf8')) !== text) throw new BadInput(isThere(file));
+  });
   // definePipeline checks it there; a pipeline that cannot run must not be found out by `up`
   await import(`${pathToFileURL(file).href}?written=${Date.now()}`);
+}
+
+function isThere(file: string): string {
+  return `${file} is there already, and was left as it is. Delete it, or choose another name, or write elsewhere with --out FILE.`;
 }
 
 function importPath(file: string): string {

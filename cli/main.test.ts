@@ -30,7 +30,7 @@ describe('what cannot be meant ends with 2, and says what can', () => {
     ['a new pipeline with the name of the list', ['init', 'index'], /pipelines\/index\.ts is the list of all/],
     ['a new pipeline of no source', ['init', 'orders'], /^Which database\? \.\/sluice init orders --source postgres:/],
     ['a new pipeline of another kind of source', ['init', 'orders', '--source', 'mysql://a:secret@b/c'], /^The source is no address of a PostgreSQL(?![^]*secret)/],
-    ['a new pipeline of a name that is taken', ['init', 'trending', '--source', 'postgres://a@b/c'], /trending\.ts is there already\. Replace it with --yes/],
+    ['a new pipeline of a name that is taken', ['init', 'trending', '--source', 'postgres://a@b/c'], /trending\.ts is there already, and was left as it is\. Delete it, or choose another name/],
     ['a window of an unknown view', ['verify', 'engagement', '--window', '10m', '--view', 'nothing'], /^Pipeline engagement has no view nothing; it has top10m, leaderboard\.\n$/],
     ['a view without a window', ['verify', 'engagement', '--view', 'top10m'], /^--view is for one window: \.\/sluice verify engagement --view top10m --window 10m\n$/],
     ['half a range', ['reconcile', 'engagement', '--from', '2h'], /^A range has a beginning and an end/],

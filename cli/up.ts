@@ -19,6 +19,8 @@ export default defineCommand({
     ...dataArg,
   },
   async run({ args }) {
+    // neither worker nor API starts with definitions that cannot be loaded
+    await import('../client/definitions.ts');
     const options = {
       dataDir: dataDirOf(args),
       portBase: portBaseOf(args['port-base']),

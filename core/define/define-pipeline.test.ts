@@ -83,6 +83,17 @@ test('a right definition gets its defaults', () => {
   expect(pipeline.source.events.relation).toBe('public.events');
 });
 
+test('tables are read as any object is', async () => {
+  let scope: Scope | undefined;
+  defined({ enrich: (given: Scope) => void (scope = given) })();
+  const { events, ...others } = scope!;
+  expect(Object.keys({ ...events })).toEqual(Object.keys(columns));
+  expect(Object.keys(others)).toEqual(['items']);
+  expect('sizes' in events).toBe(false);
+  expect(await Promise.resolve(events)).toBe(events);
+  expect(JSON.parse(JSON.stringify(others)) as unknown).toMatchObject({ items: { title: { op: 'column', table: 'items', column: 'title' } } });
+});
+
 describe('a wrong definition is refused with the reason', () => {
   test.each([
     ['a bad name', { name: 'Not-a-name' }, /pipeline "Not-a-name": a name is a lower-case letter/],
@@ -146,6 +157,21 @@ describe('a wrong definition is refused with the reason', () => {
       'E16: a dimension column in a measure',
       view(({ events, items }) => ({ measures: { part: sum(div(events.size, items.size), { scale: 2 }) } })),
       /its measure part uses the dimension column items.size: .*\(E16\)/,
+    ],
+    [
+      'a column that there is not',
+      { enrich: ({ events }: Record<string, Record<string, never>>) => ({ twice: div(events!['sizes']!, 2) }) },
+      /^events \(public\.events\) has no column sizes; it has id, item, kind, at, size, weight, price, note$/,
+    ],
+    [
+      'a column that a dimension has not',
+      view(({ items }) => ({ labels: { name: (items as Record<string, unknown>)['name'] } })),
+      /^items \(public\.items\) has no column name; it has id, title, size$/,
+    ],
+    [
+      'a table that there is not',
+      { views: ({ thing }: Record<string, { name: unknown }>) => ({ top: thing!.name }) },
+      /^the source has no table thing; it has events, items$/,
     ],
     ['a key of a type without one text', view(({ events }) => ({ key: events.weight })), /its key weight is a float8/],
     [

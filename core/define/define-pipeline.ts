@@ -111,21 +111,34 @@ function schemasOf(table: { readonly columns: Columns }): Readonly<Record<string
 }
 
 function scopeOf(source: Source): Readonly<Record<string, Readonly<Record<string, Expression>>>> {
-  const tables: Readonly<Record<string, { readonly columns: Columns }>> = {
+  const tables: Readonly<Record<string, { readonly relation: string; readonly columns: Columns }>> = {
     events: source.events,
     ...source.dimensions,
   };
-  return Object.fromEntries(
-    Object.entries(tables).map(([table, { columns }]) => [
-      table,
-      Object.fromEntries(
-        Object.entries(columns).map(([column, { schema }]) => [
-          column,
-          { op: 'column', table, column, type: expressionTypes[schema.type] } satisfies Expression,
-        ]),
-      ),
-    ]),
+  const columnsOf = (table: string) =>
+    Object.fromEntries(
+      Object.entries(tables[table]!.columns).map(([column, { schema }]) => [
+        column,
+        { op: 'column', table, column, type: expressionTypes[schema.type] } satisfies Expression,
+      ]),
+    );
+  return namesOnly(
+    Object.fromEntries(Object.entries(tables).map(([table, { relation }]) => [table, namesOnly(columnsOf(table), `${table} (${relation})`, 'column')])),
+    'the source',
+    'table',
   );
+}
+
+/** Reads as `members`; a name that the compiler would not accept, which runs all the same, throws with those that there are. */
+function namesOnly<T>(members: Readonly<Record<string, T>>, owner: string, kind: string): Readonly<Record<string, T>> {
+  return new Proxy(members, {
+    get(target, name) {
+      // `then` and `toJSON` are asked for by the language
+      if (typeof name === 'string' && !(name in target) && name !== 'then' && name !== 'toJSON')
+        throw new TypeError(`${owner} has no ${kind} ${name}; it has ${Object.keys(target).join(', ')}`);
+      return Reflect.get(target, name) as T;
+    },
+  });
 }
 
 function mapValues<A, B>(record: Readonly<Record<string, A>>, change: (value: A) => B): Record<string, B> {

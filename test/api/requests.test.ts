@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { pino } from 'pino';
-import { CannotListen, startServer } from '../../api/server.ts';
+import { CannotListen } from '../../api/cannot-listen.ts';
+import { startServer } from '../../api/server.ts';
 import { type ApiInstance, startApi } from './instance.ts';
 
 const json = { 'Content-Type': 'application/json' };

@@ -120,17 +120,25 @@ describe('./sluice init on a real database', () => {
     expect(output).toBe('');
   });
 
-  test('the password is in no file and no output, and a file is replaced by --yes only', async () => {
+  test('the password is in no file and no output, and a file that somebody has changed is not replaced', async () => {
     const { password } = new URL(database.url);
     const first = await init('kept', '--table', 'visits', '--sinks', 'results');
     expect(first.stdout).toContain(':PASSWORD@');
-    const again = await init('kept', '--table', 'visits', '--sinks', 'clickhouse');
-    expect(again).toMatchObject({ code: 2, stderr: expect.stringContaining('is there already. Replace it with --yes') as string });
-    const text = await readFile(join(folder, 'kept.ts'), 'utf8');
+    const file = join(folder, 'kept.ts');
+    const text = await readFile(file, 'utf8');
     expect(text).toContain('results({');
+    const again = await init('kept', '--table', 'visits', '--sinks', 'results');
+    expect(again).toMatchObject({ code: 2, stderr: `${file} is there already, and was left as it is. Delete it, or choose another name, or write elsewhere with --out FILE.\n` });
+    // as it would be written
+    expect((await init('kept', '--table', 'visits', '--sinks', 'results', '--yes')).code).toBe(0);
+    const edited = `${text}// mine\n`;
+    await writeFile(file, edited);
+    expect(await init('kept', '--table', 'visits', '--sinks', 'results', '--yes')).toEqual({ ...again, stdout: '' });
+    expect(await readFile(file, 'utf8')).toBe(edited);
     for (const each of [text, first.stdout, first.stderr, again.stderr]) expect(each).not.toContain(password);
+    await rm(file);
     expect((await init('kept', '--table', 'visits', '--sinks', 'clickhouse', '--yes')).code).toBe(0);
-    expect(await readFile(join(folder, 'kept.ts'), 'utf8')).toContain('clickhouse({');
+    expect(await readFile(file, 'utf8')).toContain('clickhouse({');
   });
 
   test('an address that lacks its password', async () => {
