@@ -34,7 +34,7 @@ export default defineCommand({
   async run({ args }) {
     const verb = verbs.find((each) => each === args.which);
     if (!verb && args.name !== undefined) throw new BadInput(`backfill ${args.which} ${args.name}? Type ./sluice backfill ${args.which} --from … --to …, or ${verbs.map((each) => `backfill ${each} ${args.name}`).join(', ')}.`);
-    const name = pipelineName(verb ? `backfill ${verb}` : 'backfill', verb ? args.name : args.which);
+    const name = verb ? pipelineName(`backfill ${verb}`, args.name) : pipelineName('backfill', args.which, ' --from 3h --to 1h');
     if (verb === 'list') return list(instanceConfig(args), name, args);
     if (verb) return signal(instanceConfig(args), name, verb);
     const request = requestOf(name, args);
