@@ -1,7 +1,8 @@
 import { Context } from '@temporalio/activity';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { BackfillActivities, BackfillStepInput } from '../../activities/backfill.ts';
+import { followed } from '../../client/follow.ts';
 import type { BackfillRequest, BackfillStatus } from '../../core/backfill.ts';
 import { services } from '../embedded/services.ts';
 import { refused, RunningPipeline, Stage, waited } from './stage.ts';
@@ -167,4 +168,14 @@ test('a range that is refused is so before anything is read; a dry run reads not
   await using dry = await Backfill.start(() => {}, { dryRun: true });
   expect(await dry.handle.result()).toMatchObject({ plan: { windows: { top: 6 } }, progress: null });
   expect([dry.steps.length, dry.ends]).toEqual([0, 0]);
+});
+
+test('whoever stops looking at it asks for its end no more, and is told what it was last', async () => {
+  await using backfill = await Backfill.start();
+  await backfill.until(() => backfill.steps.length === 1);
+  const asked = vi.spyOn(backfill.handle.client.workflowService, 'getWorkflowExecutionHistory');
+  const left = new AbortController();
+  const following = followed(backfill.handle, () => backfill.status(), () => left.abort(), left.signal);
+  expect(await following).toMatchObject({ state: 'running' });
+  await expect.poll(() => asked.mock.settledResults.map(({ type }) => type)).toEqual(['rejected']);
 });
