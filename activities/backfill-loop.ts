@@ -3,7 +3,7 @@ import type { Rebuilt, Replaced } from '../connectors/aggregate/rebuild.ts';
 import { TableRewritten } from '../connectors/postgres/snapshot-reader.ts';
 import { ConfigurationError, type Sink } from '../connectors/sink.ts';
 import { poisonIfTooLarge } from '../connectors/sum-poison.ts';
-import type { LoadMark } from '../core/backfill.ts';
+import { restsAtSpeed, type LoadMark } from '../core/backfill.ts';
 import { pause, type Clock } from '../core/clock.ts';
 import { killPoint } from '../core/kill-point.ts';
 import type { Pipeline } from '../core/pipeline.ts';
@@ -84,7 +84,10 @@ export async function runBackfill(loop: BackfillLoop): Promise<{ readonly rows: 
     const outcome = await attempt.run();
     rows = attempt.rows;
     // not while it has a snapshot
-    if (attempt.owedMs > 0) await pause(loop.clock, attempt.owedMs, signal);
+    if (attempt.owedMs > 0) {
+      attempt.tellRest();
+      await pause(loop.clock, attempt.owedMs, signal);
+    }
     if (outcome === 'time') return { rows, isDone: false };
     if (outcome === 'gone') throw new ConfigurationError(`Backfill ${name} of ${pipeline.name} is over: it was ended, or gave way to one that somebody asked for; its views are others by now; or the pipeline is being loaded anew, which computes every window. See ./sluice status.`);
     if (signal.aborted) throw signal.reason;
@@ -119,6 +122,11 @@ class Attempt {
 
   get rows(): number {
     return this.#rowsBefore + (this.#snapshot?.rows ?? 0);
+  }
+
+  /** What it owes it waits for now. */
+  tellRest(): void {
+    this.#tell(restsAtSpeed(this.#loop.rowsPerSecond!));
   }
 
   /** done: nothing is left, or another snapshot is needed for the rest. */
@@ -188,6 +196,7 @@ class Attempt {
         this.owedMs = owedMs;
         return 'time';
       }
+      if (isOpen(left) && owedMs > 0) this.tellRest();
       await this.#pause(isOpen(left) ? owedMs : 0);
     }
     return 'done';

@@ -83,7 +83,7 @@ async function follow(config: Config, request: BackfillRequest, workflowId: stri
     ({ plan, progress, state, started }) => {
       if (plan && !hasPlan && !json) console.error(`${planText(plan)}${request.dryRun ? '' : `\nsee ${url ?? workflowId}`}`);
       hasPlan ||= plan !== null;
-      if (progress && state !== 'done' && !json) console.error(`${state}: ${progressText(progress, Date.now() - Date.parse(started))}`);
+      if (progress && state !== 'done' && !json) console.error(`${state}: ${progressText(progress, state, Date.now() - Date.parse(started))}`);
     },
     left.signal,
   );
@@ -119,6 +119,6 @@ function listedText({ workflowId, status }: ListedBackfill): string {
 }
 
 function statusText({ state, progress, error, started, fromMs, toMs, views, sinks }: BackfillStatus): string {
-  const far = progress && state !== 'done' ? `: ${progressText(progress, Date.now() - Date.parse(started))}` : '';
+  const far = progress && state !== 'done' ? `: ${progressText(progress, state, Date.now() - Date.parse(started))}` : '';
   return `${state}${far}; ${[...views, ...sinks].join(', ')} of ${rangeText(fromMs, toMs)}${progress && state === 'done' ? `; ${progress.rows.toLocaleString('en')} rows read` : ''}${error === null ? '' : `: ${error}`}`;
 }
