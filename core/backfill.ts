@@ -63,6 +63,15 @@ export type BackfillState = (typeof backfillStates)[number];
 /** How far one is. `doneToMs`: panes before it are done. */
 export type BackfillProgress = { readonly phase: string; readonly fromMs: number; readonly toMs: number; readonly doneToMs: number; readonly rows: number };
 
+/** What it says while it does so; `laneWaitedFor` finds the lane in it. */
+export function waitsForLane(lane: string, goal = 'to pass the snapshot'): string {
+  return `waiting for lane ${lane} ${goal}`;
+}
+
+export function laneWaitedFor(phase: string): string | undefined {
+  return /^waiting for lane (\S+) to /.exec(phase)?.[1];
+}
+
 export function restsAtSpeed(rowsPerSecond: number): string {
   return `resting, to read no more than ${countText(rowsPerSecond)} rows a second`;
 }
