@@ -1,9 +1,9 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Clock } from '../core/clock.ts';
 import { resolve } from '../core/define/resolve.ts';
 import { position, type Position } from '../core/position.ts';
 import definition from '../pipelines/trending.ts';
-import { runBackfill, type BackfillLoop, type Snapshot } from './backfill-loop.ts';
+import { goesOn, runBackfill, type BackfillLoop, type Snapshot } from './backfill-loop.ts';
 
 const minute = 60_000;
 const at = (lsn: number): Position => position(1, BigInt(lsn), 0);
@@ -71,6 +71,40 @@ function stage(fence: () => Position) {
     });
   return { run, phases, snapshots, clock };
 }
+
+describe('a lane that stands still before the snapshot', () => {
+  test('ends the step, and lets go of the snapshot; its going on shows soon', async () => {
+    let fence = at(50);
+    const { run, phases, snapshots, clock } = stage(() => fence);
+    const { isDone, standing } = await run();
+    expect([isDone, standing?.lane, standing?.fence]).toEqual([false, 'aggregate', at(50)]);
+    expect(phases.at(-1)).toBe('waiting for lane aggregate to pass the snapshot');
+    expect(snapshots.map(({ isClosed }) => isClosed)).toEqual([true]);
+
+    const sinceMs = clock.steady();
+    let looks = 0;
+    const sink = { readFence: async () => (looks++ === 3 ? (fence = at(100)) : fence) };
+    expect(await goesOn({ ...standing!, sink }, { clock, signal: new AbortController().signal, mostMs: 60 * minute })).toBe(true);
+    expect(clock.steady() - sinceMs).toBeLessThan(5_000);
+    expect(await run()).toEqual({ rows: 3_000, isDone: true });
+  });
+
+  test('is not waited for without end, nor when the wait is ended', async () => {
+    const { run, clock } = stage(() => at(50));
+    const { standing } = await run();
+    const sinceMs = clock.steady();
+    expect(await goesOn(standing!, { clock, signal: new AbortController().signal, mostMs: 60 * minute })).toBe(false);
+    expect(clock.steady() - sinceMs).toBe(60 * minute);
+    expect(await goesOn(standing!, { clock, signal: AbortSignal.abort(), mostMs: 60 * minute })).toBe(false);
+    expect(clock.steady() - sinceMs).toBe(60 * minute);
+  });
+
+  test('is another than one that follows slowly, whose snapshot becomes too old', async () => {
+    let looks = 0;
+    const { run } = stage(() => at(Math.floor(looks++ / 100)));
+    expect(await run()).toEqual({ rows: 0, isDone: false });
+  });
+});
 
 test('while it keeps to a speed it says that it rests, not that it reads', async () => {
   const { run, phases } = stage(() => at(100));
