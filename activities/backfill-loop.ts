@@ -3,7 +3,7 @@ import type { Rebuilt, Replaced } from '../connectors/aggregate/rebuild.ts';
 import { TableRewritten } from '../connectors/postgres/snapshot-reader.ts';
 import { ConfigurationError, type Sink } from '../connectors/sink.ts';
 import { poisonIfTooLarge } from '../connectors/sum-poison.ts';
-import type { LoadMark } from '../core/backfill.ts';
+import { restsAtSpeed, waitsForLane, type LoadMark } from '../core/backfill.ts';
 import { pause, type Clock } from '../core/clock.ts';
 import { killPoint } from '../core/kill-point.ts';
 import type { Pipeline } from '../core/pipeline.ts';
@@ -67,13 +67,16 @@ export type BackfillLoop = {
   readonly onProgress: (progress: { readonly phase: string; readonly range: PaneRange; readonly doneToMs: number; readonly rows: number }) => void;
 };
 
+/** A lane that was waited for in vain, and where it stands. */
+export type StandingLane = { readonly lane: string; readonly sink: Pick<Sink, 'readFence'>; readonly fence: Position };
+
 /**
  * Computes the panes of closed windows anew from the source, while the stream goes on (E17-E19): they are marked, a snapshot is
  * taken, and each chunk of whole panes is read in a short transaction and takes the place of what was there. Nothing but
  * what is marked survives a failure; the next attempt takes another snapshot, for the chunks that are left. Ends when its
  * time is over, too: then something is left for the next step.
  */
-export async function runBackfill(loop: BackfillLoop): Promise<{ readonly rows: number; readonly isDone: boolean }> {
+export async function runBackfill(loop: BackfillLoop): Promise<{ readonly rows: number; readonly isDone: boolean; readonly standing?: StandingLane }> {
   let rows = 0;
   for (;;) {
     const { panes, name, views, asked, yields, signal, pipeline } = loop;
@@ -84,11 +87,25 @@ export async function runBackfill(loop: BackfillLoop): Promise<{ readonly rows: 
     const outcome = await attempt.run();
     rows = attempt.rows;
     // not while it has a snapshot
-    if (attempt.owedMs > 0) await pause(loop.clock, attempt.owedMs, signal);
-    if (outcome === 'time') return { rows, isDone: false };
+    if (attempt.owedMs > 0) {
+      attempt.tellRest();
+      await pause(loop.clock, attempt.owedMs, signal);
+    }
+    if (outcome === 'time') return { rows, isDone: false, ...(attempt.standing && { standing: attempt.standing }) };
     if (outcome === 'gone') throw new ConfigurationError(`Backfill ${name} of ${pipeline.name} is over: it was ended, or gave way to one that somebody asked for; its views are others by now; or the pipeline is being loaded anew, which computes every window. See ./sluice status.`);
     if (signal.aborted) throw signal.reason;
   }
+}
+
+/**
+ * Without a snapshot, which the source would have to keep. True: it goes on, so another step gets somewhere. False: it has stood
+ * for `mostMs`, or the wait was ended.
+ */
+export async function goesOn({ sink, fence }: StandingLane, { clock, signal, mostMs }: { readonly clock: Clock; readonly signal: AbortSignal; readonly mostMs: number }): Promise<boolean> {
+  for (const sinceMs = clock.steady(); !signal.aborted && clock.steady() - sinceMs < mostMs; await pause(clock, standingLookMs, signal)) {
+    if ((await sink.readFence()) !== fence) return true;
+  }
+  return false;
 }
 
 /** With one snapshot. */
@@ -105,6 +122,7 @@ class Attempt {
   #takenMs = 0;
   /** So much later would it have read what it has, at the speed that is asked for. */
   owedMs = 0;
+  standing: StandingLane | undefined;
 
   constructor(loop: BackfillLoop, left: PaneRange, rowsBefore: number) {
     this.#loop = loop;
@@ -119,6 +137,11 @@ class Attempt {
 
   get rows(): number {
     return this.#rowsBefore + (this.#snapshot?.rows ?? 0);
+  }
+
+  /** What it owes it waits for now. */
+  tellRest(): void {
+    this.#tell(restsAtSpeed(this.#loop.rowsPerSecond!));
   }
 
   /** done: nothing is left, or another snapshot is needed for the rest. */
@@ -136,7 +159,10 @@ class Attempt {
       return await this.#read(snapshot);
     } catch (error) {
       if (error instanceof TableRewritten) return 'done';
-      if (error instanceof LaneBehind) return 'time';
+      if (error instanceof LaneBehind) {
+        this.standing = error.standing;
+        return 'time';
+      }
       throw this.#end.signal.aborted ? this.#end.signal.reason : error;
     } finally {
       await snapshot.close();
@@ -188,6 +214,7 @@ class Attempt {
         this.owedMs = owedMs;
         return 'time';
       }
+      if (isOpen(left) && owedMs > 0) this.tellRest();
       await this.#pause(isOpen(left) ? owedMs : 0);
     }
     return 'done';
@@ -227,8 +254,9 @@ class Attempt {
       if (fence === undefined || fence >= base) return;
       const nowMs = clock.steady();
       if (fence !== seen) [seen, movedMs] = [fence, nowMs];
-      if (nowMs - movedMs > standsMs || nowMs - this.#takenMs > Math.max(durationMs, standsMs)) throw new LaneBehind();
-      this.#tell(`waiting for lane ${lane} to pass the snapshot`);
+      if (nowMs - movedMs > standsMs) throw new LaneBehind({ lane, sink, fence });
+      if (nowMs - this.#takenMs > Math.max(durationMs, standsMs)) throw new LaneBehind();
+      this.#tell(waitsForLane(lane));
       await this.#pause(lookMs);
     }
   }
@@ -261,9 +289,17 @@ function panesWithin(panes: Rebuilt['panes'], { fromMs, toMs }: PaneRange): Rebu
 }
 
 /** Or a comparison holds it. Its step ends, so that the source need not keep the snapshot until then. */
-class LaneBehind extends Error {}
+class LaneBehind extends Error {
+  readonly standing: StandingLane | undefined;
+
+  constructor(standing?: StandingLane) {
+    super('a lane is behind');
+    this.standing = standing;
+  }
+}
 
 const lookMs = 50;
+const standingLookMs = 1_000;
 /** A transaction of the source is open meanwhile. */
 const mostRestMs = 500;
 /** A lane that does not move for so long is paused, or its destination is away. */

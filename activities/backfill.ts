@@ -9,12 +9,12 @@ import { readShard, type ShardState } from '../connectors/postgres/shard-state.t
 import type { State } from '../connectors/postgres/state/state.ts';
 import { withSource } from '../connectors/postgres/with-source.ts';
 import { systemClock } from '../connectors/system-clock.ts';
-import { rowSinks, type BackfillPlan, type BackfillProgress, type BackfillRequest } from '../core/backfill.ts';
+import { rowSinks, waitsForLane, type BackfillPlan, type BackfillProgress, type BackfillRequest } from '../core/backfill.ts';
 import { BadInput } from '../core/bad-input.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import { readsLost, uncountableViews } from '../core/migration/lost.ts';
 import type { Pipeline } from '../core/pipeline.ts';
-import { runBackfill } from './backfill-loop.ts';
+import { goesOn, runBackfill } from './backfill-loop.ts';
 import { beating, endingWhenAsked } from './beating.ts';
 import { endMarksOfTheDead, markName } from './dead-marks.ts';
 import { failing } from './failures.ts';
@@ -36,7 +36,8 @@ export type BackfillStepInput = {
   readonly durationMs: number;
 };
 
-export type BackfillStepResult = { readonly ended: 'done' | 'time' | 'asked'; readonly progress: BackfillProgress };
+/** goes on: a lane that stood still, so that the next step need not wait. */
+export type BackfillStepResult = { readonly ended: 'done' | 'time' | 'asked' | 'goes on'; readonly progress: BackfillProgress };
 
 type BackfillRuntime = Pick<Runtime, 'config' | 'state' | 'definition'>;
 
@@ -78,7 +79,7 @@ export function backfill(runtime: BackfillRuntime, { request, durationMs }: Back
     await endMarksOfTheDead(Context.current().client, panes, ownName());
     const open = await openRows(runtime, pipeline, request.sinks);
     try {
-      const { isDone } = await runBackfill({
+      const { isDone, standing } = await runBackfill({
         pipeline,
         name: ownName(),
         views: request.views,
@@ -94,6 +95,12 @@ export function backfill(runtime: BackfillRuntime, { request, durationMs }: Back
         signal,
         onProgress: ({ phase, range, doneToMs, rows }) => (progress = { phase, fromMs: Math.min(range.fromMs, progress.fromMs), toMs: range.toMs, doneToMs, rows: rowsBefore + rows }),
       });
+      if (standing) {
+        // here rather than in the workflow, which cannot see that it goes on; the next step takes the definition of then
+        progress = { ...progress, phase: waitsForLane(standing.lane, 'to go on') };
+        if (await goesOn(standing, { clock: systemClock, signal, mostMs: mostStandingMs })) return { ended: 'goes on' as const, progress };
+        if (signal.aborted) return { ended: 'asked' as const, progress };
+      }
       if (!isDone) return { ended: 'time' as const, progress };
       return { ended: 'done' as const, progress: { ...progress, phase: 'done', doneToMs: progress.toMs } };
     } catch (error) {
@@ -165,3 +172,5 @@ function ownName(): string {
   return markName(Context.current().info.workflowExecution!);
 }
 
+/** Of a step's day (`startToCloseTimeout`). Then the workflow rests, so that its history stays short. */
+const mostStandingMs = 12 * 3_600_000;

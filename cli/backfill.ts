@@ -34,7 +34,7 @@ export default defineCommand({
   async run({ args }) {
     const verb = verbs.find((each) => each === args.which);
     if (!verb && args.name !== undefined) throw new BadInput(`backfill ${args.which} ${args.name}? Type ./sluice backfill ${args.which} --from … --to …, or ${verbs.map((each) => `backfill ${each} ${args.name}`).join(', ')}.`);
-    const name = pipelineName(verb ? `backfill ${verb}` : 'backfill', verb ? args.name : args.which);
+    const name = verb ? pipelineName(`backfill ${verb}`, args.name) : pipelineName('backfill', args.which, ' --from 3h --to 1h');
     if (verb === 'list') return list(instanceConfig(args), name, args);
     if (verb) return signal(instanceConfig(args), name, verb);
     const request = requestOf(name, args);
@@ -83,7 +83,7 @@ async function follow(config: Config, request: BackfillRequest, workflowId: stri
     ({ plan, progress, state, started }) => {
       if (plan && !hasPlan && !json) console.error(`${planText(plan)}${request.dryRun ? '' : `\nsee ${url ?? workflowId}`}`);
       hasPlan ||= plan !== null;
-      if (progress && state !== 'done' && !json) console.error(`${state}: ${progressText(progress, Date.now() - Date.parse(started))}`);
+      if (progress && state !== 'done' && !json) console.error(`${state}: ${progressText(progress, state, Date.now() - Date.parse(started))}`);
     },
     left.signal,
   );
@@ -119,6 +119,6 @@ function listedText({ workflowId, status }: ListedBackfill): string {
 }
 
 function statusText({ state, progress, error, started, fromMs, toMs, views, sinks }: BackfillStatus): string {
-  const far = progress && state !== 'done' ? `: ${progressText(progress, Date.now() - Date.parse(started))}` : '';
+  const far = progress && state !== 'done' ? `: ${progressText(progress, state, Date.now() - Date.parse(started))}` : '';
   return `${state}${far}; ${[...views, ...sinks].join(', ')} of ${rangeText(fromMs, toMs)}${progress && state === 'done' ? `; ${progress.rows.toLocaleString('en')} rows read` : ''}${error === null ? '' : `: ${error}`}`;
 }

@@ -33,6 +33,8 @@ describe('what cannot be meant ends with 2, and says what can', () => {
     ['a new pipeline of a name that is taken', ['init', 'trending', '--source', 'postgres://a@b/c'], /trending\.ts is there already, and was left as it is\. Delete it, or choose another name/],
     ['a window of an unknown view', ['verify', 'engagement', '--window', '10m', '--view', 'nothing'], /^Pipeline engagement has no view nothing; it has top10m, leaderboard\.\n$/],
     ['a view without a window', ['verify', 'engagement', '--view', 'top10m'], /^--view is for one window: \.\/sluice verify engagement --view top10m --window 10m\n$/],
+    ['nothing to backfill', ['backfill'], /^Which pipeline\? engagement, trending\. For example: \.\/sluice backfill engagement --from 3h --to 1h\n$/],
+    ['no duration', ['backfill', 'engagement', '--from', '3h', '--to', '00m'], /^--to 00m is no time\. For example --to 2026-11-01/],
     ['half a range', ['reconcile', 'engagement', '--from', '2h'], /^A range has a beginning and an end/],
     ['a range that has not come', ['reconcile', 'engagement', '--from', '2h', '--to', '2126-01-01'], /which has not come yet\. Only windows that have closed are compared/],
     ['an unknown letter', ['dlq', 'drop', 'engagement', '--lane', 'nowhere'], /has no lane nowhere/],

@@ -1,9 +1,11 @@
-import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError, WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
-import { backfillWorkflowId, rangeText, type BackfillProgress, type BackfillRequest, type BackfillStatus } from '../core/backfill.ts';
+import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError, WorkflowNotFoundError, type Client, type WorkflowHandle } from '@temporalio/client';
+import { whyItStands } from '../core/backfill-wait.ts';
+import { backfillWorkflowId, laneWaitedFor, rangeText, type BackfillProgress, type BackfillRequest, type BackfillStatus } from '../core/backfill.ts';
 import { BadInput } from '../core/bad-input.ts';
 import type { Config } from '../core/config.ts';
 import { taskQueue } from '../core/workflow-names.ts';
 import { followed } from './follow.ts';
+import { queryStatus } from './pipelines.ts';
 import { startAttributes } from './search-attributes.ts';
 import { withTemporal } from './temporal-connection.ts';
 import { webUiUrl } from './web-ui.ts';
@@ -44,7 +46,7 @@ export function followBackfill(config: Config, workflowId: string, onProgress: (
   return withTemporal(config, async (client) => {
     const handle = client.workflow.getHandle(workflowId);
     try {
-      return await followed(handle, () => statusOf(handle), onProgress, signal);
+      return await followed(handle, () => statusOf(client, handle), onProgress, signal);
     } catch (error) {
       if (error instanceof WorkflowFailedError) throw new BackfillFailed(error.cause?.message ?? error.message, { cause: error });
       throw error;
@@ -58,7 +60,7 @@ export function listBackfills(config: Config, pipeline: string): Promise<readonl
     const found: ListedBackfill[] = [];
     for await (const { workflowId, runId } of client.workflow.list({ query: `WorkflowType = 'backfill' AND SluicePipeline = '${pipeline}'` })) {
       if (workflowId.endsWith('/plan')) continue;
-      found.push({ workflowId, workflowUrl: webUiUrl(config, workflowId), status: await statusOf(client.workflow.getHandle(workflowId, runId)) });
+      found.push({ workflowId, workflowUrl: webUiUrl(config, workflowId), status: await statusOf(client, client.workflow.getHandle(workflowId, runId)) });
       if (found.length === mostListed) break;
     }
     return found;
@@ -77,8 +79,17 @@ export function signalBackfill(config: Config, workflowId: string, signal: 'paus
   });
 }
 
-/** What its workflow knows, and what the step that runs has told since. */
-async function statusOf(handle: WorkflowHandle): Promise<BackfillStatus> {
+/** What its workflow knows, what the step that runs has told since, and why the lane that it waits for does not come. */
+export async function statusOf(client: Client, handle: WorkflowHandle): Promise<BackfillStatus> {
+  const status = await ownStatusOf(handle);
+  const lane = status.state === 'running' && status.progress !== null ? laneWaitedFor(status.progress.phase) : undefined;
+  if (lane === undefined) return status;
+  // a pipeline that does not answer: ./sluice status says that
+  const why = await queryStatus(client, status.pipeline).then((pipeline) => whyItStands(pipeline, lane), () => undefined);
+  return why === undefined ? status : { ...status, progress: { ...status.progress!, phase: `${status.progress!.phase}; ${why}` } };
+}
+
+async function ownStatusOf(handle: WorkflowHandle): Promise<BackfillStatus> {
   const [status, { raw, status: { name } }] = await Promise.all([handle.query<BackfillStatus>('progress'), handle.describe()]);
   // whoever ends it in Temporal, the workflow does not hear of it
   if (name !== 'RUNNING' && (status.state === 'running' || status.state === 'paused')) return { ...status, state: 'failed', error: `It was ended in Temporal (${name.toLowerCase().replace('_', ' ')}); what was done stays.` };

@@ -5,16 +5,22 @@ import { ServiceError, type WorkflowHandle } from '@temporalio/client';
  * it said last if `signal` was given up before. Throws as `result()` does.
  */
 export async function followed<S>(handle: WorkflowHandle, look: () => Promise<S>, onLook: (status: S) => void, signal?: AbortSignal): Promise<S> {
-  const result = handle.result() as Promise<S>;
+  const over = new AbortController();
+  const result = handle.client.withAbortSignal(over.signal, () => handle.result() as Promise<S>);
   result.catch(() => {});
   const left = new Promise<'left'>((resolve) => signal?.addEventListener('abort', () => resolve('left'), { once: true }));
-  for (;;) {
-    const tick = new Promise<'tick'>((resolve) => setTimeout(() => resolve('tick'), lookMs));
-    const ended = await Promise.race([result, left, tick]);
-    const now = ended === 'tick' ? await look().catch(unlessAway) : ended === 'left' ? await look() : ended;
-    if (now === undefined) continue;
-    onLook(now);
-    if (ended !== 'tick') return now;
+  try {
+    for (;;) {
+      const tick = new Promise<'tick'>((resolve) => setTimeout(() => resolve('tick'), lookMs));
+      const ended = await Promise.race([result, left, tick]);
+      const now = ended === 'tick' ? await look().catch(unlessAway) : ended === 'left' ? await look() : ended;
+      if (now === undefined) continue;
+      onLook(now);
+      if (ended !== 'tick') return now;
+    }
+  } finally {
+    // what asks for the end would outlive the connection, hold the process for as long, and crash it when it asks again
+    over.abort();
   }
 }
 

@@ -100,7 +100,7 @@ async function statusesOf(config: Config, names: readonly string[]): Promise<Pip
 }
 
 /** One that has ended would answer with what it was. */
-function queryStatus(client: Client, name: string): Promise<WorkflowStatus> {
+export function queryStatus(client: Client, name: string): Promise<WorkflowStatus> {
   const open = new Client({ connection: client.connection, namespace: client.options.namespace, workflow: { queryRejectCondition: 'NOT_OPEN' } });
   const handle = open.workflow.getHandle(pipelineWorkflowId(name));
   return client.withDeadline(Date.now() + queryMs, () => handle.query<WorkflowStatus>('status'));

@@ -63,6 +63,19 @@ export type BackfillState = (typeof backfillStates)[number];
 /** How far one is. `doneToMs`: panes before it are done. */
 export type BackfillProgress = { readonly phase: string; readonly fromMs: number; readonly toMs: number; readonly doneToMs: number; readonly rows: number };
 
+/** What it says while it does so; `laneWaitedFor` finds the lane in it. */
+export function waitsForLane(lane: string, goal = 'to pass the snapshot'): string {
+  return `waiting for lane ${lane} ${goal}`;
+}
+
+export function laneWaitedFor(phase: string): string | undefined {
+  return /^waiting for lane (\S+) to /.exec(phase)?.[1];
+}
+
+export function restsAtSpeed(rowsPerSecond: number): string {
+  return `resting, to read no more than ${countText(rowsPerSecond)} rows a second`;
+}
+
 /** What `backfill list` and the query `progress` say. */
 export type BackfillStatus = BackfillRequest & {
   readonly state: BackfillState;
@@ -113,11 +126,13 @@ export function planText({ fromMs, toMs, windows, sinks, rows, hasIndex, relatio
   return [`${rangeText(fromMs, toMs)} (UTC): ${views.join(', ')}; about ${countText(rows)} rows of ${relation} to read`, ...index].join('\n');
 }
 
-/** One line: how far, how fast, how long still. */
-export function progressText({ phase, fromMs, toMs, doneToMs, rows }: BackfillProgress, elapsedMs: number): string {
+/** One line: how far; of one that runs also how fast, how long still, and what it does. */
+export function progressText({ phase, fromMs, toMs, doneToMs, rows }: BackfillProgress, state: BackfillState, elapsedMs: number): string {
   const done = toMs === fromMs ? 1 : (doneToMs - fromMs) / (toMs - fromMs);
+  const far = `${Math.floor(done * 100)} %, up to ${textOf(doneToMs)}; ${countText(rows)} rows read`;
+  if (state !== 'running') return far;
   const left = done > 0.01 && done < 1 ? `, about ${Math.max(1, Math.round((elapsedMs * (1 - done)) / done / 1000))} s left` : '';
-  return `${Math.floor(done * 100)} %, up to ${textOf(doneToMs)}; ${countText(rows)} rows read, ${countText((rows * 1000) / Math.max(1, elapsedMs))}/s${left}; ${phase}`;
+  return `${far}, ${countText((rows * 1000) / Math.max(1, elapsedMs))}/s${left}; ${phase}`;
 }
 
 function textOf(ms: number): string {

@@ -129,7 +129,7 @@ class Run {
     const { pipeline, fromMs, toMs } = this.request;
     const lines = [
       ...(this.plan ? [planText(this.plan)] : []),
-      ...(this.#progress ? [progressText(this.#progress, Date.now() - this.#startedMs)] : []),
+      ...(this.#progress ? [progressText(this.#progress, this.state, Date.now() - this.#startedMs)] : []),
       ...(this.error === null ? [] : [this.error]),
     ];
     setCurrentDetails(`# ${pipeline}: backfill of ${rangeText(fromMs, toMs)}, ${this.state}\n\`\`\`\n${lines.join('\n')}\n\`\`\`\nWhat is done stays, whatever becomes of the rest. Signals: \`pause\`, \`resume\`, \`cancel\`; update \`setSpeed\` (rows a second).`);

@@ -7,7 +7,7 @@ export function parseDuration(text: string, what: string): number {
   const parts = /^([1-9][0-9]*)(ms|s|m|h|d)$/.exec(text);
   if (!parts)
     throw new TypeError(
-      `${what}: ${JSON.stringify(text)} is not a duration; write a whole number and ms, s, m, h or d, as in '10s'`,
+      `${what}: ${JSON.stringify(text)} is not a duration; write a whole number, at least 1, and ms, s, m, h or d, as in '10s'`,
     );
   return Number(parts[1]) * milliseconds[parts[2] as keyof typeof milliseconds];
 }

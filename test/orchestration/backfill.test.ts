@@ -1,8 +1,10 @@
 import { Context } from '@temporalio/activity';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
-import { expect, test } from 'vitest';
-import type { BackfillActivities, BackfillStepInput } from '../../activities/backfill.ts';
-import type { BackfillRequest, BackfillStatus } from '../../core/backfill.ts';
+import { expect, test, vi } from 'vitest';
+import type { BackfillActivities, BackfillStepInput, BackfillStepResult } from '../../activities/backfill.ts';
+import { statusOf } from '../../client/backfills.ts';
+import { followed } from '../../client/follow.ts';
+import { waitsForLane, type BackfillProgress, type BackfillRequest, type BackfillStatus } from '../../core/backfill.ts';
 import { services } from '../embedded/services.ts';
 import { refused, RunningPipeline, Stage, waited } from './stage.ts';
 
@@ -13,9 +15,11 @@ class Backfill implements AsyncDisposable {
   readonly steps: BackfillStepInput[] = [];
   ends = 0;
   handle!: WorkflowHandle;
-  #pipeline!: RunningPipeline;
+  pipeline!: RunningPipeline;
+  /** What a step says otherwise than by its number. */
+  told: Partial<BackfillProgress> = {};
   /** How a step ends. */
-  step: (input: BackfillStepInput, signal: AbortSignal) => Promise<'done' | 'time' | 'asked'> = async (_, signal) => {
+  step: (input: BackfillStepInput, signal: AbortSignal) => Promise<BackfillStepResult['ended']> = async (_, signal) => {
     await waited(30_000, signal);
     return 'asked';
   };
@@ -26,9 +30,9 @@ class Backfill implements AsyncDisposable {
     adjust(backfill);
     const stage = new Stage();
     stage.beside = backfill.activities;
-    backfill.#pipeline = await RunningPipeline.start(stage, services().temporalAddress);
-    const { client } = backfill.#pipeline;
-    backfill.handle = await client.workflow.start('backfill', { workflowId: `backfill/${stage.name}`, taskQueue: stage.taskQueue, args: [{ ...request, ...more }] });
+    backfill.pipeline = await RunningPipeline.start(stage, services().temporalAddress);
+    const { client } = backfill.pipeline;
+    backfill.handle = await client.workflow.start('backfill', { workflowId: `backfill/${stage.name}`, taskQueue: stage.taskQueue, args: [{ ...request, pipeline: stage.name, ...more }] });
     return backfill;
   }
 
@@ -41,9 +45,9 @@ class Backfill implements AsyncDisposable {
       backfill: async (input) => {
         this.steps.push(input);
         const { cancellationSignal, heartbeat } = Context.current();
-        const beat = setInterval(() => heartbeat(), 100);
+        const beat = setInterval(() => heartbeat({ phase: 'reading', fromMs: 0, toMs: 60_000, doneToMs: 0, rows: 0, ...this.told }), 100);
         const ended = await this.step(input, cancellationSignal).finally(() => clearInterval(beat));
-        return { ended, progress: { phase: ended, fromMs: 0, toMs: 60_000, doneToMs: ended === 'done' ? 60_000 : 10_000 * this.steps.length, rows: 5 } };
+        return { ended, progress: { phase: ended, fromMs: 0, toMs: 60_000, doneToMs: ended === 'done' ? 60_000 : 10_000 * this.steps.length, rows: 5, ...this.told } };
       },
       endBackfill: async () => void this.ends++,
     };
@@ -63,7 +67,7 @@ class Backfill implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.handle.terminate('the test is over').catch(() => {});
-    await this.#pipeline[Symbol.asyncDispose]();
+    await this.pipeline[Symbol.asyncDispose]();
   }
 }
 
@@ -167,4 +171,43 @@ test('a range that is refused is so before anything is read; a dry run reads not
   await using dry = await Backfill.start(() => {}, { dryRun: true });
   expect(await dry.handle.result()).toMatchObject({ plan: { windows: { top: 6 } }, progress: null });
   expect([dry.steps.length, dry.ends]).toEqual([0, 0]);
+});
+
+test('whoever stops looking at it asks for its end no more, and is told what it was last', async () => {
+  await using backfill = await Backfill.start();
+  await backfill.until(() => backfill.steps.length === 1);
+  const asked = vi.spyOn(backfill.handle.client.workflowService, 'getWorkflowExecutionHistory');
+  const left = new AbortController();
+  const following = followed(backfill.handle, () => backfill.status(), () => left.abort(), left.signal);
+  expect(await following).toMatchObject({ state: 'running' });
+  await expect.poll(() => asked.mock.settledResults.map(({ type }) => type)).toEqual(['rejected']);
+});
+
+test('what a lane let wait goes on as soon as the lane does, though nothing was done; one that stands on lets it rest', async () => {
+  await using backfill = await Backfill.start((each) => {
+    each.told = { doneToMs: 0 };
+    each.step = async () => (each.steps.length < 3 ? 'goes on' : 'time');
+  });
+  await backfill.until(({ progress }) => progress?.rows === 15);
+  expect(backfill.steps.length).toBe(3);
+});
+
+test('while it waits for a lane of a paused pipeline it says so, and what to type', async () => {
+  const told = { phase: waitsForLane('aggregate') };
+  await using backfill = await Backfill.start((each) => {
+    each.told = told;
+    each.step = async (_, signal) => {
+      if (each.steps.length === 1) return 'time';
+      await waited(30_000, signal);
+      return 'asked';
+    };
+  });
+  const { pipeline, handle } = backfill;
+  const phase = async () => (await statusOf(pipeline.client, handle)).progress?.phase;
+  await backfill.until(() => backfill.steps.length === 2);
+  await pipeline.until(({ state }) => state === 'running');
+  expect(await phase()).toBe(told.phase);
+  await pipeline.handle.signal('pause');
+  await pipeline.until(({ state }) => state === 'paused');
+  expect(await phase()).toBe(`${told.phase}; ${pipeline.stage.name} is paused: ./sluice resume ${pipeline.stage.name}`);
 });
