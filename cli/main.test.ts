@@ -35,6 +35,9 @@ describe('what cannot be meant ends with 2, and says what can', () => {
     ['a view without a window', ['verify', 'engagement', '--view', 'top10m'], /^--view is for one window: \.\/sluice verify engagement --view top10m --window 10m\n$/],
     ['half a range', ['reconcile', 'engagement', '--from', '2h'], /^A range has a beginning and an end/],
     ['a range that has not come', ['reconcile', 'engagement', '--from', '2h', '--to', '2126-01-01'], /which has not come yet\. Only windows that have closed are compared/],
+    ['a recovery of an unknown lane', ['recover', 'engagement', '--lane', 'nosuch', '--yes'], /^engagement has no lane nosuch; it has aggregate, enriched, live, leaderboard, external\.\n$/],
+    ['a recovery that nobody can be asked about', ['recover', 'engagement'], /say it beforehand: \.\/sluice recover engagement --yes\n$/],
+    ['one of a lane, which stays in what is to be typed', ['recover', 'engagement', '--lane', 'enriched', '--data', '/d'], /say it beforehand: \.\/sluice recover engagement --lane enriched --data \/d --yes\n$/],
     ['an unknown letter', ['dlq', 'drop', 'engagement', '--lane', 'nowhere'], /has no lane nowhere/],
   ])('%s', async (_, args, output) => {
     expect(await sluice(...args)).toEqual({ code: 2, output: expect.stringMatching(output) as string });

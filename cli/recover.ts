@@ -1,6 +1,8 @@
 import { defineCommand } from 'citty';
+import { pipelines } from '../client/pipelines.ts';
 import { recoverPipeline, RecoveryFailed } from '../client/recoveries.ts';
 import { BadInput } from '../core/bad-input.ts';
+import { lanesOf } from '../core/define/lanes.ts';
 import { recoveryText, type RecoveryStatus } from '../core/recovery.ts';
 import { confirm } from './ask.ts';
 import { dataArg, instanceConfig } from './instance.ts';
@@ -19,7 +21,8 @@ export default defineCommand({
   async run({ args }) {
     const name = pipelineName('recover', args.name);
     const isDry = args['dry-run'] === true;
-    if (!isDry && !args.yes && !process.stdin.isTTY) throw new BadInput(`recover reads ${name}'s tables again, and asks first. Without a terminal, say it beforehand: ./sluice recover ${name} --yes`);
+    assertLane(name, args.lane);
+    if (!isDry && !args.yes && !process.stdin.isTTY) throw new BadInput(`recover reads ${name}'s tables again, and asks first. Without a terminal, say it beforehand: ${askedWith(name, args)} --yes`);
     const approve = async ({ plan }: RecoveryStatus) => {
       if (isDry) return false;
       if (plan && !args.json) console.error(recoveryText(plan));
@@ -36,6 +39,16 @@ export default defineCommand({
     }
   },
 });
+
+/** What it was asked with: without its lane it would load everything. */
+function askedWith(name: string, { lane, json, data }: { readonly lane?: string | undefined; readonly json?: boolean | undefined; readonly data?: string | undefined }): string {
+  return `./sluice recover ${name}${lane === undefined ? '' : ` --lane ${lane}`}${json ? ' --json' : ''}${data === undefined ? '' : ` --data ${data}`}`;
+}
+
+function assertLane(name: string, lane: string | undefined): void {
+  const lanes = lanesOf(pipelines[name]!).map((each) => each.name);
+  if (lane !== undefined && !lanes.includes(lane)) throw new BadInput(`${name} has no lane ${lane}; it has ${lanes.join(', ')}.`);
+}
 
 function outcome(name: string, { state, plan, rows }: RecoveryStatus): string {
   if (state !== 'done') return `${name}: it was cancelled, and what is missing is missing still`;
