@@ -53,4 +53,6 @@ Rows that are written are enriched with content as it is then; what it was when 
   });
 
   test('of nothing', () => expect(recoveryText(plan())).toMatch(/^Nothing is missing in the stream or in a destination, as far as can be seen\.\nAbout 1,234 rows/));
+
+  test('not how many rows, if that is not known', () => expect(recoveryText(plan({ gap: 'The slot is gone.', rows: null }))).toMatch(/^The slot is gone\.\nEvery sink gets/));
 });

@@ -23,7 +23,8 @@ export type RecoveryLook = {
   readonly isLoaded: boolean;
   /** Of the stream, as a sentence. */
   readonly gap: string | null;
-  readonly rows: number;
+  /** Null: not known. */
+  readonly rows: number | null;
   /** Where the spool ends; undefined: it is empty. */
   readonly tail: Position | undefined;
   /** The migration that is not over. */

@@ -6,8 +6,8 @@ export type RecoveryPlan = {
   readonly gap: string | null;
   /** Destinations that lack what the spool does not have any more: the rows of these are written again, and the stream goes on. Missing: the pipeline is loaded anew. */
   readonly lanes?: readonly string[];
-  /** What the source's tables are expected to have. */
-  readonly rows: number;
+  /** What the source's tables are expected to have; null: not known. */
+  readonly rows: number | null;
   /** What is done, and what nobody can know. */
   readonly says: readonly string[];
 };
@@ -37,5 +37,5 @@ export function recoveryWorkflowId(pipeline: string, at: Date): string {
 }
 
 export function recoveryText({ gap, rows, says }: RecoveryPlan): string {
-  return [gap ?? 'Nothing is missing in the stream or in a destination, as far as can be seen.', `About ${rows.toLocaleString('en')} rows are read from the source.`, ...says].join('\n');
+  return [gap ?? 'Nothing is missing in the stream or in a destination, as far as can be seen.', ...(rows === null ? [] : [`About ${rows.toLocaleString('en')} rows are read from the source.`]), ...says].join('\n');
 }
