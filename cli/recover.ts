@@ -26,7 +26,7 @@ export default defineCommand({
     const approve = async ({ plan }: RecoveryStatus) => {
       if (isDry) return false;
       if (plan && !args.json) console.error(recoveryText(plan));
-      return args.yes || confirm(plan?.lanes ? `Write the rows of ${plan.lanes.join(', ')} again?` : `Load ${name} anew?`);
+      return args.yes || confirm(plan?.lanes ? `Write the rows of ${plan.lanes.join(', ')} again?` : `Load ${name} anew${plan?.needless === undefined ? '' : ' all the same'}?`);
     };
     try {
       const status = await recoverPipeline(instanceConfig(args), name, { lane: args.lane, approve, onStarted: (workflowId, url) => console.error(`recovering; see ${url ?? workflowId}`) });

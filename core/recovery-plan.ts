@@ -49,6 +49,7 @@ export function planOf({ pipeline, epoch, isLoaded, gap, rows, tail, openChange,
     epoch,
     gap: missing.length === 0 ? null : missing.join('\n'),
     ...(alone && { lanes: alone }),
+    ...(missing.length === 0 && isLoaded && !alone && { needless: needlessText(pipeline, unknown.length === 0) }),
     rows,
     says: [...unknown, ...migrationText(pipeline.name, openChange), ...(alone ? rewriteSays(alone) : anewSays(pipeline, lanes, tail)), ...labelsText(pipeline)],
   };
@@ -64,6 +65,15 @@ function assertAlone(pipeline: Pipeline, lane: string, gap: string | null, isLoa
   if (canBeRewritten(pipeline, lane)) return;
   const possible = rowSinks(pipeline).filter((each) => canBeRewritten(pipeline, each));
   throw new BadInput(`${lane} of ${pipeline.name} cannot be written again alone: only rows with versions can of which the source has every column still${possible.length === 0 ? ', and it has no such destination' : `, which are those of ${possible.join(', ')}`}.`);
+}
+
+function needlessText(pipeline: Pipeline, isKnown: boolean): string {
+  const possible = rowSinks(pipeline).filter((lane) => canBeRewritten(pipeline, lane));
+  return [
+    ...(isKnown ? ['Nothing needs to be done.'] : []),
+    'If it is approved all the same, the whole pipeline is loaded anew, as follows here.',
+    ...(possible.length === 0 ? [] : [`To write the rows of one destination again, and nothing else: ${possible.map((lane) => `./sluice recover ${pipeline.name} --lane ${lane}`).join(', or ')}`]),
+  ].join(' ');
 }
 
 function migrationText(pipeline: string, open: number | undefined): readonly string[] {
