@@ -51,3 +51,7 @@ describe('what cannot be meant ends with 2, and says what can', () => {
 test.each([[['dlq', 'list'], './sluice dlq list'], [['pause'], './sluice pause'], [[], './sluice']])('help of %j is what one types', async (args, typed) => {
   expect((await sluice(...args, '--help')).output).toContain(`USAGE ${typed} `);
 });
+
+test('what is compared without a range is half as much without an index, as dueRanges has it', async () => {
+  expect((await sluice('reconcile', '--help')).output.replace(/\s+/g, ' ')).toContain('the last two hours (twice settings.reconcileEveryMs), or half of that if the event time has no index');
+});

@@ -9,7 +9,7 @@ import { dataArg, instanceConfig } from './instance.ts';
 import { pipelineArg, pipelineName } from './pipeline-name.ts';
 
 export default defineCommand({
-  meta: { name: 'recover', description: 'Say what a pipeline\'s stream or a destination lacks (a lost slot, a source or a destination put back or emptied), and have it read again: the rows of that destination, or all. Exit code 0 done, 1 failed, 2 refused' },
+  meta: { name: 'recover', description: 'Say what a pipeline\'s stream or a destination lacks (a lost slot, a source or a destination put back, a table of rows that was dropped), and have it read again: the rows of that destination, or all. Exit code 0 done, 1 failed, 2 refused' },
   args: {
     name: pipelineArg,
     lane: { type: 'string', valueHint: 'LANE', description: 'Write only the rows of this destination again, whatever it lacks' },
