@@ -27,7 +27,8 @@ describe('what a recovery does', () => {
   ])('%s', (_, look, lanes) => expect(plan(look).lanes).toEqual(lanes));
 
   test.each<[string, Partial<RecoveryLook>, string]>([
-    ['no rows with versions', { asked: 'live' }, 'live of engagement cannot be written again alone: only rows with versions can of which the source has every column still, which are those of enriched.'],
+    ['no rows with versions', { asked: 'live' }, 'live of engagement cannot be written again alone: only rows with versions can, which are those of enriched.'],
+    ['rows with what the source has lost', { asked: 'enriched', pipeline: reshaped(pipeline, { events: { device: { lost: 'empty' } } }) }, 'Rows of enriched cannot be written again alone: the source of engagement has no more what device had before, so those values are in these rows alone. Written again they are, without those values, when everything is loaded anew: ./sluice recover engagement'],
     ['nobody knows it', { asked: 'nothing' }, 'nothing of engagement cannot be written again alone'],
     ['the stream does not go on', { asked: 'enriched', gap: 'The slot is gone.' }, 'The stream of engagement does not go on, so the rows of enriched would not either: The slot is gone. See ./sluice recover engagement without a lane.'],
   ])('one that is asked for, and refused: %s', (_, look, sentence) => expect(() => plan(look)).toThrow(sentence));
