@@ -12,7 +12,7 @@ import { systemClock } from '../connectors/system-clock.ts';
 import { rowSinks, waitsForLane, type BackfillPlan, type BackfillProgress, type BackfillRequest } from '../core/backfill.ts';
 import { BadInput } from '../core/bad-input.ts';
 import { lanesOf } from '../core/define/lanes.ts';
-import { readsLost, uncountableViews } from '../core/migration/lost.ts';
+import { lostRowsText, uncountableViews } from '../core/migration/lost.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { goesOn, runBackfill } from './backfill-loop.ts';
 import { beating, endingWhenAsked } from './beating.ts';
@@ -158,8 +158,8 @@ function assertRows(pipeline: Pipeline, sinks: readonly string[]): void {
   const possible = rowSinks(pipeline);
   const other = sinks.filter((sink) => !possible.includes(sink));
   if (other.length > 0) throw new BadInput(`${other.join(', ')} of ${pipeline.name} cannot be written anew for a time: only rows with versions can${possible.length === 0 ? ', and it has no such sink' : `, which are those of ${possible.join(', ')}`}. Results and live structures follow the views by themselves.`);
-  const lost = Object.entries(pipeline.row).flatMap(([name, expression]) => (readsLost(pipeline, expression) ? [name] : []));
-  if (sinks.length > 0 && lost.length > 0) throw new BadInput(`Rows of ${sinks.join(', ')} cannot be written anew: the source of ${pipeline.name} has no more what ${lost.join(', ')} had before, so those values are in them alone. Leave the rows out: name the views with --views.`);
+  const lost = lostRowsText(pipeline);
+  if (sinks.length > 0 && lost !== undefined) throw new BadInput(`Rows of ${sinks.join(', ')} cannot be written anew alone: ${lost}. A backfill that names views leaves rows out: --views.`);
 }
 
 /** Of their own: a lane that runs here must not lose its sink to a backfill's trouble. */

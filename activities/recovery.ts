@@ -35,7 +35,7 @@ export function planRecovery(runtime: RecoveryRuntime, { pipeline: name, lane }:
   return failing(async () => {
     const { pipeline } = await runtime.definition(name);
     const shard = await readShard(runtime.state, name);
-    if (!shard) throw new ConfigurationError(`Pipeline ${name} was never loaded, so there is nothing to recover. Type: ./sluice up`);
+    if (!shard) throw new ConfigurationError(`Pipeline ${name} was never loaded, so there is nothing to recover. To load it: ./sluice apply ${name}`);
     const log = await runtime.log(name);
     const { gap, rows } = await gapOf(runtime.config.sourceUrl, pipeline, shard, async () => (await readShard(runtime.state, name))?.confirmed, log, await runtime.undecided(name));
     const looks = await lookAtLanes(runtime, name);
@@ -62,7 +62,7 @@ export function beginAnew({ state }: RecoveryRuntime, { pipeline, epoch }: Recov
     try {
       await workflowOf(pipeline).executeUpdate('loadAnew', { args: [above] });
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError) throw new ConfigurationError(`Pipeline ${pipeline} does not run: its workflow ${pipelineWorkflowId(pipeline)} was never started, or was ended. Type: ./sluice up`);
+      if (error instanceof WorkflowNotFoundError) throw new ConfigurationError(`Pipeline ${pipeline} does not run: its workflow ${pipelineWorkflowId(pipeline)} was never started, or was ended. Type: ./sluice apply ${pipeline}`);
       throw new TransientError(`the workflow of ${pipeline} could not be told: ${(error as Error).message}`, { cause: error });
     }
     return above;

@@ -37,6 +37,9 @@ describe('what cannot be meant ends with 2, and says what can', () => {
     ['no duration', ['backfill', 'engagement', '--from', '3h', '--to', '00m'], /^--to 00m is no time\. For example --to 2026-11-01/],
     ['half a range', ['reconcile', 'engagement', '--from', '2h'], /^A range has a beginning and an end/],
     ['a range that has not come', ['reconcile', 'engagement', '--from', '2h', '--to', '2126-01-01'], /which has not come yet\. Only windows that have closed are compared/],
+    ['a recovery of an unknown lane', ['recover', 'engagement', '--lane', 'nosuch', '--yes'], /^engagement has no lane nosuch; it has aggregate, enriched, live, leaderboard, external\.\n$/],
+    ['a recovery that nobody can be asked about', ['recover', 'engagement'], /say it beforehand: \.\/sluice recover engagement --yes\n$/],
+    ['one of a lane, which stays in what is to be typed', ['recover', 'engagement', '--lane', 'enriched', '--data', '/d'], /say it beforehand: \.\/sluice recover engagement --lane enriched --data \/d --yes\n$/],
     ['an unknown letter', ['dlq', 'drop', 'engagement', '--lane', 'nowhere'], /has no lane nowhere/],
   ])('%s', async (_, args, output) => {
     expect(await sluice(...args)).toEqual({ code: 2, output: expect.stringMatching(output) as string });
@@ -49,4 +52,8 @@ describe('what cannot be meant ends with 2, and says what can', () => {
 
 test.each([[['dlq', 'list'], './sluice dlq list'], [['pause'], './sluice pause'], [[], './sluice']])('help of %j is what one types', async (args, typed) => {
   expect((await sluice(...args, '--help')).output).toContain(`USAGE ${typed} `);
+});
+
+test('what is compared without a range is half as much without an index, as dueRanges has it', async () => {
+  expect((await sluice('reconcile', '--help')).output.replace(/\s+/g, ' ')).toContain('the last two hours (twice settings.reconcileEveryMs), or half of that if the event time has no index');
 });

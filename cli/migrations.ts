@@ -1,5 +1,6 @@
 import { defineCommand } from 'citty';
-import { listMigrations, type ListedMigration } from '../client/migrations.ts';
+import { isLoaded, listMigrations, unloadedText, type ListedMigration } from '../client/migrations.ts';
+import { definitionBehind } from '../core/migration/definition-behind.ts';
 import { changeLines } from '../core/migration/schema-change.ts';
 import { pipelines } from '../client/pipelines.ts';
 import { dataArg, instanceConfig } from './instance.ts';
@@ -14,9 +15,11 @@ export default defineCommand({
   },
   async run({ args }) {
     const name = pipelineName('migrations', args.name);
-    const found = await listMigrations(instanceConfig(args), name);
+    const config = instanceConfig(args);
+    const found = await listMigrations(config, name);
     if (args.json) console.log(JSON.stringify(found, undefined, 2));
-    else console.log(found.length === 0 ? `${name}: its source's columns have not changed` : found.map(text).join('\n'));
+    else if (found.length > 0) console.log([...found.map(text), ...behind(name, found)].join('\n'));
+    else console.log((await isLoaded(config, name)) ? `${name}: its source's columns have not changed` : unloadedText(name));
   },
 });
 
@@ -24,4 +27,11 @@ function text({ number, pipeline, state, decision, detected, changes, error, tex
   const lines = plan?.split('\n') ?? changeLines(pipelines[pipeline]!, changes);
   const next = state === 'waiting' ? [`./sluice approve ${pipeline}, or ./sluice reject ${pipeline}`] : [];
   return [`${number}  ${state}${decision === null ? '' : ` (${decision})`}, ${detected}`, ...[...lines, ...(error === null ? [] : [error]), ...next].map((line) => `   ${line}`)].join('\n');
+}
+
+/** What is to be changed in pipelines/ after those that are over, and the one that was decided just now. */
+export function behind(name: string, found: readonly ListedMigration[], decided?: number): readonly string[] {
+  const followed = found.filter(({ number, state }) => state === 'done' || state === 'unneeded' || number === decided);
+  const says = definitionBehind(pipelines[name]!, followed.toReversed().map(({ changes }) => changes));
+  return says === undefined ? [] : [says];
 }

@@ -14,7 +14,7 @@ export default defineCommand({
   },
   args: {
     name: pipelineArg,
-    from: { type: 'string', valueHint: 'TIME', description: '2026-11-01, 2026-11-01T10:30 (UTC), or 90m for so long ago; without a range the last two hours (twice settings.reconcileEveryMs)' },
+    from: { type: 'string', valueHint: 'TIME', description: '2026-11-01, 2026-11-01T10:30 (UTC), or 90m for so long ago; without a range the last two hours (twice settings.reconcileEveryMs), or half of that if the event time has no index' },
     to: { type: 'string', valueHint: 'TIME', description: 'Likewise; windows must have closed by then' },
     repair: { type: 'boolean', description: 'Compute, say or make anew what differs, and compare it again' },
     json: { type: 'boolean', description: 'As JSON' },

@@ -1,13 +1,15 @@
 import { defineCommand } from 'citty';
+import { pipelines } from '../client/pipelines.ts';
 import { recoverPipeline, RecoveryFailed } from '../client/recoveries.ts';
 import { BadInput } from '../core/bad-input.ts';
+import { lanesOf } from '../core/define/lanes.ts';
 import { recoveryText, type RecoveryStatus } from '../core/recovery.ts';
 import { confirm } from './ask.ts';
 import { dataArg, instanceConfig } from './instance.ts';
 import { pipelineArg, pipelineName } from './pipeline-name.ts';
 
 export default defineCommand({
-  meta: { name: 'recover', description: 'Say what a pipeline\'s stream or a destination lacks (a lost slot, a source or a destination put back or emptied), and have it read again: the rows of that destination, or all. Exit code 0 done, 1 failed, 2 refused' },
+  meta: { name: 'recover', description: 'Say what a pipeline\'s stream or a destination lacks (a lost slot, a source or a destination put back, a table of rows that was dropped), and have it read again: the rows of that destination, or all. Exit code 0 done, 1 failed, 2 refused' },
   args: {
     name: pipelineArg,
     lane: { type: 'string', valueHint: 'LANE', description: 'Write only the rows of this destination again, whatever it lacks' },
@@ -19,11 +21,12 @@ export default defineCommand({
   async run({ args }) {
     const name = pipelineName('recover', args.name);
     const isDry = args['dry-run'] === true;
-    if (!isDry && !args.yes && !process.stdin.isTTY) throw new BadInput(`recover reads ${name}'s tables again, and asks first. Without a terminal, say it beforehand: ./sluice recover ${name} --yes`);
+    assertLane(name, args.lane);
+    if (!isDry && !args.yes && !process.stdin.isTTY) throw new BadInput(`recover reads ${name}'s tables again, and asks first. Without a terminal, say it beforehand: ${askedWith(name, args)} --yes`);
     const approve = async ({ plan }: RecoveryStatus) => {
       if (isDry) return false;
       if (plan && !args.json) console.error(recoveryText(plan));
-      return args.yes || confirm(plan?.lanes ? `Write the rows of ${plan.lanes.join(', ')} again?` : `Load ${name} anew?`);
+      return args.yes || confirm(plan?.lanes ? `Write the rows of ${plan.lanes.join(', ')} again?` : `Load ${name} anew${plan?.needless === undefined ? '' : ' all the same'}?`);
     };
     try {
       const status = await recoverPipeline(instanceConfig(args), name, { lane: args.lane, approve, onStarted: (workflowId, url) => console.error(`recovering; see ${url ?? workflowId}`) });
@@ -36,6 +39,16 @@ export default defineCommand({
     }
   },
 });
+
+/** What it was asked with: without its lane it would load everything. */
+function askedWith(name: string, { lane, json, data }: { readonly lane?: string | undefined; readonly json?: boolean | undefined; readonly data?: string | undefined }): string {
+  return `./sluice recover ${name}${lane === undefined ? '' : ` --lane ${lane}`}${json ? ' --json' : ''}${data === undefined ? '' : ` --data ${data}`}`;
+}
+
+function assertLane(name: string, lane: string | undefined): void {
+  const lanes = lanesOf(pipelines[name]!).map((each) => each.name);
+  if (lane !== undefined && !lanes.includes(lane)) throw new BadInput(`${name} has no lane ${lane}; it has ${lanes.join(', ')}.`);
+}
 
 function outcome(name: string, { state, plan, rows }: RecoveryStatus): string {
   if (state !== 'done') return `${name}: it was cancelled, and what is missing is missing still`;

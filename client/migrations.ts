@@ -2,6 +2,7 @@ import { WorkflowNotFoundError, WorkflowUpdateFailedError, type WorkflowExecutio
 import { Client } from 'pg';
 import { BadInput } from '../core/bad-input.ts';
 import type { Config } from '../core/config.ts';
+import { isOver } from '../core/migration/migration-state.ts';
 import type { Decision } from '../core/migration/plan.ts';
 import { migrationWorkflowId, type SchemaChange } from '../core/migration/schema-change.ts';
 import type { MigrationStatus } from '../workflows/migration.ts';
@@ -49,7 +50,7 @@ export async function decideMigration(config: Config, pipeline: string, decision
       return await client.workflow.getHandle(migrationWorkflowId(pipeline, which)).executeUpdate<MigrationStatus, []>(decision);
     } catch (error) {
       if (error instanceof WorkflowUpdateFailedError) throw new BadInput(error.cause?.message ?? error.message, { cause: error });
-      if (error instanceof WorkflowNotFoundError) throw await noneOf(config, pipeline, `No migration ${which} of ${pipeline} is going on.`, error);
+      if (error instanceof WorkflowNotFoundError) throw await noneOf(config, pipeline, await goneText(config, pipeline, which), error);
       throw error;
     }
   });
@@ -57,8 +58,25 @@ export async function decideMigration(config: Config, pipeline: string, decision
 
 /** They go with what was loaded. */
 async function noneOf(config: Config, pipeline: string, sentence: string, cause?: Error): Promise<BadInput> {
+  return new BadInput((await isLoaded(config, pipeline)) ? `${sentence} See: ./sluice migrations ${pipeline}` : unloadedText(pipeline), { cause });
+}
+
+/** Its load has begun at least. */
+export async function isLoaded(config: Config, pipeline: string): Promise<boolean> {
   const { rowCount } = await withState(config, (client) => client.query('select from sluice.shard where pipeline = $1', [pipeline]));
-  return new BadInput(rowCount === 0 ? `Pipeline ${pipeline} is not loaded, and so it has no migrations. To load it as its source is now: ./sluice apply ${pipeline}` : `${sentence} See: ./sluice migrations ${pipeline}`, { cause });
+  return rowCount !== 0;
+}
+
+export function unloadedText(pipeline: string): string {
+  return `Pipeline ${pipeline} is not loaded, and so it has no migrations. To load it as its source is now: ./sluice apply ${pipeline}`;
+}
+
+/** Of one whose workflow does not run. */
+async function goneText(config: Config, pipeline: string, number: number): Promise<string> {
+  const { rows: [found] } = await withState(config, (client) => client.query<Pick<Row, 'state' | 'decision'>>('select state, decision from sluice.schema_change where pipeline = $1 and number = $2', [pipeline, number]));
+  if (!found) return `${pipeline} has no migration ${number}.`;
+  if (!isOver(found.state)) return `Somebody has ended the workflow of migration ${number} of ${pipeline}. To be asked again: ./sluice resume ${pipeline} --lane capture.`;
+  return `Migration ${number} of ${pipeline} is ${found.state}${found.decision === null ? '' : ` (${found.decision})`}, and only one that waits can be decided.`;
 }
 
 /** It did not come to its end, which it would have put on record. */

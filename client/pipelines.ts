@@ -14,6 +14,7 @@ import { ensureSchedule } from './reconciliations.ts';
 import { registerSearchAttributes, startAttributes } from './search-attributes.ts';
 import { stuckTask } from './stuck-task.ts';
 import { withTemporal } from './temporal-connection.ts';
+import { toldWhatWaits } from './waiting-migration.ts';
 
 /** Every pipeline's definition, by name. */
 export { pipelines };
@@ -91,7 +92,7 @@ async function statusesOf(config: Config, names: readonly string[]): Promise<Pip
   return withTemporal(config, (client) =>
     Promise.all(
       names.map(async (name) => {
-        const answer = await queryStatus(client, name).catch((error: unknown) => unreachableReason(client, error, name));
+        const answer = await queryStatus(client, name).then((found) => client.withDeadline(Date.now() + queryMs, () => toldWhatWaits(client, found))).catch((error: unknown) => unreachableReason(client, error, name));
         const status = pipelineStatus(config, name, answer, progress, Date.now());
         return { ...status, notes: [...status.notes, ...(filling.get(name) ?? [])] };
       }),

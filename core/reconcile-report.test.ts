@@ -48,6 +48,15 @@ To repair it: ./sluice reconcile p --from 2026-11-21T10:00:10 --to 2026-11-21T10
     );
   });
 
+  test('what no repair helps is not told to be repaired, but why', () => {
+    const lost: Compared = { ...differs, mend: { tag: 'none' }, note: 'they cannot be repaired alone: so it is' };
+    const text = reconcileText(report({ compared: [panes, lost] }));
+    expect(text).toContain('enriched, rows of t: 360 windows, 2 DIFFER; they cannot be repaired alone: so it is');
+    expect(text).not.toContain('To repair');
+    expect(reconcileText(report({ compared: [{ ...panes, different: 1, differing: [{ fromMs: at(0), toMs: at(10) }] }, lost] }))).toMatch(/\nTo repair aggregate: \.\/sluice reconcile p --from 2026-11-21T10:00 --to 2026-11-21T10:00:10 --repair$/);
+    expect(repairOutcome([lost], [lost])).toEqual({ repaired: [], failed: [expect.stringMatching(/still, changed id=5: title is a, expected b; they cannot be repaired alone: so it is$/)] });
+  });
+
   test('a repair says what it did and what it did not', () => {
     const text = reconcileText(report({ repair: true, compared: [panes, differs], repaired: ['enriched, rows of t: 2 windows'], failed: ['live: still'] }));
     expect(text).toContain('\nrepaired: enriched, rows of t: 2 windows\nNOT REPAIRED: live: still');

@@ -44,7 +44,7 @@ export function repairOutcome(before: readonly Compared[], again: readonly Compa
     const text = `${one.sink}, ${one.what}: ${windowsText(one)}`;
     if (!now) failed.push(`${text}: it was not compared again`);
     else if (now.problem !== undefined) failed.push(`${text}: ${now.problem}`);
-    else if (now.different > 0) failed.push(`${text}: ${windowsText(now)} still, ${differenceText(now.differences[0]!)}${one.mend.tag === 'rows' ? '. A row whose version is above the stream has to be deleted there by hand, and repaired then' : ''}`);
+    else if (now.different > 0) failed.push(`${text}: ${windowsText(now)} still, ${differenceText(now.differences[0]!)}${one.mend.tag === 'rows' ? '. A row whose version is above the stream has to be deleted there by hand, and repaired then' : one.mend.tag === 'none' && now.note !== undefined ? `; ${now.note}` : ''}`);
     else repaired.push(text);
   }
   // what differs only since is no success either
@@ -70,6 +70,7 @@ export function reconcileSentence({ state, compared, repaired, failed, problem, 
 export function reconcileText(report: ReconcileReport): string {
   const { pipeline, ranges, left, compared, rows, repaired, failed, problem, repair } = report;
   const differing = compared.filter(({ different }) => different > 0);
+  const mendable = differing.filter(({ mend }) => mend.tag !== 'none');
   return [
     `${pipeline}, ${ranges.map(({ fromMs, toMs }) => rangeText(fromMs, toMs)).join(' and ') || 'nothing has closed'} (UTC): ${reconcileSentence(report)}`,
     ...compared.map(comparedLine),
@@ -80,7 +81,7 @@ export function reconcileText(report: ReconcileReport): string {
     ...repaired.map((text) => `repaired: ${text}`),
     ...failed.map((text) => `NOT REPAIRED: ${text}`),
     ...(problem === null ? [] : [problem]),
-    ...(differing.length > 0 && !repair ? [`To repair it: ./sluice reconcile ${pipeline} ${optionsOf(differing)} --repair`] : []),
+    ...(mendable.length > 0 && !repair ? [`To repair ${mendable.length === differing.length ? 'it' : mendable.map(({ sink }) => sink).join(', ')}: ./sluice reconcile ${pipeline} ${optionsOf(mendable)} --repair`] : []),
   ].join('\n');
 }
 

@@ -27,7 +27,8 @@ describe('what a recovery does', () => {
   ])('%s', (_, look, lanes) => expect(plan(look).lanes).toEqual(lanes));
 
   test.each<[string, Partial<RecoveryLook>, string]>([
-    ['no rows with versions', { asked: 'live' }, 'live of engagement cannot be written again alone: only rows with versions can of which the source has every column still, which are those of enriched.'],
+    ['no rows with versions', { asked: 'live' }, 'live of engagement cannot be written again alone: only rows with versions can, which are those of enriched.'],
+    ['rows with what the source has lost', { asked: 'enriched', pipeline: reshaped(pipeline, { events: { device: { lost: 'empty' } } }) }, 'Rows of enriched cannot be written again alone: the source of engagement has no more what device had before, so those values are in these rows alone. Written again they are, without those values, when everything is loaded anew: ./sluice recover engagement'],
     ['nobody knows it', { asked: 'nothing' }, 'nothing of engagement cannot be written again alone'],
     ['the stream does not go on', { asked: 'enriched', gap: 'The slot is gone.' }, 'The stream of engagement does not go on, so the rows of enriched would not either: The slot is gone. See ./sluice recover engagement without a lane.'],
   ])('one that is asked for, and refused: %s', (_, look, sentence) => expect(() => plan(look)).toThrow(sentence));
@@ -52,5 +53,19 @@ Rows that are written are enriched with content as it is then; what it was when 
     expect(text).toMatch(/^Lane enriched: its destination has no fence\.\nAbout 1,234 rows are read from the source\.\nMigration 4 of its source's columns is not over\. Decide it first: \.\/sluice migrations engagement\..*\nAll rows of enriched are written again from one snapshot of the source, and what is there besides is gone\..*\nDead letters of enriched from before it end/);
   });
 
-  test('of nothing', () => expect(recoveryText(plan())).toMatch(/^Nothing is missing in the stream or in a destination, as far as can be seen\.\nAbout 1,234 rows/));
+  test('of nothing: that nothing needs to be done, what would be done all the same, and how less is', () => {
+    const beginning = /^Nothing is missing in the stream or in a destination, as far as can be seen\.\nNothing needs to be done\. If it is approved all the same, the whole pipeline is loaded anew, as follows here\. To write the rows of one destination again, and nothing else: \.\/sluice recover engagement --lane enriched\nAbout 1,234 rows are read from the source\.\nEvery sink gets/;
+    expect(recoveryText(plan())).toMatch(beginning);
+    // what is not known may need it
+    expect(recoveryText(plan({ lanes: instead({ lane: 'live', fence: undefined, unknown: 'it does not answer' }) }))).toMatch(/as far as can be seen\.\nIf it is approved all the same/);
+    expect(recoveryText(plan({ pipeline: reshaped(pipeline, { events: { device: { lost: 'empty' } } }) }))).toMatch(/as follows here\.\nAbout/);
+  });
+
+  test.each<[string, Partial<RecoveryLook>]>([
+    ['something is missing', { lanes: instead(emptied) }],
+    ['a load was refused', { isLoaded: false }],
+    ['one destination was asked for', { asked: 'enriched' }],
+  ])('nothing of that when %s', (_, look) => expect(plan(look).needless).toBeUndefined());
+
+  test('not how many rows, if that is not known', () => expect(recoveryText(plan({ gap: 'The slot is gone.', rows: null }))).toMatch(/^The slot is gone\.\nEvery sink gets/));
 });

@@ -1,6 +1,6 @@
 import { rowSinks } from './backfill.ts';
 import { BadInput } from './bad-input.ts';
-import { readsLost } from './migration/lost.ts';
+import { lostRowsText } from './migration/lost.ts';
 import type { Pipeline } from './pipeline.ts';
 import { lsnText, parsePosition, type Position } from './position.ts';
 import type { RecoveryPlan } from './recovery.ts';
@@ -23,7 +23,8 @@ export type RecoveryLook = {
   readonly isLoaded: boolean;
   /** Of the stream, as a sentence. */
   readonly gap: string | null;
-  readonly rows: number;
+  /** Null: not known. */
+  readonly rows: number | null;
   /** Where the spool ends; undefined: it is empty. */
   readonly tail: Position | undefined;
   /** The migration that is not over. */
@@ -48,6 +49,7 @@ export function planOf({ pipeline, epoch, isLoaded, gap, rows, tail, openChange,
     epoch,
     gap: missing.length === 0 ? null : missing.join('\n'),
     ...(alone && { lanes: alone }),
+    ...(missing.length === 0 && isLoaded && !alone && { needless: needlessText(pipeline, unknown.length === 0) }),
     rows,
     says: [...unknown, ...migrationText(pipeline.name, openChange), ...(alone ? rewriteSays(alone) : anewSays(pipeline, lanes, tail)), ...labelsText(pipeline)],
   };
@@ -55,14 +57,24 @@ export function planOf({ pipeline, epoch, isLoaded, gap, rows, tail, openChange,
 
 /** Its rows have versions, and the source still has all that is in them. */
 function canBeRewritten(pipeline: Pipeline, lane: string): boolean {
-  return rowSinks(pipeline).includes(lane) && !Object.values(pipeline.row).some((expression) => readsLost(pipeline, expression));
+  return rowSinks(pipeline).includes(lane) && lostRowsText(pipeline) === undefined;
 }
 
 function assertAlone(pipeline: Pipeline, lane: string, gap: string | null, isLoaded: boolean): void {
   if (gap !== null || !isLoaded) throw new BadInput(`The stream of ${pipeline.name} does not go on, so the rows of ${lane} would not either: ${gap ?? 'it is not loaded.'} See ./sluice recover ${pipeline.name} without a lane.`);
-  if (canBeRewritten(pipeline, lane)) return;
-  const possible = rowSinks(pipeline).filter((each) => canBeRewritten(pipeline, each));
-  throw new BadInput(`${lane} of ${pipeline.name} cannot be written again alone: only rows with versions can of which the source has every column still${possible.length === 0 ? ', and it has no such destination' : `, which are those of ${possible.join(', ')}`}.`);
+  const possible = rowSinks(pipeline);
+  if (!possible.includes(lane)) throw new BadInput(`${lane} of ${pipeline.name} cannot be written again alone: only rows with versions can, ${possible.length === 0 ? 'and it has no such destination' : `which are those of ${possible.join(', ')}`}.`);
+  const lost = lostRowsText(pipeline);
+  if (lost !== undefined) throw new BadInput(`Rows of ${lane} cannot be written again alone: ${lost}`);
+}
+
+function needlessText(pipeline: Pipeline, isKnown: boolean): string {
+  const possible = rowSinks(pipeline).filter((lane) => canBeRewritten(pipeline, lane));
+  return [
+    ...(isKnown ? ['Nothing needs to be done.'] : []),
+    'If it is approved all the same, the whole pipeline is loaded anew, as follows here.',
+    ...(possible.length === 0 ? [] : [`To write the rows of one destination again, and nothing else: ${possible.map((lane) => `./sluice recover ${pipeline.name} --lane ${lane}`).join(', or ')}`]),
+  ].join(' ');
 }
 
 function migrationText(pipeline: string, open: number | undefined): readonly string[] {

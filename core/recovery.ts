@@ -6,8 +6,10 @@ export type RecoveryPlan = {
   readonly gap: string | null;
   /** Destinations that lack what the spool does not have any more: the rows of these are written again, and the stream goes on. Missing: the pipeline is loaded anew. */
   readonly lanes?: readonly string[];
-  /** What the source's tables are expected to have. */
-  readonly rows: number;
+  /** What the source's tables are expected to have; null: not known. */
+  readonly rows: number | null;
+  /** That nothing needs to be done, and what would be done all the same. Missing: it does. */
+  readonly needless?: string;
   /** What is done, and what nobody can know. */
   readonly says: readonly string[];
 };
@@ -36,6 +38,6 @@ export function recoveryWorkflowId(pipeline: string, at: Date): string {
   return `recovery/${pipeline}/${at.toISOString()}`;
 }
 
-export function recoveryText({ gap, rows, says }: RecoveryPlan): string {
-  return [gap ?? 'Nothing is missing in the stream or in a destination, as far as can be seen.', `About ${rows.toLocaleString('en')} rows are read from the source.`, ...says].join('\n');
+export function recoveryText({ gap, needless, rows, says }: RecoveryPlan): string {
+  return [gap ?? 'Nothing is missing in the stream or in a destination, as far as can be seen.', ...(needless === undefined ? [] : [needless]), ...(rows === null ? [] : [`About ${rows.toLocaleString('en')} rows are read from the source.`]), ...says].join('\n');
 }

@@ -7,8 +7,8 @@ import type { Confirmed, ShardState } from './shard-state.ts';
 import { connectSource } from './postgres-source.ts';
 import { assertUndecided, streamEndOf, type UndecidedLog } from './undecided-log.ts';
 
-/** What keeps a capture from going on where the spool ends, as the sentence that it would park with; null: nothing. `readConfirmed`: what is on record, read anew, as a capture may be at work. `rows`: what the planner of the source expects of the pipeline's tables. */
-export async function gapOf(sourceUrl: string, pipeline: Pipeline, shard: ShardState, readConfirmed: () => Promise<Confirmed | undefined>, log: Pick<SegmentLog, 'tail' | 'read' | 'release' | 'lastEvents' | 'lastClaim'>, undecided?: UndecidedLog): Promise<{ readonly gap: string | null; readonly rows: number }> {
+/** What keeps a capture from going on where the spool ends, as the sentence that it would park with; null: nothing. `readConfirmed`: what is on record, read anew, as a capture may be at work. `rows`: what the planner of the source expects of the pipeline's tables; null: not known. */
+export async function gapOf(sourceUrl: string, pipeline: Pipeline, shard: ShardState, readConfirmed: () => Promise<Confirmed | undefined>, log: Pick<SegmentLog, 'tail' | 'read' | 'release' | 'lastEvents' | 'lastClaim'>, undecided?: UndecidedLog): Promise<{ readonly gap: string | null; readonly rows: number | null }> {
   const source = await connectSource(sourceUrl, pipeline, shard.tables);
   try {
     const rows = await source.expectedRows();

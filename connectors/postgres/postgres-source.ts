@@ -4,6 +4,7 @@ import type { Pipeline } from '../../core/pipeline.ts';
 import type { Lsn } from '../../core/position.ts';
 import { parseLsn } from '../../core/position.ts';
 import { emitCanary, SlotFollower } from './canary.ts';
+import { readExpectedRows } from './expected-rows.ts';
 import { keptAlive } from './keep-alive.ts';
 import { leave } from './leave.ts';
 import type { ReplicationTarget } from './replication-stream.ts';
@@ -11,7 +12,7 @@ import { ReplicationStream, captureApplicationName } from './replication-stream.
 import type { TableIds } from './shard-state.ts';
 import { readWalEnd, readWalInsertEnd } from './slot-look.ts';
 import type { Slot, Source, Timeline } from './source.ts';
-import { assertPublication, quoteRelation, readColumns, readSourceCatalog, sourceNames } from './source-catalog.ts';
+import { assertPublication, readColumns, readSourceCatalog, sourceNames } from './source-catalog.ts';
 
 /** Connects to the source. `loaded`: the tables that the pipeline was loaded from. */
 export async function connectSource(url: string, pipeline: Pipeline, loaded: TableIds | undefined): Promise<Source> {
@@ -45,12 +46,6 @@ export async function connectSource(url: string, pipeline: Pipeline, loaded: Tab
       await leave(client);
     },
   };
-}
-
-async function readExpectedRows(client: Client, { source: { events, dimensions } }: Pipeline): Promise<number> {
-  const relations = [events, ...Object.values(dimensions)].map(({ relation }) => quoteRelation(relation));
-  const { rows } = await client.query<{ rows: string }>('select coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint::text as rows from unnest($1::text[]) as name cross join lateral pg_partition_tree(to_regclass(name)) t join pg_class c on c.oid = t.relid where t.isleaf', [relations]);
-  return Number(rows[0]!.rows);
 }
 
 async function readSlot(client: Client, name: string): Promise<Slot | undefined> {

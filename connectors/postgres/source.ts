@@ -14,8 +14,8 @@ export interface Source {
   catalog(): Promise<SourceCatalog>;
   /** Of the pipeline's tables, as they are now. What made them so was committed below `seenAt`. */
   columns(): Promise<{ readonly columns: SourceColumns; readonly seenAt: Lsn }>;
-  /** So many rows the planner expects in them. */
-  expectedRows(): Promise<number>;
+  /** So many rows the planner expects in them; null: it cannot be asked. */
+  expectedRows(): Promise<number | null>;
   /** The publication still has every table whole. Throws a ConfigurationError. */
   assertPublication(): Promise<void>;
   /** `known`: a timeline whose history needs no look. */

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { rowSchema } from '../../core/define/row-schema.ts';
+import { lostRowsText } from '../../core/migration/lost.ts';
 import type { SinkDefinition } from '../../core/pipeline.ts';
 import { parseLsn, parsePosition, position, type Position } from '../../core/position.ts';
 import { mostNamed, sliceMs as sliceMsOf, type Compared } from '../../core/reconcile.ts';
@@ -47,7 +48,10 @@ export async function compareRowsNow(place: Place, range: PaneRange, { lane, def
     await copyLaterKeys(place, definition, base, await endOfStream(place, base));
     check = await compareThem();
   }
-  return comparedOf(explained(check, pipeline.name, lane, letters), (range.toMs - range.fromMs) / sliceMs, sliceMs, { tag: 'rows' });
+  const lost = lostRowsText(pipeline);
+  const compared = comparedOf(explained(check, pipeline.name, lane, letters), (range.toMs - range.fromMs) / sliceMs, sliceMs, lost === undefined ? { tag: 'rows' } : { tag: 'none' });
+  if (lost === undefined || compared.different === 0) return compared;
+  return { ...compared, note: [...(compared.note === undefined ? [] : [compared.note]), `they cannot be repaired alone: ${lost}`].join('; ') };
 }
 
 /** The temporary table of keys that have changed since the snapshot. */

@@ -40,7 +40,7 @@ const typed = <T>(question: Question<T>) => (question.tag === 'settled' ? questi
 describe('a table that cannot be read is refused with what to do', () => {
   test.each<[string, Partial<TableFacts>, RegExp]>([
     ['a key of two columns', { primaryKey: ['a', 'b'], unique: [] }, /^The primary key of public\.orders is \(a, b\), and the key of a definition is one column .*ALTER TABLE public\.orders ADD COLUMN sluice_id uuid/],
-    ['no key', { primaryKey: [], unique: [] }, /^Public\.orders has no primary key and no unique index .*ADD COLUMN sluice_id/],
+    ['no key', { primaryKey: [], unique: [] }, /^Table public\.orders has no primary key and no unique index .*ADD COLUMN sluice_id/],
     ['no key, partitioned', { primaryKey: [], unique: [], partitioned: true }, /A partitioned table needs a primary key of that column and its partition columns/],
     ['a key of a type that none is', { columns: [column('id', 'numeric'), at] }, /id is numeric, and a key is text, uuid, an integer or a boolean/],
     ['a unique column that can be NULL', { primaryKey: [], columns: [{ ...id, nullable: true }, at] }, /id can be NULL.*ALTER COLUMN "id" SET NOT NULL;$/],

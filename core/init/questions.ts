@@ -17,12 +17,12 @@ export function tableQuestion(facts: SourceFacts, given: string | undefined): Qu
     const found = facts.tables.find((table) => [relationOf(table), table.sql].includes(given)) ?? facts.tables.find(({ schema, name }) => schema === 'public' && name === given);
     if (!found) throw new BadInput(`There is no table ${given} in ${facts.database} that ${facts.role} sees (views and foreign tables have no change stream; of a partition, name the partitioned table). There are: ${facts.tables.map(relationOf).join(', ') || 'none'}`);
     const refusal = tableRefusal(found, facts);
-    if (refusal !== undefined) throw new BadInput(sentence(refusal));
+    if (refusal !== undefined) throw new BadInput(refusal);
     return settled(found);
   }
   const refusals = facts.tables.map((table) => tableRefusal(table, facts));
   const fitting = facts.tables.filter((_, index) => refusals[index] === undefined).toSorted((a, b) => (b.rows ?? -1) - (a.rows ?? -1));
-  const notes = refusals.filter((each) => each !== undefined).map(sentence);
+  const notes = refusals.filter((each) => each !== undefined);
   if (fitting.length === 0) throw new BadInput([`${facts.database} has no table that a pipeline can read.`, ...notes].join('\n'));
   return question('Whose changes are the events?', '--table', fitting.map((table) => ({ typed: relationOf(table), about: tableText(table, facts), value: table })), notes);
 }
@@ -106,8 +106,4 @@ function tableText(table: TableFacts, facts: SourceFacts): string {
 
 function timeText({ typeName, indexed, nullable }: ColumnFacts): string {
   return `${typeName}${indexed ? ', has an index' : ''}${nullable ? ', can be NULL: such rows are in no window' : ''}`;
-}
-
-function sentence(text: string): string {
-  return text[0]!.toUpperCase() + text.slice(1);
 }

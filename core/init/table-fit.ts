@@ -45,8 +45,8 @@ function isBirth(name: string): boolean {
 export function tableRefusal(table: TableFacts, given: SourceFacts): string | undefined {
   const relation = relationOf(table);
   if (/[.\s]/.test(table.schema) || /[.\s]/.test(table.name))
-    return `${table.sql} cannot be named in a definition: names of schemas and tables must have no blank and no dot. Rename it: ALTER TABLE ${table.sql} RENAME TO …;`;
-  if (table.unlogged) return `${relation} is unlogged, and PostgreSQL publishes no changes of such tables. Type in the source: ALTER TABLE ${table.sql} SET LOGGED;`;
+    return `Table ${table.sql} cannot be named in a definition: names of schemas and tables must have no blank and no dot. Rename it: ALTER TABLE ${table.sql} RENAME TO …;`;
+  if (table.unlogged) return `Table ${relation} is unlogged, and PostgreSQL publishes no changes of such tables. Type in the source: ALTER TABLE ${table.sql} SET LOGGED;`;
   if (keyCandidates(table, given).length === 0) return keyRefusal(table);
   if (timeCandidates(table, given).length === 0) return timeRefusal(table);
   return undefined;
@@ -60,9 +60,9 @@ function keyRefusal(table: TableFacts): string {
   if (first) {
     const problem = keyProblem(first);
     const remedy = first.nullable && canBeKey({ ...first, interned: false }) ? `ALTER TABLE ${table.sql} ALTER COLUMN ${quotedName(first.name)} SET NOT NULL;` : add;
-    return `${relation} has no column that can be the key: ${first.name} ${problem ?? 'cannot be named in a definition'}. Type in the source: ${table.partitioned && remedy === add ? partitionedRemedy : remedy}`;
+    return `Table ${relation} has no column that can be the key: ${first.name} ${problem ?? 'cannot be named in a definition'}. Type in the source: ${table.partitioned && remedy === add ? partitionedRemedy : remedy}`;
   }
-  const has = table.primaryKey.length > 1 ? `the primary key of ${relation} is (${table.primaryKey.join(', ')}), and the key of a definition is one column that is unique alone` : `${relation} has no primary key and no unique index on a column alone, and a definition needs one`;
+  const has = table.primaryKey.length > 1 ? `The primary key of ${relation} is (${table.primaryKey.join(', ')}), and the key of a definition is one column that is unique alone` : `Table ${relation} has no primary key and no unique index on a column alone, and a definition needs one`;
   return `${has}. ${table.partitioned ? partitionedRemedy : `Give it one; type in the source: ${add}`}`;
 }
 
@@ -71,5 +71,5 @@ const partitionedRemedy = 'A partitioned table needs a primary key of that colum
 function timeRefusal(table: TableFacts): string {
   const dates = table.columns.filter(({ type }) => type === 'date').map(({ name }) => name);
   const because = dates.length > 0 ? ` (${dates.join(', ')}: a date is no event time)` : '';
-  return `${relationOf(table)} has no timestamptz or timestamp column that a definition can name, and windows need one${because}. Type in the source: ALTER TABLE ${table.sql} ADD COLUMN created_at timestamptz NOT NULL DEFAULT now();`;
+  return `Table ${relationOf(table)} has no timestamptz or timestamp column that a definition can name, and windows need one${because}. Type in the source: ALTER TABLE ${table.sql} ADD COLUMN created_at timestamptz NOT NULL DEFAULT now();`;
 }

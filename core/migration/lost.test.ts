@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import engagement from '../../pipelines/engagement.ts';
-import { lostViews, uncountableViews } from './lost.ts';
+import { lostOfRows, lostRowsText, lostViews, uncountableViews } from './lost.ts';
 import { reshaped, type Shape } from './shape.ts';
 
 const names = Object.keys(engagement.views);
@@ -14,4 +14,11 @@ test.each<[string, Shape, readonly string[], readonly string[]]>([
   const pipeline = reshaped(engagement, shape);
   expect([...lostViews(pipeline)].toSorted()).toEqual(lost.toSorted());
   expect([...uncountableViews(pipeline)].toSorted()).toEqual(uncountable.toSorted());
+});
+
+test('rows that have what the source has lost are written again by a load alone', () => {
+  const pipeline = reshaped(engagement, { events: { device: { lost: 'empty' }, event_type: { lost: 'removed' } }, content: { title: { lost: 'empty' } } });
+  expect(lostOfRows(pipeline)).toEqual(['device', 'title']);
+  expect(lostRowsText(pipeline)).toBe('the source of engagement has no more what device, title had before, so those values are in these rows alone. Written again they are, without those values, when everything is loaded anew: ./sluice recover engagement');
+  expect(lostRowsText(engagement)).toBeUndefined();
 });

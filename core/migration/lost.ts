@@ -10,6 +10,18 @@ export function readsLost(pipeline: Definition, expression: Expression | undefin
   return expression !== undefined && columnsIn(expression).some(({ table, column }) => isLost(pipeline, table, column));
 }
 
+/** What rows have that the source cannot tell any more. They are not written again alone then: those values are in them, and nowhere else. */
+export function lostOfRows(pipeline: Definition): readonly string[] {
+  return Object.entries(pipeline.row).flatMap(([name, expression]) => (readsLost(pipeline, expression) ? [name] : []));
+}
+
+/** Why that is so, and what writes them all the same; undefined: it is not so. */
+export function lostRowsText(pipeline: Definition): string | undefined {
+  const lost = lostOfRows(pipeline);
+  if (lost.length === 0) return undefined;
+  return `the source of ${pipeline.name} has no more what ${lost.join(', ')} had before, so those values are in these rows alone. Written again they are, without those values, when everything is loaded anew: ./sluice recover ${pipeline.name}`;
+}
+
 /** Views of which the source cannot tell any more what they showed before. */
 export function lostViews(pipeline: Definition): ReadonlySet<string> {
   const lost = Object.entries(pipeline.views).filter(([, view]) => countsLost(pipeline, view) || Object.values(view.labels).some(({ dimension, column }) => isLost(pipeline, dimension, column)));

@@ -99,7 +99,7 @@ describe('a dropped column', () => {
     const { verdict, approve, reject } = planOf([{ kind: 'dropped', column: 'seconds' }]);
     expect(verdict).toBe('approval');
     expect(whyOf(approve)).toEqual(['events.seconds cannot be removed: it is what minutes is computed from, what view pages counts.']);
-    expect(reject).toMatchObject({ possible: true, says: ['events.seconds is NULL from there on, and it is what minutes is computed from, what view pages counts'] });
+    expect(reject).toMatchObject({ possible: true, says: ['events.seconds is NULL from there on, and it is what minutes is computed from, what view pages counts; rows of rows can no more be repaired or written again alone, but only by a load of everything'] });
   });
 
   test.each([['at', 'the event time'], ['id', 'the key of events'], ['page', 'what dimension pages hangs on']])('%s cannot be missed', (column, why) => {

@@ -1,5 +1,7 @@
 import type { ColumnType } from '../columns/vector.ts';
+import { rowSinks } from '../backfill.ts';
 import { expressionTypes } from '../define/columns.ts';
+import { columnsIn } from '../expressions/expression.ts';
 import type { ColumnSchema, Pipeline, Text } from '../pipeline.ts';
 import { tableOf, usesOf, withColumns, type ColumnShape, type Shape, type Uses } from './shape.ts';
 import type { SourceChange } from './source-changes.ts';
@@ -98,7 +100,7 @@ function outcome(pipeline: Pipeline<Text>, shape: Shape, fates: readonly Fate[],
     const schema = tableOf(pipeline, fate.table)!.columns[fate.column]!;
     const { was = [], ...before } = shape[fate.table]?.[fate.column] ?? {};
     const uses = usesOf(pipeline, fate.table, fate.column);
-    const found = decision === 'approve' ? approved(fate, schema, was, uses) : fate.isLost ? { shape: before, says: `${nameOf(fate)} stays as it is, without what the source has` } : emptied(fate, uses);
+    const found = decision === 'approve' ? approved(fate, schema, was, uses) : fate.isLost ? { shape: before, says: `${nameOf(fate)} stays as it is, without what the source has` } : emptied(fate, uses, ofRows(pipeline, fate) ? rowSinks(pipeline) : []);
     if ('why' in found) why.push(found.why);
     else {
       next = withColumns(next, fate.table, { [fate.column]: found.shape });
@@ -135,11 +137,21 @@ function approved(fate: Fate, schema: ColumnSchema, was: readonly string[], uses
 }
 
 /** The old shape is kept, and the column is ignored. */
-function emptied(fate: Fate, { bound, read }: Uses): Found {
+function emptied(fate: Fate, { bound, read }: Uses, sinks: readonly string[]): Found {
   const name = nameOf(fate);
   if (bound.length > 0) return { why: `${name} cannot be empty: it is ${bound.join(', ')}.` };
   const { name: from, type } = fate.before;
-  return { shape: { lost: 'empty', type, ...(from === fate.column ? {} : { from }) }, says: `${name} is NULL from there on${read.length > 0 ? `, and it is ${read.join(', ')}` : ''}` };
+  const says = [
+    `${name} is NULL from there on${read.length > 0 ? `, and it is ${read.join(', ')}` : ''}`,
+    // what it had before is in them alone
+    ...(sinks.length > 0 ? [`rows of ${sinks.join(', ')} can no more be repaired or written again alone, but only by a load of everything`] : []),
+  ];
+  return { shape: { lost: 'empty', type, ...(from === fate.column ? {} : { from }) }, says: says.join('; ') };
+}
+
+/** Rows have it, or what is computed from it. */
+function ofRows({ row }: Pipeline<Text>, { table, column }: Fate): boolean {
+  return Object.values(row).some((expression) => columnsIn(expression).some((each) => each.table === table && each.column === column));
 }
 
 function nameOf({ table, column }: Fate): string {

@@ -154,7 +154,7 @@ describe('./sluice init on a real database', () => {
     expect(table.stderr).toMatch(/^Whose changes are the events\? Say it with --table/);
     expect(table.stderr).toMatch(/ {2}public\.visits +about 1,000 rows, partitioned; primary key \(id, at\); replica identity (default|full); times: at\n/);
     expect(table.stderr).toMatch(/\nThe primary key of public\.lines is \(order_id, line\), and the key of a definition is one column.*\n/);
-    expect(table.stderr).toMatch(/\nPublic\.pgbench_history has no primary key/);
+    expect(table.stderr).toMatch(/\nTable public\.pgbench_history has no primary key/);
     expect((await init('asked', '--table', 'pgbench_accounts')).stderr).toMatch(/Say it with --event-time, for example --event-time 'created_at'.*\n {2}created_at +timestamp with time zone\n {2}changed /);
     expect((await init('asked', '--table', 'visits')).stderr).toMatch(/^Where to\? Say it with --sinks/);
   });

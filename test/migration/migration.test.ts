@@ -83,8 +83,13 @@ describe('DDL in the source', { timeout: 120_000 }, () => {
     const { text } = await product.newest(3, 'waiting');
     expect(text).toContain('column device was renamed to gadget');
     await expect(verifyPipeline(config, 'engagement')).rejects.toThrow(/migrating \(migration 3 of its source's columns is not over: \.\/sluice migrations engagement\)/);
-    expect(await product.sluice('approve', 'engagement')).toMatchObject({ code: 0 });
+    expect((await product.sluice('status')).output).toContain("migration 3 of its source's columns waits for your decision: ./sluice migrations engagement");
+    const behind = /events\.duration_ms is bigint now; events\.device is gadget now, which pipelines\/engagement\.ts does not say\. Change it there before \.\/sluice destroy engagement/;
+    expect(await product.sluice('approve', 'engagement')).toMatchObject({ code: 0, output: expect.stringMatching(behind) as string });
     await product.newest(3, 'done');
+    expect(await product.sluice('migrations', 'engagement')).toMatchObject({ code: 0, output: expect.stringMatching(behind) as string });
+    expect(await product.sluice('approve', 'engagement', '--number', '3')).toMatchObject({ code: 2, output: expect.stringMatching(/^Migration 3 of engagement is done \(approve\), and only one that waits can be decided\. See: \.\/sluice migrations engagement$/m) as string });
+    expect(await product.sluice('reject', 'engagement', '--number', '99')).toMatchObject({ code: 2, output: expect.stringMatching(/^engagement has no migration 99\. See/m) as string });
     await product.expectVerified();
   });
 
@@ -141,12 +146,14 @@ describe('DDL in the source', { timeout: 120_000 }, () => {
     await source.query('alter table engagement_events alter column old_device type integer using old_device::integer');
     await source.query("insert into engagement_events (content_id, event_type, event_ts, old_device) select $1, 'play', now(), g from generate_series(1, 50) g", [content]);
     const { text } = await product.newest(9, 'waiting');
+    expect(text).toContain('events.device is NULL from there on; rows of enriched can no more be repaired or written again alone, but only by a load of everything');
     expect(text).toContain('ALTER TABLE `engagement_enriched` MODIFY COLUMN `device` Nullable(Int32)');
     await decideMigration(config, 'engagement', 'approve', 9);
     await expect.poll(async () => (await listMigrations(config, 'engagement'))[0]!.error, { timeout: 20_000 }).toMatch(/rows have values of device that Nullable\(Int32\) cannot hold/);
     await clickhouse.command({ query: 'SYSTEM START MERGES engagement_enriched' });
     await product.decide(9, 'reject');
     await product.expectVerified();
+    expect(await product.sluice('recover', 'engagement', '--lane', 'enriched', '--yes')).toMatchObject({ code: 1, output: expect.stringMatching(/^Rows of enriched cannot be written again alone: the source of engagement has no more what device had before, .*: \.\/sluice recover engagement$/m) as string });
   });
 
   test('a dropped column is removed from rows and tables', async () => {

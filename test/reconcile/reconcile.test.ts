@@ -1,6 +1,7 @@
 import { ScheduleOverlapPolicy } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { followBackfill, signalBackfill, startBackfill } from '../../client/backfills.ts';
+import { decideMigration, listMigrations } from '../../client/migrations.ts';
 import { pipelineStatuses } from '../../client/pipelines.ts';
 import { explainWindow, startReconcile } from '../../client/reconciliations.ts';
 import { until } from '../../chaos/until.ts';
@@ -308,4 +309,23 @@ describe('reconcile', () => {
     expect(Math.min(...reports.map(({ rows }) => rows))).toBeGreaterThan(100);
     await expectVerified();
   }, 240_000);
+
+  test('rows with what a rejected change took from the source are told to be beyond repair alone, with what writes them', async () => {
+    const newest = async () => (await listMigrations(instance.config, 'engagement'))[0]?.state;
+    await source('alter table engagement_events drop column device');
+    await until('the migration to wait', async () => (await newest()) === 'waiting', soon);
+    await decideMigration(instance.config, 'engagement', 'reject');
+    await until('the pipeline to go on', async () => (await newest()) === 'done' && (await pipelineStatuses(instance.config, ['engagement']))[0]!.capture?.state === 'running', soon);
+    const { range } = instance;
+    expect(await instance.reconcile('engagement', { range })).toMatchObject({ state: 'equal' });
+
+    const [gone] = await source('select id from engagement_events where event_ts < to_timestamp($1 / 1000.0) order by event_ts offset 100 limit 1', [range.toMs]);
+    await click(`ALTER TABLE engagement_enriched DELETE WHERE id = ${gone!['id']}`);
+    const why = /they cannot be repaired alone: the source of engagement has no more what device had before, [^\n]*: \.\/sluice recover engagement/;
+    const found = await instance.reconcile('engagement', { range });
+    expect(of(found, 'enriched')).toMatchObject({ different: 1, mend: { tag: 'none' }, note: expect.stringMatching(why) as string });
+    expect(reconcileText(found)).not.toContain('To repair');
+    const repaired = await instance.reconcile('engagement', { range, repair: true });
+    expect(repaired).toMatchObject({ state: 'different', repaired: [], failed: [expect.stringMatching(why)] });
+  }, 120_000);
 });
