@@ -15,7 +15,7 @@ describe('what a definition writes to', () => {
     expect(placesOf(first)).toEqual({
       enriched: { kind: 'clickhouse', table: 'engagement_enriched' },
       live: { kind: 'redis', key: 'top_engagement:10min', keys: { names: expect.arrayContaining(['top_engagement:10min', '{top_engagement:10min}:fence']) as string[], families: ['{top_engagement:10min}:pane:', '{top_engagement:10min}:content:'] } },
-      leaderboard: { kind: 'redis', key: 'leaderboard', keys: { names: ['leaderboard', '{leaderboard}:fence', '{leaderboard}:window', '{leaderboard}:labels'], families: [] } },
+      leaderboard: { kind: 'redis', key: 'leaderboard', keys: { names: ['leaderboard', '{leaderboard}:fence', '{leaderboard}:evicted', '{leaderboard}:window', '{leaderboard}:labels'], families: [] } },
     });
     expect(placesOf(second)).toMatchObject({ posts: { kind: 'results', table: 'results.trending_posts' }, dashboard: { kind: 'redis', key: 'trending:top' } });
   });
