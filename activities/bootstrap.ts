@@ -34,7 +34,7 @@ export type BootstrapActivities = {
   followStart(input: { readonly pipeline: string }): Promise<Started>;
 };
 
-/** `behind`: what it still waits for; null: what is written comes through to every destination. `rows`: that its first load read; null: it was loaded before. */
+/** `behind`: what it still waits for; null: what is written comes through to every destination. `rows`: that its first load was seen to have read; null: it was loaded before. */
 export type Started = { readonly behind: string | null; readonly rows: number | null };
 
 type BootstrapRuntime = Pick<Runtime, 'config' | 'state' | 'declared' | 'definition' | 'applied'>;

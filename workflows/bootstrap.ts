@@ -134,7 +134,7 @@ class Run {
     this.#phase = 'waits until it streams';
     this.publish();
     const { behind, rows } = await activities.followStart.executeWithOptions({ ...following, summary: 'until what is written comes through' }, [{ pipeline: name }]);
-    if (rows !== null) this.#say(`its first load read ${rows.toLocaleString('en')} rows`);
+    if (rows !== null) this.#say(`its first load read at least ${rows.toLocaleString('en')} rows`);
     this.#say(behind === null ? 'it streams: what is written comes through to every destination' : `it runs, and goes on trying, but does not stream yet: it waits for ${behind}`);
   }
 
