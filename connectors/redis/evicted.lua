@@ -1,8 +1,10 @@
 -- How many keys the server has evicted, and of which run of it that is said. Eviction takes parts of a structure and leaves
--- its fence: what was made while there were fewer must be made anew. Another run of the server counts from 0.
+-- its fence: what was made while there were fewer must be made anew. Another run of the server counts from 0. A server that
+-- does not tell, as some that are rented do not, is taken to evict nothing.
 local function evictions()
-  return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') .. ' ' .. string.match(redis.call('INFO', 'stats'), 'evicted_keys:(%d+)')
+  local run, count = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)'), string.match(redis.call('INFO', 'stats'), 'evicted_keys:(%d+)')
+  return (run or '') .. ' ' .. (count or '0')
 end
 local function isWhole(known, present)
-  return known == present or (string.match(present, '%d+$') == '0' and string.match(known, '^%w*') ~= string.match(present, '^%w+'))
+  return known == present or (string.match(present, '%d+$') == '0' and string.match(known, '^%w*') ~= string.match(present, '^%w*'))
 end

@@ -246,7 +246,7 @@ describe('Redis live', () => {
     expect(await sink.readFence()).toBe(first!.header.to);
     await expect(sink.apply([second!], first!.header.to, second!.header.to)).rejects.toThrow(/structures are gone/);
     expect(await sink.readFence()).toBeUndefined();
-    // made anew, it has what was evicted before behind it
+    // what went before it was made anew does not count any more
     await sink.rebuild();
     await sink.apply(builder.segments, zero, second!.header.to);
     expect(await place.redis.zscore('top', contents[0]!)).toBe('2');
