@@ -7,7 +7,7 @@ import { lockDataDir } from '../infra/supervisor/lock.ts';
 import { planInstance, portsOf } from '../infra/supervisor/plan.ts';
 import { checkPorts, portsFrom } from '../infra/supervisor/ports.ts';
 import { productPorts, productProcesses } from '../infra/supervisor/processes.ts';
-import { startProcesses } from '../infra/supervisor/product.ts';
+import { prepareProcesses, startProcesses } from '../infra/supervisor/product.ts';
 import { Roster } from '../infra/supervisor/roster.ts';
 import { secretsOf } from '../infra/supervisor/secrets.ts';
 import { fetchPrograms, type Start, startServices } from '../infra/supervisor/services.ts';
@@ -37,7 +37,10 @@ export function startSource(options: InstanceOptions): Promise<BenchInstance> {
 /** Everything that `./sluice up` starts, without load and pipelines. `workerImports`: modules that the worker loads first. */
 export function startProduct(options: InstanceOptions, workerImports: readonly string[]): Promise<BenchInstance> {
   const processes = productProcesses.map((each) => (each.name === 'worker' ? { ...each, imports: workerImports } : each));
-  return startFresh(options, { sourceOnly: false }, (start) => startProcesses(start, processes));
+  return startFresh(options, { sourceOnly: false }, async (start) => {
+    await prepareProcesses(start, processes);
+    await startProcesses(start, processes);
+  });
 }
 
 async function startFresh(options: InstanceOptions, { sourceOnly }: { sourceOnly: boolean }, then?: (start: Start) => Promise<void>): Promise<BenchInstance> {

@@ -4,7 +4,8 @@ import { openLog } from './log.ts';
 
 /** The process of a worker. It is loaded late: a definition that cannot be read is one line of its log, not a stack. */
 try {
-  await import('./worker.ts');
+  const { prepare, work } = await import('./worker.ts');
+  await (process.argv[2] === 'prepare' ? prepare() : work());
 } catch (error) {
   const mistake = definitionMistake(error, join(import.meta.dirname, '..'));
   if (!mistake) throw error;

@@ -6,7 +6,7 @@ import { Reachability } from '../activities/reachability.ts';
 import { Runtime } from '../activities/runtime.ts';
 import { SourceWatch } from '../activities/source-watch.ts';
 import { migrate } from '../connectors/postgres/state/migrate.ts';
-import { parseConfig } from '../core/config.ts';
+import { type Config, parseConfig } from '../core/config.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import { heartbeatMsOf } from '../core/heartbeat.ts';
 import { temporalAccess } from '../core/temporal-access.ts';
@@ -14,32 +14,43 @@ import { taskQueue } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
 import { watchKillPoints } from './arm-kill-points.ts';
 import { serveHealth } from './health.ts';
-import { installTemporalLog, openLog } from './log.ts';
+import { type Log, installTemporalLog, openLog } from './log.ts';
 import { openMetrics } from './metrics.ts';
 import { untilItWorks } from './until-it-works.ts';
 import { drainMs, workerOptions } from './worker-options.ts';
 import { workflowBundle } from './workflow-bundle.ts';
 
-/** One worker: every pipeline's workflow tasks and activities. Any number may run. */
-const config = parseConfig(process.env);
-const log = openLog(config.logLevel);
-if (config.killPoints !== undefined) watchKillPoints(config.killPoints);
-const stopping = new AbortController();
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort(signal));
-try {
-  await run();
-  process.exit(0);
-} catch (error) {
-  // steps that did not end in time begin again at their fences, as after any end; `down` tells what is logged here
-  if (error instanceof GracefulShutdownPeriodExpiredError) log.warn({ drained: false }, `the worker did not drain within ${drainMs / 1000} s and was ended (harmless: it goes on from its fences)`);
-  if (stopping.signal.aborted) process.exit(0);
-  log.fatal({ err: error }, error instanceof Error ? error.message : String(error));
-  process.exit(1);
+/**
+ * What a first start would have to do, beside the start of the services: bundles the workflows, and has loaded all of this,
+ * of which Node keeps the compiled form (NODE_COMPILE_CACHE, see ./sluice). A worker that finds it never loads Node's
+ * TypeScript compiler, which would stay in its memory (decision 6).
+ */
+export async function prepare(): Promise<void> {
+  await workflowBundle(join(parseConfig(process.env).dataDir, 'workflows'));
 }
 
-async function run(): Promise<void> {
+/** One worker: every pipeline's workflow tasks and activities. Any number may run. Ends the process. */
+export async function work(): Promise<never> {
+  const config = parseConfig(process.env);
+  const log = openLog(config.logLevel);
+  if (config.killPoints !== undefined) watchKillPoints(config.killPoints);
+  const stopping = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort(signal));
+  try {
+    await run(config, log, stopping.signal);
+    process.exit(0);
+  } catch (error) {
+    // steps that did not end in time begin again at their fences, as after any end; `down` tells what is logged here
+    if (error instanceof GracefulShutdownPeriodExpiredError) log.warn({ drained: false }, `the worker did not drain within ${drainMs / 1000} s and was ended (harmless: it goes on from its fences)`);
+    if (stopping.signal.aborted) process.exit(0);
+    log.fatal({ err: error }, error instanceof Error ? error.message : String(error));
+    process.exit(1);
+  }
+}
+
+async function run(config: Config, log: Log, stopping: AbortSignal): Promise<void> {
   installTemporalLog(log);
-  const retrying = { signal: stopping.signal, onFailure: (what: string, error: unknown) => log.warn({ err: error }, `${what}: trying again`) };
+  const retrying = { signal: stopping, onFailure: (what: string, error: unknown) => log.warn({ err: error }, `${what}: trying again`) };
 
   const [bundle, connection] = await Promise.all([
     workflowBundle(join(config.dataDir, 'workflows')),
@@ -60,15 +71,15 @@ async function run(): Promise<void> {
     taskQueue,
     workflowBundle: bundle,
     activities: createActivities(runtime),
-    ...workerOptions(needs()),
+    ...workerOptions(needs(config)),
   });
   const health = () => ({ healthy: worker.getState() === 'RUNNING', worker: worker.getState(), temporal: reachability.reachable ? 'reachable' : 'away: streams go on', pid: process.pid });
   const server = await serveHealth(config.workerPort, health, openMetrics(runtime.progress, watch, runtime.state));
 
   const stop = () => worker.getState() === 'RUNNING' && worker.shutdown();
-  stopping.signal.addEventListener('abort', stop, { once: true });
+  stopping.addEventListener('abort', stop, { once: true });
   const running = worker.run();
-  if (stopping.signal.aborted) stop();
+  if (stopping.aborted) stop();
   log.info({ pipelines: Object.keys(pipelines), temporal: config.temporalAddress }, 'worker runs');
   try {
     await running;
@@ -83,7 +94,7 @@ async function run(): Promise<void> {
 /** A store that is away must not keep a process that is done. */
 const closeMs = 1_000;
 
-function needs(): { heartbeatMs: number; mostParts: number } {
+function needs(config: Config): { heartbeatMs: number; mostParts: number } {
   const all = Object.values(pipelines);
   return {
     heartbeatMs: Math.min(...all.map(({ settings }) => heartbeatMsOf(settings, config.heartbeat))),

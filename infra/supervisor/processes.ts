@@ -4,7 +4,7 @@ import type { EndpointName } from './endpoints.ts';
 /** Sluice's own processes, in the order they are started; they are stopped in the reverse order. */
 export const productProcesses: readonly ProductProcess[] = [
   { name: 'receiver', entry: 'infra/receiver/main.ts', endpoint: 'receiver', stopMs: 5_000 },
-  { name: 'worker', entry: 'workers/main.ts', endpoint: 'worker', stopMs: 10_000 },
+  { name: 'worker', entry: 'workers/main.ts', prepares: true, endpoint: 'worker', stopMs: 10_000 },
   { name: 'api', entry: 'api/main.ts', endpoint: 'api', stopMs: 5_000 },
 ];
 
@@ -17,6 +17,8 @@ export type ProductProcess = {
   readonly name: string;
   /** Relative to the checkout. */
   readonly entry: string;
+  /** Run with `prepare` beside the start of the services, it does what it would have to do first. It does what that has not done. */
+  readonly prepares?: boolean;
   readonly args?: readonly string[];
   /** Modules that are loaded before the entry, relative to the checkout. */
   readonly imports?: readonly string[];

@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { type Config, toEnvironment } from '../../core/config.ts';
 import type { Command } from '../embedded/service.ts';
 import { checkout, typed } from './checkout.ts';
@@ -11,8 +13,16 @@ import { sickSentence } from './sick-pipelines.ts';
 import { together } from './together.ts';
 import { NotHealthy, startMs, waitUntil } from './wait.ts';
 
+const run = promisify(execFile);
+
 /** A rate at which one sees things move on the dashboard. */
 const gentleRate = 20;
+
+/** Beside the services. Nothing depends on it. */
+export async function prepareProcesses({ plan, signal }: Start, processes: readonly ProductProcess[] = productProcesses): Promise<void> {
+  const runs = processes.filter(({ prepares }) => prepares).map((process) => commandOf({ ...process, args: ['prepare'] }, plan.config));
+  await Promise.allSettled(runs.map(({ program, args, cwd, environment }) => run(program, [...args], { cwd, env: environment, signal })));
+}
 
 export async function startProcesses(start: Start, processes: readonly ProductProcess[] = productProcesses): Promise<void> {
   await together(start.signal, processes, (process, signal) => startProcess({ ...start, signal }, process));

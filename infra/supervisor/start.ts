@@ -8,7 +8,7 @@ import { stopLeftovers } from './instance.ts';
 import { lockDataDir } from './lock.ts';
 import { planInstance, portsOf } from './plan.ts';
 import { checkPorts, portsFrom } from './ports.ts';
-import { startPipelines, startProcesses, startLoad } from './product.ts';
+import { prepareProcesses, startPipelines, startProcesses, startLoad } from './product.ts';
 import { productPorts } from './processes.ts';
 import { Roster } from './roster.ts';
 import { secretsOf } from './secrets.ts';
@@ -63,7 +63,7 @@ export async function startInstance(options: StartOptions): Promise<RunningInsta
     const { programs, seconds: downloadSeconds } = await fetchPrograms(plan, { report, signal });
     roster = new Roster(plan, report);
     const start = { plan, place, roster, report, signal };
-    await startServices(start, programs);
+    await Promise.all([startServices(start, programs), options.servicesOnly || prepareProcesses(start)]);
     if (!options.servicesOnly) {
       await startProcesses(start);
       sick = await startPipelines(start);
