@@ -16,7 +16,8 @@ import { assertPublication, readColumns, readSourceCatalog, sourceNames } from '
 
 /** Connects to the source. `loaded`: the tables that the pipeline was loaded from. */
 export async function connectSource(url: string, pipeline: Pipeline, loaded: TableIds | undefined): Promise<Source> {
-  const client = new Client({ connectionString: url, application_name: `sluice ${pipeline.name}`, connectionTimeoutMillis: 10_000, query_timeout: 30_000, ...keptAlive });
+  // who waits for a lock on the server's side would go on when nobody waits for it here any more
+  const client = new Client({ connectionString: url, application_name: `sluice ${pipeline.name}`, connectionTimeoutMillis: 10_000, query_timeout: 30_000, ...keptAlive, options: '-c lock_timeout=10s' });
   // E7: when the server lets our ordinary connection go, the replication connection must not keep it from stopping
   const gone = Promise.withResolvers<never>();
   gone.promise.catch(() => {});

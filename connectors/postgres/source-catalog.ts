@@ -154,9 +154,17 @@ type FoundColumn = { readonly number: number; readonly oid: number; readonly typ
 
 export type FoundTable = { readonly oid: number; readonly columns: ReadonlyMap<string, FoundColumn> };
 
-/** One of its partitions, or itself, that is not REPLICA IDENTITY FULL. */
+/** One of its partitions, or itself, that is not REPLICA IDENTITY FULL. pg_partition_tree would wait for whoever alters one of them. */
 async function withoutIdentity(client: Client, { relation }: Table): Promise<readonly string[]> {
-  const { rows } = await client.query<{ name: string }>("select p.oid::regclass::text as name from pg_class p where p.relreplident <> 'f' and p.oid in (select $1::regclass union select relid from pg_partition_tree($1::regclass)) limit 1", [quoteRelation(relation)]);
+  const { rows } = await client.query<{ name: string }>(
+    `with recursive tree as (
+       select oid, relreplident from pg_class where oid = $1::regclass
+       union all
+       select p.oid, p.relreplident from tree join pg_inherits on inhparent = tree.oid join pg_class p on p.oid = inhrelid and p.relispartition
+     )
+     select oid::regclass::text as name from tree where relreplident <> 'f' limit 1`,
+    [quoteRelation(relation)],
+  );
   return rows.map(({ name }) => name);
 }
 

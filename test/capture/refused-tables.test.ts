@@ -60,6 +60,20 @@ describe('tables that cannot be captured are refused with what to type', () => {
     await catalogOf(body, {}, [...full, 'alter table t1 replica identity full']);
   });
 
+  test('nobody waits for who alters a partition', async () => {
+    const altering = new Client({ connectionString: database.url });
+    await altering.connect();
+    await catalogOf('(id bigint primary key, at timestamptz) partition by range (id)', {}, ['alter table t replica identity full', 'create table t1 partition of t default partition by hash (id)', 'alter table t1 replica identity full', 'create table t2 partition of t1 for values with (modulus 1, remainder 0)', 'alter table t2 replica identity full']);
+    await source.query("set lock_timeout = '1s'");
+    try {
+      await altering.query('begin; lock table only t2 in access exclusive mode');
+      await readSourceCatalog(source, resolve(definitionOf({}), {}), { columns: true });
+    } finally {
+      await source.query('reset lock_timeout');
+      await altering.end();
+    }
+  });
+
   test('a virtual generated column is refused, though nobody declared it: the source would refuse its own updates', async () => {
     const body = '(id bigint primary key, at timestamptz, twice text generated always as (id::text || id::text) virtual)';
     await expect(catalogOf(body)).rejects.toThrow(/^Column twice of table public\.t is generated and not stored: .*DROP COLUMN twice/);
