@@ -39,7 +39,11 @@ export class RedisResultsRelay implements Relay {
   readFence(): Promise<number> {
     return classified(this.#key, async () => {
       await demandNoEviction(this.#redis);
-      return Number((await this.#redis.get(`${this.#prefix}:fence`)) ?? 0);
+      const fence = (await this.#redis.get(`${this.#prefix}:fence`)) ?? '0';
+      if (fence === '0') return 0;
+      // says nothing and moves nothing, but looks whether something was evicted: messages may be a day apart
+      const [answer, found] = await this.#redis.sluiceResults(this.#key, this.#prefix, fence, fence, '0', '');
+      return Number(answer === 'moved' ? found : fence);
     });
   }
 
