@@ -8,7 +8,11 @@ export async function followed<S>(handle: WorkflowHandle, look: () => Promise<S>
   const over = new AbortController();
   const result = handle.client.withAbortSignal(over.signal, () => handle.result() as Promise<S>);
   result.catch(() => {});
-  const left = new Promise<'left'>((resolve) => signal?.addEventListener('abort', () => resolve('left'), { once: true }));
+  const left = new Promise<'left'>((resolve) => {
+    const leave = () => resolve('left');
+    if (signal?.aborted) leave();
+    else signal?.addEventListener('abort', leave, { once: true });
+  });
   try {
     for (;;) {
       const tick = new Promise<'tick'>((resolve) => setTimeout(() => resolve('tick'), lookMs));
