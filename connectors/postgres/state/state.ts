@@ -19,6 +19,8 @@ export function openState(url: string, options: { max?: number; answerMs?: numbe
     application_name: 'sluice state',
     ...keptAlive,
     connectionTimeoutMillis: 10_000,
+    // longer than between two canaries of a quiet stream, or each brings new connections, with passwords to check
+    idleTimeoutMillis: 60_000,
     // what is under way when a path goes dead is never answered, and keep-alive is silent while the kernel sends it again
     query_timeout: options.answerMs ?? 120_000,
     // a worker that was stopped inside a transaction must not hold a fence's lock for ever
