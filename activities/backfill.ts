@@ -17,7 +17,6 @@ import type { Pipeline } from '../core/pipeline.ts';
 import { goesOn, runBackfill } from './backfill-loop.ts';
 import { beating, endingWhenAsked } from './beating.ts';
 import { endMarksOfTheDead, markName } from './dead-marks.ts';
-import { failing } from './failures.ts';
 import { openSink, type OpenSink } from './open-destination.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -42,7 +41,7 @@ export type BackfillStepResult = { readonly ended: 'done' | 'time' | 'asked' | '
 type BackfillRuntime = Pick<Runtime, 'config' | 'state' | 'definition'>;
 
 export function planBackfill(runtime: BackfillRuntime, request: BackfillRequest): Promise<BackfillPlan> {
-  return failing(async () => {
+  return beating(async () => {
     const { config, state } = runtime;
     const pipeline = await definitionOf(runtime, request);
     const { views, sinks } = request;
