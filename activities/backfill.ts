@@ -25,7 +25,7 @@ export type BackfillActivities = {
   planBackfill(request: BackfillRequest): Promise<BackfillPlan>;
   /** One step: with one snapshot or several, until it is done, its time is over, or it is asked to end. */
   backfill(input: BackfillStepInput): Promise<BackfillStepResult>;
-  /** What was not replaced stays as it is; live structures are made anew. */
+  /** What was not replaced stays as it is; live structures are made anew, here or by their lanes. */
   endBackfill(input: Pick<BackfillStepInput, 'request'>): Promise<void>;
 };
 
@@ -120,18 +120,22 @@ export function endBackfill(runtime: BackfillRuntime, { request }: Pick<Backfill
     // one that was destroyed has no marks, and must get no tables
     if (!(await readShard(state, pipeline.name))) return;
     await new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline).endRebuild(ownName());
-    // their lanes do it at their next steps, if this does not come to it
     const due = await lanesToRebuild(state, pipeline.name);
     for (const { name } of lanesOf(pipeline)) {
       if (!due.has(name)) continue;
-      const { sink, replay } = await openSink(config, state, pipeline, name);
-      try {
-        if (replay.kind === 'rebuild') await replay.rebuild();
-      } finally {
-        await sink.close();
-      }
+      // it stays due, and its lane does it at its next step: nobody waits here for a destination that is away
+      await rebuildLive(config, state, pipeline, name).catch((error: unknown) => Context.current().log.warn(`lane ${name} of ${pipeline.name} is left to make its live structure anew`, { error }));
     }
   });
+}
+
+async function rebuildLive(config: Runtime['config'], state: State, pipeline: Pipeline, lane: string): Promise<void> {
+  const { sink, replay } = await openSink(config, state, pipeline, lane);
+  try {
+    if (replay.kind === 'rebuild') await replay.rebuild();
+  } finally {
+    await sink.close();
+  }
 }
 
 /** The source has no columns of before any more: what was asked for by another definition than the newest would be tried for ever. */
