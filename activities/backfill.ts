@@ -14,7 +14,7 @@ import { BadInput } from '../core/bad-input.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import { lostRowsText, uncountableViews } from '../core/migration/lost.ts';
 import type { Pipeline } from '../core/pipeline.ts';
-import { goesOn, runBackfill } from './backfill-loop.ts';
+import { goesOn, mostStandingMs, runBackfill } from './backfill-loop.ts';
 import { beating, endingWhenAsked } from './beating.ts';
 import { endMarksOfTheDead, markName } from './dead-marks.ts';
 import { openSink, type OpenSink } from './open-destination.ts';
@@ -174,6 +174,3 @@ async function openRows({ config, state }: BackfillRuntime, pipeline: Pipeline, 
 function ownName(): string {
   return markName(Context.current().info.workflowExecution!);
 }
-
-/** Of a step's day (`startToCloseTimeout`). Then the workflow rests, so that its history stays short. */
-const mostStandingMs = 12 * 3_600_000;
