@@ -108,6 +108,9 @@ export async function goesOn({ sink, fence }: StandingLane, { clock, signal, mos
   return false;
 }
 
+/** Of a step's day (`startToCloseTimeout`). Then the workflow rests, so that its history stays short. */
+export const mostStandingMs = 12 * 3_600_000;
+
 /** With one snapshot. */
 class Attempt {
   readonly #loop: BackfillLoop;

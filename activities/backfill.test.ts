@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { resolve } from '../core/define/resolve.ts';
 import definition from '../pipelines/trending.ts';
+import { inActivity } from '../test/orchestration/in-activity.ts';
 import { planBackfill } from './backfill.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -10,6 +11,7 @@ const request = { pipeline: pipeline.name, fromMs: 0, toMs: 60_000, views: [], s
 const runtime = { definition: async (_name: string, hash = 'now') => ({ pipeline, hash, shape: { number: 1, columns: {} } }) } as unknown as Runtime;
 
 test('what was asked for by columns of before a migration is refused, not tried for ever', async () => {
-  await expect(planBackfill(runtime, { ...request, definitionHash: 'before' })).rejects.toThrow(/migrated meanwhile/);
-  await expect(planBackfill(runtime, { ...request, definitionHash: 'now' })).rejects.toThrow(/none of trending cannot be written/);
+  const planned = (definitionHash: string) => inActivity(() => planBackfill(runtime, { ...request, definitionHash }));
+  await expect(planned('before')).rejects.toThrow(/migrated meanwhile/);
+  await expect(planned('now')).rejects.toThrow(/none of trending cannot be written/);
 });

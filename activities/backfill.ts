@@ -14,10 +14,9 @@ import { BadInput } from '../core/bad-input.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import { lostRowsText, uncountableViews } from '../core/migration/lost.ts';
 import type { Pipeline } from '../core/pipeline.ts';
-import { goesOn, runBackfill } from './backfill-loop.ts';
+import { goesOn, mostStandingMs, runBackfill } from './backfill-loop.ts';
 import { beating, endingWhenAsked } from './beating.ts';
 import { endMarksOfTheDead, markName } from './dead-marks.ts';
-import { failing } from './failures.ts';
 import { openSink, type OpenSink } from './open-destination.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -26,7 +25,7 @@ export type BackfillActivities = {
   planBackfill(request: BackfillRequest): Promise<BackfillPlan>;
   /** One step: with one snapshot or several, until it is done, its time is over, or it is asked to end. */
   backfill(input: BackfillStepInput): Promise<BackfillStepResult>;
-  /** What was not replaced stays as it is; live structures are made anew. */
+  /** What was not replaced stays as it is; live structures are made anew, here or by their lanes. */
   endBackfill(input: Pick<BackfillStepInput, 'request'>): Promise<void>;
 };
 
@@ -42,7 +41,7 @@ export type BackfillStepResult = { readonly ended: 'done' | 'time' | 'asked' | '
 type BackfillRuntime = Pick<Runtime, 'config' | 'state' | 'definition'>;
 
 export function planBackfill(runtime: BackfillRuntime, request: BackfillRequest): Promise<BackfillPlan> {
-  return failing(async () => {
+  return beating(async () => {
     const { config, state } = runtime;
     const pipeline = await definitionOf(runtime, request);
     const { views, sinks } = request;
@@ -121,18 +120,22 @@ export function endBackfill(runtime: BackfillRuntime, { request }: Pick<Backfill
     // one that was destroyed has no marks, and must get no tables
     if (!(await readShard(state, pipeline.name))) return;
     await new AggregateSink(await PostgresAggregateTables.open(state, pipeline), pipeline).endRebuild(ownName());
-    // their lanes do it at their next steps, if this does not come to it
     const due = await lanesToRebuild(state, pipeline.name);
     for (const { name } of lanesOf(pipeline)) {
       if (!due.has(name)) continue;
-      const { sink, replay } = await openSink(config, state, pipeline, name);
-      try {
-        if (replay.kind === 'rebuild') await replay.rebuild();
-      } finally {
-        await sink.close();
-      }
+      // it stays due, and its lane does it at its next step: nobody waits here for a destination that is away
+      await rebuildLive(config, state, pipeline, name).catch((error: unknown) => Context.current().log.warn(`lane ${name} of ${pipeline.name} is left to make its live structure anew`, { error }));
     }
   });
+}
+
+async function rebuildLive(config: Runtime['config'], state: State, pipeline: Pipeline, lane: string): Promise<void> {
+  const { sink, replay } = await openSink(config, state, pipeline, lane);
+  try {
+    if (replay.kind === 'rebuild') await replay.rebuild();
+  } finally {
+    await sink.close();
+  }
 }
 
 /** The source has no columns of before any more: what was asked for by another definition than the newest would be tried for ever. */
@@ -171,6 +174,3 @@ async function openRows({ config, state }: BackfillRuntime, pipeline: Pipeline, 
 function ownName(): string {
   return markName(Context.current().info.workflowExecution!);
 }
-
-/** Of a step's day (`startToCloseTimeout`). Then the workflow rests, so that its history stays short. */
-const mostStandingMs = 12 * 3_600_000;

@@ -2,7 +2,7 @@ import { Context } from '@temporalio/activity';
 import { failing } from './failures.ts';
 
 /**
- * What takes long tells the server twice a second that it lives, from a timer: a worker that dies is known by its silence.
+ * What may take long tells the server twice a second that it lives, from a timer: a worker that dies is known by its silence.
  * `told`: what the Web UI shows of it, and the next attempt finds.
  */
 export async function beating<T>(work: () => Promise<T>, told?: () => unknown, everyMs = 500): Promise<T> {

@@ -19,7 +19,6 @@ import type { Pipeline } from '../core/pipeline.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { segmentLanes } from './capture-start.ts';
 import { beating } from './beating.ts';
-import { failing } from './failures.ts';
 import type { Runtime } from './runtime.ts';
 
 /** What the migration workflow sees. */
@@ -54,9 +53,10 @@ export function planned(runtime: MigrationRuntime, input: MigrationInput): Promi
 }
 
 export function drainToChange(runtime: MigrationRuntime, input: MigrationInput): Promise<void> {
-  return failing(async () => {
+  const context = Context.current();
+  let waited: object | undefined;
+  return beating(async () => {
     const { change, before } = await load(runtime, input);
-    const context = Context.current();
     // one that joins later begins with rows of the new form
     const joining = await readJoining(runtime.state, input.pipeline);
     const joined = segmentLanes(before).filter((lane) => !joining.has(lane));
@@ -73,14 +73,14 @@ export function drainToChange(runtime: MigrationRuntime, input: MigrationInput):
       if (behind.length === 0) return;
       const lost = behind.flatMap(([lane, fence]) => (fence !== undefined && !(oldest && newest && oldest.from <= fence && newest.to >= change.position!) ? [lane] : []));
       if (lost.length > 0) throw new ConfigurationError(`${lost.join(', ')} will never have what came before the change: the spool has lost it. Resumed, the capture reads it from the source again, if that still has it, and asks about the change anew.`);
-      context.heartbeat({ behind: behind.map(([lane]) => lane), at: smallestOf(new Map(behind)) });
+      waited = { behind: behind.map(([lane]) => lane), at: smallestOf(new Map(behind)) };
       const names = behind.map(([lane]) => lane).join(', ');
       if (names !== told) await tellChange(runtime.state, input.pipeline, input.number, { state: 'draining', error: `waiting until all that came before the change is in ${names}` });
       told = names;
       if (context.cancellationSignal.aborted) throw new CancelledFailure('asked to stop');
       await pause(systemClock, lookMs, context.cancellationSignal);
     }
-  });
+  }, () => waited);
 }
 
 export function changeSinks(runtime: MigrationRuntime, input: DecidedMigration): Promise<void> {

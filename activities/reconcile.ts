@@ -23,7 +23,6 @@ import { isOpen } from '../core/views/rebuilding.ts';
 import { boundsAt } from '../core/views/watermark.ts';
 import { endMarksOfTheDead, markName } from './dead-marks.ts';
 import { beating, endingWhenAsked } from './beating.ts';
-import { failing } from './failures.ts';
 import { openRelay, openSink } from './open-destination.ts';
 import { runReconcile, type Reconciled } from './reconcile-loop.ts';
 import type { Runtime } from './runtime.ts';
@@ -54,7 +53,7 @@ export type Mended = { readonly again: readonly PaneRange[]; readonly failed: re
 type ReconcileRuntime = Pick<Runtime, 'config' | 'state' | 'definition'>;
 
 export function planReconcile(runtime: ReconcileRuntime, { request, last }: { readonly request: ReconcileRequest; readonly last?: Due }): Promise<ReconcilePlan> {
-  return failing(async () => {
+  return beating(async () => {
     const { config } = runtime;
     const { pipeline } = await runtime.definition(request.pipeline);
     await assertStreaming(runtime, pipeline.name);
@@ -127,7 +126,7 @@ export function mendWindows(runtime: ReconcileRuntime, { pipeline: name, repairs
 }
 
 export function endReconcile(runtime: ReconcileRuntime, { report }: { readonly report: ReconcileReport }): Promise<void> {
-  return failing(async () => {
+  return beating(async () => {
     const { pipeline } = await runtime.definition(report.pipeline);
     // one that was destroyed must get no tables, and no row
     if (!(await readShard(runtime.state, pipeline.name))) return;

@@ -11,6 +11,7 @@ import type { PipelineState } from '../core/pipeline-state.ts';
 import type { RecoveryPlan } from '../core/recovery.ts';
 import { planOf } from '../core/recovery-plan.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
+import { beating } from './beating.ts';
 import { failing } from './failures.ts';
 import { lookAtLanes } from './lost-lanes.ts';
 import type { Rewritten, RewriteInput } from './rewrite-lane.ts';
@@ -70,18 +71,19 @@ export function beginAnew({ state }: RecoveryRuntime, { pipeline, epoch }: Recov
 }
 
 export function untilLoaded({ state }: RecoveryRuntime, { pipeline, above }: RecoveryTarget & { readonly above: number }): Promise<void> {
-  return failing(async () => {
-    const context = Context.current();
+  const context = Context.current();
+  let told: object | undefined;
+  return beating(async () => {
     for (;;) {
       const shard = await readShard(state, pipeline);
       if (shard && shard.epoch > above && shard.state === 'streaming') return;
-      context.heartbeat({ epoch: shard?.epoch, state: shard?.state });
+      told = { epoch: shard?.epoch, state: shard?.state };
       if (context.cancellationSignal.aborted) throw new CancelledFailure('asked to stop');
       const { state: now, error } = await workflowOf(pipeline).query<PipelineAnswer>('status').catch(() => unanswered);
       if (now === 'parked') throw new ConfigurationError(`The load of ${pipeline} was refused: ${error} When that is mended, type ./sluice resume ${pipeline}: it goes on with the load.`);
       await pause(systemClock, lookMs, context.cancellationSignal);
     }
-  });
+  }, () => told);
 }
 
 function workflowOf(pipeline: string): WorkflowHandle {

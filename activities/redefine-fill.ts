@@ -11,12 +11,12 @@ import { readShard, type ShardState } from '../connectors/postgres/shard-state.t
 import { ConfigurationError, type Sink } from '../connectors/sink.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { TransientError } from '../connectors/transient-error.ts';
-import { rangeText } from '../core/backfill.ts';
+import { rangeText, waitsForLane } from '../core/backfill.ts';
 import { killPoint } from '../core/kill-point.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { origin } from '../core/position.ts';
 import { redefineWorkflowId, type RedefineInput } from '../core/redefine.ts';
-import { runBackfill } from './backfill-loop.ts';
+import { goesOn, mostStandingMs, runBackfill } from './backfill-loop.ts';
 import { beating, endingWhenAsked } from './beating.ts';
 import { openSink } from './open-destination.ts';
 import { rest } from './rest.ts';
@@ -27,7 +27,8 @@ import type { Definition, Runtime } from './runtime.ts';
  * of it may be repeated.
  */
 
-export type Filled = { readonly ended: 'done' | 'time' | 'asked'; readonly rows: number; readonly text: string };
+/** goes on: as of a backfill's step. `isFurther`: panes were done. A step of before does not say. */
+export type Filled = { readonly ended: 'done' | 'time' | 'asked' | 'goes on'; readonly isFurther?: boolean; readonly rows: number; readonly text: string };
 
 export type RedefineRuntime = Pick<Runtime, 'config' | 'state' | 'definition' | 'applied' | 'log'>;
 
@@ -52,10 +53,10 @@ export function fillPanes(runtime: RedefineRuntime, { durationMs, ...input }: Re
     const { redefinition: { plan: { fills }, number, epoch }, pipeline } = await filling(runtime, input);
     const panes = await openPanes(runtime, pipeline);
     const id = redefineWorkflowId(pipeline.name, number);
-    let rows = 0;
+    let [rows, isFurther] = [0, false];
     try {
       for (const mark of (await panes.rebuilding()).filter(({ backfill, fills: isFill }) => isFill && (backfill === id || backfill.startsWith(`${id}/`)))) {
-        const { rows: read, isDone } = await runBackfill({
+        const { rows: read, isDone, standing } = await runBackfill({
           pipeline,
           name: mark.backfill,
           views: fills,
@@ -68,10 +69,20 @@ export function fillPanes(runtime: RedefineRuntime, { durationMs, ...input }: Re
           take: async (left) => BackfillSnapshot.take({ pipeline, sourceUrl: runtime.config.sourceUrl, epoch, known: await readSourceColumns(runtime.state, pipeline.name, epoch), chunkRows, signal }, left),
           clock: systemClock,
           signal,
-          onProgress: ({ phase, range, doneToMs, rows: now }) => (told = { rows: rows + now, text: `${fills.join(', ')}: ${rangeText(doneToMs, range.toMs)} left; ${phase}` }),
+          onProgress: ({ phase, range, doneToMs, rows: now }) => {
+            isFurther ||= doneToMs > range.fromMs;
+            told = { rows: rows + now, text: `${fills.join(', ')}: ${rangeText(doneToMs, range.toMs)} left; ${phase}` };
+          },
         });
         rows += read;
-        if (!isDone) return { ended: 'time' as const, rows, text: told.text };
+        if (standing) {
+          told = { rows, text: `${fills.join(', ')}: ${waitsForLane(standing.lane, 'to go on')}` };
+          // as a backfill's step does
+          if (await goesOn(standing, { clock: systemClock, signal, mostMs: mostStandingMs })) return { ended: 'goes on' as const, ...told };
+          if (signal.aborted) return { ended: 'asked' as const, ...told };
+        }
+        if (!isDone) return { ended: 'time' as const, isFurther, rows, text: told.text };
+        isFurther = true;
         await panes.endRebuild(mark.backfill);
       }
       return { ended: 'done' as const, rows, text: `${fills.join(', ')} complete` };

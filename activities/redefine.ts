@@ -27,6 +27,7 @@ import { planRedefinition as plan } from '../core/redefine-plan.ts';
 import { joiningLanes, losesText, rejoining, redefineWorkflowId, type RedefineInput, type RedefinePlan, type RedefineState } from '../core/redefine.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
+import { beating } from './beating.ts';
 import { describe } from './describe.ts';
 import { dropDestination } from './destroy.ts';
 import { failing } from './failures.ts';
@@ -135,13 +136,15 @@ async function isDone({ state }: RedefineRuntime, { pipeline, number, what }: Ta
 }
 
 /** For the pipeline's workflow. */
-export async function takeOver(runtime: Runtime, { pipeline: name, number, what }: TakeOverInput): Promise<Description> {
+export function takeOver(runtime: Runtime, { pipeline: name, number, what }: TakeOverInput): Promise<Description> {
   // nothing of it runs until then: a worker that died here is to be noticed
-  await redefining(() => (what === 'become' ? become(runtime, { pipeline: name, number }) : join(runtime, { pipeline: name, number })));
-  killPoint('redefine/taking-over');
-  // whatever another worker lacks for it: the pipeline is the other one already, and must not go on by what it was before
-  return describe(runtime, { pipeline: name }).catch((error: unknown) => {
-    throw error instanceof ApplicationFailure ? new Error(error.message, { cause: error }) : error;
+  return beating(async () => {
+    await (what === 'become' ? become : join)(runtime, { pipeline: name, number });
+    killPoint('redefine/taking-over');
+    // whatever another worker lacks for it: the pipeline is the other one already, and must not go on by what it was before
+    return describe(runtime, { pipeline: name }).catch((error: unknown) => {
+      throw error instanceof ApplicationFailure ? new Error(error.message, { cause: error }) : error;
+    });
   });
 }
 
@@ -181,7 +184,7 @@ async function assertPastMigrations(client: Queryable, name: string, lanes: read
 }
 
 export function dropEnded(runtime: Runtime, input: RedefineInput): Promise<readonly string[]> {
-  return failing(async () => {
+  return beating(async () => {
     const { state } = runtime;
     const { plan: { drops }, keepResults } = await readRedefinition(state, input.pipeline, input.number);
     if (keepResults) return [];

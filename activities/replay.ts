@@ -8,7 +8,6 @@ import type { LaneReplay } from '../core/dead-letters/replay-report.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { beating } from './beating.ts';
-import { failureOf } from './failures.ts';
 import { openSink, type EventReplay, type OpenSink } from './open-destination.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -34,16 +33,14 @@ type ReplayRuntime = Pick<Runtime, 'config' | 'state' | 'definition'>;
  * The aggregate lane first: live structures are made of its panes, so they follow it even if no letter of theirs waits, and
  * also if an earlier replay did not come to them.
  */
-export async function lanesToReplay(runtime: ReplayRuntime, input: ReplayInput): Promise<readonly string[]> {
-  try {
+export function lanesToReplay(runtime: ReplayRuntime, input: ReplayInput): Promise<readonly string[]> {
+  return beating(async () => {
     const { pipeline } = await runtime.definition(input.pipeline);
     const waiting = new Set((await waitingLetters(runtime.state, input)).map(({ lane }) => lane));
     const due = await lanesToRebuild(runtime.state, input.pipeline);
     const follows = (live: string) => waiting.has('aggregate') || (due.has(live) && [undefined, 'aggregate', live].includes(input.lane));
     return lanesOf(pipeline).flatMap(({ name, kind }) => (waiting.has(name) || (kind === 'redis-live' && follows(name)) ? [name] : []));
-  } catch (error) {
-    throw failureOf(error);
-  }
+  });
 }
 
 /** Each letter in a transaction that holds and settles it: what is replayed already does not wait, so an attempt may begin from the start. */

@@ -1,6 +1,7 @@
 import { ActivityFailure, ApplicationFailure, CancelledFailure } from '@temporalio/common';
-import { ActivityCancellationType, CancellationScope, defineQuery, isCancellation, proxyActivities, setCurrentDetails, setHandler, upsertSearchAttributes, type ActivityOptions } from '@temporalio/workflow';
+import { ActivityCancellationType, CancellationScope, defineQuery, isCancellation, patched, proxyActivities, setCurrentDetails, setHandler, sleep, upsertSearchAttributes, type ActivityOptions } from '@temporalio/workflow';
 import type { RedefineActivities } from '../activities/redefine.ts';
+import type { Filled } from '../activities/redefine-fill.ts';
 import { bugFailure, configurationFailure } from '../core/failure-types.ts';
 import { redefineLines, type RedefineInput, type RedefinePlan, type RedefineStatus } from '../core/redefine.ts';
 import { stateAttribute } from './search-attributes.ts';
@@ -20,6 +21,8 @@ const activities = proxyActivities<RedefineActivities>(short);
 
 /** A snapshot lives as long as a step, and as the chunk that is being read at its end. */
 const stepMs = 5 * 60_000;
+const shortestRestMs = 30_000;
+const longestRestMs = 600_000;
 
 /**
  * Makes another pipeline of one that runs. Until the pipeline's workflow takes over nothing has changed, and a cancellation leaves it so. From then on
@@ -81,10 +84,15 @@ class Run {
   }
 
   async #fillPanes(views: readonly string[]): Promise<void> {
-    for (let step = 1, ended = 'time'; ended !== 'done'; step++) {
+    let restMs = shortestRestMs;
+    for (let step = 1, ended: Filled['ended'] = 'time'; ended !== 'done'; step++) {
       const filled = await this.#do(`fills ${views.join(', ')}`, (summary) => activities.fillPanes.executeWithOptions({ ...long, activityId: `fill ${step}`, summary }, [{ ...this.#input, durationMs: stepMs }]));
       this.#rows += filled.rows;
       ended = filled.ended;
+      // a lane does not follow: each step would read the dimensions again, and make the history longer
+      const isStuck = ended === 'time' && filled.isFurther === false && patched('panes that came nowhere wait');
+      if (isStuck) await sleep(restMs);
+      restMs = isStuck ? Math.min(longestRestMs, restMs * 2) : shortestRestMs;
     }
   }
 

@@ -97,3 +97,37 @@ test('what a capture finds that stood still until a migration was done is not a 
     await state.end();
   }
 });
+
+test('who stood still while he told of a change tells nothing any more that others have left behind', async () => {
+  await using database = await throwAwayDatabase();
+  const state = openState(database.url);
+  try {
+    await migrate(state);
+    await beginLoad(state, 'p', 'slot', { hash: 'first', json: '{}' }, 1);
+    await recordChange(state, 'p', found('b'));
+    await tellChange(state, 'p', 1, { state: 'unneeded' });
+    await recordChange(state, 'p', found('c', 200n));
+    // nobody has decided yet: what follows is read as it was
+    await tellChange(state, 'p', 1, { state: 'unneeded' });
+    expect(await readSourceColumns(state, 'p', 2)).toEqual(columns('b'));
+    await tellChange(state, 'p', 2, { state: 'unneeded' });
+    await tellChange(state, 'p', 1, { state: 'unneeded' });
+    expect(await readSourceColumns(state, 'p', 2)).toEqual(columns('c'));
+    await recordChange(state, 'p', found('d', 300n));
+    await settleChange(state, 'p', 3, {}, { hash: 'second', json: '{}' });
+    await tellChange(state, 'p', 2, { state: 'unneeded' });
+    expect(await readSourceColumns(state, 'p', 2)).toEqual(columns('d'));
+
+    await recordChange(state, 'p', found('e', 400n, 3));
+    await tellChange(state, 'p', 4, { state: 'cancelled', error: 'somebody did' });
+    for (const late of ['waiting', 'unneeded', 'draining'] as const) await tellChange(state, 'p', 4, { state: late });
+    expect(await readChange(state, 'p', 4)).toMatchObject({ state: 'cancelled' });
+    expect(await readOpenChange(state, 'p', 2)).toBeUndefined();
+    expect(await readSourceColumns(state, 'p', 2)).toEqual(columns('d'));
+    // what is done may still be told of
+    await tellChange(state, 'p', 3, { state: 'done', error: 'a table has columns that no row has' });
+    expect((await state.query('select state, error from sluice.schema_change where number = 3')).rows).toEqual([{ state: 'done', error: 'a table has columns that no row has' }]);
+  } finally {
+    await state.end();
+  }
+});

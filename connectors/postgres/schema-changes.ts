@@ -34,10 +34,11 @@ export async function keepSourceColumns(state: Queryable, pipeline: string, epoc
   );
 }
 
-/** From this change on they are as it found them. */
+/** From this change on they are as it found them, unless a later one has been kept since. */
 async function keepColumnsOf(state: Queryable, pipeline: string, number: number): Promise<void> {
   await state.query(
     `insert into sluice.source_columns (pipeline, epoch, columns) select pipeline, epoch, columns from sluice.schema_change where pipeline = $1 and number = $2
+     and not exists (select from sluice.schema_change where pipeline = $1 and number > $2 and state in ('done', 'unneeded'))
      on conflict (pipeline) do update set epoch = excluded.epoch, columns = excluded.columns where source_columns.epoch <= excluded.epoch`,
     [pipeline, number],
   );
@@ -109,15 +110,17 @@ export async function readChange(state: Queryable, pipeline: string, number: num
 
 export type Told = { readonly state: MigrationState; readonly decision?: Decision | undefined; readonly error?: string | undefined };
 
-/** What the migration says of itself, for lists. One that is done stays so. */
-export async function tellChange(state: Queryable, pipeline: string, number: number, { state: now, decision, error }: Told): Promise<void> {
-  // or the next capture would find the same again
-  if (now === 'unneeded') await keepColumnsOf(state, pipeline, number);
-  await state.query(
-    `update sluice.schema_change set state = $3, decision = coalesce($4, decision), error = $5, ended_at = case when $6 then now() end
-      where pipeline = $1 and number = $2 and (state <> 'done' or $3 = 'done')`,
-    [pipeline, number, now, decision ?? null, error ?? null, isOver(now)],
-  );
+/** What the migration says of itself, for lists. One that is over stays so until a capture meets it again, whoever stood still until then. */
+export async function tellChange(state: State, pipeline: string, number: number, { state: now, decision, error }: Told): Promise<void> {
+  await inTransaction(state, async (client) => {
+    const { rowCount } = await client.query(
+      `update sluice.schema_change set state = $3, decision = coalesce($4, decision), error = $5, ended_at = case when $6 then now() end
+        where pipeline = $1 and number = $2 and (state in (${open}) or state = $3)`,
+      [pipeline, number, now, decision ?? null, error ?? null, isOver(now)],
+    );
+    // or the next capture would find the same again
+    if (now === 'unneeded' && rowCount === 1) await keepColumnsOf(client, pipeline, number);
+  });
 }
 
 /** From its commit on, the pipeline is of this shape, and `now`. Done again, it changes nothing. */

@@ -144,3 +144,14 @@ test('destroyed while it is filled, or after a lane has joined, it ends', async 
   await expect(pipeline.handle.result()).rejects.toThrow(WorkflowFailedError);
   expect((await pipeline.handle.describe()).status.name).toBe('CANCELLED');
 });
+
+test('panes that come nowhere, as a lane does not follow, let it rest; when the lane goes on, so do they', async () => {
+  const redefining = new Redefining();
+  const steps = () => redefining.did.filter((each) => each === 'fills panes').length;
+  redefining.filled = async () => ({ ended: steps() < 3 ? 'goes on' : 'time', isFurther: steps() === 3, rows: 5, text: '' });
+  await using pipeline = await running(redefining);
+  const handle = await start(pipeline);
+  const rests = async () => ((await handle.fetchHistory()).events ?? []).flatMap(({ timerStartedEventAttributes: timer }) => (timer ? [Number(timer.startToFireTimeout!.seconds)] : []));
+  await expect.poll(rests, { timeout: 10_000 }).toEqual([30]);
+  expect(steps()).toBe(4);
+});

@@ -167,14 +167,7 @@ export class RunningPipeline {
   static async start(stage: Stage, address: string, options: Partial<PipelineInput> = {}, workerAddress = address): Promise<RunningPipeline> {
     const connection = await Connection.connect({ address });
     const native = await NativeConnection.connect({ address: workerAddress });
-    const bundle = await workflowBundle(join(tmpdir(), 'sluice-test-workflows'));
-    const worker = await Worker.create({
-      connection: native,
-      workflowBundle: bundle,
-      taskQueue: stage.taskQueue,
-      activities: stage.activities,
-      ...workerOptions({ heartbeatMs: 200, mostParts: lanes.length + 1 }),
-    });
+    const worker = await workerOf(stage, native);
     const client = new Client({ connection });
     const input: PipelineInput = { name: stage.name, ...options };
     const handle = await client.workflow.start('pipeline', { workflowId: `pipeline/${stage.name}`, taskQueue: stage.taskQueue, args: [input] });
@@ -182,6 +175,20 @@ export class RunningPipeline {
       await connection.close();
       await native.close();
     });
+  }
+
+  /** Another one takes over, as when a worker is restarted. */
+  async otherWorker(address: string): Promise<AsyncDisposable> {
+    const native = await NativeConnection.connect({ address });
+    const worker = await workerOf(this.stage, native);
+    const ended = worker.run();
+    this.#worker.shutdown();
+    const close = async () => {
+      worker.shutdown();
+      await ended;
+      await native.close();
+    };
+    return { [Symbol.asyncDispose]: close };
   }
 
   status(): Promise<WorkflowStatus> {
@@ -202,10 +209,15 @@ export class RunningPipeline {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.handle.terminate('the test is over').catch(() => {});
-    this.#worker.shutdown();
+    if (this.#worker.getState() === 'RUNNING') this.#worker.shutdown();
     await this.#ended.catch(() => {});
     await this.#close();
   }
+}
+
+async function workerOf(stage: Stage, connection: NativeConnection): Promise<Worker> {
+  const bundle = await workflowBundle(join(tmpdir(), 'sluice-test-workflows'));
+  return Worker.create({ connection, workflowBundle: bundle, taskQueue: stage.taskQueue, activities: stage.activities, ...workerOptions({ heartbeatMs: 200, mostParts: lanes.length + 1 }) });
 }
 
 export const laneState = (status: WorkflowStatus, lane: string) => status.lanes.find(({ name }) => name === lane)?.state;

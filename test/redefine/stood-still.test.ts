@@ -13,7 +13,8 @@ import { writtenDefinition } from '../../core/define/definition-hash.ts';
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
 import engagement from '../../pipelines/engagement.ts';
 import { until } from '../capture/captured-source.ts';
-import { inActivity, Stores, type Worker } from './stood-still.ts';
+import { inActivity } from '../orchestration/in-activity.ts';
+import { Stores, type Worker } from './stood-still.ts';
 
 /** A view that takes rows out by a column which no other view looks at. */
 function withDevices(pipeline: Pipeline): Pipeline {

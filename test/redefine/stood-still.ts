@@ -1,9 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { asyncLocalStorage, Context } from '@temporalio/activity';
 import { createClient, type ClickHouseClient } from '@clickhouse/client';
-import type { Client } from '@temporalio/client';
 import { Client as Postgres } from 'pg';
 import { captureStep } from '../../activities/capture.ts';
 import { laneStep } from '../../activities/lane-step.ts';
@@ -17,6 +15,7 @@ import { openState, type State } from '../../connectors/postgres/state/state.ts'
 import { parseConfig, toEnvironment, type Config } from '../../core/config.ts';
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
 import { services, throwAwayClickhouse, throwAwayDatabase, throwAwayRedis } from '../embedded/services.ts';
+import { inActivity } from '../orchestration/in-activity.ts';
 
 const name = 'engagement';
 
@@ -59,7 +58,7 @@ export class Stores implements AsyncDisposable {
   /** `change`: what its pipelines/ has otherwise. */
   worker(change: (pipeline: Pipeline) => Pipeline = (pipeline) => pipeline): Worker {
     return new Worker(this.#stack.adopt(new Runtime(this.#config, toEnvironment(this.#config), new Reachability(async () => {})), (runtime) => runtime.close()), change, (work) => {
-      const step = inActivity(work, this.#end.signal);
+      const step = inActivity(work, { signal: this.#end.signal });
       this.#steps.push(step);
       return step;
     });
@@ -123,12 +122,4 @@ export class Worker {
     const { hash } = await this.runtime.definition(name);
     return { pipeline: name, definitionHash: hash, heartbeatMs: 1_000, durationMs: 60_000 };
   }
-}
-
-/** As Temporal's worker runs it, whose cancellation is this signal's. */
-export function inActivity<T>(work: () => Promise<T>, signal: AbortSignal = new AbortController().signal): Promise<T> {
-  const cancelled = new Promise<never>(() => {});
-  const info = { workflowExecution: { workflowId: 'a workflow', runId: 'a run' }, heartbeatDetails: undefined } as unknown as Context['info'];
-  const context = new Context(info, cancelled, signal, () => {}, {} as Client, undefined as never, undefined as never, {} as never);
-  return asyncLocalStorage.run(context, work);
 }

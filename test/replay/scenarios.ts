@@ -3,6 +3,7 @@ import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { BackfillStatus } from '../../core/backfill.ts';
 import type { Compared } from '../../core/reconcile.ts';
+import type { RedefineStatus } from '../../core/redefine.ts';
 import { notComparable, notLetGo } from '../../core/verification.ts';
 import type { HoldReport } from '../../workflows/messages.ts';
 import { migrationWorkflowId } from '../../core/migration/schema-change.ts';
@@ -13,7 +14,7 @@ import { at, laneState, lanes, refused, RunningPipeline, Stage, waited } from '.
 /** What a recorded history contains. Each returns the run ids whose histories are kept. */
 export type Scenario = (address: string) => Promise<readonly unknown[]>;
 
-export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled, repaired, 'behind-backfill': behindBackfill, reconciled, migrated, 'kept-while-waiting': keptWhileWaiting, 'paused-while-waiting': pausedWhileWaiting, 'loaded-anew': loadedAnew, rewritten, applied, destroyed, redefined, 'applied-in-place': appliedInPlace };
+export const scenarios: Readonly<Record<string, Scenario>> = { 'pause-and-lanes': pauseAndLanes, 'first-load-and-failures': firstLoadAndFailures, 'hold-drain-reload': holdDrainReload, 'drain-in-a-hold': drainInAHold, 'fresh-run': freshRun, 'told-steps': toldSteps, 'stopped-capture': stoppedCapture, 'named-hold': namedHold, 'paused-slot': pausedSlot, 'dead-letters-replayed': deadLettersReplayed, compared, backfilled, repaired, 'behind-backfill': behindBackfill, reconciled, migrated, 'kept-while-waiting': keptWhileWaiting, 'paused-while-waiting': pausedWhileWaiting, 'loaded-anew': loadedAnew, rewritten, applied, destroyed, redefined, 'behind-fill': behindFill, 'applied-in-place': appliedInPlace };
 
 async function pauseAndLanes(address: string): Promise<readonly unknown[]> {
   const stage = quick();
@@ -524,6 +525,20 @@ async function redefined(address: string): Promise<readonly unknown[]> {
   handles.push(await startRedefine(pipeline, 4));
   await handles[3]!.result();
   return [await pipeline.client.workflow.getHandle(`pipeline/${stage.name}`, runs[0]).fetchHistory(), await pipeline.handle.fetchHistory(), ...(await Promise.all(handles.map((handle) => handle.fetchHistory())))];
+}
+
+/** One whose panes come nowhere, as a lane does not follow: it goes on with the lane, rests when that stands on, and is cancelled there. */
+async function behindFill(address: string): Promise<readonly unknown[]> {
+  const redefining = new Redefining();
+  redefining.state = 'filling';
+  let fills = 0;
+  redefining.filled = async () => ({ ended: ++fills < 2 ? 'goes on' : 'time', isFurther: fills === 2, rows: 5, text: '' });
+  await using pipeline = await RunningPipeline.start(redefining.stage, address);
+  const handle = await startRedefine(pipeline);
+  while ((await handle.query<RedefineStatus>('progress')).rows !== 15) await waited(20, new AbortController().signal);
+  await handle.cancel();
+  await handle.result().catch(unlessFailed);
+  return [await handle.fetchHistory()];
 }
 
 /** One that changes what runs in place; one that is refused, as it would lose something; one that only says so; one that finds another at work. */
