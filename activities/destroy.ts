@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Context } from '@temporalio/activity';
 import { ScheduleNotFoundError, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import type { Client as Source } from 'pg';
 import { dropTable, lookAtTable } from '../connectors/clickhouse/drop-table.ts';
 import { paneTable } from '../connectors/postgres/aggregate/pane-store.ts';
 import { dropPublication, dropSlots, lookIntoSource } from '../connectors/postgres/drop-from-source.ts';
@@ -8,7 +9,7 @@ import { classified } from '../connectors/postgres/errors.ts';
 import { readLoaded, type LoadedRecord } from '../connectors/postgres/shard-state.ts';
 import { readFilling } from '../connectors/postgres/redefinitions.ts';
 import { sourceNames } from '../connectors/postgres/source-catalog.ts';
-import { countRows, destroyedAt, dropRows, markDestroyed, markDestroying } from '../connectors/postgres/state/destroyed.ts';
+import { assertDestroying, countRows, destroyedAt, dropRows, greatestEpoch, markDestroyed, markDestroying, whileDestroying, type Destruction } from '../connectors/postgres/state/destroyed.ts';
 import { withSource } from '../connectors/postgres/with-source.ts';
 import { countKeys, dropKeys } from '../connectors/redis/drop-keys.ts';
 import { dropSpool, lookAtSpool } from '../connectors/spool/drop-spool.ts';
@@ -29,23 +30,26 @@ import { failing } from './failures.ts';
 import { rest } from './rest.ts';
 import type { Runtime } from './runtime.ts';
 
-/** What the destroy workflow sees. Every step may be repeated; what it finds gone already is no error. */
+/**
+ * What the destroy workflow sees. Every step may be repeated; what it finds gone already is no error. Each looks, right before it
+ * drops or ends anything, whether its destruction goes on: it may have stood still while another attempt came to the end, and what
+ * is there may be of what was applied since.
+ */
 export type DestroyActivities = {
   planDestroy(input: DestroyRequest & Spared): Promise<DestroyPlan>;
   /** From when this returns, nothing of the pipeline begins anew. */
-  beginDestroy(input: Named): Promise<void>;
+  beginDestroy(input: Destruction & Partial<Pick<DestroyPlan, 'destroyedAt'>>): Promise<void>;
   /** The schedule, and the pipeline's own workflow, first, as they begin others. Returns the ids of those that it ended. */
-  endWorkflows(input: Named & Spared & { readonly patienceMs: number }): Promise<readonly string[]>;
-  dropSlots(input: Named): Promise<Dropped>;
-  dropPublication(input: Named): Promise<Dropped>;
-  dropDestination(input: Named & { readonly lane: string; readonly place: Place }): Promise<Dropped>;
-  dropState(input: Named & { readonly paneTables: readonly string[] }): Promise<Dropped>;
-  dropSpool(input: Named): Promise<Dropped>;
+  endWorkflows(input: Destruction & Spared & { readonly patienceMs: number }): Promise<readonly string[]>;
+  dropSlots(input: Destruction): Promise<Dropped>;
+  dropPublication(input: Destruction): Promise<Dropped>;
+  dropDestination(input: Destruction & { readonly lane: string; readonly place: Place }): Promise<Dropped>;
+  dropState(input: Destruction & { readonly paneTables: readonly string[] }): Promise<Dropped>;
+  dropSpool(input: Destruction): Promise<Dropped>;
   /** It may begin again, from nothing. */
-  finishDestroy(input: Named): Promise<void>;
+  finishDestroy(input: Destruction): Promise<void>;
 };
 
-type Named = { readonly pipeline: string };
 /** What goes on: the destroy itself, what it is a part of, and the schedule, if that begins the pipeline again. */
 type Spared = { readonly spared: readonly string[] };
 /** Whether there was any of it. `stays`: why it was not dropped after all. */
@@ -99,73 +103,93 @@ export function planDestroy(runtime: DestroyRuntime, { pipeline: name, keepResul
         ...Object.entries(own.sinks).flatMap(([lane, { kind }]) => (kind === 'http' ? [`what the receiver of ${lane} has got by HTTP`] : [])),
       ],
       destroyedAt: at ?? null,
+      epoch: await greatestEpoch(state, name),
     };
   });
 }
 
-export function beginDestroy({ state }: DestroyRuntime, { pipeline }: Named): Promise<void> {
-  return failing(() => classified('state database', () => markDestroying(state, pipeline)));
+export function beginDestroy({ state }: DestroyRuntime, { destroyedAt: before, ...destruction }: Destruction & Partial<Pick<DestroyPlan, 'destroyedAt'>>): Promise<void> {
+  return failing(() => classified('state database', () => markDestroying(state, destruction, before)));
 }
 
-export function finishDestroy({ state }: DestroyRuntime, { pipeline }: Named): Promise<void> {
-  return failing(() => classified('state database', () => markDestroyed(state, pipeline)));
+export function finishDestroy({ state }: DestroyRuntime, destruction: Destruction): Promise<void> {
+  return failing(() => classified('state database', () => markDestroyed(state, destruction)));
+}
+
+/** Throws if it has ended. */
+function assertCurrent({ state }: DestroyRuntime, destruction: Destruction): Promise<void> {
+  return classified('state database', () => assertDestroying(state, destruction));
 }
 
 /** Each is asked to end, which lets its steps come to their end; one that does not in time is terminated. */
-export function endWorkflows({ pipeline, spared, patienceMs }: Named & Spared & { readonly patienceMs: number }): Promise<readonly string[]> {
+export function endWorkflows(runtime: DestroyRuntime, { spared, patienceMs, ...destruction }: Destruction & Spared & { readonly patienceMs: number }): Promise<readonly string[]> {
+  const { pipeline } = destruction;
   const context = Context.current();
   const ended = new Set<string>();
+  const isToEnd = () => assertCurrent(runtime, destruction);
   return beating(async () => {
     const schedule = reconcileScheduleId(pipeline);
+    await isToEnd();
     if (!spared.includes(schedule)) await context.client.schedule.getHandle(schedule).delete().catch(unlessGone);
     for (let ids: readonly string[] = [pipelineWorkflowId(pipeline)]; ids.length > 0; ids = await runningOf(context.client, pipeline, spared)) {
-      for (const id of ids) if (await end(context, id, patienceMs)) ended.add(id);
+      for (const id of ids) if (await end(context, id, patienceMs, isToEnd)) ended.add(id);
       await rest(context, lookMs);
     }
     return [...ended];
   });
 }
 
-export function dropSlotsOf({ config, state }: DestroyRuntime, { pipeline }: Named): Promise<Dropped> {
+export function dropSlotsOf(runtime: DestroyRuntime, destruction: Destruction): Promise<Dropped> {
+  const { pipeline } = destruction;
   return dropping('slot', async () => {
-    // a state database that is away must not keep the source waiting; it is not another server for that
-    const loaded = await found(async () => (await readLoaded(state)).get(pipeline)?.systemIdentifier);
-    const dropped = await withSource(config.sourceUrl, `sluice ${pipeline} destroy`, (source) => dropSlots(source, pipeline, loaded || undefined));
+    const loaded = (await classified('state database', () => readLoaded(runtime.state))).get(pipeline)?.systemIdentifier;
+    const dropped = await fromSource(runtime, destruction, (source) => dropSlots(source, pipeline, loaded || undefined));
     return { wasThere: dropped.length > 0 };
   });
 }
 
-export function dropPublicationOf({ config }: DestroyRuntime, { pipeline }: Named): Promise<Dropped> {
-  return dropping('publication', async () => ({ wasThere: await withSource(config.sourceUrl, `sluice ${pipeline} destroy`, (source) => dropPublication(source, pipeline)) }));
+export function dropPublicationOf(runtime: DestroyRuntime, destruction: Destruction): Promise<Dropped> {
+  return dropping('publication', async () => ({ wasThere: await fromSource(runtime, destruction, (source) => dropPublication(source, destruction.pipeline)) }));
 }
 
-export function dropDestination({ config, state }: DestroyRuntime, { pipeline, lane, place }: Named & { readonly lane: string; readonly place: Place }): Promise<Dropped> {
+function fromSource<T>(runtime: DestroyRuntime, destruction: Destruction, drop: (source: Source) => Promise<T>): Promise<T> {
+  return withSource(runtime.config.sourceUrl, `sluice ${destruction.pipeline} destroy`, async (source) => {
+    await assertCurrent(runtime, destruction);
+    return drop(source);
+  });
+}
+
+export function dropDestination(runtime: DestroyRuntime, { lane, place, ...destruction }: Destruction & { readonly lane: string; readonly place: Place }): Promise<Dropped> {
+  const { config, state } = runtime;
+  const isToGo = () => assertCurrent(runtime, destruction);
   return dropping('destination', async () => {
     switch (place.kind) {
       case 'clickhouse': {
-        const table = await dropTable(config.clickhouseUrl, { pipeline, lane }, place.table);
+        const table = await dropTable(config.clickhouseUrl, { pipeline: destruction.pipeline, lane }, place.table, isToGo);
         return { wasThere: table !== undefined, ...(table?.stays === undefined ? {} : { stays: table.stays }) };
       }
       case 'redis':
-        return { wasThere: (await dropKeys(config.redisUrl, place.key, place.keys)) > 0 };
+        return { wasThere: (await dropKeys(config.redisUrl, place.key, place.keys, isToGo)) > 0 };
       case 'results': {
         const wasThere = await isTable(state, sqlRelation(place.table));
-        await classified(place.table, () => state.query(`drop table if exists ${sqlRelation(place.table)}`));
+        await classified(place.table, () => whileDestroying(state, destruction, (client) => client.query(`drop table if exists ${sqlRelation(place.table)}`)));
         return { wasThere };
       }
     }
   });
 }
 
-export function dropState({ state }: DestroyRuntime, { pipeline, paneTables }: Named & { readonly paneTables: readonly string[] }): Promise<Dropped> {
-  return dropping('state', async () => ({ wasThere: (await classified('state database', () => dropRows(state, pipeline, paneTables))) > 0 }));
+export function dropState({ state }: DestroyRuntime, { paneTables, ...destruction }: Destruction & { readonly paneTables: readonly string[] }): Promise<Dropped> {
+  return dropping('state', async () => ({ wasThere: (await classified('state database', () => dropRows(state, destruction, paneTables))) > 0 }));
 }
 
-export function dropSpoolOf(runtime: DestroyRuntime, { pipeline }: Named): Promise<Dropped> {
+export function dropSpoolOf(runtime: DestroyRuntime, destruction: Destruction): Promise<Dropped> {
+  const { pipeline } = destruction;
   return dropping('spool', async () => {
-    await runtime.forget(pipeline);
     const directory = spoolOf(runtime, pipeline);
     const bytes = await lookAtSpool(directory);
+    await assertCurrent(runtime, destruction);
+    await runtime.forget(pipeline);
     await dropSpool(directory);
     return { wasThere: bytes !== undefined };
   });
@@ -254,11 +278,12 @@ async function runningOf(client: Client, pipeline: string, spared: readonly stri
 }
 
 /** False: it did not run. */
-async function end(context: Context, workflowId: string, patienceMs: number): Promise<boolean> {
+async function end(context: Context, workflowId: string, patienceMs: number, isToEnd: () => Promise<void>): Promise<boolean> {
   const handle = context.client.workflow.getHandle(workflowId);
   const beganAt = performance.now();
   for (let looks = 0; ; looks++) {
     if (!(await isRunning(context.client, workflowId))) return looks > 0;
+    await isToEnd();
     // again: a run that was about to be exchanged for a fresh one has told that nothing of it
     if (looks % looksPerRequest === 0) await handle.cancel().catch(unlessGone);
     if (performance.now() - beganAt > patienceMs) await handle.terminate('its pipeline is destroyed, and it did not end by itself').catch(unlessGone);

@@ -60,7 +60,7 @@ export function createActivities(runtime: Runtime): Activities & VerifyActivitie
     followStart: (input) => followStart(runtime, input),
     planDestroy: (input) => planDestroy(runtime, input),
     beginDestroy: (input) => beginDestroy(runtime, input),
-    endWorkflows: (input) => endWorkflows(input),
+    endWorkflows: (input) => endWorkflows(runtime, input),
     dropSlots: (input) => dropSlotsOf(runtime, input),
     dropPublication: (input) => dropPublicationOf(runtime, input),
     dropDestination: (input) => dropDestination(runtime, input),

@@ -5,8 +5,9 @@ import type { RangeSink } from './backfill-loop.ts';
 import type { RewrittenSink } from './rewrite-rows.ts';
 
 /**
- * For one attempt, under a name of its own. Each piece is followed by a mark, greater each time: a table that was dropped, or
- * put back to any moment of the rewrite or before, has not the last of them.
+ * For one attempt, under a name of its own. Each piece is followed by a mark, greater each time, of the table that was there when
+ * the attempt began: one that was made or exchanged since has none of them, and one that was put back to any moment of the
+ * rewrite or before has not the last.
  */
 export function rewrittenSink(name: string, sink: ClickHouseSink, { load }: Pick<RangeSink, 'load'>, letters: Pick<DeadLetters, 'rewritten'>): RewrittenSink {
   let loads = 0;
@@ -14,17 +15,21 @@ export function rewrittenSink(name: string, sink: ClickHouseSink, { load }: Pick
     const { epoch, lsn } = parsePosition(base);
     return { backfill: name, at: position(epoch, lsn, number) };
   };
+  let target = '';
   return {
-    begin: (base) => sink.mark(mark(base, loads)),
+    begin: async (base) => {
+      target = await sink.target();
+      await sink.mark(mark(base, loads), target);
+    },
     load: async (rows) => {
       const { to: base } = rows.header;
-      await sink.assertMarked(mark(base, loads));
+      await sink.assertMarked(target, mark(base, loads));
       await load(rows);
-      await sink.mark(mark(base, loads + 1));
+      await sink.mark(mark(base, loads + 1), target);
       loads++;
     },
     finish: async (base) => {
-      await sink.finishRewrite(mark(base, loads), base);
+      await sink.finishRewrite(target, mark(base, loads), base);
       // not before: a lane that goes on from a backup after all would miss what they speak of
       await letters.rewritten(base);
     },

@@ -77,6 +77,8 @@ export type DestroyPlan = {
   readonly untouched: readonly string[];
   /** ISO time at which it was destroyed before; null: it was not, or was applied since. */
   readonly destroyedAt: string | null;
+  /** The greatest that it has, or had: one that is destroyed after another load has another. Missing: an earlier release has planned it. */
+  readonly epoch?: number;
 };
 
 /** What could not be dropped. */

@@ -15,7 +15,7 @@ const options = {
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
   retry: { initialInterval: 500, maximumInterval: 10_000, maximumAttempts: 8, nonRetryableErrorTypes: [configurationFailure, bugFailure] },
 } satisfies ActivityOptions;
-/** It begins and ends nothing but Temporal's own, which is there whenever this runs. */
+/** It ends nothing but Temporal's own, which is there whenever this runs; a state database that is away, which says whether it may, is waited for. */
 const ending = { ...options, startToCloseTimeout: '1 day', retry: { initialInterval: 500, maximumInterval: 10_000 } } satisfies ActivityOptions;
 const looking = { startToCloseTimeout: '2 minutes', retry: options.retry } satisfies ActivityOptions;
 const activities = proxyActivities<DestroyActivities>(options);
@@ -62,18 +62,19 @@ class Run {
     this.publish();
     this.#plan = await activities.planDestroy.executeWithOptions({ ...looking, summary: 'what there is to drop' }, [{ ...this.#request, spared }]);
     if (!dryRun && !hasNothing(this.#plan)) {
-      await activities.beginDestroy.executeWithOptions({ ...looking, summary: 'nothing of it begins any more' }, [{ pipeline }]);
+      const { destroyedAt } = this.#plan;
+      await activities.beginDestroy.executeWithOptions({ ...looking, summary: 'nothing of it begins any more' }, [{ ...this.#destruction(), destroyedAt }]);
       await this.#end('ends its workflows', spared);
       for (const item of this.#plan.items) if (item.stays === undefined) await this.#drop(item);
       await this.#end('ends what was started meanwhile', spared);
-      if (this.#isForgotten) await activities.finishDestroy.executeWithOptions({ ...looking, summary: 'it may begin again' }, [{ pipeline }]);
+      if (this.#isForgotten) await activities.finishDestroy.executeWithOptions({ ...looking, summary: 'it may begin again' }, [this.#destruction()]);
     }
     this.state = this.#left.length > 0 ? 'partly' : 'done';
   }
 
   async #end(phase: string, spared: readonly string[]): Promise<void> {
     this.#tell(phase);
-    const ended = await activities.endWorkflows.executeWithOptions({ ...ending, summary: phase }, [{ pipeline: this.#request.pipeline, spared, patienceMs }]);
+    const ended = await activities.endWorkflows.executeWithOptions({ ...ending, summary: phase }, [{ ...this.#destruction(), spared, patienceMs }]);
     this.#dropped = [...this.#dropped, ...ended.map((id) => `workflow ${id}, which was ended`)];
   }
 
@@ -93,20 +94,26 @@ class Run {
   }
 
   #dropping({ drop, what }: Item): Promise<Dropped> {
-    const { pipeline } = this.#request;
+    const destruction = this.#destruction();
     const dropOptions = { ...options, activityId: `drop ${drop.kind === 'destination' ? drop.lane : drop.kind}`, summary: what };
     switch (drop.kind) {
       case 'slot':
-        return activities.dropSlots.executeWithOptions(dropOptions, [{ pipeline }]);
+        return activities.dropSlots.executeWithOptions(dropOptions, [destruction]);
       case 'publication':
-        return activities.dropPublication.executeWithOptions(dropOptions, [{ pipeline }]);
+        return activities.dropPublication.executeWithOptions(dropOptions, [destruction]);
       case 'destination':
-        return activities.dropDestination.executeWithOptions(dropOptions, [{ pipeline, lane: drop.lane, place: drop.place }]);
+        return activities.dropDestination.executeWithOptions(dropOptions, [{ ...destruction, lane: drop.lane, place: drop.place }]);
       case 'state':
-        return activities.dropState.executeWithOptions(dropOptions, [{ pipeline, paneTables: drop.paneTables }]);
+        return activities.dropState.executeWithOptions(dropOptions, [{ ...destruction, paneTables: drop.paneTables }]);
       case 'spool':
-        return activities.dropSpool.executeWithOptions(dropOptions, [{ pipeline }]);
+        return activities.dropSpool.executeWithOptions(dropOptions, [destruction]);
     }
+  }
+
+  /** By which a step that stood still knows whether it goes on. */
+  #destruction(): Pick<DestroyRequest, 'pipeline'> & Pick<DestroyPlan, 'epoch'> {
+    const epoch = this.#plan?.epoch;
+    return { pipeline: this.#request.pipeline, ...(epoch === undefined ? {} : { epoch }) };
   }
 
   #tell(phase: string): void {

@@ -98,9 +98,14 @@ export class ClickHouseSink implements Sink {
     });
   }
 
-  /** Of rows that were loaded; a greater one each time. */
-  mark(mark: LoadMark): Promise<void> {
-    return this.#classified(async () => this.#rows.writeMark(await this.#rows.target(), mark));
+  /** The identity of the table that has the name now. */
+  target(): Promise<string> {
+    return this.#classified(() => this.#rows.target());
+  }
+
+  /** Of rows that were loaded; a greater one each time. `target`: the table that they were loaded into, if it must be that one. */
+  mark(mark: LoadMark, target?: string): Promise<void> {
+    return this.#classified(async () => this.#rows.writeMark(target ?? (await this.#rows.target()), mark));
   }
 
   /** Beside a stream, as a rewrite, it is under the epoch of its lane and of attempts before: `finishRewrite` says why that is put on record. */
@@ -114,32 +119,34 @@ export class ClickHouseSink implements Sink {
     });
   }
 
-  /** Throws if the table is not the one that was marked so far: it was dropped, or set back. */
-  assertMarked({ backfill, at }: LoadMark): Promise<void> {
+  /** Throws if the table is not `target` with all that was marked so far: it was dropped, exchanged or set back. */
+  assertMarked(target: string, { backfill, at }: LoadMark): Promise<void> {
     return this.#classified(async () => {
-      const found = await this.#rows.readMark(await this.#rows.target(), backfill);
+      const found = (await this.#rows.target()) === target ? await this.#rows.readMark(target, backfill) : undefined;
       if (found === undefined || found < at) throw new Error(`table ${this.#table.name} in ClickHouse was made anew or set back while the rows of lane ${this.#lane} were written again: that begins once more`);
     });
   }
 
   /**
-   * After all rows of a snapshot at `at` were loaded and marked: what is there besides is gone, and the fence is there. Under
-   * the same epoch nothing tells a worker that stood still that its rows are older than the load, so that is put on record
-   * before the fence, which is what makes the worker look.
+   * After all rows of a snapshot at `at` were loaded into `target` and marked: what is there besides is gone, and the fence is
+   * there, of that table and no other. Under the same epoch nothing tells a worker that stood still that its rows are older than
+   * the load, so that is put on record before the fence, which is what makes the worker look.
    */
-  async finishRewrite(mark: LoadMark, at: Position): Promise<void> {
-    await this.assertMarked(mark);
+  async finishRewrite(target: string, mark: LoadMark, at: Position): Promise<void> {
+    await this.assertMarked(target, mark);
     await this.#classified(async () => {
-      await this.#rows.writeMark(await this.#rows.target(), { backfill: rewritten, at });
+      await this.#rows.writeMark(target, { backfill: rewritten, at });
       await this.#rows.bury(at);
     });
     // that may take long
-    await this.assertMarked(mark);
+    await this.assertMarked(target, mark);
     await this.#classified(async () => {
-      await this.#rows.writeFence(await this.#rows.target(), at);
+      await this.#rows.writeFence(target, at);
       // who wrote between these two saw no fence that would have told them
       await this.#rows.bury(at);
     });
+    // it may have been another table's rows that were buried
+    await this.assertMarked(target, mark);
   }
 
   async close(): Promise<void> {

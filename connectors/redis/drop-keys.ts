@@ -11,11 +11,14 @@ export function countKeys(url: string, key: string, keys: RedisKeys): Promise<nu
   });
 }
 
-/** Returns how many there were. */
-export function dropKeys(url: string, key: string, keys: RedisKeys): Promise<number> {
+/** Returns how many there were. `assertCurrent`: asked before each piece of them goes; throws if it is not to go any more. */
+export function dropKeys(url: string, key: string, keys: RedisKeys, assertCurrent: () => Promise<void>): Promise<number> {
   return connected(url, key, async (redis) => {
     let count = 0;
-    for await (const found of present(redis, keys)) count += await redis.unlink(found);
+    for await (const found of present(redis, keys)) {
+      await assertCurrent();
+      count += await redis.unlink(found);
+    }
     return count;
   });
 }

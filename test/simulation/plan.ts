@@ -38,8 +38,8 @@ export type Item = { readonly atMs: number } & (
   | { readonly kind: 'redis emptied'; readonly structuresOnly: boolean }
   /** From so long before on. */
   | { readonly kind: 'backfill'; readonly backMs: number; readonly lengthMs: number }
-  /** `emptied`: its table is dropped before, and made again. */
-  | { readonly kind: 'rewrite'; readonly emptied: boolean }
+  /** `emptied`: its table is dropped before, and made again. `replacedAfterMs`: likewise in its midst, which no call that is under way is told; 0: not. */
+  | { readonly kind: 'rewrite'; readonly emptied: boolean; readonly replacedAfterMs: number }
   /** It gets another name; `within`: in the midst of a transaction. What becomes of it is decided some time after it was met. */
   | { readonly kind: 'column renamed'; readonly column: RenamedColumn; readonly within: boolean; readonly decidedAfterMs: number }
 );
@@ -92,7 +92,7 @@ export function planOf(seed: number, { stalls = false, only = stalls ? standing 
   for (let count = 0; count < transactions; count++) items.push(transactionAt(random, random.below(lastMs)));
   const faults = random.below(7) + (stalls ? 4 : 0);
   for (let count = 0; count < faults; count++) items.push(faultAt(random, random.below(lastMs), only));
-  if (rewrites) for (let count = random.below(3); count >= 0; count--) items.push({ atMs: 300 + random.below(lastMs - 300), kind: 'rewrite', emptied: random.next() < 0.7 });
+  if (rewrites) for (let count = random.below(3); count >= 0; count--) items.push({ atMs: 300 + random.below(lastMs - 300), kind: 'rewrite', emptied: random.next() < 0.7, replacedAfterMs: random.pick([0, 0, 3, 10, 30, 100]) });
   const divided = random.next() < 0.3;
   if (renames) for (let count = random.below(2); count >= 0; count--) items.push(renameAt(random, 300 + random.below(lastMs - 1_000)));
   items.sort((a, b) => a.atMs - b.atMs);

@@ -165,6 +165,7 @@ function schedule(world: World, orchestrator: Orchestrator, item: Item): void {
           trouble.restart('enriched');
           rows.lose();
         }
+        if (item.replacedAfterMs > 0) at(item.replacedAfterMs, () => orchestrator.rewrites > 0 && rows.lose());
         return void orchestrator.rewrite(`rewrite ${item.atMs}`);
       case 'column renamed':
         return source.rename({ table: item.column === 'title' ? 'posts' : 'events', of: item.column }, item.within);
@@ -181,8 +182,8 @@ const isBeforeRename = /which is before migration/;
 /** Whether the schedule did something that only a person can mend, and the sentence says that. */
 function isRight(world: World, part: Part, sentence: string): boolean {
   const has = (kind: Item['kind']) => world.plan.items.some((item) => item.kind === kind);
-  // put back to a backup that was made while its rows were being written again
-  if (/has no fence/.test(sentence)) return has('rewrite') && has('sink set back');
+  // replaced when they had just been written again, or put back to a backup that was made in the midst of that
+  if (/has no fence/.test(sentence)) return has('rewrite') && (has('sink set back') || world.plan.items.some((item) => item.kind === 'rewrite' && item.replacedAfterMs > 0));
   if (part === 'capture') {
     if (/^The replication slot .* is gone/.test(sentence)) return has('slot dropped');
     if (/^The source .* (was promoted|was set back|is not the one its spool was written from)/.test(sentence)) return hasPhantoms(world);

@@ -2,11 +2,13 @@ import { createServer, request, type IncomingMessage, type ServerResponse } from
 import { createClient } from '@clickhouse/client';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { rewrittenSink } from '../../activities/rewritten-sink.ts';
 import type { ClickHouseSink } from '../../connectors/clickhouse/clickhouse-sink.ts';
 import { clickhouseSink } from '../../connectors/clickhouse/clickhouse-sink.ts';
 import { ConfigurationError, FenceMoved } from '../../connectors/sink.ts';
 import type { Position } from '../../core/position.ts';
 import { origin, parsePosition, position } from '../../core/position.ts';
+import type { Segment } from '../../core/segment.ts';
 import type { TextRow } from '../../core/segment-builder.ts';
 import { throwAwayClickhouse } from '../embedded/services.ts';
 import { listen } from './servers.ts';
@@ -267,7 +269,7 @@ describe('ClickHouse', () => {
       await sink.apply(one.segments, zero, endOf(one.segments));
       await sink.mark(mark);
       expect(await place.rows()).toHaveLength(1);
-      await sink.finishRewrite(mark, at);
+      await sink.finishRewrite(await sink.target(), mark, at);
       expect(await place.rows()).toEqual([]);
       expect(await sink.readFence()).toBe(at);
     });
@@ -276,16 +278,44 @@ describe('ClickHouse', () => {
       await using place = await open();
       const sink = place.make();
       await sink.create();
-      await sink.mark(mark);
+      const target = await sink.target();
+      await sink.mark(mark, target);
       await place.command('DROP TABLE enriched SYNC');
       await sink.create();
-      await expect(sink.finishRewrite(mark, at)).rejects.toThrow('table enriched in ClickHouse was made anew or set back while the rows of lane enriched were written again');
+      await expect(sink.finishRewrite(target, mark, at)).rejects.toThrow('table enriched in ClickHouse was made anew or set back while the rows of lane enriched were written again');
       expect(await sink.readFence()).toBeUndefined();
       await sink.mark({ backfill: 'another', at: position(1, 6000n, 0) });
-      await expect(sink.finishRewrite(mark, at)).rejects.toThrow('that begins once more');
+      const made = await sink.target();
+      await expect(sink.finishRewrite(made, mark, at)).rejects.toThrow('that begins once more');
       // as one that was set back to the middle of it
-      await sink.mark(mark);
-      await expect(sink.finishRewrite({ backfill: 'one', at: position(1, 5000n, 1) }, at)).rejects.toThrow('that begins once more');
+      await sink.mark(mark, made);
+      await expect(sink.finishRewrite(made, { backfill: 'one', at: position(1, 5000n, 1) }, at)).rejects.toThrow('that begins once more');
+      expect(await sink.readFence()).toBeUndefined();
+    });
+
+    test.each([
+      ['dropped and made again', ['DROP TABLE enriched SYNC', 'CREATE TABLE enriched AS other']],
+      ['exchanged', ['EXCHANGE TABLES enriched AND other']],
+      ['replaced', ['CREATE OR REPLACE TABLE enriched AS other']],
+    ])('E10, I3: nor for one that was %s while an insert was on its way, though all later ones were marked', async (_, statements) => {
+      await using place = await open();
+      const sink = place.make();
+      await sink.create();
+      await place.command('CREATE TABLE other AS enriched');
+      let replaced: readonly string[] = [];
+      const load = async (rows: Segment) => {
+        for (const statement of replaced) await place.command(statement);
+        await sink.load(rows);
+      };
+      const rewrite = rewrittenSink('one', sink, { load }, { rewritten: async () => {} });
+      const base = one.segments[0]!.header.to;
+      await rewrite.begin(base);
+      await rewrite.load(one.segments[0]!);
+      replaced = statements;
+      await rewrite.load(one.segments[0]!);
+      replaced = [];
+      await expect(rewrite.load(one.segments[0]!)).rejects.toThrow('that begins once more');
+      await expect(rewrite.finish(base)).rejects.toThrow('that begins once more');
       expect(await sink.readFence()).toBeUndefined();
     });
 
@@ -295,7 +325,7 @@ describe('ClickHouse', () => {
       await sink.create();
       await sink.finishLoad(zero);
       await sink.mark(mark);
-      await sink.finishRewrite(mark, at);
+      await sink.finishRewrite(await sink.target(), mark, at);
       // the row was deleted before the snapshot, which left no tombstone of it
       await place.make().load(one.segments[0]!);
       expect(await place.rows()).toEqual([]);
@@ -312,7 +342,7 @@ describe('ClickHouse', () => {
       const early = position(1, 1n, 0);
       await sink.mark({ backfill: 'one', at: early });
       await sink.apply(one.segments, zero, endOf(one.segments));
-      await sink.finishRewrite({ backfill: 'one', at: early }, early);
+      await sink.finishRewrite(await sink.target(), { backfill: 'one', at: early }, early);
       expect(await place.rows()).toHaveLength(1);
       expect(await sink.readFence()).toBe(endOf(one.segments));
     });

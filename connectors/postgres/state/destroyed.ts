@@ -2,17 +2,60 @@ import { ConfigurationError } from '../../sink.ts';
 import type { Queryable, State } from './state.ts';
 import { inTransaction, unhurried } from './state.ts';
 
-/** From when this returns, no load of the pipeline begins, until `markDestroyed`. */
-export function markDestroying(state: State, pipeline: string): Promise<void> {
+/**
+ * One of a pipeline. `epoch`: the greatest that the pipeline had by then, so what is destroyed after another load has another;
+ * missing in what an earlier release began.
+ */
+export type Destruction = { readonly pipeline: string; readonly epoch?: number };
+
+/** The greatest that it has, or had before it was destroyed; 0: none. */
+export async function greatestEpoch(state: Queryable, pipeline: string): Promise<number> {
+  const { rows: [row] } = await state.query<{ epoch: string }>(
+    'select coalesce(greatest((select max(epoch) from sluice.shard where pipeline = $1), (select epoch from sluice.destroyed where pipeline = $1)), 0) as epoch',
+    [pipeline],
+  );
+  return Number(row!.epoch);
+}
+
+/**
+ * From when this returns, no load of the pipeline begins, until `markDestroyed`. `before`: when it was last destroyed, as it was
+ * planned. Throws ConfigurationError if that or the epoch has changed since: who stood still must not mark what came then.
+ */
+export function markDestroying(state: State, { pipeline, epoch }: Destruction, before: string | null = null): Promise<void> {
   return inTransaction(state, async (client) => {
     await lockBeginning(client, pipeline);
+    if (epoch !== undefined) {
+      const endedAt = (await destroyedAt(client, pipeline)) ?? null;
+      if ((await greatestEpoch(client, pipeline)) !== epoch || (endedAt !== null && endedAt !== before)) {
+        throw new ConfigurationError(`Pipeline ${pipeline} was loaded or destroyed since it was looked at what there is to drop: nothing was dropped. To drop what is there now, type ./sluice destroy ${pipeline}.`);
+      }
+    }
     await remember(client, pipeline);
   });
 }
 
 /** Nothing is left of it but what this says. */
-export async function markDestroyed(state: Queryable, pipeline: string): Promise<void> {
-  await state.query('update sluice.destroyed set ended_at = now() where pipeline = $1', [pipeline]);
+export async function markDestroyed(state: Queryable, { pipeline, epoch }: Destruction): Promise<void> {
+  await state.query(`update sluice.destroyed set ended_at = now() ${thatGoesOn}`, [pipeline, epoch]);
+}
+
+/** Right before anything is dropped. Throws ConfigurationError if it has ended: who stood still must drop nothing of what was applied since. */
+export async function assertDestroying(state: Queryable, { pipeline, epoch }: Destruction, lock: '' | 'for update' = ''): Promise<void> {
+  const { rowCount } = await state.query(`select from sluice.destroyed ${thatGoesOn} ${lock}`, [pipeline, epoch]);
+  if (rowCount === 1) return;
+  throw new ConfigurationError(`This destruction of pipeline ${pipeline} has ended, and the pipeline may have been applied since: it drops nothing more. To drop what is there now, type ./sluice destroy ${pipeline}.`);
+}
+
+const thatGoesOn = 'where pipeline = $1 and ended_at is null and epoch = coalesce($2::bigint, epoch)';
+
+/** In a transaction that it cannot end before. Throws ConfigurationError if it has. */
+export function whileDestroying<T>(state: State, destruction: Destruction, work: (client: Queryable) => Promise<T>): Promise<T> {
+  return inTransaction(state, async (client) => {
+    // a worker that stood still may hold this, or a fence
+    await client.query("set local lock_timeout = '10s'");
+    await assertDestroying(client, destruction, 'for update');
+    return work(client);
+  });
 }
 
 async function remember(client: Queryable, pipeline: string): Promise<void> {
@@ -53,10 +96,9 @@ export async function beginAgain(client: Queryable, pipeline: string): Promise<{
 }
 
 /** Every row of a pipeline, and the tables of its panes. Returns how many rows there were. */
-export function dropRows(state: State, pipeline: string, paneTables: readonly string[]): Promise<number> {
-  return inTransaction(state, async (client) => {
-    // a worker that stood still may hold a fence
-    await client.query("set local lock_timeout = '10s'");
+export function dropRows(state: State, destruction: Destruction, paneTables: readonly string[]): Promise<number> {
+  const { pipeline } = destruction;
+  return whileDestroying(state, destruction, async (client) => {
     await remember(client, pipeline);
     let count = 0;
     for (const table of await tablesWithRows(client)) count += (await client.query(unhurried({ text: `delete from ${table} where pipeline = $1`, values: [pipeline] }))).rowCount ?? 0;

@@ -404,6 +404,15 @@ export const plantedBugs: readonly PlantedBug[] = [
     rewrites: true,
   },
   {
+    name: 'rows that were written again into two tables of one name count as there',
+    rule: 'E10, I3',
+    edits: [
+      { file: 'activities/rewritten-sink.ts', find: 'await sink.mark(mark(base, loads + 1), target);', replace: 'await sink.mark(mark(base, loads + 1), (target = await sink.target()));' },
+    ],
+    only: [{ kind: 'sink fails', sink: 'enriched', how: 'slow' }],
+    rewrites: true,
+  },
+  {
     name: 'what is kept while a change waits is confirmed before it is durable',
     rule: 'E4, I1',
     edits: [
