@@ -9,7 +9,8 @@ import { classified } from '../connectors/postgres/errors.ts';
 import { readLoaded, type LoadedRecord } from '../connectors/postgres/shard-state.ts';
 import { readFilling } from '../connectors/postgres/redefinitions.ts';
 import { sourceNames } from '../connectors/postgres/source-catalog.ts';
-import { assertDestroying, countRows, destroyedAt, dropRows, greatestEpoch, markDestroyed, markDestroying, whileDestroying, type Destruction } from '../connectors/postgres/state/destroyed.ts';
+import { assertDestroying, countRows, destroyedAt, dropRows, greatestEpoch, markDestroyed, markDestroying, type Destruction } from '../connectors/postgres/state/destroyed.ts';
+import { inTransaction, type Queryable } from '../connectors/postgres/state/state.ts';
 import { withSource } from '../connectors/postgres/with-source.ts';
 import { countKeys, dropKeys } from '../connectors/redis/drop-keys.ts';
 import { dropSpool, lookAtSpool } from '../connectors/spool/drop-spool.ts';
@@ -159,24 +160,34 @@ function fromSource<T>(runtime: DestroyRuntime, destruction: Destruction, drop: 
   });
 }
 
-export function dropDestination(runtime: DestroyRuntime, { lane, place, ...destruction }: Destruction & { readonly lane: string; readonly place: Place }): Promise<Dropped> {
-  const { config, state } = runtime;
-  const isToGo = () => assertCurrent(runtime, destruction);
+/** `assertToGo`: asked right before anything goes; throws if it is not to go any more. In a transaction it holds that until its end. */
+export function dropPlace({ config, state }: DestroyRuntime, { pipeline, lane, place }: { readonly pipeline: string; readonly lane: string; readonly place: Place }, assertToGo: (client: Queryable, lock: '' | 'for update') => Promise<void>): Promise<Dropped> {
+  const isToGo = () => classified('state database', () => assertToGo(state, ''));
   return dropping('destination', async () => {
     switch (place.kind) {
       case 'clickhouse': {
-        const table = await dropTable(config.clickhouseUrl, { pipeline: destruction.pipeline, lane }, place.table, isToGo);
+        const table = await dropTable(config.clickhouseUrl, { pipeline, lane }, place.table, isToGo);
         return { wasThere: table !== undefined, ...(table?.stays === undefined ? {} : { stays: table.stays }) };
       }
       case 'redis':
         return { wasThere: (await dropKeys(config.redisUrl, place.key, place.keys, isToGo)) > 0 };
       case 'results': {
         const wasThere = await isTable(state, sqlRelation(place.table));
-        await classified(place.table, () => whileDestroying(state, destruction, (client) => client.query(`drop table if exists ${sqlRelation(place.table)}`)));
+        const drop = async (client: Queryable) => {
+          // somebody may read it
+          await client.query("set local lock_timeout = '10s'");
+          await assertToGo(client, 'for update');
+          await client.query(`drop table if exists ${sqlRelation(place.table)}`);
+        };
+        await classified(place.table, () => inTransaction(state, drop));
         return { wasThere };
       }
     }
   });
+}
+
+export function dropDestination(runtime: DestroyRuntime, { lane, place, ...destruction }: Destruction & { readonly lane: string; readonly place: Place }): Promise<Dropped> {
+  return dropPlace(runtime, { pipeline: destruction.pipeline, lane, place }, (client, lock) => assertDestroying(client, destruction, lock));
 }
 
 export function dropState({ state }: DestroyRuntime, { paneTables, ...destruction }: Destruction & { readonly paneTables: readonly string[] }): Promise<Dropped> {

@@ -17,7 +17,7 @@ import { systemClock } from '../connectors/system-clock.ts';
 import type { Comparison } from '../core/bootstrap.ts';
 import { definitionChanges } from '../core/define/definition-changes.ts';
 import { definitionHash, loadedDefinition, writtenDefinition, type LastingDefinition } from '../core/define/definition-hash.ts';
-import { usedBy } from '../core/destroy.ts';
+import { usedBy, type Place } from '../core/destroy.ts';
 import { configurationFailure } from '../core/failure-types.ts';
 import { killPoint } from '../core/kill-point.ts';
 import { uncountableViews } from '../core/migration/lost.ts';
@@ -29,7 +29,7 @@ import { pipelineWorkflowId } from '../core/workflow-names.ts';
 import { pipelines } from '../pipelines/index.ts';
 import { beating } from './beating.ts';
 import { describe } from './describe.ts';
-import { dropDestination } from './destroy.ts';
+import { dropPlace } from './destroy.ts';
 import { failing } from './failures.ts';
 import { openSink } from './open-destination.ts';
 import { assertStreaming, redefining, type Filled, type RedefineRuntime } from './redefine-fill.ts';
@@ -188,13 +188,16 @@ export function dropEnded(runtime: Runtime, input: RedefineInput): Promise<reado
     const { state } = runtime;
     const { plan: { drops }, keepResults } = await readRedefinition(state, input.pipeline, input.number);
     if (keepResults) return [];
-    const now = await readLoaded(state);
-    const used = [...now.values()].flatMap(({ definition }) => (definition ? [definition] : []));
+    // another pipeline writes there, or this one does again since
+    const userOf = async (place: Place, client: Queryable) => usedBy(place, [...(await readLoaded(client)).values()].flatMap(({ definition }) => (definition ? [definition] : [])));
     const dropped: string[] = [];
     for (const [lane, place] of Object.entries(drops)) {
-      // another pipeline writes there, or this one does again since
-      if (usedBy(place, used) !== undefined) continue;
-      const { wasThere } = await dropDestination(runtime, { pipeline: input.pipeline, lane, place });
+      if ((await userOf(place, state)) !== undefined) continue;
+      const { wasThere } = await dropPlace(runtime, { pipeline: input.pipeline, lane, place }, async (client) => {
+        // it has become so just now; the next attempt passes it over
+        const user = await userOf(place, client);
+        if (user !== undefined) throw new Error(`pipeline ${user} writes there by now: it stays`);
+      });
       if (wasThere) dropped.push('table' in place ? place.table : place.key);
     }
     return dropped;

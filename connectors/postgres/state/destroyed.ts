@@ -48,16 +48,6 @@ export async function assertDestroying(state: Queryable, { pipeline, epoch }: De
 
 const thatGoesOn = 'where pipeline = $1 and ended_at is null and epoch = coalesce($2::bigint, epoch)';
 
-/** In a transaction that it cannot end before. Throws ConfigurationError if it has. */
-export function whileDestroying<T>(state: State, destruction: Destruction, work: (client: Queryable) => Promise<T>): Promise<T> {
-  return inTransaction(state, async (client) => {
-    // a worker that stood still may hold this, or a fence
-    await client.query("set local lock_timeout = '10s'");
-    await assertDestroying(client, destruction, 'for update');
-    return work(client);
-  });
-}
-
 async function remember(client: Queryable, pipeline: string): Promise<void> {
   await client.query(
     `insert into sluice.destroyed (pipeline, epoch, outbox_seq)
@@ -98,7 +88,10 @@ export async function beginAgain(client: Queryable, pipeline: string): Promise<{
 /** Every row of a pipeline, and the tables of its panes. Returns how many rows there were. */
 export function dropRows(state: State, destruction: Destruction, paneTables: readonly string[]): Promise<number> {
   const { pipeline } = destruction;
-  return whileDestroying(state, destruction, async (client) => {
+  return inTransaction(state, async (client) => {
+    // a worker that stood still may hold this, or a fence
+    await client.query("set local lock_timeout = '10s'");
+    await assertDestroying(client, destruction, 'for update');
     await remember(client, pipeline);
     let count = 0;
     for (const table of await tablesWithRows(client)) count += (await client.query(unhurried({ text: `delete from ${table} where pipeline = $1`, values: [pipeline] }))).rowCount ?? 0;
