@@ -38,6 +38,8 @@ export class ClickHouseSink implements Sink {
   readonly #table: SinkTable;
   readonly #lane: string;
   #target: string | undefined;
+  /** Identities of the tables that what was loaded may have gone to. */
+  readonly #loaded = new Set<string>();
 
   constructor(lane: string, table: SinkTable, rows: VersionedRows) {
     this.#lane = lane;
@@ -70,7 +72,9 @@ export class ClickHouseSink implements Sink {
   load(chunk: Segment): Promise<void> {
     return this.#classified(async () => {
       const { to } = chunk.header;
+      this.#loaded.add(await this.#rows.target());
       const found = await this.#insertAt(to, piecesOf(chunk, this.#table, origin, last));
+      this.#loaded.add(await this.#identity());
       if (found !== undefined && parsePosition(found).epoch > parsePosition(to).epoch) throw new FenceMoved(this.#lane, to, found);
     });
   }
@@ -111,9 +115,11 @@ export class ClickHouseSink implements Sink {
   /** Beside a stream, as a rewrite, it is under the epoch of its lane and of attempts before: `finishRewrite` says why that is put on record. */
   finishLoad(loadedAt: Position): Promise<void> {
     return this.#classified(async () => {
-      await this.#rows.writeMark(await this.#rows.target(), { backfill: rewritten, at: loadedAt });
+      const target = await this.#rows.target();
+      if ([...this.#loaded].some((each) => each !== target)) throw new Error(`table ${this.#table.name} in ClickHouse was made anew or exchanged while it was loaded: that begins once more`);
+      await this.#rows.writeMark(target, { backfill: rewritten, at: loadedAt });
       await this.#rows.bury(loadedAt);
-      await this.#rows.writeFence(await this.#identity(), loadedAt);
+      await this.#rows.writeFence(target, loadedAt);
       // who wrote between these two saw no fence that would have told them
       await this.#rows.bury(loadedAt);
     });

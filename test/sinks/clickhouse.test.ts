@@ -75,6 +75,13 @@ function stored(time: string): string {
   return time.endsWith('Z') ? time.replace('T', ' ').replace('Z', '000') : time.replace('+00', '');
 }
 
+/** Of the table `enriched`, beside which there is an empty one. */
+const replacements: readonly (readonly [how: string, statements: readonly string[]])[] = [
+  ['dropped and made again', ['DROP TABLE enriched SYNC', 'CREATE TABLE enriched AS other']],
+  ['exchanged', ['EXCHANGE TABLES enriched AND other']],
+  ['replaced', ['CREATE OR REPLACE TABLE enriched AS other']],
+];
+
 describe('ClickHouse', () => {
   test('I2, E5: any grouping and any repetition of the same events gives the rows of the source', async () => {
     await using place = await open();
@@ -206,6 +213,24 @@ describe('ClickHouse', () => {
     expect(await sink.readFence()).toBe(position(2, 50n, 0));
   });
 
+  test.each(replacements)('E28, I3: a table that was %s in the middle of a load gets no fence', async (_, statements) => {
+    await using place = await open();
+    const sink = place.make();
+    await sink.create();
+    await place.command('CREATE TABLE other AS enriched');
+    const { segments } = streamOf([{ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21T10:00:00.000Z' } }], 1, new Set());
+    await sink.load(segments[0]!);
+    for (const statement of statements) await place.command(statement);
+    await sink.load(segments[0]!);
+    await expect(sink.finishLoad(position(2, 50n, 0))).rejects.toThrow('table enriched in ClickHouse was made anew or exchanged while it was loaded: that begins once more');
+    expect(await sink.readFence()).toBeUndefined();
+    // the next attempt has a sink of its own
+    const again = place.make();
+    await again.load(segments[0]!);
+    await again.finishLoad(position(3, 50n, 0));
+    expect(await again.readFence()).toBe(position(3, 50n, 0));
+  });
+
   test('E28: a worker that stood still during a later load brings nothing back, neither of its load nor of its lane', async () => {
     await using place = await open();
     await place.make().create();
@@ -293,11 +318,7 @@ describe('ClickHouse', () => {
       expect(await sink.readFence()).toBeUndefined();
     });
 
-    test.each([
-      ['dropped and made again', ['DROP TABLE enriched SYNC', 'CREATE TABLE enriched AS other']],
-      ['exchanged', ['EXCHANGE TABLES enriched AND other']],
-      ['replaced', ['CREATE OR REPLACE TABLE enriched AS other']],
-    ])('E10, I3: nor for one that was %s while an insert was on its way, though all later ones were marked', async (_, statements) => {
+    test.each(replacements)('E10, I3: nor for one that was %s while an insert was on its way, though all later ones were marked', async (_, statements) => {
       await using place = await open();
       const sink = place.make();
       await sink.create();
