@@ -96,7 +96,7 @@ describe('panes that are computed anew beside the stream (E18)', () => {
     await world.sink.apply(segments, startOfStream, segments[1]!.header.to);
     const [ten, twenty, thirty] = [10_000, 20_000, 30_000].map((length) => ({ fromMs: start, toMs: start + length })) as [PaneRange, PaneRange, PaneRange];
     await world.sink.markRebuild('repair', all, twenty, true);
-    for (const overlapping of [world.sink.markRebuild('another repair', all, ten, true), world.sink.checkRebuild(all, ten, true), world.sink.markCompared('r', 'one', ten)]) await expect(overlapping).rejects.toThrow('which overlaps');
+    for (const overlapping of [() => world.sink.markRebuild('another repair', all, ten, true), () => world.sink.checkRebuild(all, ten, true), () => world.sink.markCompared('r', 'one', ten)]) await expect(overlapping()).rejects.toThrow('which overlaps');
     expect(await world.sink.checkRebuild(all, ten)).toEqual(ten);
     await world.sink.markRebuild('b', ['tumble'], { fromMs: start + 20_000, toMs: start + 30_000 });
     expect((await world.sink.apply(segments, segments[1]!.header.to, segments[2]!.header.to)).stale).toBeUndefined();
