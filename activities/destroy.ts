@@ -160,7 +160,7 @@ function fromSource<T>(runtime: DestroyRuntime, destruction: Destruction, drop: 
   });
 }
 
-/** `assertToGo`: asked right before anything goes; throws if it is not to go any more. In a transaction it holds that until its end. */
+/** `assertToGo`: asked right before anything goes; throws if it is not to go any more. In a transaction it may hold that until its end. */
 export function dropPlace({ config, state }: DestroyRuntime, { pipeline, lane, place }: { readonly pipeline: string; readonly lane: string; readonly place: Place }, assertToGo: (client: Queryable, lock: '' | 'for update') => Promise<void>): Promise<Dropped> {
   const isToGo = () => classified('state database', () => assertToGo(state, ''));
   return dropping('destination', async () => {
@@ -174,10 +174,12 @@ export function dropPlace({ config, state }: DestroyRuntime, { pipeline, lane, p
       case 'results': {
         const wasThere = await isTable(state, sqlRelation(place.table));
         const drop = async (client: Queryable) => {
-          // somebody may read it
-          await client.query("set local lock_timeout = '10s'");
+          // somebody may read it, for as long as a report takes
+          await client.query("set local lock_timeout = '60s'");
           await assertToGo(client, 'for update');
           await client.query(`drop table if exists ${sqlRelation(place.table)}`);
+          // that may have waited
+          await assertToGo(client, 'for update');
         };
         await classified(place.table, () => inTransaction(state, drop));
         return { wasThere };

@@ -5,7 +5,10 @@ import { openLog } from './log.ts';
 /** The process of a worker. It is loaded late: a definition that cannot be read is one line of its log, not a stack. */
 try {
   const { prepare, work } = await import('./worker.ts');
-  await (process.argv[2] === 'prepare' ? prepare() : work());
+  if (process.argv[2] !== 'prepare') await work();
+  await prepare();
+  // a definition may have left something open
+  process.exit(0);
 } catch (error) {
   const mistake = definitionMistake(error, join(import.meta.dirname, '..'));
   if (!mistake) throw error;

@@ -69,6 +69,7 @@ export async function classified<T>(table: string, work: () => Promise<T>): Prom
 }
 
 function classify(table: string, error: unknown): unknown {
+  if (error instanceof TransientError) return error; // of another store that was asked meanwhile
   if (error instanceof ClickHouseError) {
     const type = error.type ?? '';
     const sentence = `ClickHouse, table ${table}: ${error.message.trim()} (${type})`;

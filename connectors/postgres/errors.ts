@@ -54,6 +54,7 @@ export async function classified<T>(what: string, work: () => Promise<T>): Promi
 
 /** `what` names the database's part in the work, as a person would: 'state database'. */
 export function classifyPostgresError(what: string, error: unknown): unknown {
+  if (error instanceof TransientError) return error; // of another store that was asked meanwhile
   if (error instanceof DatabaseError) {
     const code = error.code ?? '';
     const sentence = `Postgres, ${what}: ${error.message} (${code})`;

@@ -38,7 +38,7 @@ export async function classified<T>(key: string, work: () => Promise<T>): Promis
 }
 
 function classify(key: string, error: unknown): unknown {
-  if (!(error instanceof Error)) return error;
+  if (!(error instanceof Error) || error instanceof TransientError) return error;
   const lostConnection = error.name === 'MaxRetriesPerRequestError';
   // its own message is about options of the client
   const sentence = `Redis, key ${key}: ${lostConnection ? 'it cannot be reached, or the connection to it broke (SLUICE_REDIS_URL)' : error.message}`;

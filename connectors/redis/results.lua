@@ -16,6 +16,9 @@ if fence ~= '0' and not isWhole(known, evicted) then
   return {'moved', '0'}
 end
 
+-- whoever only looks whether something was evicted writes nothing, also where nothing can be written
+if ARGV[2] == ARGV[3] and ARGV[4] ~= '1' and ARGV[5] == '' and known == evicted then return {'ok'} end
+
 local function clear() redis.call('DEL', zset, window, labels) end
 
 if ARGV[4] == '1' then clear() end

@@ -21,7 +21,7 @@ const gentleRate = 20;
 /** Beside the services. Nothing depends on it. */
 export async function prepareProcesses({ plan, signal }: Start, processes: readonly ProductProcess[] = productProcesses): Promise<void> {
   const runs = processes.filter(({ prepares }) => prepares).map((process) => commandOf({ ...process, args: ['prepare'] }, plan.config));
-  await Promise.allSettled(runs.map(({ program, args, cwd, environment }) => run(program, [...args], { cwd, env: environment, signal })));
+  await Promise.allSettled(runs.map(({ program, args, cwd, environment }) => run(program, [...args], { cwd, env: environment, signal, timeout: startMs })));
 }
 
 export async function startProcesses(start: Start, processes: readonly ProductProcess[] = productProcesses): Promise<void> {

@@ -143,7 +143,13 @@ describe('results in Redis', () => {
     expect(await redis.hkeys('{top posts}:labels')).toEqual(['1', '2']);
     await relay.publish([message(4, 3, 0, ['3'])], 3, 4);
     expect(await shown()).toEqual(['3', '9.2']);
-    expect(await relay.readFence()).toBe(4);
+    // looking writes nothing: a server that is full does not fail it
+    await redis.config('SET', 'maxmemory', '1');
+    try {
+      expect(await relay.readFence()).toBe(4);
+    } finally {
+      await redis.config('SET', 'maxmemory', '0');
+    }
     // whoever only asks finds out as well: the next window may be a day away
     await evictVolatile(redis);
     expect(await relay.readFence()).toBe(0);
