@@ -191,9 +191,12 @@ class Attempt {
         let busySince = clock.steady();
         for await (const rows of snapshot.read(range)) {
           fold.add(rows);
-          this.#end.signal.throwIfAborted();
-          for (const sink of rowSinks.values()) await sink.load(rows);
           await this.#rest(busySince);
+          for (const sink of rowSinks.values()) {
+            busySince = clock.steady();
+            await sink.load(rows);
+            await this.#rest(busySince);
+          }
           busySince = clock.steady();
         }
       } while (!(await this.#finished(range, base)));

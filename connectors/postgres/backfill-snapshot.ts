@@ -107,6 +107,6 @@ function said(error: unknown): unknown {
 }
 
 /** Who waits for the stream's own events waits for a segment at a time. */
-const mostRows = 10_000;
+const mostRows = 5_000;
 /** How long the slot may wait for write transactions of the source that are still running (E17). */
 const waitForWritersMs = 300_000;
