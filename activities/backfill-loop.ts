@@ -12,7 +12,7 @@ import type { Segment } from '../core/segment.ts';
 import type { PaneRange } from '../core/views/fold.ts';
 import { paneSetsOf } from '../core/views/pane-sets.ts';
 import { someDeltas } from '../core/views/panes.ts';
-import { firstChunk, inPieces, isOpen, nextLength } from '../core/views/rebuilding.ts';
+import { firstChunk, isOpen, longestPiece, nextLength } from '../core/views/rebuilding.ts';
 import { SnapshotFold } from '../core/views/snapshot-fold.ts';
 
 /** The source's table as it was at one place of its stream (E17). */
@@ -181,6 +181,7 @@ class Attempt {
     const sets = paneSetsOf(pipeline).filter((set) => set.views.some(({ name }) => views.includes(name)));
     const fold = new SnapshotFold(pipeline, sets);
     let { lengthMs } = snapshot;
+    let pieceMs = longestPiece(sets) / 5;
     for (let left = this.#left; isOpen(left); ) {
       const range = firstChunk(left, sets, lengthMs);
       const startedMs = clock.steady();
@@ -201,7 +202,8 @@ class Attempt {
         }
       } while (!(await this.#finished(range, base)));
       const panes = poisonIfTooLarge(() => fold.take());
-      for (const piece of inPieces(range, sets)) {
+      for (let unplaced = range; isOpen(unplaced); ) {
+        const piece = firstChunk(unplaced, sets, Math.min(pieceMs, longestPiece(sets)));
         const busySince = clock.steady();
         const outcome = await this.#replace({ range: piece, base, panes: panesWithin(panes, piece) });
         killPoint('backfill/chunk');
@@ -210,6 +212,8 @@ class Attempt {
         if (outcome === 'void') return 'done';
         this.#doneToMs = piece.toMs;
         this.#tell('reading');
+        if (sets.length > 0) pieceMs = nextLength(piece.toMs - piece.fromMs, clock.steady() - busySince, pieceWorkMs);
+        unplaced = { ...unplaced, fromMs: piece.toMs };
         await this.#rest(busySince);
       }
       left = { ...left, fromMs: range.toMs };
@@ -272,9 +276,9 @@ class Attempt {
     return rowsPerSecond === undefined ? 0 : Math.max(0, (rows * 1000) / rowsPerSecond - (clock.steady() - startedMs));
   }
 
-  /** For as long as it was busy: lanes are served by the same machine, and their events have just happened. */
+  /** For twice as long as it was busy: lanes are served by the same machine, and their events have just happened. */
   #rest(busySinceMs: number): Promise<void> {
-    return this.#pause(Math.min(this.#loop.clock.steady() - busySinceMs, mostRestMs));
+    return this.#pause(Math.min(2 * (this.#loop.clock.steady() - busySinceMs), mostRestMs));
   }
 
   async #pause(ms: number): Promise<void> {
@@ -306,6 +310,8 @@ class LaneBehind extends Error {
 
 const lookMs = 50;
 const standingLookMs = 1_000;
+/** Of a transaction that takes the lane's place. */
+const pieceWorkMs = 50;
 /** A transaction of the source is open meanwhile. */
 const mostRestMs = 500;
 /** A lane that does not move for so long is paused, or its destination is away. */

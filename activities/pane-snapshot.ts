@@ -8,6 +8,7 @@ import type { Pipeline, SinkDefinition } from '../core/pipeline.ts';
 import { sumsOf } from '../core/views/extremes.ts';
 import { paneSetsOf } from '../core/views/pane-sets.ts';
 import type { PaneSet } from '../core/views/panes.ts';
+import { shownAfterMs } from '../core/views/watermark.ts';
 
 /** What the aggregate lane has of the panes that a live view still shows, all as of one fence (E11). Not their extremes: no live structure has any. */
 export function readPaneSnapshot(state: State, pipeline: Pipeline, definition: Extract<SinkDefinition, { kind: 'redis-live' }>): Promise<PaneSnapshot> {
@@ -20,7 +21,7 @@ export function readPaneSnapshot(state: State, pipeline: Pipeline, definition: E
       const aggregate = await readAggregate(client, pipeline.name);
       if (fence === undefined) throw new TransientError(`the aggregate lane of ${pipeline.name} is not loaded yet, and ${definition.key} is made of its panes`);
       const clockUs = aggregate?.clockUs;
-      const afterMs = clockUs === undefined ? Number.MIN_SAFE_INTEGER : Math.floor(clockUs / 1000) - sizeMs - set.paneMs;
+      const afterMs = clockUs === undefined ? Number.MIN_SAFE_INTEGER : shownAfterMs(clockUs, sizeMs, set.paneMs);
       const { rows } = await client.query<string[]>(unhurried({ text: panesQuery(pipeline.name, set), values: [pipeline.name, set.name, afterMs], rowMode: 'array' }));
       return {
         fence,

@@ -6,7 +6,7 @@ import { extremesOf } from '../../core/views/extremes.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import type { PaneDeltas, PaneSet } from '../../core/views/panes.ts';
 import { isOpen, overlaps, replacing, wholePanes, type Rebuilding } from '../../core/views/rebuilding.ts';
-import { boundsAt } from '../../core/views/watermark.ts';
+import { boundsAt, shownAfterMs } from '../../core/views/watermark.ts';
 import { Progress } from './progress.ts';
 import type { AggregateTransaction } from './tables.ts';
 import type { WindowCloser } from './window-closer.ts';
@@ -171,7 +171,21 @@ export class Rebuild {
 
   async #finished(tables: AggregateTransaction, mark: Rebuilding, progress: Progress): Promise<void> {
     await this.#forgetChanges(tables, this.#sets.filter(({ name }) => mark.sets.includes(name)), progress);
-    await tables.noteLiveRebuilds();
+    const lanes = this.#lanesThatShow(mark, progress);
+    if (lanes.length > 0) await tables.noteLiveRebuilds(lanes);
+  }
+
+  /**
+   * Of live structures that are made of panes before its end. One that is behind this lane may show more than is reckoned here, and does so only
+   * until it has followed.
+   */
+  #lanesThatShow({ sets, toMs }: Rebuilding, { clocks }: Progress): readonly string[] {
+    return Object.entries(this.#pipeline.sinks).flatMap(([lane, sink]) => {
+      if (sink.kind !== 'redis-live') return [];
+      const { name: set, paneMs } = this.#sets.find(({ views }) => views.some(({ name }) => name === sink.view))!;
+      const { sizeMs } = this.#pipeline.views[sink.view]!.window;
+      return sets.includes(set) && toMs > shownAfterMs(clocks.clock, sizeMs, paneMs) ? [lane] : [];
+    });
   }
 
   /** Of those that nobody has marked. */

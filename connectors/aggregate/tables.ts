@@ -49,8 +49,8 @@ export interface AggregateTransaction {
   replacePanes(set: PaneSet, range: PaneRange, panes: PaneDeltas, base: Position): Promise<void>;
   /** False: the pipeline is being compared with its source, and what a backfill says could not be published meanwhile. Holds for this transaction. */
   mayReplace(): Promise<boolean>;
-  /** Structures that are made of panes are to be made anew, whatever happens after this transaction (E11). */
-  noteLiveRebuilds(): Promise<void>;
+  /** The live structures of these lanes are to be made anew, whatever happens after this transaction (E11). */
+  noteLiveRebuilds(lanes: readonly string[]): Promise<void>;
   /** No pane of the set is being computed anew any more. */
   forgetChanges(set: PaneSet): Promise<void>;
   /** Of panes that were computed anew, the position of the newest time. */

@@ -1,4 +1,4 @@
-import type { ClickHouseClient } from '@clickhouse/client';
+import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import type { LoadMark } from '../../core/backfill.ts';
 import type { Position } from '../../core/position.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
@@ -55,7 +55,8 @@ export class ClickHouseRows implements VersionedRows {
     const marks = this.#marks(mark.backfill);
     const marked = marks.isAt(target, mark.at);
     const within = `AND ${quoted(time)} >= fromUnixTimestamp64Milli({from:Int64}) AND ${quoted(time)} < fromUnixTimestamp64Milli({to:Int64})`;
-    await this.#bury(at, `${within} AND ${marked.condition}`, { from: fromMs, to: toMs, ...marked.parameters });
+    // one thread: whoever else is served by that machine has the others meanwhile
+    await this.#bury(at, `${within} AND ${marked.condition}`, { from: fromMs, to: toMs, ...marked.parameters }, { max_threads: 1 });
     // it goes only with what it speaks of: if it is there now, it was there then
     return marks.read(target);
   }
@@ -65,13 +66,13 @@ export class ClickHouseRows implements VersionedRows {
     return new ClickHouseFence(this.#client, { ...this.#lane, lane: `${this.#lane.lane}${ofBackfill}${backfill}` });
   }
 
-  async #bury(at: Position, condition: string, parameters: Readonly<Record<string, number | string>>): Promise<void> {
+  async #bury(at: Position, condition: string, parameters: Readonly<Record<string, number | string>>, settings: ClickHouseSettings = {}): Promise<void> {
     const key = this.#table.orderBy.map(quoted).join(', ');
     await this.#thorough.command({
       query: `INSERT INTO ${tableName(this.#table)} (${key}, _position, _deleted)
         SELECT ${key}, {position:UInt128}, 1 FROM ${tableName(this.#table)} FINAL WHERE _position < {position:UInt128} ${condition}`,
       query_params: { position: BigInt(`0x${at}`).toString(), ...parameters },
-      clickhouse_settings: { max_partitions_per_insert_block: '0', optimize_move_to_prewhere_if_final: 0 },
+      clickhouse_settings: { max_partitions_per_insert_block: '0', optimize_move_to_prewhere_if_final: 0, ...settings },
     });
   }
 

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import { eventsTable, SegmentAssembler } from '../../core/capture/assembler.ts';
@@ -87,11 +88,17 @@ export class SnapshotReader {
       const { segmentRows, segmentBytes } = pipeline.settings;
       const mostRows = Math.min(segmentRows, this.#options.mostRows ?? segmentRows);
       let bytesRead = 0;
+      let turnedMs = performance.now();
       for await (const { bytes, start } of copyTuples(stream)) {
         if (writers.after.rows >= mostRows || bytesRead >= segmentBytes) {
           yield* this.#cut();
           bytesRead = 0;
           this.#begin();
+        }
+        // rows come as fast as the socket gives them, and the stream's own are served by the same thread
+        if (performance.now() - turnedMs >= turnMs) {
+          await setImmediate();
+          turnedMs = performance.now();
         }
         let at = start;
         for (const [, column] of columns) at = column.readCopy(bytes, at, writers.after.rows);
@@ -138,6 +145,7 @@ function read(table: Table, column: string): string {
 }
 
 const undefinedColumn = '42703';
+const turnMs = 3;
 
 /** Nothing of it can be read from an old snapshot any more: that would silently show no rows (E19). */
 export class TableRewritten extends Error {

@@ -54,21 +54,17 @@ export function firstChunk({ fromMs, toMs }: PaneRange, sets: readonly Pick<Pane
   return { fromMs, toMs: Math.min(toMs, fromMs + Math.max(length, Math.floor(longestMs / length) * length)) };
 }
 
-/** Pieces of a range of whole panes that are little work each: windows over all of its panes are made in one transaction. */
-export function inPieces(range: PaneRange, sets: readonly Pick<PaneSet, 'paneMs'>[]): PaneRange[] {
-  const longestMs = panesAtOnce * Math.min(...sets.map(({ paneMs }) => paneMs));
+/** No piece of replaced panes has more panes of a set, however few there are in them: windows over all of them are made in one transaction. */
+export function longestPiece(sets: readonly Pick<PaneSet, 'paneMs'>[]): number {
   // rows alone have no panes
-  if (sets.length === 0) return [range];
-  const pieces: PaneRange[] = [];
-  for (let left = range; isOpen(left); left = { ...left, fromMs: pieces.at(-1)!.toMs }) pieces.push(firstChunk(left, sets, longestMs));
-  return pieces;
+  return panesAtOnce * Math.min(...sets.map(({ paneMs }) => paneMs));
 }
 
 const panesAtOnce = 50;
 
-/** How long the next piece is to be, when one of a length had `rows` and `wanted` are aimed at: four times as long at most. */
-export function nextLength(lengthMs: number, rows: number, wanted: number): number {
-  return lengthMs * Math.min(4, wanted / Math.max(1, rows));
+/** How long the next piece is to be, when one of a length had `amount` (rows, or milliseconds of work) and `wanted` is aimed at: four times as long at most. */
+export function nextLength(lengthMs: number, amount: number, wanted: number): number {
+  return lengthMs * Math.min(4, wanted / Math.max(1, amount));
 }
 
 function leastCommonMultiple(a: number, b: number): number {

@@ -29,6 +29,11 @@ export function boundsAt({ clock, loaded }: Clocks, paneMs: number, { watermarkD
   };
 }
 
+/** Panes that begin then or before are over in a rolling window, whatever its end has been rounded to. `clock`: microseconds. */
+export function shownAfterMs(clock: number, sizeMs: number, paneMs: number): number {
+  return Math.floor(clock / 1000) - sizeMs - paneMs;
+}
+
 /** The least clock above `clock` at which the bounds of a pane length change. */
 export function nextChange(clock: number, paneMs: number, { watermarkDelayMs, allowedLatenessMs }: LatenessSettings): number {
   if (clock === noClock) return noClock;

@@ -104,8 +104,8 @@ export class StateTransaction implements AggregateTransaction {
     this.#state.bases.push({ set: set.name, fromMs, toMs, base });
   }
 
-  async noteLiveRebuilds(): Promise<void> {
-    this.#state.rebuildsNoted++;
+  async noteLiveRebuilds(lanes: readonly string[]): Promise<void> {
+    this.#state.rebuildsNoted += lanes.length;
   }
 
   async mayReplace(): Promise<boolean> {

@@ -157,8 +157,8 @@ class Transaction implements AggregateTransaction {
     return this.#store(set).replace(this.#client, range, panes, base);
   }
 
-  noteLiveRebuilds(): Promise<void> {
-    return noteRebuilds(this.#client, this.#pipeline);
+  noteLiveRebuilds(lanes: readonly string[]): Promise<void> {
+    return noteRebuilds(this.#client, this.#pipeline, lanes);
   }
 
   mayReplace(): Promise<boolean> {

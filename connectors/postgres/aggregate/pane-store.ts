@@ -15,6 +15,7 @@ export class PaneStore {
   /** Undefined: it has no extremes. */
   readonly #hasLost: string | undefined;
   readonly #adding: { readonly name: string; readonly text: string };
+  readonly #replacing: { readonly name: string; readonly text: string };
 
   constructor(pipeline: string, set: PaneSet) {
     this.set = set;
@@ -23,6 +24,7 @@ export class PaneStore {
     this.#columns = set.accumulators.map(({ name }) => quoted(name));
     this.#hasLost = hasLostExtreme(set, (place) => `panes.${this.#columns[place]}`);
     const parameters = this.#columns.map((_, index) => `$${index + 3}::bigint[]`).join(', ');
+    this.#replacing = prepared('replace panes', this.#replacingSql());
     this.#adding = prepared('add to panes', this.#inserting(`select * from unnest($1::bigint[], $2::text[], ${parameters})`));
   }
 
@@ -38,9 +40,12 @@ export class PaneStore {
   /** Returns panes that have lost an extreme now, and have rows left (E15). */
   async add(client: Queryable, deltas: PaneDeltas): Promise<readonly number[]> {
     if (deltas.count === 0) return [];
-    const values = deltas.values.map((each, place) => (isExtreme(this.set.accumulators[place]!) ? `{${Array.from(each, bigintOrNull).join(',')}}` : bigints(each)));
-    const { rows } = await client.query<{ pane_ms: string }>({ ...this.#adding, values: [bigints(deltas.panes), texts(deltas.keys), ...values] });
+    const { rows } = await client.query<{ pane_ms: string }>({ ...this.#adding, values: [bigints(deltas.panes), texts(deltas.keys), ...this.#accumulators(deltas)] });
     return rows.map((row) => Number(row.pane_ms));
+  }
+
+  #accumulators(deltas: PaneDeltas): readonly string[] {
+    return deltas.values.map((each, place) => (isExtreme(this.set.accumulators[place]!) ? `{${Array.from(each, bigintOrNull).join(',')}}` : bigints(each)));
   }
 
   /** Parts of panes come to what there is of them; with the marks of those that lose an extreme by it, which are returned. */
@@ -80,18 +85,34 @@ export class PaneStore {
     });
   }
 
-  /** E18: the changes from `base` on come to what a snapshot has there; those before it are in the snapshot. */
+  /** E18: the changes from `base` on come to what a snapshot has there; those before it are in the snapshot. What is as it is to be is not written. */
   async replace(client: Queryable, { fromMs, toMs }: PaneRange, panes: PaneDeltas, base: Position): Promise<void> {
     const range = [this.#pipeline, this.set.name, fromMs, toMs];
     const inRange = 'where pipeline = $1 and pane_set = $2 and pane_ms >= $3 and pane_ms < $4';
-    await client.query(`delete from ${this.table} where pane_ms >= $1 and pane_ms < $2`, [fromMs, toMs]);
     await client.query(`delete from sluice.retracted_pane ${inRange}`, range);
-    await this.add(client, panes);
-    const deltas = this.#columns.map((_, place) => `deltas[${place + 1}] as a${place}`).join(', ');
-    await client.query(this.#inserting(mergedParts(this.set, `select pane_ms, key, ${deltas} from sluice.kept_change ${inRange} and position >= $5`)), [...range, base]);
+    await client.query({ ...this.#replacing, values: [...range, base, bigints(panes.panes), texts(panes.keys), ...this.#accumulators(panes)] });
     await client.query(`delete from sluice.kept_change ${inRange}`, range);
     await client.query(`delete from sluice.late ${inRange} and position < $5`, [...range, base]);
     await client.query('insert into sluice.pane_base (pipeline, pane_set, from_ms, to_ms, base) values ($1, $2, $3, $4, $5) on conflict (pipeline, pane_set, from_ms, to_ms) do update set base = excluded.base', [...range, base]);
+  }
+
+  /** A full join has no plan that looks at each pair. */
+  #replacingSql(): string {
+    const columns = this.#columns.join(', ');
+    const places = this.#columns.map((_, place) => `a${place}`);
+    const kept = places.map((name, place) => `deltas[${place + 1}] as ${name}`).join(', ');
+    const parts = `select * from unnest($6::bigint[], $7::text[], ${places.map((_, place) => `$${place + 8}::bigint[]`).join(', ')}) as snapshot (pane_ms, key, ${places.join(', ')})
+             union all select pane_ms, key, ${kept} from sluice.kept_change where pipeline = $1 and pane_set = $2 and pane_ms >= $3 and pane_ms < $4 and position >= $5`;
+    const hasLost = hasLostExtreme(this.set, (place) => `a${place}`);
+    const marked = hasLost === undefined ? '' : `, marked as (insert into sluice.retracted_pane select distinct $1, $2, pane_ms from wanted where ${hasLost})`;
+    return `with wanted as materialized (${mergedParts(this.set, parts)}),
+             changed as materialized (
+               select pane_ms, key, wanted.pane_ms is null as is_gone, ${places.map((name) => `wanted.${name}`).join(', ')}
+               from wanted full join (select * from ${this.table} where pane_ms >= $3 and pane_ms < $4) panes using (pane_ms, key)
+               where row(${places.map((name) => `wanted.${name}`).join(', ')}) is distinct from row(${this.#columns.map((name) => `panes.${name}`).join(', ')})),
+             gone as (delete from ${this.table} panes using changed where is_gone and panes.pane_ms = changed.pane_ms and panes.key = changed.key and panes.pane_ms >= $3 and panes.pane_ms < $4)${marked}
+             insert into ${this.table} (pane_ms, key, ${columns}) select pane_ms, key, ${places.join(', ')} from changed where not is_gone
+             on conflict (pane_ms, key) do update set ${this.#columns.map((column) => `${column} = excluded.${column}`).join(', ')}`;
   }
 
   async basesOf(client: Queryable, panes: Iterable<number>): Promise<ReadonlyMap<number, Position>> {
