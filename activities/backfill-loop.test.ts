@@ -107,6 +107,38 @@ describe('a lane that stands still before the snapshot', () => {
   });
 });
 
+test('a piece of panes is as long as fifty milliseconds of work, and of fifty panes at most', async () => {
+  const clock = virtualClock();
+  const lengths: number[] = [];
+  let doneToMs = 0;
+  const pane = 10_000;
+  const all = 600 * pane;
+  const long = new (class extends TenMinutes {
+    override readonly lengthMs = all;
+  })();
+  const { run } = stage(() => at(100));
+  await run({
+    clock,
+    asked: { fromMs: 0, toMs: all },
+    take: async () => long,
+    panes: {
+      readFence: async () => at(100),
+      markRebuild: async () => ({ fromMs: doneToMs, toMs: all }),
+      replacePanes: async (_, { range: { fromMs, toMs } }) => {
+        const panes = (toMs - fromMs) / pane;
+        lengths.push(panes);
+        doneToMs = toMs;
+        // the first of them have much in them
+        clock.after(toMs <= 120 * pane ? panes * 10 : 1, () => {});
+        return 'done';
+      },
+    },
+  });
+  expect(lengths.slice(0, 3)).toEqual([10, 5, 5]);
+  expect(lengths.slice(-4, -1)).toEqual([50, 50, 50]);
+  expect(lengths.reduce((sum, length) => sum + length)).toBe(600);
+});
+
 test('while it keeps to a speed it says that it rests, not that it reads', async () => {
   const { run, phases } = stage(() => at(100));
   expect(await run({ rowsPerSecond: 100 })).toEqual({ rows: 3_000, isDone: true });

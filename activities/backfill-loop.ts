@@ -276,9 +276,9 @@ class Attempt {
     return rowsPerSecond === undefined ? 0 : Math.max(0, (rows * 1000) / rowsPerSecond - (clock.steady() - startedMs));
   }
 
-  /** For twice as long as it was busy: lanes are served by the same machine, and their events have just happened. */
+  /** For half as long again as it was busy: lanes are served by the same machine, and their events have just happened. */
   #rest(busySinceMs: number): Promise<void> {
-    return this.#pause(Math.min(2 * (this.#loop.clock.steady() - busySinceMs), mostRestMs));
+    return this.#pause(Math.min(1.5 * (this.#loop.clock.steady() - busySinceMs), mostRestMs));
   }
 
   async #pause(ms: number): Promise<void> {

@@ -8,7 +8,7 @@ import { firstChunk, isOpen } from '../../core/views/rebuilding.ts';
 import { withAnySteps } from './any-steps.ts';
 import { assertEqualsSource } from './equals-source.ts';
 import { rebuilt } from './snapshot-chunk.ts';
-import { World, canary, insert, pipeline, second, segmentsOf, start, startOfStream, transaction } from './world.ts';
+import { World, canary, insert, pipeline, second, segmentsOf, start, startOfStream, transaction, withLive } from './world.ts';
 
 const sets = paneSetsOf(pipeline);
 const all = ['tumble', 'hop'];
@@ -43,6 +43,40 @@ describe('panes that are computed anew beside the stream (E18)', () => {
     // another attempt that comes late: nothing is left of it
     expect(await replace(stream, 2, range)).toBe('void');
     expect(await world.rows('select * from sluice.kept_change')).toEqual([]);
+  });
+
+  test('what is as it is to be is not written again', async () => {
+    const stream = [transaction(1, 20, [insert(1, 'a', second(5)), insert(2, 'b', second(5)), insert(3, 'c', second(5)), insert(4, 'a', second(15))]), canary(2, 30)];
+    await world.applyAll(segmentsOf(stream));
+    await world.sink.markRebuild('b', all, { fromMs: start, toMs: start + 20_000 });
+    await world.state.query("update sluice.panes_agg_tumble set points = 7 where key = 'b'");
+    await world.state.query("update sluice.panes_agg_tumble set key = 'x' where key = 'c'");
+    const versions = async () => new Map((await world.rows('select pane_ms, key, xmin::text as version from sluice.panes_agg_tumble order by 1, 2')).map(({ pane_ms, key, version }) => [`${(Number(pane_ms) - start) / 1000} ${key as string}`, version]));
+    const before = await versions();
+    expect(await replace(stream, 1, { fromMs: start, toMs: start + 20_000 })).toBe('done');
+    const after = await versions();
+    expect([...after.keys()].map((pane) => [pane, after.get(pane) === before.get(pane)])).toEqual([
+      ['0 a', true],
+      ['0 b', false],
+      ['0 c', false],
+      ['10 a', true],
+    ]);
+    expect(await paneTexts()).toEqual(['0 a 1', '0 b 1', '0 c 1', '10 a 1']);
+    expect((await world.panes()).map(({ points }) => points)).toEqual([1, 1, 1, 1]);
+  });
+
+  test('E11: a live structure is due with what it still shows, and not with what is over', async () => {
+    await using live = await World.open({ of: withLive });
+    await live.applyAll(segmentsOf([transaction(1, 20, [insert(1, 'a', second(5))]), canary(2, 100)]));
+    const due = async (backfill: string, views: readonly string[], seconds: number) => {
+      await live.state.query('delete from sluice.live_rebuild');
+      const range = await live.sink.markRebuild(backfill, views, { fromMs: start + seconds * 1000, toMs: start + (seconds + 10) * 1000 });
+      expect(await live.sink.replacePanes(backfill, rebuilt(withLive, [canary(1, 20)], 1, range))).toBe('done');
+      return (await live.rows('select lane from sluice.live_rebuild')).map(({ lane }) => lane);
+    };
+    // it shows what begins behind second 60, rounded however
+    expect(await due('over', all, 50)).toEqual([]);
+    expect(await due('shown', all, 60)).toEqual(['live']);
   });
 
   test('E14: what came late above the snapshot is left for the next repair, and the next apply tells of it', async () => {

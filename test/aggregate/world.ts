@@ -50,6 +50,9 @@ export const withBuckets: Pipeline = {
   sinks: { ...pipeline.sinks, hop: { kind: 'postgres-results', view: 'hop', table: 'results.hop' }, kinds: { kind: 'postgres-results', view: 'kinds', table: 'results.kinds' } },
 };
 
+/** The hopping view is also shown in Redis. */
+export const withLive: Pipeline = { ...pipeline, sinks: { ...pipeline.sinks, live: { kind: 'redis-live', view: 'hop', key: 'live', hash: {}, gatherMs: 50 } } };
+
 /** A round moment; times of tests are seconds after it. */
 export const start = Date.UTC(2026, 10, 21, 10);
 export const second = (seconds: number): string => new Date(start + seconds * 1000).toISOString();
