@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Replaced } from '../../connectors/aggregate/rebuild.ts';
+import type { Measure, Pipeline } from '../../core/pipeline.ts';
 import { position } from '../../core/position.ts';
 import type { PlainTransaction, TextRow } from '../../core/segment-builder.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
@@ -8,7 +9,7 @@ import { firstChunk, isOpen } from '../../core/views/rebuilding.ts';
 import { withAnySteps } from './any-steps.ts';
 import { assertEqualsSource } from './equals-source.ts';
 import { rebuilt } from './snapshot-chunk.ts';
-import { World, canary, insert, pipeline, second, segmentsOf, start, startOfStream, transaction, withLive } from './world.ts';
+import { World, canary, insert, pipeline, second, segmentsOf, start, startOfStream, transaction, withExtremes, withLive } from './world.ts';
 
 const sets = paneSetsOf(pipeline);
 const all = ['tumble', 'hop'];
@@ -63,6 +64,19 @@ describe('panes that are computed anew beside the stream (E18)', () => {
     ]);
     expect(await paneTexts()).toEqual(['0 a 1', '0 b 1', '0 c 1', '10 a 1']);
     expect((await world.panes()).map(({ points }) => points)).toEqual([1, 1, 1, 1]);
+  });
+
+  test('a measure is called whatever the statement has in it', async () => {
+    const { measures } = withExtremes.views['hop']!;
+    const { points, high, low } = measures as Record<string, Measure>;
+    const named: Pipeline = { ...pipeline, views: { ...pipeline.views, hop: { ...pipeline.views['hop']!, measures: { is_gone: points!, a0: high!, panes: low! }, rank: { by: 'is_gone', top: 2 } } } };
+    await using other = await World.open({ of: named });
+    const stream = [transaction(1, 20, [insert(1, 'a', second(5))]), canary(2, 30)];
+    await other.applyAll(segmentsOf(stream));
+    const range = await other.sink.markRebuild('b', all, { fromMs: start, toMs: start + 10_000 });
+    await other.state.query("update sluice.panes_agg_tumble set key = 'x', is_gone = 7");
+    expect(await other.sink.replacePanes('b', rebuilt(named, stream, 1, range))).toBe('done');
+    expect(await other.rows('select key, is_gone, a0, panes from sluice.panes_agg_tumble')).toEqual([{ key: 'a', is_gone: '1', a0: '1', panes: '1' }]);
   });
 
   test('E11: a live structure is due with what it still shows, and not with what is over', async () => {

@@ -110,8 +110,8 @@ export class PaneStore {
                select pane_ms, key, wanted.pane_ms is null as is_gone, ${places.map((name) => `wanted.${name}`).join(', ')}
                from wanted full join (select * from ${this.table} where pane_ms >= $3 and pane_ms < $4) panes using (pane_ms, key)
                where row(${places.map((name) => `wanted.${name}`).join(', ')}) is distinct from row(${this.#columns.map((name) => `panes.${name}`).join(', ')})),
-             gone as (delete from ${this.table} panes using changed where is_gone and panes.pane_ms = changed.pane_ms and panes.key = changed.key and panes.pane_ms >= $3 and panes.pane_ms < $4)${marked}
-             insert into ${this.table} (pane_ms, key, ${columns}) select pane_ms, key, ${places.join(', ')} from changed where not is_gone
+             gone as (delete from ${this.table} panes using changed where changed.is_gone and panes.pane_ms = changed.pane_ms and panes.key = changed.key and panes.pane_ms >= $3 and panes.pane_ms < $4)${marked}
+             insert into ${this.table} (pane_ms, key, ${columns}) select pane_ms, key, ${places.join(', ')} from changed where not changed.is_gone
              on conflict (pane_ms, key) do update set ${this.#columns.map((column) => `${column} = excluded.${column}`).join(', ')}`;
   }
 
