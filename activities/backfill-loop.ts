@@ -11,7 +11,7 @@ import { parsePosition, position, type Position } from '../core/position.ts';
 import type { Segment } from '../core/segment.ts';
 import type { PaneRange } from '../core/views/fold.ts';
 import { paneSetsOf } from '../core/views/pane-sets.ts';
-import { someDeltas } from '../core/views/panes.ts';
+import { deltasByPane } from '../core/views/panes.ts';
 import { firstChunk, isOpen, longestPiece, nextLength } from '../core/views/rebuilding.ts';
 import { SnapshotFold } from '../core/views/snapshot-fold.ts';
 
@@ -201,11 +201,11 @@ class Attempt {
           busySince = clock.steady();
         }
       } while (!(await this.#finished(range, base)));
-      const panes = poisonIfTooLarge(() => fold.take());
+      const panesOf = [...poisonIfTooLarge(() => fold.take())].map(([set, deltas]) => [set, deltasByPane(deltas)] as const);
       for (let unplaced = range; isOpen(unplaced); ) {
         const piece = firstChunk(unplaced, sets, Math.min(pieceMs, longestPiece(sets)));
         const busySince = clock.steady();
-        const outcome = await this.#replace({ range: piece, base, panes: panesWithin(panes, piece) });
+        const outcome = await this.#replace({ range: piece, base, panes: new Map(panesOf.map(([set, within]) => [set, within(piece)])) });
         killPoint('backfill/chunk');
         if (outcome === 'gone') return 'gone';
         // the table was emptied since: another snapshot shows that
@@ -293,10 +293,6 @@ class Attempt {
 }
 
 type Ended = Extract<Replaced, 'done' | 'gone'> | 'time';
-
-function panesWithin(panes: Rebuilt['panes'], { fromMs, toMs }: PaneRange): Rebuilt['panes'] {
-  return new Map([...panes].map(([set, deltas]) => [set, someDeltas(deltas, (pane) => pane >= fromMs && pane < toMs)]));
-}
 
 /** Or a comparison holds it. Its step ends, so that the source need not keep the snapshot until then. */
 class LaneBehind extends Error {

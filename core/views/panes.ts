@@ -1,6 +1,7 @@
 import type { Expression } from '../expressions/expression.ts';
 import type { Measure, Window } from '../pipeline.ts';
 import type { Buckets } from './buckets.ts';
+import type { PaneRange } from './fold.ts';
 
 /**
  * Views with the same key, filter, pane length and buckets share their panes: a pane set holds the union of their accumulators.
@@ -60,7 +61,23 @@ export type PaneDeltas = {
 };
 
 /** Those entries whose panes are wanted. */
-export function someDeltas({ count, panes, keys, values }: PaneDeltas, wanted: (pane: number) => boolean): PaneDeltas {
-  const places = Array.from({ length: count }, (_, place) => place).filter((place) => wanted(panes[place]!));
+export function someDeltas(deltas: PaneDeltas, wanted: (pane: number) => boolean): PaneDeltas {
+  const { count, panes } = deltas;
+  return entriesAt(deltas, Array.from({ length: count }, (_, place) => place).filter((place) => wanted(panes[place]!)));
+}
+
+/** As someDeltas of a range of panes, for whoever takes many of them out of the same: not all entries are gone over each time. */
+export function deltasByPane(deltas: PaneDeltas): (range: PaneRange) => PaneDeltas {
+  const places = new Map<number, number[]>();
+  for (let place = 0; place < deltas.count; place++) {
+    const pane = deltas.panes[place]!;
+    const own = places.get(pane);
+    if (own) own.push(place);
+    else places.set(pane, [place]);
+  }
+  return ({ fromMs, toMs }) => entriesAt(deltas, [...places].flatMap(([pane, own]) => (pane >= fromMs && pane < toMs ? own : [])));
+}
+
+function entriesAt({ panes, keys, values }: PaneDeltas, places: readonly number[]): PaneDeltas {
   return { count: places.length, panes: Float64Array.from(places, (place) => panes[place]!), keys: places.map((place) => keys[place]!), values: values.map((each) => Float64Array.from(places, (place) => each[place]!)) };
 }
