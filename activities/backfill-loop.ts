@@ -212,7 +212,7 @@ class Attempt {
         if (outcome === 'void') return 'done';
         this.#doneToMs = piece.toMs;
         this.#tell('reading');
-        if (sets.length > 0) pieceMs = nextLength(piece.toMs - piece.fromMs, clock.steady() - busySince, pieceWorkMs);
+        if (sets.length > 0) pieceMs = Math.max(longestPiece(sets) / 10, nextLength(piece.toMs - piece.fromMs, clock.steady() - busySince, pieceWorkMs));
         unplaced = { ...unplaced, fromMs: piece.toMs };
         await this.#rest(busySince);
       }

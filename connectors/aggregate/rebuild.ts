@@ -91,12 +91,12 @@ export class Rebuild {
   }
 
   async #possible(tables: AggregateTransaction, progress: Progress, whose: Pick<Rebuilding, 'backfill' | 'compares' | 'yields'>, views: readonly string[], asked: PaneRange): Promise<Rebuilding> {
-    if ((await tables.readFence()) === undefined) throw new BadInput(`Pipeline ${this.#pipeline.name} is not loaded yet, and its first load computes every window there is. See ./sluice status.`);
+    if ((await tables.readFence()) === undefined) throw new BadInput(`Pipeline ${this.#pipeline.name} is not loaded, and its first load computes every window there is. ./sluice status shows whether it is loading; if not: ./sluice apply ${this.#pipeline.name}`);
     const sets = this.#sets.filter((set) => set.views.some(({ name }) => views.includes(name)));
     const mark = { ...wholePanes(asked, sets), ...whose, sets: sets.map(({ name }) => name) };
     if (sets.length > 0) this.#assertKept(mark, progress);
     this.#assertClosed(mark, sets, progress);
-    assertFree(mark, progress);
+    assertFree(this.#pipeline.name, mark, progress);
     return mark;
   }
 
@@ -234,10 +234,10 @@ function givesWay(other: Rebuilding, wanted: Rebuilding): boolean {
   return other.yields === true && !wanted.yields && wanted.compares === undefined && isInTheWay(other, wanted);
 }
 
-function assertFree(wanted: Rebuilding, { rebuilding }: Progress): void {
+function assertFree(pipeline: string, wanted: Rebuilding, { rebuilding }: Progress): void {
   const other = replacing(rebuilding).find((each) => isInTheWay(each, wanted) && !givesWay(each, wanted));
   if (!other) return;
-  throw new BadInput(`The backfill of ${other.backfill} computes ${time(other.fromMs)} to ${time(other.toMs)} at this moment, which overlaps. Wait until it is done, or cancel it: ./sluice backfill list shows them.`);
+  throw new BadInput(`${time(other.fromMs)} to ${time(other.toMs)} of ${pipeline} is being computed by another backfill, which overlaps. Wait for it: ./sluice backfill list ${pipeline} --wait; or end it: ./sluice backfill cancel ${pipeline}`);
 }
 
 function rangeOf({ fromMs, toMs }: PaneRange): PaneRange {

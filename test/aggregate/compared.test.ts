@@ -86,10 +86,10 @@ describe('panes that are only compared (E18)', () => {
     await world.sink.markCompared('far', 'two', { fromMs: start + 50_000, toMs: start + 60_000 });
     await world.sink.markRebuild('b', ['tumble'], ten);
     expect(await marks()).toEqual(['far two', 'b ']);
-    await expect(world.sink.markCompared('r', 'three', ten)).rejects.toThrow('The backfill of b computes 2026-11-21T10:00:00.000Z to 2026-11-21T10:00:10.000Z at this moment, which overlaps. Wait until it is done, or cancel it');
+    await expect(world.sink.markCompared('r', 'three', ten)).rejects.toThrow('2026-11-21T10:00:00.000Z to 2026-11-21T10:00:10.000Z of agg is being computed by another backfill, which overlaps. Wait for it: ');
     // one that writes only rows too
     await world.sink.markRebuild('rows', [], { fromMs: start + 20_000, toMs: start + 30_000 });
-    await expect(world.sink.checkCompared({ fromMs: start + 25_000, toMs: start + 40_000 })).rejects.toThrow('The backfill of rows computes');
+    await expect(world.sink.checkCompared({ fromMs: start + 25_000, toMs: start + 40_000 })).rejects.toThrow('of agg is being computed by another backfill');
     await expect(world.sink.checkCompared({ fromMs: start, toMs: start + 120_000 })).rejects.toThrow('where windows of agg are still open');
   });
 

@@ -132,7 +132,7 @@ describe('panes that are computed anew beside the stream (E18)', () => {
     await expect(mark('b', -30 * 86_400, 10)).rejects.toThrow(/are kept from .* on, and the range begins at 2026-10-22T10:00:00.000Z/);
     expect(await mark('b', 3, 42)).toEqual({ fromMs: start, toMs: start + 50_000 });
     expect(await mark('b', 3, 42)).toMatchObject({ fromMs: start, toMs: start + 50_000 });
-    await expect(mark('other', 40, 60)).rejects.toThrow('The backfill of b computes 2026-11-21T10:00:00.000Z to 2026-11-21T10:00:50.000Z at this moment, which overlaps.');
+    await expect(mark('other', 40, 60)).rejects.toThrow('2026-11-21T10:00:00.000Z to 2026-11-21T10:00:50.000Z of agg is being computed by another backfill, which overlaps.');
     expect(await mark('other', 50, 60)).toBeDefined();
     await world.sink.endRebuild('b');
     expect(await replace([], 1, { fromMs: start, toMs: start + 10_000 })).toBe('gone');

@@ -97,7 +97,7 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
       ['--from 2001-01-01 --to 2001-01-02', /^Windows of engagement are kept from 20\S+Z on, and the range begins at 2001-01-01T00:00:00\.000Z\. Ask for --from 20\S+Z, or /],
       ['--from 10m --to 20m', /^The range begins at \S+Z, which is not before its end/],
       ['--from 30m --to 20m --views leaderboard,nothing', /^Pipeline engagement has no view nothing; it has top10m, leaderboard\.$/],
-      ['--from 50m --to 30m', /^The backfill of backfill\/engagement\/\S+ \S+ computes \S+ to \S+ at this moment, which overlaps\. Wait until it is done, or cancel it: \.\/sluice backfill list shows them\.$/],
+      ['--from 50m --to 30m', /^\S+ to \S+ of engagement is being computed by another backfill, which overlaps\. Wait for it: \.\/sluice backfill list engagement --wait; or end it: \.\/sluice backfill cancel engagement$/],
     ];
     const said = await Promise.all(refused.map(([args]) => world.sluice('backfill', 'engagement', ...args.split(' '))));
     expect(said.map(({ code, stderr }) => ({ code, said: stderr.trimEnd() }))).toEqual(refused.map(([, sentence]) => ({ code: 2, said: expect.stringMatching(sentence) as string })));

@@ -225,7 +225,7 @@ describe('reconcile', () => {
     await expect(instance.reconcile('engagement', { range: { fromMs: toMs - 30 * 24 * 60 * minute, toMs: toMs - minute } })).rejects.toThrow(/are kept from .* on, and the range begins at/);
     const { workflowId } = await startBackfill(instance.config, { ...backfillRequest(pipelines['engagement']!, { ...instance.range, views: ['leaderboard'] }, Date.now()), chunkRows: 100, rowsPerSecond: 200 });
     await until('its panes to be marked', async () => (await state("select from sluice.aggregate where pipeline = 'engagement' and rebuilding @> '[{\"sets\": [\"top10m\"]}]'")).length > 0, soon);
-    await expect(instance.reconcile('engagement', { range: instance.range })).rejects.toThrow(/^The backfill of backfill\/engagement\/\S+ \S+ computes \S+ to \S+ at this moment, which overlaps\. Wait until it is done, or cancel it/);
+    await expect(instance.reconcile('engagement', { range: instance.range })).rejects.toThrow(/^\S+ to \S+ of engagement is being computed by another backfill, which overlaps\. Wait for it: /);
     await signalBackfill(instance.config, workflowId, 'cancel');
     await followBackfill(instance.config, workflowId, () => {});
     expect(await instance.reconcile('engagement', { range: instance.range })).toMatchObject({ state: 'equal' });
