@@ -12,7 +12,7 @@ import type { Segment } from '../core/segment.ts';
 import type { PaneRange } from '../core/views/fold.ts';
 import { paneSetsOf } from '../core/views/pane-sets.ts';
 import { deltasByPane } from '../core/views/panes.ts';
-import { firstChunk, isOpen, longestPiece, nextLength } from '../core/views/rebuilding.ts';
+import { firstChunk, isOpen, nextLength, pieceLimits } from '../core/views/rebuilding.ts';
 import { SnapshotFold } from '../core/views/snapshot-fold.ts';
 
 /** The source's table as it was at one place of its stream (E17). */
@@ -181,7 +181,8 @@ class Attempt {
     const sets = paneSetsOf(pipeline).filter((set) => set.views.some(({ name }) => views.includes(name)));
     const fold = new SnapshotFold(pipeline, sets);
     let { lengthMs } = snapshot;
-    let pieceMs = longestPiece(sets) / 5;
+    const { shortestMs, longestMs } = pieceLimits(sets);
+    let pieceMs = 2 * shortestMs;
     for (let left = this.#left; isOpen(left); ) {
       const range = firstChunk(left, sets, lengthMs);
       const startedMs = clock.steady();
@@ -203,7 +204,7 @@ class Attempt {
       } while (!(await this.#finished(range, base)));
       const panesOf = [...poisonIfTooLarge(() => fold.take())].map(([set, deltas]) => [set, deltasByPane(deltas)] as const);
       for (let unplaced = range; isOpen(unplaced); ) {
-        const piece = firstChunk(unplaced, sets, Math.min(pieceMs, longestPiece(sets)));
+        const piece = firstChunk(unplaced, sets, pieceMs);
         const busySince = clock.steady();
         const outcome = await this.#replace({ range: piece, base, panes: new Map(panesOf.map(([set, within]) => [set, within(piece)])) });
         killPoint('backfill/chunk');
@@ -212,7 +213,7 @@ class Attempt {
         if (outcome === 'void') return 'done';
         this.#doneToMs = piece.toMs;
         this.#tell('reading');
-        if (sets.length > 0) pieceMs = Math.max(longestPiece(sets) / 10, nextLength(piece.toMs - piece.fromMs, clock.steady() - busySince, pieceWorkMs));
+        pieceMs = Math.min(longestMs, Math.max(shortestMs, nextLength(piece.toMs - piece.fromMs, clock.steady() - busySince, pieceWorkMs)));
         unplaced = { ...unplaced, fromMs: piece.toMs };
         await this.#rest(busySince);
       }

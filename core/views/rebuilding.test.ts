@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { firstChunk, isOpen, longestPiece, nextLength, rebuildingOf, wholePanes } from './rebuilding.ts';
+import { firstChunk, isOpen, nextLength, pieceLimits, rebuildingOf, wholePanes } from './rebuilding.ts';
 
 test('chunks are whole panes of every set, in order, without a gap, and no longer than asked unless a pane is', () => {
   const lengths = fc.array(fc.constantFrom(1_000, 2_000, 10_000, 60_000, 7_000), { minLength: 1, maxLength: 3 });
@@ -22,9 +22,9 @@ test('chunks are whole panes of every set, in order, without a gap, and no longe
   );
 });
 
-test('of the shortest panes a piece has fifty at most; rows alone are in no pieces', () => {
-  expect(longestPiece([{ paneMs: 60_000 }, { paneMs: 10_000 }])).toBe(500_000);
-  expect(firstChunk({ fromMs: 0, toMs: 7_000 }, [], longestPiece([]))).toEqual({ fromMs: 0, toMs: 7_000 });
+test('of the shortest panes a piece has five to fifty; rows alone are in no pieces', () => {
+  expect(pieceLimits([{ paneMs: 60_000 }, { paneMs: 10_000 }])).toEqual({ shortestMs: 50_000, longestMs: 500_000 });
+  expect(firstChunk({ fromMs: 0, toMs: 7_000 }, [], pieceLimits([]).shortestMs)).toEqual({ fromMs: 0, toMs: 7_000 });
 });
 
 test('what is between two ranges of a set may be kept too, and of other sets nothing is', () => {

@@ -54,13 +54,14 @@ export function firstChunk({ fromMs, toMs }: PaneRange, sets: readonly Pick<Pane
   return { fromMs, toMs: Math.min(toMs, fromMs + Math.max(length, Math.floor(longestMs / length) * length)) };
 }
 
-/** No piece of replaced panes has more panes of a set, however few there are in them: windows over all of them are made in one transaction. */
-export function longestPiece(sets: readonly Pick<PaneSet, 'paneMs'>[]): number {
-  // rows alone have no panes
-  return panesAtOnce * Math.min(...sets.map(({ paneMs }) => paneMs));
+/**
+ * How long pieces of replaced panes are: windows over all of its panes are made in the transaction of a piece, which costs something by itself.
+ * Rows alone have no panes, and are in no pieces.
+ */
+export function pieceLimits(sets: readonly Pick<PaneSet, 'paneMs'>[]): { readonly shortestMs: number; readonly longestMs: number } {
+  const shortestPane = Math.min(...sets.map(({ paneMs }) => paneMs));
+  return { shortestMs: 5 * shortestPane, longestMs: 50 * shortestPane };
 }
-
-const panesAtOnce = 50;
 
 /** How long the next piece is to be, when one of a length had `amount` (rows, or milliseconds of work) and `wanted` is aimed at: four times as long at most. */
 export function nextLength(lengthMs: number, amount: number, wanted: number): number {
