@@ -67,8 +67,7 @@ async function captureTo(runtime: Runtime, { definition: { pipeline, shape }, si
         // it has begun to move
         if (now.get(lane) !== fences.get(lane)) continue;
         // on record first: nobody must find a place trimmed that still counts
-        await detachLane(state, pipeline.name, lane, fences.get(lane));
-        lanes = lanes.filter((each) => each !== lane);
+        if (await detachLane(state, pipeline.name, lane, fences.get(lane), { ...shard, isJoining: joining.has(lane) })) lanes = lanes.filter((each) => each !== lane);
       }
     } finally {
       detaching = false;

@@ -7,7 +7,7 @@ import { openWorkingDatabase } from '../connectors/verification/working-database
 import { windowAt, type ExplainedWindow, type ExplainRequest } from '../core/explained-window.ts';
 import { endMarksOfTheDead } from './dead-marks.ts';
 import { beating } from './beating.ts';
-import { assertStreaming, openPanes, ownName } from './reconcile.ts';
+import { assertComparable, openPanes, ownName } from './reconcile.ts';
 import type { Runtime } from './runtime.ts';
 
 /** What the workflow that explains a window sees. */
@@ -18,7 +18,7 @@ export function explainWindow(runtime: Pick<Runtime, 'config' | 'state' | 'defin
     const context = Context.current();
     const { pipeline } = await runtime.definition(name);
     const range = windowAt(pipeline.views[view]!.window, atMs);
-    await assertStreaming(runtime, name);
+    await assertComparable(runtime, name, context.cancellationSignal);
     const panes = await openPanes(runtime, pipeline);
     await endMarksOfTheDead(context.client, panes, ownName());
     await panes.checkCompared(range);

@@ -31,6 +31,12 @@ describe('what Temporal is told of an error', () => {
     expect(failureOf(error)).toBe(error);
   });
 
+  test("a bug is told with the place in our own code where it showed", () => {
+    const error = new TypeError('x is undefined');
+    error.stack = 'TypeError: x is undefined\n    at node:internal/timers:1\n    at Client.query (/there/node_modules/pg/lib/client.js:1)\n    at readPanes (/there/activities/repair.ts:7:1)';
+    expect(failureOf(error).message).toBe('TypeError: x is undefined (at readPanes (/there/activities/repair.ts:7:1))');
+  });
+
   test('a sink that asks for patience is tried again after it', () => {
     expect((failureOf(new TransientError('429', { retryAfterMs: 7_000 })) as ApplicationFailure).nextRetryDelay).toBe(7_000);
   });

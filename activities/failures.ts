@@ -60,8 +60,9 @@ function isBug(error: Error): boolean {
   return bugs.some((kind) => error instanceof kind);
 }
 
-/** The stack's first line of our own; the rest is in the failure's cause. */
+/** The stack's first line, of our own if there is one; the rest is in the failure's cause. */
 function place(error: Error): string {
-  const line = error.stack?.split('\n').find((each) => /^\s+at /.test(each) && !each.includes('node:'));
+  const lines = error.stack?.split('\n').filter((each) => /^\s+at /.test(each) && !each.includes('node:')) ?? [];
+  const line = lines.find((each) => !each.includes('node_modules')) ?? lines[0];
   return line === undefined ? '' : ` (${line.trim()})`;
 }

@@ -4,6 +4,7 @@ import { PostgresAggregateTables } from '../connectors/postgres/aggregate/aggreg
 import { hasTimeIndex } from '../connectors/postgres/backfill-estimate.ts';
 import { noteRebuilds } from '../connectors/postgres/live-rebuilds.ts';
 import { readIncomplete } from '../connectors/postgres/redefinitions.ts';
+import { readChange, readOpenChange } from '../connectors/postgres/schema-changes.ts';
 import { readShard } from '../connectors/postgres/shard-state.ts';
 import { readAggregate } from '../connectors/postgres/state/state.ts';
 import { withSource } from '../connectors/postgres/with-source.ts';
@@ -56,7 +57,7 @@ export function planReconcile(runtime: ReconcileRuntime, { request, last }: { re
   return beating(async () => {
     const { config } = runtime;
     const { pipeline } = await runtime.definition(request.pipeline);
-    await assertStreaming(runtime, pipeline.name);
+    await assertComparable(runtime, pipeline.name, Context.current().cancellationSignal);
     const panes = await openPanes(runtime, pipeline);
     await endMarksOfTheDead(Context.current().client, panes, ownName());
     const { closedMs, horizonMs } = await closedTime(runtime, pipeline);
@@ -140,10 +141,18 @@ export function endReconcile(runtime: ReconcileRuntime, { report }: { readonly r
   });
 }
 
-/** Before anything is opened, which would make its tables. Throws NotComparable. */
-export async function assertStreaming({ state }: Pick<Runtime, 'state'>, pipeline: string): Promise<void> {
+/** Looks whether it is loaded and its stream goes on, before anything is opened, which would make its tables. Waits a little for a migration that nobody has to decide. Throws NotComparable. */
+export async function assertComparable({ state }: Pick<Runtime, 'state'>, pipeline: string, signal: AbortSignal): Promise<void> {
   const shard = await readShard(state, pipeline);
   if (shard?.state !== 'streaming') throw new NotComparable(`Pipeline ${pipeline} is not loaded. See ./sluice status, and compare it when it runs.`);
+  // its stream stands, and what is read of the source may have other names
+  for (const sinceMs = systemClock.steady(); ; await pause(systemClock, lookMs, signal)) {
+    signal.throwIfAborted();
+    const number = await readOpenChange(state, pipeline, shard.epoch);
+    if (number === undefined) return;
+    const isAsked = (await readChange(state, pipeline, number))?.state === 'waiting';
+    if (isAsked || systemClock.steady() - sinceMs > migrationMs) throw new NotComparable(`Migration ${number} of its source's columns ${isAsked ? 'waits for a decision' : 'is not over'}. Compare it after that: ./sluice migrations ${pipeline}`);
+  }
 }
 
 export async function openPanes({ state }: ReconcileRuntime, pipeline: Pipeline): Promise<AggregateSink> {
@@ -209,3 +218,4 @@ const chunkRows = 50_000;
 const windowsAtOnce = 100;
 const lookMs = 100;
 const relayMs = 60_000;
+const migrationMs = 15_000;

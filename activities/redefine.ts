@@ -169,6 +169,8 @@ async function join(runtime: Runtime, { pipeline: name, number }: RedefineInput)
       // of a worker that stood still: they may be joining again by now
       if ((await readRedefinition(client, name, number, 'for update')).state !== 'filling') return;
       await assertPastMigrations(client, name, rows, epoch);
+      // or a capture that has seen one stand still would let it go when it has joined
+      await client.query('select from sluice.shard where pipeline = $1 for update', [name]);
       // its lane makes it out of the panes, which are complete
       if (panes.length > 0) await noteRebuilds(client, pipeline, panes);
       await joinLanes(client, name, [...rows, ...panes]);

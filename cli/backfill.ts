@@ -77,13 +77,17 @@ async function follow(config: Config, request: BackfillRequest, workflowId: stri
   const left = new AbortController();
   for (const each of ['SIGINT', 'SIGTERM'] as const) process.once(each, () => left.abort());
   let hasPlan = false;
+  let told = '';
   const status = await followBackfill(
     config,
     workflowId,
     ({ plan, progress, state, started }) => {
       if (plan && !hasPlan && !json) console.error(`${planText(plan)}${request.dryRun ? '' : `\nsee ${url ?? workflowId}`}`);
       hasPlan ||= plan !== null;
-      if (progress && state !== 'done' && !json) console.error(`${state}: ${progressText(progress, state, Date.now() - Date.parse(started))}`);
+      // one that waits says so once
+      const now = JSON.stringify([state, progress]);
+      if (progress && state !== 'done' && !json && now !== told) console.error(`${state}: ${progressText(progress, state, Date.now() - Date.parse(started))}`);
+      told = now;
     },
     left.signal,
   );

@@ -15,7 +15,7 @@ export class RepairFailed extends Error {
 export function repairPipeline(config: Config, pipeline: string, onStarted: (workflowId: string, url: string | null) => void = () => {}): Promise<RepairReport> {
   return withTemporal(config, async (client) => {
     const workflowId = `${repairWorkflowId(pipeline)}/${randomUUID()}`;
-    const input: RepairInput = { pipeline, afterMs: 0, restMs: 0 };
+    const input: RepairInput = { pipeline, afterMs: 0, restMs: 0, isAsked: true };
     const handle = await client.workflow.start('repair', { workflowId, taskQueue, args: [input], typedSearchAttributes: startAttributes(pipeline, 'repair', 'running'), staticSummary: 'computes windows with late changes anew' });
     onStarted(workflowId, webUiUrl(config, workflowId));
     try {

@@ -30,6 +30,7 @@ describe('in words', () => {
     [{ compared: [panes, differs], repaired: ['it'] }, '2 of 360 of enriched differed, and were repaired'],
     [{ compared: [panes, away] }, '360 windows compared, none differs; not all could be compared: enriched could not be read'],
     [{ problem: 'Lane aggregate stands still.' }, '720 windows compared, none differs; not all could be compared: Lane aggregate stands still.'],
+    [{ compared: [], problem: 'Migration 3 waits.' }, 'nothing was compared: Migration 3 waits.'],
     [{ left: [{ fromMs: at(0), toMs: at(60) }] }, '720 windows compared, all equal; the next one goes on with what is left'],
   ] as const)('%j', (more, sentence) => expect(reconcileSentence(report(more))).toBe(sentence));
 

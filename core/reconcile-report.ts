@@ -57,6 +57,7 @@ export function reconcileSentence({ state, compared, repaired, failed, problem, 
   const windows = compared.reduce((sum, each) => sum + each.windows, 0);
   const different = compared.filter((each) => each.different > 0).map(({ sink, different: count, windows: of }) => `${count.toLocaleString('en')} of ${of.toLocaleString('en')} of ${sink}`);
   const why = problem ?? compared.find((each) => each.problem !== undefined)?.problem;
+  if (compared.length === 0 && why !== undefined) return `nothing was compared: ${why}`;
   const parts = [
     state === 'repaired' ? `${different.join(', ')} differed, and were repaired` : different.length > 0 ? `windows differ: ${different.join(', ')}` : `${windows.toLocaleString('en')} windows compared, ${state === 'equal' ? 'all equal' : 'none differs'}`,
     ...(failed.length > 0 && repaired.length > 0 ? [`${failed.length} not repaired`] : []),
@@ -72,7 +73,7 @@ export function reconcileText(report: ReconcileReport): string {
   const differing = compared.filter(({ different }) => different > 0);
   const mendable = differing.filter(({ mend }) => mend.tag !== 'none');
   return [
-    `${pipeline}, ${ranges.map(({ fromMs, toMs }) => rangeText(fromMs, toMs)).join(' and ') || 'nothing has closed'} (UTC): ${reconcileSentence(report)}`,
+    `${pipeline}, ${ranges.map(({ fromMs, toMs }) => rangeText(fromMs, toMs)).join(' and ') || (problem === null ? 'nothing has closed' : 'no range')} (UTC): ${reconcileSentence(report)}`,
     ...compared.map(comparedLine),
     ...differing.flatMap((each) => ['', `${each.sink}, ${each.what}: ${windowsText(each)}`, ...each.differences.map((difference) => `  ${differenceText(difference)}`)]),
     '',

@@ -33,6 +33,8 @@ export type RepairInput = {
   readonly restMs?: number;
   /** Only by workers that have this definition. */
   readonly definitionHash?: string;
+  /** By a person, who is told why nothing can be repaired. */
+  readonly isAsked?: true;
 };
 
 /** What a repair did. A range that could not be computed is tried again by the next one. */

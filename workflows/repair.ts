@@ -14,14 +14,14 @@ const options = {
 const activities = proxyActivities<RepairActivities>(options);
 
 /** Windows that late changes have made stale, or that have lost a min or max, are computed anew by small, slow backfills (E14, E15). */
-export async function repair({ pipeline, afterMs, restMs = hourMs, definitionHash }: RepairInput): Promise<RepairReport> {
+export async function repair({ pipeline, afterMs, restMs = hourMs, definitionHash, isAsked }: RepairInput): Promise<RepairReport> {
   const [repaired, failed]: [string[], string[]] = [[], []];
   let [rows, left] = [0, 0];
   const report = () => ({ repaired, failed, rows, left });
   const tell = (phase: string) => setCurrentDetails(page(pipeline, phase, report()));
   tell('late changes are being gathered');
   await sleep(afterMs);
-  const { ranges: all, hasIndex } = await lookedUp(pipeline);
+  const { ranges: all, hasIndex } = await lookedUp({ pipeline, ...(isAsked ? { isAsked } : {}) });
   const ranges = (hasIndex ? all : joined(all)).slice(0, mostRanges);
   left = all.filter((range) => !ranges.some((each) => covers(each, range))).length;
   for (const range of ranges) {
@@ -44,9 +44,9 @@ export async function repair({ pipeline, afterMs, restMs = hourMs, definitionHas
   return report();
 }
 
-async function lookedUp(pipeline: string): Promise<Stale> {
+async function lookedUp(input: Pick<RepairInput, 'pipeline' | 'isAsked'>): Promise<Stale> {
   try {
-    return await activities.staleWindows.executeWithOptions({ ...options, summary: 'which windows are stale' }, [{ pipeline }]);
+    return await activities.staleWindows.executeWithOptions({ ...options, summary: 'which windows are stale' }, [input]);
   } catch (error) {
     // its sentence, and not that an activity failed
     throw error instanceof ActivityFailure && error.cause instanceof ApplicationFailure ? error.cause : error;

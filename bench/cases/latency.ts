@@ -31,7 +31,7 @@ export const latencyFigures = { linger: 'linger ms', gather: 'gathering ms', ask
 
 export const latency: Case = {
   name: 'latency',
-  what: 'Milliseconds from the return of COMMIT at a client until a poll (every 5 ms) sees the row in the sink, beside a steady load; and what that load costs when nobody looks. --full also at half of the reached maximum and with other settings. The median of the runs.',
+  what: 'Milliseconds from the return of COMMIT at a client until a poll (every 5 ms in Redis, every 10 in ClickHouse) sees the row in the sink, beside a steady load; and what that load costs when nobody looks. --full also at half of the reached maximum and with other settings. The median of the runs.',
   short: true,
   limitMinutes: 20,
 

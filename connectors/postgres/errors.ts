@@ -11,7 +11,7 @@ const configuration: Readonly<Record<string, string>> = {
   '3F000': 'The schema is missing. ./sluice up makes it again.',
   '42501': 'Type: GRANT, with that privilege, to the user in the URL.',
   '42P01': 'The table was dropped or renamed. ./sluice up makes it again.',
-  '42703': 'The table has other columns than the pipeline. Compare its definition, or drop it and let ./sluice up make it again.',
+  '42703': 'The table has other columns than the pipeline: a destination that somebody changed, which is to get them back or to be dropped (./sluice up makes it again); or one of the source, whose migration is not over (./sluice migrations).',
   '42804': 'A column of the table has another type than the pipeline. Compare its definition.',
   '42P10': 'The table has another primary key than the pipeline. Compare its definition.',
   '22003': "A sum is beyond 64 bits: no single row is to blame. Give the measure a smaller scale, or filter out the rows that are that large.",

@@ -10,6 +10,8 @@ import { inTransaction } from './state/state.ts';
 /** How a pipeline's stream began (E1, E28). A pipeline has one shard, named as the pipeline. */
 export type ShardState = {
   readonly epoch: number;
+  /** The last change of its definition that it has taken over; 0: none since its load. */
+  readonly redefinition: number;
   readonly slot: string;
   readonly systemIdentifier: string;
   readonly state: 'loading' | 'streaming';
@@ -25,14 +27,15 @@ export type Confirmed = { readonly lsn: Lsn; readonly to: Position; readonly tim
 export type TableIds = Readonly<Record<string, number>>;
 
 export async function readShard(state: Queryable, pipeline: string): Promise<ShardState | undefined> {
-  const { rows } = await state.query<{ epoch: string; slot: string; system_identifier: string; state: ShardState['state']; loaded_at: Position | null; confirmed_lsn: string | null; confirmed_to: Position | null; timeline: number | null; tables: TableIds | null }>(
-    'select epoch, slot, system_identifier, state, loaded_at, confirmed_lsn::text, confirmed_to, timeline, tables from sluice.shard where pipeline = $1 and shard = $1',
+  const { rows } = await state.query<{ epoch: string; redefinition: number; slot: string; system_identifier: string; state: ShardState['state']; loaded_at: Position | null; confirmed_lsn: string | null; confirmed_to: Position | null; timeline: number | null; tables: TableIds | null }>(
+    'select epoch, redefinition, slot, system_identifier, state, loaded_at, confirmed_lsn::text, confirmed_to, timeline, tables from sluice.shard where pipeline = $1 and shard = $1',
     [pipeline],
   );
   const row = rows[0];
   if (!row) return undefined;
   return {
     epoch: Number(row.epoch),
+    redefinition: row.redefinition,
     slot: row.slot,
     systemIdentifier: row.system_identifier,
     state: row.state,

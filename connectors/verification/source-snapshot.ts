@@ -19,11 +19,13 @@ import { fillTable, makeTable } from './working-database.ts';
 /** The source's tables as they were at one place of its stream (E17). */
 export class SourceSnapshot {
   readonly #source: Client;
+  readonly #pipeline: string;
   readonly #slot: SnapshotSlot;
   readonly #files: ReadonlyMap<string, string>;
 
-  private constructor(source: Client, slot: SnapshotSlot, files: ReadonlyMap<string, string>) {
+  private constructor(source: Client, pipeline: string, slot: SnapshotSlot, files: ReadonlyMap<string, string>) {
     this.#source = source;
+    this.#pipeline = pipeline;
     this.#slot = slot;
     this.#files = files;
   }
@@ -42,7 +44,7 @@ export class SourceSnapshot {
         await slot.close();
         throw error;
       });
-      return new SourceSnapshot(source, slot, files);
+      return new SourceSnapshot(source, pipeline.name, slot, files);
     } catch (error) {
       await leave(source);
       throw error;
@@ -84,10 +86,13 @@ export class SourceSnapshot {
     } catch (error) {
       // not a ROLLBACK: a COPY that no one reads any more would never let it come to its turn
       void leave(source);
-      throw error;
+      if ((error as { code?: string }).code !== undefinedColumn) throw error;
+      throw new NotComparable(`Table ${relation} is not as ${this.#pipeline} knows it: ${(error as Error).message}. Compare it when its stream has followed: see ./sluice status, and ./sluice migrations ${this.#pipeline}`, { cause: error });
     }
   }
 }
+
+const undefinedColumn = '42703';
 
 /** Another snapshot can be compared. */
 export class TableGone extends NotComparable {}

@@ -83,6 +83,7 @@ describe('DDL in the source', { timeout: 120_000 }, () => {
     const { text } = await product.newest(3, 'waiting');
     expect(text).toContain('column device was renamed to gadget');
     await expect(verifyPipeline(config, 'engagement')).rejects.toThrow(/migrating \(migration 3 of its source's columns is not over: \.\/sluice migrations engagement\)/);
+    expect(await product.sluice('reconcile', 'engagement')).toMatchObject({ code: 2, output: expect.stringMatching(/^Migration 3 of its source's columns waits for a decision\. Compare it after that: \.\/sluice migrations engagement$/m) as string });
     expect((await product.sluice('status')).output).toContain("migration 3 of its source's columns waits for your decision: ./sluice migrations engagement");
     const behind = /events\.duration_ms is bigint now; events\.device is gadget now, which pipelines\/engagement\.ts does not say\. Change it there before \.\/sluice destroy engagement/;
     expect(await product.sluice('approve', 'engagement')).toMatchObject({ code: 0, output: expect.stringMatching(behind) as string });

@@ -7,7 +7,7 @@ import { fillLanes } from '../../activities/redefine-fill.ts';
 import { AggregateSink } from '../../connectors/aggregate/aggregate-sink.ts';
 import { PostgresAggregateTables } from '../../connectors/postgres/aggregate/aggregate-tables.ts';
 import { detachLane, readDetached } from '../../connectors/postgres/detached-lanes.ts';
-import { markForLoad } from '../../connectors/postgres/shard-state.ts';
+import { markForLoad, readShard } from '../../connectors/postgres/shard-state.ts';
 import { ConfigurationError, FenceMoved } from '../../connectors/sink.ts';
 import { writtenDefinition } from '../../core/define/definition-hash.ts';
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
@@ -118,7 +118,7 @@ describe('a definition changes beside a worker that stood still, or that Tempora
       let asked = 0;
       // once for itself, then before each piece
       worker.runtime.definition = async (name, hash) => {
-        if (hash === undefined && ++asked === 3) await detachLane(stores.state, 'engagement', 'copy', undefined);
+        if (hash === undefined && ++asked === 3) await stores.detach('copy');
         return definition.call(worker.runtime, name, hash);
       };
       await expect(fill()).rejects.toThrow('copy of engagement was detached while it was loaded');
@@ -135,6 +135,13 @@ describe('a definition changes beside a worker that stood still, or that Tempora
       expect(await begun({ copy: at })).toBe(number + 1);
     });
 
+    test('E20: is not let go, once it has joined, by a capture that stood still since it held up the stream', async () => {
+      const seen = { ...(await readShard(stores.state, 'engagement'))!, isJoining: true };
+      await fill();
+      await worker.takeOver(number, 'join');
+      expect([await detachLane(stores.state, 'engagement', 'copy', undefined, seen), await readDetached(stores.state, 'engagement')]).toEqual([false, new Map()]);
+    });
+
     test('E1: is loaded only from the source whose stream it joins, as that is where it goes on', async () => {
       await stores.state.query("update sluice.joining_lane set floor = '00000001ffffffff0000000000000000'");
       await expect(fill()).rejects.toThrow('The source of pipeline engagement was set back');
@@ -146,7 +153,7 @@ describe('a definition changes beside a worker that stood still, or that Tempora
       await fill();
       await worker.takeOver(number, 'join');
       await inActivity(() => tellRedefinition(worker.runtime, { pipeline: 'engagement', number, state: 'done', error: null }));
-      await detachLane(stores.state, 'engagement', 'copy', undefined);
+      await stores.detach('copy');
       const next = await worker.begin();
       await worker.takeOver(next, 'become');
       await worker.takeOver(number, 'join');
@@ -154,14 +161,26 @@ describe('a definition changes beside a worker that stood still, or that Tempora
     });
   });
 
+  test('E20: a capture that stood still as it was about to let a lane go does not once that has joined again', async () => {
+    await using stores = await Stores.open();
+    const worker = stores.worker();
+    await worker.load();
+    const seen = { ...(await readShard(stores.state, 'engagement'))!, isJoining: false };
+    const letGo = async () => [await detachLane(stores.state, 'engagement', 'live', undefined, seen), [...(await readDetached(stores.state, 'engagement')).keys()]];
+    expect(await letGo()).toEqual([true, ['live']]);
+    expect(await letGo()).toEqual([true, ['live']]);
+    await worker.takeOver(await worker.begin(), 'become');
+    expect(await letGo()).toEqual([false, []]);
+  });
+
   test('E20: one that is to be done goes by the plan that it was begun with; another plan is another one, and who goes on with the first is told so', async () => {
     await using stores = await Stores.open();
     const worker = stores.worker();
     await worker.load();
-    await detachLane(stores.state, 'engagement', 'enriched', undefined);
+    await stores.detach('enriched');
     expect([await worker.begin(), await worker.begin()]).toEqual([1, 1]);
     // before the pipeline has taken it over
-    await detachLane(stores.state, 'engagement', 'external', undefined);
+    await stores.detach('external');
     expect(await worker.begin()).toBe(2);
     await expect(inActivity(() => askToTakeOver(worker.runtime, { pipeline: 'engagement', number: 1, what: 'become' }))).rejects.toThrow('Redefinition 1 of engagement counts no more');
   });
@@ -324,7 +343,7 @@ describe('a definition changes beside a worker that stood still, or that Tempora
     await using stores = await Stores.open();
     const worker = stores.worker();
     await worker.load();
-    await detachLane(stores.state, 'engagement', 'enriched', undefined);
+    await stores.detach('enriched');
     await stores.source.query('alter table engagement_events alter column duration_ms type bigint, drop column device');
     const steps = [worker.capture(), worker.lane('aggregate')];
     // more than its column holds so far
@@ -360,7 +379,7 @@ describe('a definition changes beside a worker that stood still, or that Tempora
     await worker.load();
     for (const lane of ['enriched', 'external']) {
       await stores.state.query("insert into sluice.dead_letter (pipeline, lane, position, op, key, reason, commit_us, content) values ('engagement', $1, repeat('0', 32), 'insert', '1', 'a test', 0, '{}')", [lane]);
-      await detachLane(stores.state, 'engagement', lane, undefined);
+      await stores.detach(lane);
     }
     await worker.takeOver(await worker.begin(), 'become');
     expect((await stores.state.query<{ lane: string }>('select lane from sluice.dead_letter')).rows.map(({ lane }) => lane)).toEqual(['external']);

@@ -10,6 +10,9 @@ import { Reachability } from '../../activities/reachability.ts';
 import { beginRedefinition, takeOver } from '../../activities/redefine.ts';
 import { Runtime } from '../../activities/runtime.ts';
 import type { StepInput, StepResult, TakeOver } from '../../activities/steps.ts';
+import { detachLane } from '../../connectors/postgres/detached-lanes.ts';
+import { readJoining } from '../../connectors/postgres/redefinitions.ts';
+import { readShard } from '../../connectors/postgres/shard-state.ts';
 import { migrate } from '../../connectors/postgres/state/migrate.ts';
 import { openState, type State } from '../../connectors/postgres/state/state.ts';
 import { parseConfig, toEnvironment, type Config } from '../../core/config.ts';
@@ -66,6 +69,11 @@ export class Stores implements AsyncDisposable {
 
   async write(count: number): Promise<void> {
     await this.source.query(`insert into engagement_events (content_id, event_type, event_ts, duration_ms, device) select (select id from content limit 1), 'play', now(), g, 'phone' from generate_series(1, $1::int) g`, [count]);
+  }
+
+  /** As a capture does for which it holds up the stream. */
+  async detach(lane: string): Promise<void> {
+    await detachLane(this.state, name, lane, undefined, { ...(await readShard(this.state, name))!, isJoining: (await readJoining(this.state, name)).has(lane) });
   }
 
   /** Every step ends that has begun. */

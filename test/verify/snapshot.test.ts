@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { Client } from 'pg';
 import { expect, test } from 'vitest';
 import { SourceSnapshot } from '../../connectors/verification/source-snapshot.ts';
+import { openWorkingDatabase } from '../../connectors/verification/working-database.ts';
 import { resolve } from '../../core/define/resolve.ts';
 import definition from '../../pipelines/trending.ts';
 import { until } from '../capture/captured-source.ts';
@@ -31,4 +32,17 @@ test.each([
   await writer.query('commit');
   expect(await ended).toMatch(/terminat|not queryable/);
   await until(async () => (await slots()) === 0, 'the slot is gone');
+});
+
+test('a column that the source has no more is named, and what to look at', async () => {
+  await using database = await throwAwayDatabase();
+  await using stack = new AsyncDisposableStack();
+  const source = stack.adopt(new Client({ connectionString: database.url }), (each) => each.end());
+  await source.connect();
+  await source.query(await readFile(new URL('../../infra/demo/source.sql', import.meta.url), 'utf8'));
+  const pipeline = resolve(definition, {});
+  await source.query(`alter table ${pipeline.source.events.relation} rename column viewed_at to seen_at`);
+  const snapshot = stack.adopt(await SourceSnapshot.take(database.url, pipeline, 20_000), (each) => each.close());
+  const working = stack.adopt(await openWorkingDatabase(database.url), (each) => each.end());
+  await expect(snapshot.copy(pipeline.source.events, working, 'rows', new AbortController().signal)).rejects.toThrow(/^Table (?:public\.)?post_views is not as trending knows it: column "viewed_at" does not exist\. Compare it when its stream has followed: see \.\/sluice status, and \.\/sluice migrations trending$/);
 });

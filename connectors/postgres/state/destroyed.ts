@@ -93,6 +93,8 @@ export function dropRows(state: State, destruction: Destruction, paneTables: rea
     await client.query("set local lock_timeout = '10s'");
     await assertDestroying(client, destruction, 'for update');
     await remember(client, pipeline);
+    // before what those write who look at it first, as a capture that lets a lane go
+    await client.query('select from sluice.shard where pipeline = $1 for update', [pipeline]);
     let count = 0;
     for (const table of await tablesWithRows(client)) count += (await client.query(unhurried({ text: `delete from ${table} where pipeline = $1`, values: [pipeline] }))).rowCount ?? 0;
     for (const table of paneTables) await client.query(`drop table if exists ${table}`);
