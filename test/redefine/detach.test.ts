@@ -14,11 +14,12 @@ import { World } from '../lifecycle/world.ts';
 
 /** The smallest that a spool may be, four segments. */
 const segmentBytes = 100_000;
+const budgetBytes = segmentBytes * 4;
 
 /** The sample with a spool that is soon full, and sinks that may be detached. */
 function edited(text: string): string {
   const detaching = text.replace("partitionBy: 'event_ts' }),", "partitionBy: 'event_ts', onBudget: 'detach' }),").replace("hash: ['plays', 'finishes', 'clicks', 'seconds'],", "hash: ['plays', 'finishes', 'clicks', 'seconds'],\n      onBudget: 'detach',");
-  return detaching.replace(/\}\);\n$/, `  settings: { segmentBytes: ${segmentBytes}, spoolBudgetBytes: ${segmentBytes * 4}, spoolKeepMs: 0 },\n});\n`);
+  return detaching.replace(/\}\);\n$/, `  settings: { segmentBytes: ${segmentBytes}, spoolBudgetBytes: ${budgetBytes}, spoolKeepMs: 0 },\n});\n`);
 }
 
 describe("onBudget: 'detach'", { timeout: 240_000 }, () => {
@@ -58,6 +59,7 @@ describe("onBudget: 'detach'", { timeout: 240_000 }, () => {
     );
 
   const lanes = async () => (await pipelineStatuses(world.config, ['engagement']))[0]!.lanes;
+  const spoolBytes = async () => Number((await world.state.query<{ bytes: string }>("select detail ->> 'spoolBytes' as bytes from sluice.progress where pipeline = 'engagement' and part = 'capture'")).rows[0]!.bytes);
   const detached = async () => (await world.state.query<{ lane: string }>('select lane from sluice.detached_lane order by lane')).rows.map(({ lane }) => lane);
 
   async function expectEqual(): Promise<void> {
@@ -75,11 +77,14 @@ describe("onBudget: 'detach'", { timeout: 240_000 }, () => {
     // what is left out is changed and deleted too
     await write(200);
     await world.source.query("update engagement_events set duration_ms = 7 where id % 5 = 0; delete from engagement_events where id % 11 = 0");
-    for (let turns = 0; (await detached()).length === 0; turns++) {
-      expect(turns).toBeLessThan(400);
-      await write(200);
-      await new Promise((resolve) => setTimeout(resolve, 250));
-    }
+    // once what was written is seen there, more: or the source would have much that waits
+    let seen = 0;
+    await until(async () => {
+      const bytes = await spoolBytes();
+      if (bytes !== seen && bytes < budgetBytes) await write(200);
+      seen = bytes;
+      return (await detached()).length > 0;
+    }, 'the spool is full, and the lane detached', 100_000);
     expect(await detached()).toEqual([lane]);
     const fence = async () => (await world.state.query<{ position: Position }>("select position from sluice.fence where pipeline = 'engagement' and lane = 'external'")).rows[0]!.position;
     // all that the source has kept meanwhile: or one that joins finds the spool as full as it was
@@ -88,10 +93,7 @@ describe("onBudget: 'detach'", { timeout: 240_000 }, () => {
     await until(async () => parsePosition(await fence()).lsn > parseLsn(source!.lsn), 'the others go on', 120_000);
     expect((await world.sluice('status')).stdout).toMatch(new RegExp(`Lane ${lane} was detached at 20.*: what came since is not there any more\\. When its destination is well, type \\./sluice apply engagement`));
     // what it may not miss is trimmed
-    await until(async () => {
-      const { rows: [part] } = await world.state.query<{ bytes: string }>("select detail ->> 'spoolBytes' as bytes from sluice.progress where pipeline = 'engagement' and part = 'capture'");
-      return Number(part!.bytes) < segmentBytes * 4;
-    }, 'the spool has room again', 40_000);
+    await until(async () => (await spoolBytes()) < budgetBytes, 'the spool has room again', 40_000);
     await world.sluice('resume', 'engagement', '--lane', lane);
     await until(async () => (await lanes()).find(({ name }) => name === lane)!.state === 'parked', 'it says that it was detached');
     expect((await lanes()).find(({ name }) => name === lane)!.error).toContain('./sluice apply engagement, which fills it from the source and joins it again');
