@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Clock } from '../core/clock.ts';
 import { resolve } from '../core/define/resolve.ts';
 import { position, type Position } from '../core/position.ts';
+import { SegmentBuilder } from '../core/segment-builder.ts';
 import definition from '../pipelines/trending.ts';
 import { goesOn, runBackfill, type BackfillLoop, type Snapshot } from './backfill-loop.ts';
 
@@ -107,37 +108,44 @@ describe('a lane that stands still before the snapshot', () => {
   });
 });
 
-test('a piece of panes is as long as fifty milliseconds of work, and of five to fifty panes', async () => {
+test('a piece of panes is as long as fifty milliseconds of work, without the wait for its turn, and of five to fifty panes, or of hundreds that are empty', async () => {
   const clock = virtualClock();
   const lengths: number[] = [];
-  let doneToMs = 0;
+  let donePanes = 0;
   const pane = 10_000;
-  const all = 600 * pane;
+  const all = 1_600;
+  const rows = Array.from({ length: all }, (_, place) => place).filter((place) => place < 200 || place >= 1_000);
+  const builder = new SegmentBuilder(resolve(definition, {}), { epoch: 1, from: at(1) });
+  builder.transaction({ lsn: 10n, commitTimeMs: 0, events: rows.map((place) => ({ op: 'insert', row: { id: String(place), post_id: '1', viewed_at: new Date(place * pane).toISOString() } })) });
   const long = new (class extends TenMinutes {
-    override readonly lengthMs = all;
+    override readonly lengthMs = all * pane;
+    override async *read(): ReturnType<Snapshot['read']> {
+      yield* builder.cut().segments;
+    }
   })();
   const { run } = stage(() => at(100));
   await run({
     clock,
-    asked: { fromMs: 0, toMs: all },
     take: async () => long,
     panes: {
       readFence: async () => at(100),
-      markRebuild: async () => ({ fromMs: doneToMs, toMs: all }),
-      replacePanes: async (_, { range: { fromMs, toMs } }) => {
-        const panes = (toMs - fromMs) / pane;
-        lengths.push(panes);
-        doneToMs = toMs;
-        // the first of them have much in them, and the last nothing
-        clock.after(toMs <= 100 * pane ? panes * 40 : toMs <= 200 * pane ? panes * 5 : 1, () => {});
+      markRebuild: async () => ({ fromMs: donePanes * pane, toMs: all * pane }),
+      replacePanes: async (_, { range: { fromMs, toMs }, panes }, onTurn) => {
+        clock.after(1_000, () => {});
+        onTurn?.();
+        const length = (toMs - fromMs) / pane;
+        expect(panes.get('trending')!.count).toBe(rows.filter((place) => place * pane >= fromMs && place * pane < toMs).length);
+        lengths.push(length);
+        donePanes = toMs / pane;
+        // the first have much in them, and the last next to nothing
+        clock.after(donePanes <= 100 ? length * 40 : donePanes <= 200 ? length * 5 : 1, () => {});
         return 'done';
       },
     },
   });
-  expect(lengths.slice(0, 3)).toEqual([10, 5, 5]);
-  expect(lengths.slice(20, 23)).toEqual([10, 10, 10]);
-  expect(lengths.slice(-4, -1)).toEqual([50, 50, 50]);
-  expect(lengths.reduce((sum, length) => sum + length)).toBe(600);
+  const from = (place: number) => lengths.slice(lengths.findIndex((_, index) => lengths.slice(0, index).reduce((sum, length) => sum + length, 0) === place)).slice(0, 3);
+  expect([from(0), from(100), from(205), lengths.slice(-3)]).toEqual([[10, 5, 5], [5, 10, 10], [500, 295, 40], [50, 50, 10]]);
+  expect(donePanes).toBe(all);
 });
 
 test('while it keeps to a speed it says that it rests, not that it reads', async () => {

@@ -181,7 +181,7 @@ class Attempt {
     const sets = paneSetsOf(pipeline).filter((set) => set.views.some(({ name }) => views.includes(name)));
     const fold = new SnapshotFold(pipeline, sets);
     let { lengthMs } = snapshot;
-    const { shortestMs, longestMs } = pieceLimits(sets);
+    const { shortestMs, longestMs, emptyMs } = pieceLimits(sets);
     let pieceMs = 2 * shortestMs;
     for (let left = this.#left; isOpen(left); ) {
       const range = firstChunk(left, sets, lengthMs);
@@ -202,18 +202,25 @@ class Attempt {
           busySince = clock.steady();
         }
       } while (!(await this.#finished(range, base)));
-      const panesOf = [...poisonIfTooLarge(() => fold.take())].map(([set, deltas]) => [set, deltasByPane(deltas)] as const);
+      const folded = [...poisonIfTooLarge(() => fold.take())];
+      const panesOf = folded.map(([set, deltas]) => [set, deltasByPane(deltas)] as const);
+      const present = [...new Set(folded.flatMap(([, { panes, count }]) => [...panes.subarray(0, count)]))].sort((a, b) => b - a);
       for (let unplaced = range; isOpen(unplaced); ) {
-        const piece = firstChunk(unplaced, sets, pieceMs);
+        while (present.at(-1)! < unplaced.fromMs) present.pop();
+        const emptyToMs = Math.min(present.at(-1) ?? Number.POSITIVE_INFINITY, unplaced.fromMs + emptyMs);
+        const isEmpty = emptyToMs >= unplaced.fromMs + pieceMs;
+        const piece = firstChunk(unplaced, sets, isEmpty ? emptyToMs - unplaced.fromMs : pieceMs);
         const busySince = clock.steady();
-        const outcome = await this.#replace({ range: piece, base, panes: new Map(panesOf.map(([set, within]) => [set, within(piece)])) });
+        let turnMs = busySince;
+        const outcome = await this.#replace({ range: piece, base, panes: new Map(panesOf.map(([set, within]) => [set, within(piece)])) }, () => (turnMs = clock.steady()));
         killPoint('backfill/chunk');
         if (outcome === 'gone') return 'gone';
         // the table was emptied since: another snapshot shows that
         if (outcome === 'void') return 'done';
         this.#doneToMs = piece.toMs;
         this.#tell('reading');
-        pieceMs = Math.min(longestMs, Math.max(shortestMs, nextLength(piece.toMs - piece.fromMs, clock.steady() - busySince, pieceWorkMs)));
+        // shorter ones would wait for the lane as often again
+        if (!isEmpty) pieceMs = Math.min(longestMs, Math.max(shortestMs, nextLength(piece.toMs - piece.fromMs, clock.steady() - turnMs, pieceWorkMs)));
         unplaced = { ...unplaced, fromMs: piece.toMs };
         await this.#rest(busySince);
       }
@@ -245,11 +252,11 @@ class Attempt {
     return true;
   }
 
-  async #replace(chunk: Rebuilt): Promise<Replaced> {
+  async #replace(chunk: Rebuilt, onTurn: () => void): Promise<Replaced> {
     const { panes, name, clock } = this.#loop;
     for (const sinceMs = clock.steady(); ; await this.#pause(lookMs)) {
       this.#end.signal.throwIfAborted();
-      const outcome = await panes.replacePanes(name, chunk);
+      const outcome = await panes.replacePanes(name, chunk, onTurn);
       if (outcome !== 'behind') return outcome;
       if (clock.steady() - sinceMs > standsMs) throw new LaneBehind();
       this.#tell('waiting for a comparison of the pipeline to end');

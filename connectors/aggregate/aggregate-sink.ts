@@ -141,8 +141,8 @@ export class AggregateSink implements Sink {
   }
 
   /** What was computed out of a snapshot takes the place of the panes of a range. */
-  replacePanes(backfill: string, chunk: Rebuilt): Promise<Replaced> {
-    return this.#tables.transaction((tables) => this.#rebuild.replace(tables, backfill, chunk));
+  replacePanes(backfill: string, chunk: Rebuilt, onTurn: () => void = () => {}): Promise<Replaced> {
+    return this.#tables.transaction((tables) => this.#rebuild.replace(tables, backfill, chunk, onTurn));
   }
 
   /** What was not replaced stays as it is. */

@@ -112,10 +112,11 @@ export class Rebuild {
     return ranges.sort((a, b) => a.fromMs - b.fromMs);
   }
 
-  /** Chunks come in the order of their panes, and none is left out. */
-  async replace(tables: AggregateTransaction, backfill: string, { range, base, panes }: Rebuilt): Promise<Replaced> {
+  /** Chunks come in the order of their panes, and none is left out. `onTurn`: nobody is waited for any more. */
+  async replace(tables: AggregateTransaction, backfill: string, { range, base, panes }: Rebuilt, onTurn: () => void): Promise<Replaced> {
     if (!(await tables.mayReplace())) return 'behind';
     const progress = new Progress(await tables.lock());
+    onTurn();
     const mark = progress.rebuilding.find((each) => each.backfill === backfill);
     // a worker that stood still may come with a snapshot of an earlier load
     if (!mark || isEnded(mark) || parsePosition(base).epoch !== progress.loadEpoch) return 'gone';

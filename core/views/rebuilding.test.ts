@@ -23,7 +23,7 @@ test('chunks are whole panes of every set, in order, without a gap, and no longe
 });
 
 test('of the shortest panes a piece has five to fifty; rows alone are in no pieces', () => {
-  expect(pieceLimits([{ paneMs: 60_000 }, { paneMs: 10_000 }])).toEqual({ shortestMs: 50_000, longestMs: 500_000 });
+  expect(pieceLimits([{ paneMs: 60_000 }, { paneMs: 10_000 }])).toEqual({ shortestMs: 50_000, longestMs: 500_000, emptyMs: 5_000_000 });
   expect(firstChunk({ fromMs: 0, toMs: 7_000 }, [], pieceLimits([]).shortestMs)).toEqual({ fromMs: 0, toMs: 7_000 });
 });
 

@@ -56,11 +56,11 @@ export function firstChunk({ fromMs, toMs }: PaneRange, sets: readonly Pick<Pane
 
 /**
  * How long pieces of replaced panes are: windows over all of its panes are made in the transaction of a piece, which costs something by itself.
- * Rows alone have no panes, and are in no pieces.
+ * `emptyMs`: of those for which there is nothing. Rows alone have no panes, and are in no pieces.
  */
-export function pieceLimits(sets: readonly Pick<PaneSet, 'paneMs'>[]): { readonly shortestMs: number; readonly longestMs: number } {
+export function pieceLimits(sets: readonly Pick<PaneSet, 'paneMs'>[]): { readonly shortestMs: number; readonly longestMs: number; readonly emptyMs: number } {
   const shortestPane = Math.min(...sets.map(({ paneMs }) => paneMs));
-  return { shortestMs: 5 * shortestPane, longestMs: 50 * shortestPane };
+  return { shortestMs: 5 * shortestPane, longestMs: 50 * shortestPane, emptyMs: 500 * shortestPane };
 }
 
 /** How long the next piece is to be, when one of a length had `amount` (rows, or milliseconds of work) and `wanted` is aimed at: four times as long at most. */
