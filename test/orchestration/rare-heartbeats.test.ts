@@ -13,8 +13,8 @@ import { stateBehindProxy } from '../embedded/state-behind-proxy.ts';
 import { at, laneState, RunningPipeline, Stage, waited } from './stage.ts';
 
 const heartbeatMs = 10_000;
-/** Steps have only just begun: with their first heartbeat they would hear of it after 10 s. */
-const soonMs = 2_000;
+/** Steps have only just begun: with their first heartbeat they would hear of it after 10 s. Half of that tells the two apart, also on a machine that is slow. */
+const soonMs = heartbeatMs / 2;
 const never = new AbortController().signal;
 
 /** A pipeline with rare heartbeats whose steps are framed as all are, and wait for their end. The worker hears of the state database on a way that can be cut. */
