@@ -165,6 +165,22 @@ describe('the log of segments', () => {
     expect((await waiting).map(({ header }) => header.seq)).toEqual([2]);
   });
 
+  test('of readers that wait together one looks for all', async () => {
+    const list = segments(2);
+    const writer = await open();
+    await writer.append([list[0]!]);
+    let looks = 0;
+    const files: Files = { ...systemFiles, describe: (path) => (looks++, systemFiles.describe(path)) };
+    const log = await openSegmentLog({ directory, shard: 'trending', files });
+    const [startedAt, before] = [performance.now(), looks];
+    const reading = Array.from({ length: 20 }, () => log.read(list[0]!.header.to, { maxRows: 100 }, never));
+    await expect.poll(() => looks, { interval: 5, timeout: 10_000 }).toBeGreaterThan(before + 10);
+    // each on its own would look ten times a second, at two files
+    expect(looks - before).toBeLessThan(20 + (performance.now() - startedAt) / 10);
+    await writer.append([list[1]!]);
+    expect((await Promise.all(reading)).map(([segment]) => segment!.header.seq)).toEqual(Array(20).fill(2));
+  });
+
   test('I5: of two captures that append the same number one loses, and the loser changes nothing', async () => {
     const [first, second] = segments(2);
     const [a, b] = [await open(), await open()];

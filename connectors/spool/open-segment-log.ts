@@ -49,6 +49,7 @@ class Log implements SegmentLog, Appender {
   #trimming: Promise<unknown> = Promise.resolve();
   #changed = Promise.withResolvers<void>();
   #lastAppend = Number.NEGATIVE_INFINITY;
+  #lastLook = Number.NEGATIVE_INFINITY;
 
   constructor(shard: string, spool: Spool, { cacheBytes, clock, doubtMs }: { cacheBytes: number; clock: Clock; doubtMs: number }) {
     this.shard = shard;
@@ -95,7 +96,7 @@ class Log implements SegmentLog, Appender {
       }
       if (signal.aborted) return [];
       await this.#waitForMore(signal);
-      if (this.#chain.placeAfter(after) === this.#chain.length) await this.refresh();
+      if (this.#chain.placeAfter(after) === this.#chain.length && !this.#hasJustLooked) await this.refresh();
     }
   }
 
@@ -163,6 +164,7 @@ class Log implements SegmentLog, Appender {
   }
 
   async #refresh(): Promise<void> {
+    this.#lastLook = this.#clock.steady();
     const { tail } = this.#chain;
     if (tail && !(await this.#spool.has(tail.seq))) this.#forget();
     const known = this.#chain.tail?.seq;
@@ -259,10 +261,19 @@ class Log implements SegmentLog, Appender {
     this.#changed = Promise.withResolvers();
   }
 
+  get #lookMs(): number {
+    return this.#clock.steady() - this.#lastAppend < recentMs ? rareLookMs : lookMs;
+  }
+
+  /** Another reader did: all lanes of a quiet stream wait here, and one of them looks for all. */
+  get #hasJustLooked(): boolean {
+    return this.#clock.steady() - this.#lastLook < this.#lookMs / 2;
+  }
+
   async #waitForMore(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const wake = () => resolve();
-    const cancel = this.#clock.after(this.#clock.steady() - this.#lastAppend < recentMs ? rareLookMs : lookMs, wake);
+    const cancel = this.#clock.after(this.#lookMs, wake);
     signal.addEventListener('abort', wake, { once: true });
     try {
       await Promise.race([promise, this.#changed.promise]);
