@@ -68,10 +68,14 @@ const reset: Fault = {
     const workflowId = pipelineWorkflowId(world.name);
     return world.temporal(async (client) => {
       const handle = client.workflow.getHandle(workflowId);
-      const { runId } = await handle.describe();
-      const { events } = await handle.fetchHistory();
-      const points = (events ?? []).filter(({ eventType }) => Number(eventType) === workflowTaskCompleted);
-      if (points.length < 2) throw new DidNotStrike(`The history has only ${points.length} places to reset to.`);
+      const read = async () => {
+        const { runId } = await handle.describe();
+        const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
+        return { runId, events: events ?? [], points: (events ?? []).filter(({ eventType }) => Number(eventType) === workflowTaskCompleted) };
+      };
+      let { runId, events, points } = await read();
+      // a run that has only just begun has one, until its first step ends
+      await until('two places to reset to', async () => points.length > 1 || (({ runId, events, points } = await read()), false), { timeoutMs: struckMs, everyMs: 500, signal });
       const point = points[random.below(points.length - 1)]!;
       const { runId: next } = await client.workflowService.resetWorkflowExecution({
         namespace: world.config.temporalNamespace,
@@ -81,7 +85,7 @@ const reset: Fault = {
         requestId: randomUUID(),
       });
       await until('the new run', async () => (await handle.describe()).runId === next, { timeoutMs: 10_000, signal });
-      return { evidence: `run ${runId} was reset to its event ${String(point.eventId)} of ${events!.length}; ${next} goes on` };
+      return { evidence: `run ${runId} was reset to its event ${String(point.eventId)} of ${events.length}; ${next} goes on` };
     });
   },
 };
