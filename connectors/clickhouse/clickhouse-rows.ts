@@ -6,7 +6,7 @@ import { ClickHouseFence, ofBackfill } from './fence.ts';
 import { connect, insertPieces, promptMs, thoroughMs } from './insert.ts';
 import type { Piece } from './pieces.ts';
 import type { SinkTable } from './table.ts';
-import { createTable, quoted, tableIdentity, tableName } from './table.ts';
+import { createTable, isTable, quoted, tableIdentity, tableName } from './table.ts';
 import type { VersionedRows } from './versioned-rows.ts';
 
 /** A ReplacingMergeTree, and the table `sluice_fence`. */
@@ -19,7 +19,8 @@ export class ClickHouseRows implements VersionedRows {
   readonly #fence: ClickHouseFence;
 
   constructor(url: string, table: SinkTable, lane: { readonly pipeline: string; readonly lane: string }) {
-    this.#client = connect(url, promptMs);
+    // what is so small takes longer to be handed to threads than to be done
+    this.#client = connect(url, promptMs, { max_threads: 1 });
     this.#thorough = connect(url, thoroughMs);
     this.#table = table;
     this.#fence = new ClickHouseFence(this.#client, lane);
@@ -82,6 +83,10 @@ export class ClickHouseRows implements VersionedRows {
 
   writeFence(target: string, position: Position): Promise<void> {
     return this.#fence.write(target, position);
+  }
+
+  moveFence(target: string, from: Position, to: Position): Promise<boolean> {
+    return this.#fence.move(target, { table: isTable(this.#table, target), from, to });
   }
 
   async close(): Promise<void> {

@@ -59,12 +59,19 @@ export class ClickHouseSink implements Sink {
   apply(segments: readonly Segment[], from: Position, to: Position): Promise<Applied> {
     return this.#classified(async () => {
       const pieces = segments.flatMap((segment) => piecesOf(segment, this.#table, from, to));
-      const found = await this.#insertAt(from, pieces);
-      if (found !== from) throw new FenceMoved(this.#lane, from, found);
-      // Rows above a truncate are there already, and it does not concern them: it buries what is below its position.
-      for (const truncate of truncatesWithin(segments, from, to)) await this.#rows.bury(truncate.position);
-      killPoint('clickhouse/inserted');
-      await this.#rows.writeFence(await this.#identity(), to);
+      const truncates = truncatesWithin(segments, from, to);
+      const isMoved = await this.#buryingIfItFails(from, async () => {
+        await this.#insertAll(pieces);
+        return truncates.length === 0 && this.#moved(from, to);
+      });
+      if (!isMoved) {
+        const found = await this.#settled(from);
+        if (found !== from) throw new FenceMoved(this.#lane, from, found);
+        // Rows above a truncate are there already, and it does not concern them: it buries what is below its position.
+        for (const truncate of truncates) await this.#rows.bury(truncate.position);
+        killPoint('clickhouse/inserted');
+        await this.#rows.writeFence(await this.#identity(), to);
+      }
       return { events: eventsWithin(segments, from, to) };
     });
   }
@@ -73,7 +80,8 @@ export class ClickHouseSink implements Sink {
     return this.#classified(async () => {
       const { to } = chunk.header;
       this.#loaded.add(await this.#rows.target());
-      const found = await this.#insertAt(to, piecesOf(chunk, this.#table, origin, last));
+      await this.#buryingIfItFails(to, () => this.#insertAll(piecesOf(chunk, this.#table, origin, last)));
+      const found = await this.#settled(to);
       this.#loaded.add(await this.#identity());
       if (found !== undefined && parsePosition(found).epoch > parsePosition(to).epoch) throw new FenceMoved(this.#lane, to, found);
     });
@@ -159,15 +167,29 @@ export class ClickHouseSink implements Sink {
     await this.#rows.close();
   }
 
-  /** Returns the fence as it is afterwards: a later load may have come and gone while the rows were on their way. */
-  async #insertAt(written: Position, pieces: readonly Piece[]): Promise<Position | undefined> {
+  async #insertAll(pieces: readonly Piece[]): Promise<void> {
+    for (const insert of planInserts(pieces, this.#table.partitionBy)) await this.#rows.insert(insert);
+  }
+
+  /** Some of the rows may have landed all the same. */
+  async #buryingIfItFails<T>(written: Position, insert: () => Promise<T>): Promise<T> {
     try {
-      for (const insert of planInserts(pieces, this.#table.partitionBy)) await this.#rows.insert(insert);
+      return await insert();
     } catch (error) {
-      // some of them may have landed
-      await this.#buryOlderThan(await this.#presentFence(), written);
+      await this.#settled(written);
       throw error;
     }
+  }
+
+  /** The usual end of an apply. False: the fence is elsewhere, or the table another one, or none was seen yet. */
+  async #moved(from: Position, to: Position): Promise<boolean> {
+    if (this.#target === undefined) return false;
+    killPoint('clickhouse/inserted');
+    return this.#rows.moveFence(this.#target, from, to);
+  }
+
+  /** Returns the fence as it is after an insert: a later load may have come and gone while the rows were on their way. */
+  async #settled(written: Position): Promise<Position | undefined> {
     const found = await this.#presentFence();
     await this.#buryOlderThan(found, written);
     return found;

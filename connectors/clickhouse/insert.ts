@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import type { ClickHouseClient } from '@clickhouse/client';
+import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { Chunks } from './chunks.ts';
 import type { NativeColumn } from './native.ts';
@@ -17,7 +17,7 @@ export const promptMs = 25_000;
 /** Of what reads a whole table. */
 export const thoroughMs = 600_000;
 
-export function connect(url: string, requestMs: number): ClickHouseClient {
+export function connect(url: string, requestMs: number, settings: ClickHouseSettings = {}): ClickHouseClient {
   return createClient({
     url,
     application: 'sluice',
@@ -27,7 +27,7 @@ export function connect(url: string, requestMs: number): ClickHouseClient {
     log: { level: ClickHouseLogLevel.OFF },
     // An insert is answered when its rows are in the table, not in a buffer (E10).
     // Nor does it replace rows within a block first: FINAL and merges do that anyway.
-    clickhouse_settings: { async_insert: 0, optimize_on_insert: 0 },
+    clickhouse_settings: { async_insert: 0, optimize_on_insert: 0, ...settings },
   });
 }
 

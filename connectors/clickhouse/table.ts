@@ -88,17 +88,28 @@ export const identity = "concat(toString(uuid), ' ', comment)";
 
 type Description = { identity: string; engine_full: string; sorting_key: string };
 
+/** A row if the table that has the name has that identity, else none. */
+export function isTable({ name }: Pick<SinkTable, 'name'>, target: string): Clause {
+  const { condition, parameters } = named(name);
+  return { text: `FROM system.tables WHERE name = {table:String} AND ${condition} AND ${identity} = {target:String}`, parameters: { ...parameters, target } };
+}
+
+export type Clause = { readonly text: string; readonly parameters: Readonly<Record<string, string>> };
+
 function describe(client: ClickHouseClient, table: SinkTable): Promise<Description[]> {
   return selectOf(client, table, `SELECT ${identity} AS identity, engine_full, sorting_key FROM system.tables WHERE name = {table:String}`);
 }
 
 /** `query` ends in a condition that names the table. */
 export async function selectOf<T>(client: ClickHouseClient, { name }: Pick<SinkTable, 'name'>, query: string): Promise<T[]> {
-  const [table, database] = name.split('.').toReversed();
-  const inDatabase = database === undefined ? 'database = currentDatabase()' : 'database = {database:String}';
-  const query_params = { table, ...(database !== undefined && { database }) };
-  const result = await client.query({ query: `${query} AND ${inDatabase}`, query_params, format: 'JSONEachRow' });
+  const { condition, parameters } = named(name);
+  const result = await client.query({ query: `${query} AND ${condition}`, query_params: parameters, format: 'JSONEachRow' });
   return result.json<T>();
+}
+
+function named(name: string): { readonly condition: string; readonly parameters: Clause['parameters'] } {
+  const [table, database] = name.split('.').toReversed();
+  return database === undefined ? { condition: 'database = currentDatabase()', parameters: { table: table! } } : { condition: 'database = {database:String}', parameters: { table: table!, database } };
 }
 
 export function columnType({ type, nullable, interned }: ColumnSchema): string {

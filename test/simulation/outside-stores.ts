@@ -83,14 +83,21 @@ export class VersionedTable {
           return found;
         }),
       readFence: (target) => call(() => (target === this.#target ? this.fence : undefined)),
-      writeFence: (target, position) =>
-        call(() => {
-          if (target !== this.#target) return;
-          if (this.fence === undefined || position > this.fence) this.fence = position;
-          if (position > this.greatestFence) this.greatestFence = position;
-        }),
+      writeFence: (target, position) => call(() => this.#writeFence(target, position)),
+      // one statement, whose condition is looked at before it writes
+      moveFence: async (target, from, to) => {
+        if (!(await call(() => target === this.#target && this.fence === from))) return false;
+        await call(() => this.#writeFence(target, to));
+        return true;
+      },
       close: async () => {},
     };
+  }
+
+  #writeFence(target: string, position: Position): void {
+    if (target !== this.#target) return;
+    if (this.fence === undefined || position > this.fence) this.fence = position;
+    if (position > this.greatestFence) this.greatestFence = position;
   }
 
   #put(key: string, stored: StoredRow): void {

@@ -42,10 +42,11 @@ async function open() {
   };
 }
 
-function forward(to: string, incoming: IncomingMessage, outgoing: ServerResponse): void {
+/** `without`: a header of the answer. */
+function forward(to: string, incoming: IncomingMessage, outgoing: ServerResponse, without?: string): void {
   const { hostname: host, port } = new URL(to);
   const upstream = request({ host, port, path: incoming.url, method: incoming.method, headers: incoming.headers }, (answer) => {
-    outgoing.writeHead(answer.statusCode!, answer.headers);
+    outgoing.writeHead(answer.statusCode!, Object.fromEntries(Object.entries(answer.headers).filter(([name]) => name !== without)));
     answer.pipe(outgoing);
   });
   incoming.pipe(upstream);
@@ -245,7 +246,7 @@ describe('ClickHouse', () => {
     expect(await place.rows()).toEqual([]);
   });
 
-  test('E28: nor does one whose insert was on its way meanwhile', async () => {
+  test.each([{ knows: 'the table' }, { knows: 'nothing yet' }])('E28: nor does one whose insert was on its way meanwhile, which knows $knows', async ({ knows }) => {
     await using place = await open();
     await place.make().create();
     await place.make().finishLoad(zero);
@@ -259,7 +260,9 @@ describe('ClickHouse', () => {
     }));
     const { segments } = streamOf([{ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21T10:00:00.000Z' } }], 1, new Set());
     const through = Object.assign(new URL(place.url), { host: new URL(slow.address).host }).href;
-    const applying = place.make('enriched', through).apply(segments, zero, endOf(segments)).catch((error: unknown) => error);
+    const sink = place.make('enriched', through);
+    if (knows === 'the table') await sink.readFence();
+    const applying = sink.apply(segments, zero, endOf(segments)).catch((error: unknown) => error);
     await arrived.promise;
     await place.make().finishLoad(position(2, 50n, 0));
     goOn.resolve();
@@ -379,16 +382,38 @@ describe('ClickHouse', () => {
     expect(await sink.readFence()).toBeUndefined();
   });
 
-  test('I3: a worker whose fence was overtaken is told, and a late fence does not go back', async () => {
+  test.each([{ knows: 'the table' }, { knows: 'nothing yet' }])('I3: a worker whose fence was overtaken is told, and a late fence does not go back, which knows $knows', async ({ knows }) => {
     await using place = await open();
     const [sink, zombie] = [place.make(), place.make()];
     await sink.create();
     await sink.finishLoad(zero);
+    if (knows === 'the table') await zombie.readFence();
     const { segments } = streamOf(Array.from({ length: 9 }, () => ({ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21 10:00:00+00' } }) as const), 1, new Set());
     await sink.apply(segments, zero, endOf(segments));
     await expect(zombie.apply(segments.slice(0, 1), zero, segments[0]!.header.to)).rejects.toThrow(FenceMoved);
     expect(await sink.readFence()).toBe(endOf(segments));
     expect(origin < zero).toBe(true);
+  });
+
+  test.each([
+    { requests: 2, without: undefined },
+    { requests: 3, without: 'x-clickhouse-summary' },
+  ])('an apply is $requests requests through a proxy that takes $without', async ({ requests, without }) => {
+    await using place = await open();
+    let seen = 0;
+    await using between = await listen(createServer((incoming, outgoing) => {
+      seen++;
+      forward(place.url, incoming, outgoing, without);
+    }));
+    const sink = place.make('enriched', Object.assign(new URL(place.url), { host: new URL(between.address).host }).href);
+    await sink.create();
+    await sink.finishLoad(zero);
+    expect(await sink.readFence()).toBe(zero);
+    const { segments } = streamOf(Array.from({ length: 3 }, () => ({ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21 10:00:00+00' } }) as const), 1, new Set());
+    seen = 0;
+    await sink.apply(segments, zero, endOf(segments));
+    expect(seen).toBe(requests);
+    expect(await sink.readFence()).toBe(endOf(segments));
   });
 
   test('says in a sentence what only a person can mend', async () => {

@@ -200,7 +200,12 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: 'the fence is written before the rows',
     rule: 'E10',
-    edits: [{ file: clickhouse, find: '      const found = await this.#insertAt(from, pieces);', replace: '      await this.#rows.writeFence(await this.#identity(), to);\n      const found = await this.#insertAt(to, pieces).then(() => from);' }],
+    edits: [{ file: clickhouse, find: '        await this.#insertAll(pieces);\n        return', replace: '        await this.#rows.writeFence(await this.#identity(), to);\n        await this.#insertAll(pieces);\n        return true;\n        return' }],
+  },
+  {
+    name: 'a fence moves wherever it was meanwhile',
+    rule: 'E28',
+    edits: [{ file: clickhouse, find: 'return this.#rows.moveFence(this.#target, from, to);', replace: 'await this.#rows.writeFence(this.#target, to);\n    return true;' }],
   },
   {
     name: 'a TRUNCATE is a TRUNCATE',
