@@ -1,8 +1,8 @@
 import type { ClickhouseFacts } from '../../core/doctor.ts';
-import { connect } from './insert.ts';
+import { connect, ofLanes } from './insert.ts';
 
 export async function readClickhouseFacts(url: string): Promise<ClickhouseFacts> {
-  const client = connect(url, 5_000);
+  const client = connect(url, 5_000, ofLanes);
   try {
     const answer = await client.query({ query: 'SELECT version() AS version', format: 'JSONEachRow' });
     const [row] = await answer.json<{ version: string }>();

@@ -3,7 +3,7 @@ import type { LoadMark } from '../../core/backfill.ts';
 import type { Position } from '../../core/position.ts';
 import type { PaneRange } from '../../core/views/fold.ts';
 import { ClickHouseFence, ofBackfill } from './fence.ts';
-import { connect, insertPieces, promptMs, thoroughMs } from './insert.ts';
+import { connect, insertPieces, ofLanes, promptMs, thoroughMs } from './insert.ts';
 import type { Piece } from './pieces.ts';
 import type { SinkTable } from './table.ts';
 import { createTable, isTable, quoted, tableIdentity, tableName } from './table.ts';
@@ -19,8 +19,7 @@ export class ClickHouseRows implements VersionedRows {
   readonly #fence: ClickHouseFence;
 
   constructor(url: string, table: SinkTable, lane: { readonly pipeline: string; readonly lane: string }) {
-    // what is so small takes longer to be handed to threads than to be done
-    this.#client = connect(url, promptMs, { max_threads: 1 });
+    this.#client = connect(url, promptMs, ofLanes);
     this.#thorough = connect(url, thoroughMs);
     this.#table = table;
     this.#fence = new ClickHouseFence(this.#client, lane);
@@ -85,7 +84,7 @@ export class ClickHouseRows implements VersionedRows {
     return this.#fence.write(target, position);
   }
 
-  moveFence(target: string, from: Position, to: Position): Promise<boolean> {
+  moveFence(target: string, from: Position, to: Position): Promise<boolean | undefined> {
     return this.#fence.move(target, { table: isTable(this.#table, target), from, to });
   }
 

@@ -64,15 +64,17 @@ export class ClickHouseSink implements Sink {
         await this.#insertAll(pieces);
         return truncates.length === 0 && this.#moved(from, to);
       });
-      if (!isMoved) {
-        const found = await this.#settled(from);
-        if (found !== from) throw new FenceMoved(this.#lane, from, found);
-        // Rows above a truncate are there already, and it does not concern them: it buries what is below its position.
-        for (const truncate of truncates) await this.#rows.bury(truncate.position);
-        killPoint('clickhouse/inserted');
-        await this.#rows.writeFence(await this.#identity(), to);
-      }
-      return { events: eventsWithin(segments, from, to) };
+      const applied = { events: eventsWithin(segments, from, to) };
+      if (isMoved) return applied;
+      const found = await this.#settled(from);
+      // it was not said; if another has moved it, the next apply is told
+      if (isMoved === undefined && found === to) return applied;
+      if (found !== from) throw new FenceMoved(this.#lane, from, found);
+      // Rows above a truncate are there already, and it does not concern them: it buries what is below its position.
+      for (const truncate of truncates) await this.#rows.bury(truncate.position);
+      killPoint('clickhouse/inserted');
+      await this.#rows.writeFence(await this.#identity(), to);
+      return applied;
     });
   }
 
@@ -181,8 +183,8 @@ export class ClickHouseSink implements Sink {
     }
   }
 
-  /** The usual end of an apply. False: the fence is elsewhere, or the table another one, or none was seen yet. */
-  async #moved(from: Position, to: Position): Promise<boolean> {
+  /** The usual end of an apply. False: the fence is elsewhere, or the table another one, or none was seen yet; undefined: nobody says. */
+  async #moved(from: Position, to: Position): Promise<boolean | undefined> {
     if (this.#target === undefined) return false;
     killPoint('clickhouse/inserted');
     return this.#rows.moveFence(this.#target, from, to);

@@ -18,6 +18,7 @@ const configuration: Readonly<Record<string, string>> = {
   WRONG_PASSWORD: 'Set SLUICE_CLICKHOUSE_URL=http://user:password@host:8123',
   UNKNOWN_USER: 'Set SLUICE_CLICKHOUSE_URL=http://user:password@host:8123',
   ACCESS_DENIED: 'The user needs SELECT, INSERT and CREATE TABLE. Type: GRANT ... ON ... TO ...',
+  SETTING_CONSTRAINT_VIOLATION: "Lanes say max_threads=1, async_insert=0 and optimize_on_insert=0 with each statement. Allow it in the user's settings profile, or take another user.",
   READONLY: 'The user may only read. Set SLUICE_CLICKHOUSE_URL to one that may write.',
 };
 

@@ -11,11 +11,15 @@ import { quoted, tableName } from './table.ts';
 
 /**
  * How long an answer may take: of what is asked all the time, so that a lane says what holds it up. After an INSERT that was not
- * answered the fence is asked for, and both together must be less than a step's time to end (a minute).
+ * answered, or whose fence is not, the table and its fence are asked for, and all together must be less than a step's time to
+ * end (a minute).
  */
-export const promptMs = 25_000;
+export const promptMs = 19_000;
 /** Of what reads a whole table. */
 export const thoroughMs = 600_000;
+
+/** What lanes ask is so small that it takes longer to be handed to threads than to be done. */
+export const ofLanes: ClickHouseSettings = { max_threads: 1 };
 
 export function connect(url: string, requestMs: number, settings: ClickHouseSettings = {}): ClickHouseClient {
   return createClient({

@@ -28,7 +28,7 @@ export interface VersionedRows {
   /** The greatest that was written. */
   readFence(target: string): Promise<Position | undefined>;
   writeFence(target: string, position: Position): Promise<void>;
-  /** The same if the table that has the name is `target` and its fence is at `from`; false: nothing was written. */
-  moveFence(target: string, from: Position, to: Position): Promise<boolean>;
+  /** The same if the table that has the name is `target` and its fence is at `from`; false: nothing was written, undefined: nobody says. */
+  moveFence(target: string, from: Position, to: Position): Promise<boolean | undefined>;
   close(): Promise<void>;
 }

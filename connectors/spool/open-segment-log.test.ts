@@ -1,6 +1,7 @@
 import { copyFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { resolve } from '../../core/define/resolve.ts';
@@ -172,11 +173,12 @@ describe('the log of segments', () => {
     let looks = 0;
     const files: Files = { ...systemFiles, describe: (path) => (looks++, systemFiles.describe(path)) };
     const log = await openSegmentLog({ directory, shard: 'trending', files });
-    const [startedAt, before] = [performance.now(), looks];
+    const before = looks;
     const reading = Array.from({ length: 20 }, () => log.read(list[0]!.header.to, { maxRows: 100 }, never));
-    await expect.poll(() => looks, { interval: 5, timeout: 10_000 }).toBeGreaterThan(before + 10);
-    // each on its own would look ten times a second, at two files
-    expect(looks - before).toBeLessThan(20 + (performance.now() - startedAt) / 10);
+    await wait(1_000);
+    expect(looks - before).toBeGreaterThan(0);
+    // each on its own would look ten times a second, at two files: 400, and on a machine that is slow still 40 each time
+    expect(looks - before).toBeLessThan(39);
     await writer.append([list[1]!]);
     expect((await Promise.all(reading)).map(([segment]) => segment!.header.seq)).toEqual(Array(20).fill(2));
   });

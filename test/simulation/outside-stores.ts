@@ -22,6 +22,8 @@ export class VersionedTable {
   fence: Position | undefined;
   /** Another one after that. */
   #target = 'table 1';
+  /** Those of the tables before it stay. */
+  readonly #formerFences = new Map<string, Position>();
   /** By backfill, the greatest. */
   marks = new Map<string, Position>();
   /** The fence before a backup was put back counts still: what was confirmed by it was rightly confirmed. */
@@ -36,6 +38,7 @@ export class VersionedTable {
   /** It is dropped, and made again. */
   lose(): void {
     this.rows = new Map();
+    if (this.fence !== undefined) this.#formerFences.set(this.#target, this.fence);
     this.fence = undefined;
     this.marks = new Map();
     this.#target = `table ${Number(this.#target.slice(6)) + 1}`;
@@ -82,7 +85,7 @@ export class VersionedTable {
           }
           return found;
         }),
-      readFence: (target) => call(() => (target === this.#target ? this.fence : undefined)),
+      readFence: (target) => call(() => (target === this.#target ? this.fence : this.#formerFences.get(target))),
       writeFence: (target, position) => call(() => this.#writeFence(target, position)),
       // one statement, whose condition is looked at before it writes
       moveFence: async (target, from, to) => {

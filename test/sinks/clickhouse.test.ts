@@ -6,6 +6,7 @@ import { rewrittenSink } from '../../activities/rewritten-sink.ts';
 import type { ClickHouseSink } from '../../connectors/clickhouse/clickhouse-sink.ts';
 import { clickhouseSink } from '../../connectors/clickhouse/clickhouse-sink.ts';
 import { ConfigurationError, FenceMoved } from '../../connectors/sink.ts';
+import { TransientError } from '../../connectors/transient-error.ts';
 import type { Position } from '../../core/position.ts';
 import { origin, parsePosition, position } from '../../core/position.ts';
 import type { Segment } from '../../core/segment.ts';
@@ -42,14 +43,15 @@ async function open() {
   };
 }
 
-/** `without`: a header of the answer. */
-function forward(to: string, incoming: IncomingMessage, outgoing: ServerResponse, without?: string): void {
+/** `body`: of the request, if it was read already. `without`: a header of the answer. */
+function forward(to: string, incoming: IncomingMessage, outgoing: ServerResponse, { body, without }: { readonly body?: Buffer | undefined; readonly without?: string | undefined } = {}): void {
   const { hostname: host, port } = new URL(to);
   const upstream = request({ host, port, path: incoming.url, method: incoming.method, headers: incoming.headers }, (answer) => {
     outgoing.writeHead(answer.statusCode!, Object.fromEntries(Object.entries(answer.headers).filter(([name]) => name !== without)));
     answer.pipe(outgoing);
   });
-  incoming.pipe(upstream);
+  if (body) upstream.end(body);
+  else incoming.pipe(upstream);
 }
 
 /** What ClickHouse shows of a source row: clamped, enriched. */
@@ -395,15 +397,81 @@ describe('ClickHouse', () => {
     expect(origin < zero).toBe(true);
   });
 
+  const three = () => streamOf(Array.from({ length: 3 }, () => ({ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21 10:00:00+00' } }) as const), 1, new Set()).segments;
+
+  test('E25: of two workers that apply the same, the second is told each time', async () => {
+    await using place = await open();
+    const [first, second] = [place.make(), place.make()];
+    await first.create();
+    await first.finishLoad(zero);
+    for (const sink of [first, second]) await sink.readFence();
+    let from: Position = zero;
+    for (const segment of three()) {
+      const to = segment.header.to;
+      await first.apply([segment], from, to);
+      await expect(second.apply([segment], from, to)).rejects.toThrow(FenceMoved);
+      from = to;
+    }
+  });
+
+  test.each(replacements)('E28, I3: nor does what one of two that apply the same brings into a table that was %s and loaded later', async (_, statements) => {
+    await using place = await open();
+    const [first, second] = [place.make(), place.make()];
+    await first.create();
+    await first.finishLoad(zero);
+    await place.command('CREATE TABLE other AS enriched');
+    for (const sink of [first, second]) await sink.readFence();
+    const segments = three();
+    await first.apply(segments, zero, endOf(segments));
+    for (const statement of statements) await place.command(statement);
+    await place.make().finishLoad(position(2, 50n, 0));
+    await expect(second.apply(segments, zero, endOf(segments))).rejects.toThrow(FenceMoved);
+    expect(await place.rows()).toEqual([]);
+  });
+
+  test.each(replacements)('E10, I3: the fence of a table that was %s does not move, and back under its name it is where its rows are', async (_, statements) => {
+    await using place = await open();
+    const sink = place.make();
+    await sink.create();
+    await sink.finishLoad(zero);
+    await place.command('CREATE TABLE other AS enriched');
+    await sink.readFence();
+    const target = await sink.target();
+    for (const statement of statements) await place.command(statement);
+    const segments = three();
+    await expect(sink.apply(segments, zero, endOf(segments))).rejects.toThrow(FenceMoved);
+    expect(await place.query(`SELECT leftPad(lower(hex(max(position))), 32, '0') AS position FROM sluice_fence WHERE target = '${target}'`)).toEqual([{ position: zero }]);
+  });
+
+  test('E28: rows whose fence could not be written are buried, if a later load has finished meanwhile', async () => {
+    await using place = await open();
+    await place.make().create();
+    await place.make().finishLoad(zero);
+    let broken = 0;
+    await using between = await listen(createServer(async (incoming, outgoing) => {
+      const body = incoming.method === 'POST' && !decodeURIComponent(incoming.url!).includes('Native') ? Buffer.concat(await incoming.toArray()) : undefined;
+      if (!body?.includes('FROM system.tables') || !body.includes('INSERT INTO sluice_fence')) return forward(place.url, incoming, outgoing, { body });
+      broken++;
+      await place.make().finishLoad(position(2, 50n, 0));
+      outgoing.destroy();
+    }));
+    const sink = place.make('enriched', Object.assign(new URL(place.url), { host: new URL(between.address).host }).href);
+    await sink.readFence();
+    const segments = three();
+    await expect(sink.apply(segments, zero, endOf(segments))).rejects.toThrow(TransientError);
+    expect(broken).toBe(1);
+    expect(await place.rows()).toEqual([]);
+  });
+
   test.each([
     { requests: 2, without: undefined },
-    { requests: 3, without: 'x-clickhouse-summary' },
+    { requests: 5, without: 'x-clickhouse-summary' },
   ])('an apply is $requests requests through a proxy that takes $without', async ({ requests, without }) => {
     await using place = await open();
     let seen = 0;
     await using between = await listen(createServer((incoming, outgoing) => {
       seen++;
-      forward(place.url, incoming, outgoing, without);
+      forward(place.url, incoming, outgoing, { without });
     }));
     const sink = place.make('enriched', Object.assign(new URL(place.url), { host: new URL(between.address).host }).href);
     await sink.create();
