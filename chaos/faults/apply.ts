@@ -35,10 +35,15 @@ const killed: Fault = {
     await world.killOrders.arm(point);
     const changing = change(world, signal);
     changing.catch(() => {});
-    const { evidence } = await dead(world, point, deathsBefore, signal);
+    const { evidence } = await Promise.race([dead(world, point, deathsBefore, signal), failed(changing)]);
     return { evidence: `${evidence}; ${await changing}` };
   },
 };
+
+/** Why it ends before anybody dies of it, if it does. */
+async function failed(changing: Promise<string>): Promise<never> {
+  throw new DidNotStrike(`It was over before anybody died: ${await changing}`);
+}
 
 export const applyFaults: readonly Fault[] = [changed, killed];
 
