@@ -41,6 +41,8 @@ export class HttpSink implements Sink {
   readonly #poster: Poster;
   /** For the next messages; one that is compressed needs its body only until it is. */
   readonly #bodies: JsonBuffer[] = [];
+  /** Of the largest so far: one that grows on its way leaves five times its size behind. */
+  #bodyBytes = 65_536;
 
   constructor(pipeline: Pipeline, lane: string, definition: Definition, { pending, poster }: { pending: PendingRange; poster: Poster }) {
     this.#pipeline = pipeline;
@@ -168,7 +170,12 @@ export class HttpSink implements Sink {
 
   async #written(write: (body: JsonBuffer) => Uint8Array): Promise<Written> {
     let body: JsonBuffer;
-    const content = await this.#poster.content(() => write((body = this.#bodies.pop() ?? new JsonBuffer())));
+    const content = await this.#poster.content(() => {
+      body = this.#bodies.pop() ?? new JsonBuffer(this.#bodyBytes);
+      const view = write(body);
+      this.#bodyBytes = Math.max(this.#bodyBytes, body.buffer.length);
+      return view;
+    });
     const release = () => void this.#bodies.push(body);
     if (content.encoding === undefined) return { content, release };
     release();
