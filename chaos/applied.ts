@@ -10,7 +10,8 @@ import type { World } from './world.ts';
  * typed again. Returns what it said, over all tries.
  */
 export async function applied(world: World, choice: { readonly allow: boolean }, signal: AbortSignal): Promise<readonly string[]> {
-  let [before, after]: (number | undefined)[] = [];
+  let before: number | undefined;
+  let after: number | undefined;
   const said = new Set<string>();
   const done = async () => {
     before ??= await epochOf(world);

@@ -73,9 +73,10 @@ const reset: Fault = {
         const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
         return { runId, events: events ?? [], points: (events ?? []).filter(({ eventType }) => Number(eventType) === workflowTaskCompleted) };
       };
-      let { runId, events, points } = await read();
+      let history = await read();
       // a run that has only just begun has one, until its first step ends
-      await until('two places to reset to', async () => points.length > 1 || (({ runId, events, points } = await read()), false), { timeoutMs: struckMs, everyMs: 500, signal });
+      await until('two places to reset to', async () => (history = await read()).points.length > 1, { timeoutMs: struckMs, everyMs: 500, signal });
+      const { runId, events, points } = history;
       const point = points[random.below(points.length - 1)]!;
       const { runId: next } = await client.workflowService.resetWorkflowExecution({
         namespace: world.config.temporalNamespace,
