@@ -43,6 +43,11 @@ async function open() {
   };
 }
 
+/** The same database by way of another address. */
+function through(address: string, url: string): string {
+  return Object.assign(new URL(url), { host: new URL(address).host }).href;
+}
+
 /** `body`: of the request, if it was read already. `without`: a header of the answer. */
 function forward(to: string, incoming: IncomingMessage, outgoing: ServerResponse, { body, without }: { readonly body?: Buffer | undefined; readonly without?: string | undefined } = {}): void {
   const { hostname: host, port } = new URL(to);
@@ -124,7 +129,7 @@ describe('ClickHouse', () => {
       asked.push(new URL(incoming.url!, place.url));
       forward(place.url, incoming, outgoing);
     }));
-    const sink = place.make('enriched', Object.assign(new URL(place.url), { host: new URL(front.address).host }).href);
+    const sink = place.make('enriched', through(front.address, place.url));
     await sink.create();
     await sink.finishLoad(zero);
     const { segments } = streamOf([{ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21T10:00:00.000Z' } }], 1, new Set());
@@ -261,8 +266,7 @@ describe('ClickHouse', () => {
       forward(place.url, incoming, outgoing);
     }));
     const { segments } = streamOf([{ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21T10:00:00.000Z' } }], 1, new Set());
-    const through = Object.assign(new URL(place.url), { host: new URL(slow.address).host }).href;
-    const sink = place.make('enriched', through);
+    const sink = place.make('enriched', through(slow.address, place.url));
     if (knows === 'the table') await sink.readFence();
     const applying = sink.apply(segments, zero, endOf(segments)).catch((error: unknown) => error);
     await arrived.promise;
@@ -414,7 +418,7 @@ describe('ClickHouse', () => {
     }
   });
 
-  test.each(replacements)('E28, I3: nor does what one of two that apply the same brings into a table that was %s and loaded later', async (_, statements) => {
+  test.each(replacements)('E28, I3: of two workers that apply the same, the second leaves nothing in a table that was %s and loaded in between', async (_, statements) => {
     await using place = await open();
     const [first, second] = [place.make(), place.make()];
     await first.create();
@@ -455,7 +459,7 @@ describe('ClickHouse', () => {
       await place.make().finishLoad(position(2, 50n, 0));
       outgoing.destroy();
     }));
-    const sink = place.make('enriched', Object.assign(new URL(place.url), { host: new URL(between.address).host }).href);
+    const sink = place.make('enriched', through(between.address, place.url));
     await sink.readFence();
     const segments = three();
     await expect(sink.apply(segments, zero, endOf(segments))).rejects.toThrow(TransientError);
@@ -473,11 +477,11 @@ describe('ClickHouse', () => {
       seen++;
       forward(place.url, incoming, outgoing, { without });
     }));
-    const sink = place.make('enriched', Object.assign(new URL(place.url), { host: new URL(between.address).host }).href);
+    const sink = place.make('enriched', through(between.address, place.url));
     await sink.create();
     await sink.finishLoad(zero);
     expect(await sink.readFence()).toBe(zero);
-    const { segments } = streamOf(Array.from({ length: 3 }, () => ({ kind: 'insert', slot: 0, row: { event_ts: '2026-11-21 10:00:00+00' } }) as const), 1, new Set());
+    const segments = three();
     seen = 0;
     await sink.apply(segments, zero, endOf(segments));
     expect(seen).toBe(requests);
