@@ -81,11 +81,10 @@ export class Load {
     }
   }
 
-  /** Rows that were inserted, but by transactions by hand; once it has stopped. At least so many: the generator says it each five seconds. */
+  /** Rows that were inserted, but by transactions by hand; once it has stopped. At least so many: a generator that was killed has said it each five seconds. */
   async inserted(): Promise<number> {
     if (!this.#log) return laboratoryRows * ((await this.#transactions)?.['inserts'] ?? 0);
-    const said = (await this.#log.text()).split('\n').filter((line) => !line.includes('all in'));
-    return said.reduce((sum, line) => sum + Number(/\(([\d,]+) inserts/.exec(line)?.[1]!.replaceAll(',', '') ?? 0), 0);
+    return insertsSaid((await this.#log.text()).split('\n'));
   }
 
   /** Returns what the transactions by hand were. */
@@ -94,4 +93,15 @@ export class Load {
     if (this.#hasGenerator) await this.#world.processes.stop('load');
     return this.#transactions;
   }
+}
+
+/** Out of what one generator after another has said: parts, and at an orderly end how many they were all in all. */
+export function insertsSaid(lines: readonly string[]): number {
+  let [before, parts] = [0, 0];
+  for (const line of lines) {
+    const inserts = Number(/\(([\d,]+) inserts/.exec(line)?.[1]!.replaceAll(',', '') ?? 0);
+    if (line.includes('all in')) [before, parts] = [before + Math.max(parts, inserts), 0];
+    else parts += inserts;
+  }
+  return before + parts;
 }
