@@ -1,4 +1,5 @@
 import { eventsTable } from '../../core/capture/assembler.ts';
+import { discard } from '../../core/columns/discard.ts';
 import { killPoint } from '../../core/kill-point.ts';
 import type { Pipeline, SinkDefinition } from '../../core/pipeline.ts';
 import type { Position } from '../../core/position.ts';
@@ -12,7 +13,7 @@ import { MessageWriter } from './message.ts';
 import type { PendingRange } from './pending.ts';
 import { PendingInState } from './pending.ts';
 import type { Content, Poster } from './post.ts';
-import { HttpPoster } from './post.ts';
+import { HttpPoster, compressedAtOnce } from './post.ts';
 
 /** `release`: the content is not needed any more. */
 type Written = { readonly content: Content; readonly release: () => void };
@@ -178,7 +179,9 @@ export class HttpSink implements Sink {
     });
     const release = () => void this.#bodies.push(body);
     if (content.encoding === undefined) return { content, release };
-    release();
+    // those that were sent as they are, before the other side said that it takes them compressed, were more
+    if (this.#bodies.length < compressedAtOnce) release();
+    else discard(body!.buffer);
     return { content, release: () => {} };
   }
 

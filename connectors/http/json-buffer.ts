@@ -1,3 +1,5 @@
+import { discard } from '../../core/columns/discard.ts';
+
 /**
  * Bytes being written. Writers get the place to write at and return the place behind what they wrote, so that the place
  * stays in a register; room is made once for a whole row (`reserve`), and writing past the end throws.
@@ -28,5 +30,6 @@ export class JsonBuffer {
     this.buffer = Buffer.allocUnsafeSlow(Math.max(size, Math.ceil(smaller.length * 1.25)));
     this.data = new DataView(this.buffer.buffer);
     smaller.copy(this.buffer, 0, 0, used);
+    discard(smaller);
   }
 }

@@ -32,7 +32,7 @@ export class HttpPoster implements Poster {
   readonly #key: Buffer;
   readonly #options: PostOptions;
   readonly #agent: HttpAgent | HttpsAgent;
-  readonly #compressors = [new Compressor(), new Compressor(), new Compressor()];
+  readonly #compressors = Array.from({ length: compressedAtOnce }, () => new Compressor());
   #contents = 0;
   #takesZstd = false;
   /** It said that it takes it, and did not. */
@@ -146,6 +146,8 @@ function parseRetryAfter(value: string | undefined): number | undefined {
 }
 
 const worthCompressing = 1024;
+/** One is written while others are compressed. */
+export const compressedAtOnce = 3;
 
 /** Of what a receiver says, for the reason of a dead letter. */
 const mostOfAnswer = 500;

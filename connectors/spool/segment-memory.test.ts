@@ -19,3 +19,12 @@ test('what a catch-up needed goes, once only small segments come', () => {
   for (let i = 0; i < 200; i++) memory.give(memory.take(40_000));
   expect(memory.take(large).buffer).not.toBe(bytes.buffer);
 });
+
+test('what is more than is kept goes at once', () => {
+  const memory = new SegmentMemory();
+  const given = Array.from({ length: 16 }, () => memory.take(large));
+  for (const bytes of given) memory.give(bytes);
+  const kept = given.filter(({ length }) => length > 0);
+  expect(given.map(({ length }) => length > 0)).toEqual(given.map((_, place) => place >= given.length - kept.length));
+  expect(kept.length).toBeLessThanOrEqual(5);
+});

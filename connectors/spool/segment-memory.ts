@@ -1,3 +1,5 @@
+import { discard } from '../../core/columns/discard.ts';
+
 /**
  * Memory of segments that nobody looks at any more, for the next ones. Fresh megabytes are dear: each 64 of them bring
  * about a garbage collection of the whole heap, and the kernel clears their pages.
@@ -11,7 +13,7 @@ export class SegmentMemory {
   take(size: number): Uint8Array {
     this.#taken++;
     // those of a catch-up that is over fit no segment any more
-    while (this.#free.length > 0 && this.#taken - this.#free[0]!.since > longestUnused) this.#remove(0);
+    while (this.#free.length > 0 && this.#taken - this.#free[0]!.since > longestUnused) this.#drop();
     const place = this.#free.findIndex(({ memory }) => memory.byteLength >= size && memory.byteLength <= size * 2);
     return new Uint8Array(place < 0 ? fresh(size) : this.#remove(place), 0, size);
   }
@@ -22,7 +24,12 @@ export class SegmentMemory {
     const memory = bytes.buffer as ArrayBuffer;
     this.#free.push({ memory, since: this.#taken });
     this.#freeBytes += memory.byteLength;
-    while (this.#freeBytes > mostFree) this.#remove(0);
+    while (this.#freeBytes > mostFree) this.#drop();
+  }
+
+  /** The oldest goes back to the system now: left to the garbage collector, hundreds of megabytes wait for it while much comes at once. */
+  #drop(): void {
+    discard(new Uint8Array(this.#remove(0)));
   }
 
   #remove(place: number): ArrayBuffer {
@@ -43,7 +50,7 @@ function fresh(size: number): ArrayBuffer {
 }
 
 const worthKeeping = 16 << 10;
-/** What lanes let go of together: two of them have read 16 MB each. */
-const mostFree = 40 << 20;
+/** What lanes let go of together: two of them have read two large segments each. */
+const mostFree = 32 << 20;
 /** Segments. */
 const longestUnused = 100;

@@ -1,3 +1,4 @@
+import { discard } from '../columns/discard.ts';
 import { bothStates, NullRows } from './states.ts';
 import type { States } from './states.ts';
 
@@ -9,11 +10,12 @@ export const leastFactor = 1e-150;
 
 export type FloatOperator = 'add' | 'sub' | 'mul' | 'div';
 
-/** Writes over the left operand: what an expression takes on its way is memory that is used again. */
+/** Writes over the left operand, and is the last to see the right one: what an expression takes on its way is memory that is used again. */
 export function calculateFloats(op: FloatOperator, left: Floats, right: Floats): Floats {
   const { values } = left;
   const nulls = new NullRows(bothStates(left.states, right.states), values.length);
   operators[op](values, right.values, nulls);
+  discard(right.values);
   return { values, states: nulls.states };
 }
 

@@ -1,3 +1,4 @@
+import { discard } from '../columns/discard.ts';
 import type { Int64Vector, NumberVector } from '../columns/vector.ts';
 import { int64At } from '../columns/vector.ts';
 import { bothStates, NullRows } from './states.ts';
@@ -36,6 +37,7 @@ export function constantInteger(value: bigint, length: number, states: States): 
   return { size: 'large', values: new BigInt64Array(length).fill(value), states };
 }
 
+/** The last to see them. */
 export function integerVector(integers: Integers): Int64Vector {
   const { states } = integers;
   const { length } = integers.values;
@@ -49,6 +51,7 @@ export function integerVector(integers: Integers): Int64Vector {
       words[row * 2 + 1] = high;
     }
   }
+  discard(integers.values);
   return { type: 'int8', layout: 'int64', length, states, words };
 }
 
@@ -63,13 +66,16 @@ export function asLarge(integers: Integers): BigInt64Array {
 
 export type IntegerOperator = 'add' | 'sub' | 'mul';
 
-/** Writes over the operands. */
+/** Writes over the left operand, and is the last to see the right one. */
 export function calculate(op: IntegerOperator, left: Integers, right: Integers): Integers {
   const states = bothStates(left.states, right.states);
   if (left.size === 'small' && right.size === 'small') {
     const limit = op === 'mul' ? left.limit * right.limit : left.limit + right.limit;
-    if (limit <= Number.MAX_SAFE_INTEGER)
-      return { size: 'small', values: small[op](left.values, right.values), limit, states };
+    if (limit <= Number.MAX_SAFE_INTEGER) {
+      const values = small[op](left.values, right.values);
+      discard(right.values);
+      return { size: 'small', values, limit, states };
+    }
   }
   return calculateLarge(large[op], asLarge(left), asLarge(right), states);
 }

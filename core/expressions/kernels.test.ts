@@ -47,6 +47,21 @@ describe('integers', () => {
   });
 });
 
+test('thousands of rows, whose memory is given back on the way, come out as by the hundred', () => {
+  const a = Array.from({ length: 5_000 }, (_, row) => (row % 7 === 0 ? null : (row * 7_919) % 1_000_003));
+  const b = Array.from({ length: 5_000 }, (_, row) => (row % 11 === 0 ? null : row - 2_500));
+  const slices = Array.from({ length: 50 }, (_, slice) => slice * 100);
+  const rows = (start: number, end: number) => rowsOf({ a: of('int4', a.slice(start, end)), b: of('int8', b.slice(start, end)) });
+  const [first, second] = [column<'int'>('a', 'int'), column<'int'>('b', 'int')];
+  const expressions = [mul(add(first, second), 3), sub(7, mul(second, first)), mul(div(div(first, 1000), second), 100), add(mul(first, 0.5), sub(first, second)), eq(add(first, 1), second)];
+  for (const expression of expressions) expect(valuesOf(expression, rows(0, a.length))).toEqual(slices.flatMap((start) => valuesOf(expression, rows(start, start + 100))));
+  const sums = [scaled(add(first, second) as Typed<'int'>, 3), mul(first, second), div(first, 3)];
+  for (const expression of sums) {
+    const values = (start: number, end: number) => Array.from(evaluateScaled(expression, 2, rows(start, end)).values);
+    expect(values(0, a.length)).toEqual(slices.flatMap((start) => values(start, start + 100)));
+  }
+});
+
 test('a plain column is the vector itself', () => {
   const a = of('text', ['x']);
   expect(evaluate(column('a', 'text'), rowsOf({ a }))).toBe(a);

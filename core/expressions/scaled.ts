@@ -1,3 +1,4 @@
+import { discard } from '../columns/discard.ts';
 import type { BytesVector } from '../columns/vector.ts';
 import { State, valueStart } from '../columns/vector.ts';
 import { decimalText, greatestScaled, rescale, rescaleLarge, scaledDecimal } from './decimal.ts';
@@ -57,6 +58,7 @@ function scaleIntegers(whole: Integers, from: number, to: number): ScaledValues 
     if (Number.isNaN(value)) nulls.add(row);
     else values[row] = value;
   }
+  discard(whole.values);
   return { values, states: nulls.states };
 }
 
@@ -70,6 +72,7 @@ function scaleFloats(input: Floats, scale: number): ScaledValues {
       values[row] = roundAway(value);
     else nulls.add(row);
   }
+  discard(input.values);
   return { values, states: nulls.states };
 }
 
