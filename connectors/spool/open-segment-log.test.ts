@@ -97,6 +97,12 @@ describe('the log of segments', () => {
     expect(await readsOf(ends[0]!)).toEqual({ seqs: [2, 3, 4, 5], files: 2 });
     log.passed(ends[4]!);
     expect(await readsOf(ends[3]!)).toEqual({ seqs: [5], files: 1 });
+    // lanes that go on together read each file once
+    log.passed(ends[4]!);
+    const before = reads;
+    const together = await Promise.all(Array.from({ length: 3 }, () => log.read(ends[0]!, { maxRows: 100 }, never)));
+    for (const found of together) expect(found.map(({ header }) => header.seq)).toEqual([2, 3, 4, 5]);
+    expect(reads - before).toBe(4);
   });
 
   test('what is appended while a directory is read is no hole (POSIX leaves open which names that finds); behind a known tail none is read', async () => {
@@ -277,7 +283,7 @@ describe('the log of segments', () => {
     const made = builder.segments;
     let reused = 0;
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.tuple(fc.constantFrom('append', 'read', 'release'), fc.nat(3), fc.nat(11)), { minLength: 20, maxLength: 60 }), async (acts) => {
+      fc.asyncProperty(fc.array(fc.tuple(fc.constantFrom('append', 'read', 'together', 'release'), fc.nat(3), fc.nat(11)), { minLength: 20, maxLength: 60 }), async (acts) => {
         await rm(join(directory, 'trending'), { recursive: true, force: true });
         const log = await openSegmentLog({ doubtMs: 20, directory, shard: 'trending', cacheBytes: made[0]!.bytes.length * 2 });
         await log.next(1);
@@ -299,12 +305,19 @@ describe('the log of segments', () => {
         };
         await append();
         for (const [act, looker, place] of acts) {
-          if (act === 'append' && appended < made.length) await append();
-          if (act !== 'append') {
-            check(looking[looker]!);
-            log.release(looking[looker]!);
-            looking[looker] = act === 'read' ? await log.read(place % appended === 0 ? start : made[(place % appended) - 1]!.header.to, { maxRows: 12_000 }, never) : [];
+          if (act === 'append') {
+            if (appended < made.length) await append();
+            looking.forEach(check);
+            continue;
           }
+          const lookers = act === 'together' ? [looker, (looker + 1) % looking.length] : [looker];
+          for (const each of lookers) {
+            check(looking[each]!);
+            log.release(looking[each]!);
+            looking[each] = [];
+          }
+          const read = () => log.read(place % appended === 0 ? start : made[(place % appended) - 1]!.header.to, { maxRows: 12_000 }, never);
+          if (act !== 'release') await Promise.all(lookers.map(async (each) => (looking[each] = await read())));
           looking.forEach(check);
         }
       }),

@@ -11,6 +11,7 @@ export class SegmentReader {
   readonly #shard: string;
   readonly #spool: Spool;
   readonly #cache: SegmentCache;
+  readonly #reading = new Map<number, Reading>();
 
   constructor(shard: string, spool: Spool, cache: SegmentCache) {
     this.#shard = shard;
@@ -54,16 +55,31 @@ export class SegmentReader {
     return segments;
   }
 
-  /** Lanes that are behind follow each other: what one has read, the next one finds. */
+  /** Lanes that are behind follow each other: what one has read, the next one finds, and what one is reading, it waits for. */
   async #segment({ seq, from, to }: Link): Promise<Segment | undefined> {
     const cached = this.#cache.get(seq);
     if (cached) return cached;
-    const opened = await this.#open(seq);
+    const reading = this.#reading.get(seq) ?? this.#begin(seq);
+    reading.lookers++;
+    const segment = await reading.segment;
+    if (!segment) return undefined;
     // the files may have been deleted, and others be there under their numbers
-    if (opened?.header.from !== from || opened.header.to !== to) return undefined;
-    const segment = this.#cache.look(opened);
+    if (segment.header.from !== from || segment.header.to !== to) return void this.#cache.release(segment);
     this.#cache.keep(segment);
     return segment;
+  }
+
+  #begin(seq: number): Reading {
+    const segment = this.#open(seq)
+      .finally(() => this.#reading.delete(seq))
+      .then((opened) => {
+        // before the first of them can release it
+        if (opened) for (let looker = 0; looker < reading.lookers; looker++) this.#cache.look(opened);
+        return opened;
+      });
+    const reading = { segment, lookers: 0 };
+    this.#reading.set(seq, reading);
+    return reading;
   }
 
   async #open(seq: number): Promise<Segment | undefined> {
@@ -75,7 +91,10 @@ export class SegmentReader {
   }
 }
 
-/** Of what several lanes read apart from each other, each has its own. */
-const maxBytes = 16 << 20;
+/** From the spool, for as many as wait for it. */
+type Reading = { readonly segment: Promise<Segment | undefined>; lookers: number };
+
+/** Of what several lanes read apart from each other, each has its own; more than lanes gather (lane-loop.ts), and two of a catch-up's segments. */
+const maxBytes = 12 << 20;
 const readsAtOnce = 16;
 const usualHeaderBytes = 8_192;
