@@ -26,4 +26,15 @@ describe('pacing a capture by its foremost lane', () => {
     expect(pace.isAhead(at(1n), 2_100)).toBe(false);
     expect(pace.isAhead(at(2n), 2_200)).toBe(true);
   });
+
+  test('a lane that had nothing to do has not stood still', () => {
+    let behind = 0;
+    const pace = new LanePace(() => behind);
+    expect(pace.isAhead(at(1n), 0)).toBe(false);
+    // the first segment after an hour is not appended yet
+    expect(pace.isAhead(at(1n), 3_600_000)).toBe(false);
+    behind = 30 * mebibyte;
+    expect(pace.isAhead(at(1n), 3_600_500)).toBe(true);
+    expect(pace.isAhead(at(1n), 3_602_100)).toBe(false);
+  });
 });

@@ -17,12 +17,13 @@ export class LanePace {
 
   /** `nowMs`: of a clock that does not jump. */
   isAhead(foremost: Position | undefined, nowMs: number): boolean {
-    if (foremost !== this.#foremost) {
+    const bytes = foremost === undefined ? 0 : this.#bytesAfter(foremost);
+    // one that has everything waits for us: what comes now, after however long, it has not been given yet
+    if (foremost !== this.#foremost || bytes === 0) {
       this.#foremost = foremost;
       this.#movedAt = nowMs;
     }
-    if (foremost === undefined || nowMs - this.#movedAt > standsStillMs) return (this.#ahead = false);
-    const bytes = this.#bytesAfter(foremost);
+    if (nowMs - this.#movedAt > standsStillMs) return (this.#ahead = false);
     this.#ahead = bytes > (this.#ahead ? goOnBytes : waitBytes);
     return this.#ahead;
   }

@@ -357,6 +357,6 @@ function newOutcome(): PromiseWithResolvers<CaptureResult['reason']> {
   return outcome;
 }
 
-const maxQueuedBytes = 32 << 20;
+const maxQueuedBytes = 16 << 20;
 /** How often room is looked for while what was kept waits for it. */
 const roomMs = 200;
