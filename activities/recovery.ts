@@ -6,9 +6,10 @@ import { markForLoad, readShard } from '../connectors/postgres/shard-state.ts';
 import { ConfigurationError } from '../connectors/sink.ts';
 import { systemClock } from '../connectors/system-clock.ts';
 import { TransientError } from '../connectors/transient-error.ts';
+import { BadInput } from '../core/bad-input.ts';
 import { pause } from '../core/clock.ts';
 import type { PipelineState } from '../core/pipeline-state.ts';
-import type { RecoveryPlan } from '../core/recovery.ts';
+import { nothingToRecover, type RecoveryPlan } from '../core/recovery.ts';
 import { planOf } from '../core/recovery-plan.ts';
 import { pipelineWorkflowId } from '../core/workflow-names.ts';
 import { beating } from './beating.ts';
@@ -36,7 +37,7 @@ export function planRecovery(runtime: RecoveryRuntime, { pipeline: name, lane }:
   return failing(async () => {
     const { pipeline } = await runtime.definition(name);
     const shard = await readShard(runtime.state, name);
-    if (!shard) throw new ConfigurationError(`Pipeline ${name} was never loaded, so there is nothing to recover. To load it: ./sluice apply ${name}`);
+    if (!shard) throw new BadInput(nothingToRecover(name));
     const log = await runtime.log(name);
     const { gap, rows } = await gapOf(runtime.config.sourceUrl, pipeline, shard, async () => (await readShard(runtime.state, name))?.confirmed, log, await runtime.undecided(name));
     const looks = await lookAtLanes(runtime, name);

@@ -1,5 +1,5 @@
 import { defineCommand } from 'citty';
-import { isLoaded, listMigrations, unloadedText, type ListedMigration } from '../client/migrations.ts';
+import { isLoaded, listMigrations, withoutMigrations, type ListedMigration } from '../client/migrations.ts';
 import { definitionBehind } from '../core/migration/definition-behind.ts';
 import { changeLines } from '../core/migration/schema-change.ts';
 import { pipelines } from '../client/pipelines.ts';
@@ -19,7 +19,7 @@ export default defineCommand({
     const found = await listMigrations(config, name);
     if (args.json) console.log(JSON.stringify(found, undefined, 2));
     else if (found.length > 0) console.log([...found.map(text), ...behind(name, found)].join('\n'));
-    else console.log((await isLoaded(config, name)) ? `${name}: its source's columns have not changed` : unloadedText(name));
+    else console.log((await isLoaded(config, name)) ? `${name}: its source's columns have not changed` : withoutMigrations(name));
   },
 });
 

@@ -1,9 +1,10 @@
 import { defineCommand } from 'citty';
+import { isLoaded } from '../client/migrations.ts';
 import { pipelines } from '../client/pipelines.ts';
 import { recoverPipeline, RecoveryFailed } from '../client/recoveries.ts';
 import { BadInput } from '../core/bad-input.ts';
 import { lanesOf } from '../core/define/lanes.ts';
-import { recoveryText, type RecoveryStatus } from '../core/recovery.ts';
+import { nothingToRecover, recoveryText, type RecoveryStatus } from '../core/recovery.ts';
 import { confirm } from './ask.ts';
 import { dataArg, instanceConfig } from './instance.ts';
 import { pipelineArg, pipelineName } from './pipeline-name.ts';
@@ -23,13 +24,16 @@ export default defineCommand({
     const isDry = args['dry-run'] === true;
     assertLane(name, args.lane);
     if (!isDry && !args.yes && !process.stdin.isTTY) throw new BadInput(`recover reads ${name}'s tables again, and asks first. Without a terminal, say it beforehand: ${askedWith(name, args)} --yes`);
+    const config = instanceConfig(args);
+    // the workflow would refuse it too, but only after it was told of
+    if (!(await isLoaded(config, name))) throw new BadInput(nothingToRecover(name));
     const approve = async ({ plan }: RecoveryStatus) => {
       if (isDry) return false;
       if (plan && !args.json) console.error(recoveryText(plan));
       return args.yes || confirm(plan?.lanes ? `Write the rows of ${plan.lanes.join(', ')} again?` : `Load ${name} anew${plan?.needless === undefined ? '' : ' all the same'}?`);
     };
     try {
-      const status = await recoverPipeline(instanceConfig(args), name, { lane: args.lane, approve, onStarted: (workflowId, url) => console.error(`recovering; see ${url ?? workflowId}`) });
+      const status = await recoverPipeline(config, name, { lane: args.lane, approve, onStarted: (workflowId, url) => console.error(`recovering; see ${url ?? workflowId}`) });
       console.log(args.json ? JSON.stringify(status, undefined, 2) : isDry && status.plan ? recoveryText(status.plan) : outcome(name, status));
       process.exitCode = status.state === 'done' || isDry ? 0 : 1;
     } catch (error) {

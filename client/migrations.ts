@@ -5,6 +5,7 @@ import type { Config } from '../core/config.ts';
 import { isOver } from '../core/migration/migration-state.ts';
 import type { Decision } from '../core/migration/plan.ts';
 import { migrationWorkflowId, type SchemaChange } from '../core/migration/schema-change.ts';
+import { unloadedText } from '../core/unloaded.ts';
 import type { MigrationStatus } from '../workflows/migration.ts';
 import { withTemporal } from './temporal-connection.ts';
 import { webUiUrl } from './web-ui.ts';
@@ -58,7 +59,7 @@ export async function decideMigration(config: Config, pipeline: string, decision
 
 /** They go with what was loaded. */
 async function noneOf(config: Config, pipeline: string, sentence: string, cause?: Error): Promise<BadInput> {
-  return new BadInput((await isLoaded(config, pipeline)) ? `${sentence} See: ./sluice migrations ${pipeline}` : unloadedText(pipeline), { cause });
+  return new BadInput((await isLoaded(config, pipeline)) ? `${sentence} See: ./sluice migrations ${pipeline}` : withoutMigrations(pipeline), { cause });
 }
 
 /** Its load has begun at least. */
@@ -67,8 +68,8 @@ export async function isLoaded(config: Config, pipeline: string): Promise<boolea
   return rowCount !== 0;
 }
 
-export function unloadedText(pipeline: string): string {
-  return `Pipeline ${pipeline} is not loaded, and so it has no migrations. To load it as its source is now: ./sluice apply ${pipeline}`;
+export function withoutMigrations(pipeline: string): string {
+  return unloadedText(pipeline, 'it has no migrations');
 }
 
 /** Of one whose workflow does not run. */

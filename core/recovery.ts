@@ -1,3 +1,5 @@
+import { unloadedText } from './unloaded.ts';
+
 /** `recover` without what it is asked for: what is lost, and what would be done. */
 export type RecoveryPlan = {
   /** Of the load that is given up. Missing in histories of before it was put on record. */
@@ -36,6 +38,11 @@ export type RecoveryStatus = {
 
 export function recoveryWorkflowId(pipeline: string, at: Date): string {
   return `recovery/${pipeline}/${at.toISOString()}`;
+}
+
+/** Of a pipeline that is not loaded. */
+export function nothingToRecover(pipeline: string): string {
+  return unloadedText(pipeline, 'there is nothing to recover');
 }
 
 export function recoveryText({ gap, needless, rows, says }: RecoveryPlan): string {

@@ -151,7 +151,12 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
       expect(await world.sluice('approve', 'engagement', ...more)).toMatchObject({ code: 2, stderr: expect.stringMatching(/^Pipeline engagement is not loaded, and so it has no migrations\. .*: \.\/sluice apply engagement$/m) as string });
     }
     expect(await world.sluice('migrations', 'engagement')).toMatchObject({ code: 0, stdout: 'Pipeline engagement is not loaded, and so it has no migrations. To load it as its source is now: ./sluice apply engagement\n' });
-    expect(await world.sluice('recover', 'engagement', '--dry-run')).toMatchObject({ code: 1, stderr: expect.stringContaining('Pipeline engagement was never loaded, so there is nothing to recover. To load it: ./sluice apply engagement') as string });
+    for (const how of ['--dry-run', '--yes']) {
+      const { code, stderr } = await world.sluice('recover', 'engagement', how);
+      expect(stderr).toMatch(/^Pipeline engagement is not loaded, and so there is nothing to recover\. To load it as its source is now: \.\/sluice apply engagement$/m);
+      expect(stderr).not.toContain('recovering');
+      expect(code).toBe(2);
+    }
     expect((await world.found('engagement')).state).toEqual([]);
   });
 
