@@ -14,6 +14,7 @@ import { BadInput } from '../core/bad-input.ts';
 import { lanesOf } from '../core/define/lanes.ts';
 import { lostRowsText, uncountableViews } from '../core/migration/lost.ts';
 import type { Pipeline } from '../core/pipeline.ts';
+import { unloadedText } from '../core/unloaded.ts';
 import { goesOn, mostStandingMs, runBackfill } from './backfill-loop.ts';
 import { beating, endingWhenAsked } from './beating.ts';
 import { endMarksOfTheDead, markName } from './dead-marks.ts';
@@ -149,7 +150,7 @@ async function definitionOf(runtime: Pick<Runtime, 'definition'>, { pipeline: na
 async function assertLoaded(state: State, pipeline: string): Promise<ShardState> {
   const shard = await readShard(state, pipeline);
   if (shard?.state === 'streaming') return shard;
-  throw new BadInput(`Pipeline ${pipeline} is not loaded, and its first load computes every window there is. See ./sluice status.`);
+  throw new BadInput(shard ? `Pipeline ${pipeline} is not loaded, and its first load computes every window there is. See ./sluice status.` : unloadedText(pipeline, 'it has no windows'));
 }
 
 function assertCountable(pipeline: Pipeline, views: readonly string[]): void {

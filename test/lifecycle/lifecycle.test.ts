@@ -145,7 +145,7 @@ describe('apply and destroy', { timeout: 180_000 }, () => {
 
   test('twice: there is nothing, and since when', async () => {
     expect(await world.sluice('destroy', 'engagement', '--yes')).toMatchObject({ code: 0, stdout: expect.stringMatching(/^There is nothing of engagement to drop: it was destroyed at 20.*Z\.\n$/) as string });
-    expect(await world.sluice('backfill', 'engagement', '--from', '30m', '--to', '10m')).toMatchObject({ code: 2, stderr: expect.stringContaining('Pipeline engagement is not loaded') as string });
+    expect(await world.sluice('backfill', 'engagement', '--from', '30m', '--to', '10m')).toMatchObject({ code: 2, stderr: expect.stringContaining('Pipeline engagement is not loaded, and so it has no windows. To load it as its source is now: ./sluice apply engagement') as string });
     expect(await world.sluice('repair', 'engagement')).toMatchObject({ code: 2, stderr: expect.stringContaining('Pipeline engagement is not loaded. See ./sluice status, and repair it when it runs.') as string });
     for (const more of [[], ['--number', '1']]) {
       expect(await world.sluice('approve', 'engagement', ...more)).toMatchObject({ code: 2, stderr: expect.stringMatching(/^Pipeline engagement is not loaded, and so it has no migrations\. .*: \.\/sluice apply engagement$/m) as string });
