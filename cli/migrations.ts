@@ -32,6 +32,8 @@ function text({ number, pipeline, state, decision, detected, changes, error, tex
 /** What is to be changed in pipelines/ after those that are over, and the one that was decided just now. */
 export function behind(name: string, found: readonly ListedMigration[], decided?: number): readonly string[] {
   const followed = found.filter(({ number, state }) => state === 'done' || state === 'unneeded' || number === decided);
-  const says = definitionBehind(pipelines[name]!, followed.toReversed().map(({ changes }) => changes));
+  const newer = found.filter(({ number }) => number > (followed[0]?.number ?? 0));
+  const oldestFirst = (those: readonly ListedMigration[]) => those.toReversed().map(({ changes }) => changes);
+  const says = definitionBehind(pipelines[name]!, oldestFirst(followed), oldestFirst(newer));
   return says === undefined ? [] : [says];
 }

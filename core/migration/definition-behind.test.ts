@@ -36,3 +36,12 @@ test.each<[string, readonly (readonly SourceChange[])[], string | undefined]>([
 test('of a dimension, and of none that there is any more', () => {
   expect(definitionBehind(lines, [[{ table: 'pages', changes: [renamed('note', 'remark')] }, { table: 'shops', changes: [dropped('note')] }]])).toMatch(/^In the source pages\.note is remark now, which/);
 });
+
+test.each<[string, readonly SourceChange[], string | undefined]>([
+  ['renames it back', [renamed('remark', 'note')], undefined],
+  ['drops it', [dropped('remark')], undefined],
+  ['is of another column', [wider], 'events.note is remark now'],
+])('nothing is told of a column that a newer change, which waits, contradicts: one that %s', (_, newer, says) => {
+  const sentence = definitionBehind(lines, [[{ table: 'events', changes: [renamed('note', 'remark')] }]], [[{ table: 'events', changes: newer }]]);
+  expect(sentence?.match(/^In the source (.*), which/)?.[1]).toBe(says);
+});

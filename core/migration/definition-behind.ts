@@ -6,13 +6,17 @@ import type { SourceChange } from './source-changes.ts';
 
 /**
  * What a definition says otherwise than its source since the source was followed, as a sentence: a pipeline that is destroyed
- * and applied again is loaded without what migrations have found. `changes`: of those, oldest first. Undefined: nothing.
+ * and applied again is loaded without what migrations have found. `changes`: of those, oldest first. `newer`: of those that
+ * were met since, and are not followed yet: of a column that is another by these nothing is said. Undefined: nothing.
  */
-export function definitionBehind(pipeline: Pipeline<Text>, changes: readonly (readonly TableChanges[])[]): string | undefined {
+export function definitionBehind(pipeline: Pipeline<Text>, changes: readonly (readonly TableChanges[])[], newer: readonly (readonly TableChanges[])[] = []): string | undefined {
   const behind = tableNames(pipeline).flatMap((table) => {
-    const batches = changes.map((each) => each.flatMap((of) => (of.table === table ? of.changes : [])));
+    const ofTable = (found: readonly (readonly TableChanges[])[]) => found.map((each) => each.flatMap((of) => (of.table === table ? of.changes : [])));
+    const [before, since] = [ofTable(changes), ofTable(newer)];
     return Object.entries(tableOf(pipeline, table)!.columns).flatMap(([column, { type }]) => {
-      const now = batches.reduce<Now>(after(column), { name: column, type: undefined });
+      const now = before.reduce<Now>(after(column), { name: column, type: undefined });
+      const next = since.reduce(after(column), now);
+      if (next.name !== now.name || next.type !== now.type) return [];
       const says = now.name === undefined ? ['gone'] : [...(now.name === column ? [] : [`${now.name} now`]), ...(now.type === undefined || now.type.is === type ? [] : [`${now.type.called} now`])];
       return says.length === 0 ? [] : [`${table}.${column} is ${says.join(', and is ')}`];
     });
