@@ -44,6 +44,13 @@ describe('status is a page that one reads', () => {
     ]);
   });
 
+  test('what a pipeline is parked for is told once, though its capture says it too', () => {
+    const reason = 'The replication slot sluice_engagement of pipeline engagement is gone.';
+    const parked = pipelineText({ ...status, state: 'parked', reason, capture: { ...status.capture!, state: 'parked', error: reason } }, Date.parse('2026-11-21T10:00:04Z'));
+    expect(parked.filter((line) => line.includes(reason))).toEqual([`  ${reason}`]);
+    expect(parked).toContain('  external: HTTP 503');
+  });
+
   test('of the services, with the reason beside what is not healthy, and without passwords', () => {
     const services = {
       source: { url: 'postgres://sluice:secret@127.0.0.1:7400/source', pid: 12, health: { tag: 'healthy' } },

@@ -24,7 +24,7 @@ export function pipelineText({ name, state, reason, eventsPerSecond, watermark, 
     `${name}: ${state}, ${eventsPerSecond} events/s${watermark === null ? '' : `, watermark ${watermark} (${duration(Math.max(0, nowMs - Date.parse(watermark)))} ago)`}`,
     ...(reason === null ? [] : [`  ${reason}`]),
     ...(parts.length === 0 ? [] : columns([['PART', 'KIND', 'STATE', 'BEHIND', 'EVENTS/S', 'APPLIED UP TO'], ...parts.map(cells)])).map((line) => `  ${line}`),
-    ...parts.flatMap((part) => remarks(name, part)),
+    ...parts.flatMap((part) => remarks(name, part, reason)),
     ...(slot === null ? [] : [`  ${slot.alarm === 'none' ? '' : `${slot.alarm.toUpperCase()}: `}${slot.sentence}`]),
     ...(reconciled === null ? [] : [`  ${reconciled.state === 'different' ? 'DIFFERENT: ' : ''}reconciled ${duration(Math.max(0, nowMs - Date.parse(reconciled.ended)))} ago: ${reconciled.sentence}`]),
     ...notes.filter(isOfDefinition).map((note) => `  ${note}`),
@@ -41,10 +41,11 @@ function cells({ name, kind, state, lagMs, eventsPerSecond, fence }: LaneStatus)
   return [name, kind, state, lagMs === null ? '-' : duration(lagMs), String(eventsPerSecond), fence === null ? '-' : applied(fence)];
 }
 
-function remarks(pipeline: string, { name, deadLetters, error }: LaneStatus): string[] {
+/** `told`: what the pipeline is parked for, which is what its capture is parked for. */
+function remarks(pipeline: string, { name, deadLetters, error }: LaneStatus, told: string | null): string[] {
   return [
     ...(deadLetters === 0 ? [] : [`  ${name}: ${deadLetters === 1 ? '1 dead letter waits' : `${deadLetters} dead letters wait`}, see ./sluice dlq list ${pipeline} --lane ${name}`]),
-    ...(error === null ? [] : [`  ${name}: ${error}`]),
+    ...(error === null || error === told ? [] : [`  ${name}: ${error}`]),
   ];
 }
 
