@@ -32,7 +32,8 @@ const passing = new Set([foreignKeyViolation, '40001', '40P01', '55P03', '57014'
 export function explained(error: unknown, url: string): LoadFailed {
   if (error instanceof LoadFailed) return error;
   const { code } = error as { code?: string };
-  if (code === '42P01' || code === '42703') return new LoadFailed(`The tables of the sample pipelines are not in ${host(url)}: ${reason(error)}. ./sluice up makes them in a database of its own; in yours, run infra/demo/source.sql`, error);
+  if (code === '42703') return new LoadFailed(`A column of the sample pipelines' tables in ${host(url)} was renamed or dropped: ${reason(error)}. The load writes the columns that infra/demo/source.sql makes: rename it back, or add it again. The load of ./sluice up goes on by itself then; any other, when it is typed again`, error);
+  if (code === '42P01') return new LoadFailed(`The tables of the sample pipelines are not in ${host(url)}: ${reason(error)}. ./sluice up makes them in a database of its own; in yours, run infra/demo/source.sql`, error);
   return new LoadFailed(`Writing to PostgreSQL at ${host(url)} failed: ${reason(error)}`, error);
 }
 
