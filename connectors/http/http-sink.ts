@@ -13,7 +13,7 @@ import { MessageWriter } from './message.ts';
 import type { PendingRange } from './pending.ts';
 import { PendingInState } from './pending.ts';
 import type { Content, Poster } from './post.ts';
-import { HttpPoster, compressedAtOnce } from './post.ts';
+import { HttpPoster, mostBodies } from './post.ts';
 
 /** `release`: the content is not needed any more. */
 type Written = { readonly content: Content; readonly release: () => void };
@@ -180,7 +180,7 @@ export class HttpSink implements Sink {
     const release = () => void this.#bodies.push(body);
     if (content.encoding === undefined) return { content, release };
     // those that were sent as they are, before the other side said that it takes them compressed, were more
-    if (this.#bodies.length < compressedAtOnce) release();
+    if (this.#bodies.length < mostBodies) release();
     else discard(body!.buffer);
     return { content, release: () => {} };
   }

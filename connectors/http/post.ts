@@ -147,7 +147,9 @@ function parseRetryAfter(value: string | undefined): number | undefined {
 
 const worthCompressing = 1024;
 /** One is written while others are compressed. */
-export const compressedAtOnce = 3;
+const compressedAtOnce = 3;
+/** Bodies: the next one is begun before one that was compressed is given back. */
+export const mostBodies = 2 * compressedAtOnce;
 
 /** Of what a receiver says, for the reason of a dead letter. */
 const mostOfAnswer = 500;
