@@ -288,8 +288,10 @@ export class RunningCapture {
   }
 
   #isTooMuch(): boolean {
-    const { fences, clock } = this.#options;
-    return this.#writer.queuedBytes > maxQueuedBytes || this.#room.isFull || this.#pace.isAhead(greatestOf(fences()), clock.steady());
+    const { fences, clock, pipeline } = this.#options;
+    // asked each time: it must see that a lane has everything
+    const isAhead = this.#pace.isAhead(greatestOf(fences()), clock.steady());
+    return isAhead || this.#room.isFull || this.#writer.queuedBytes > Math.max(leastQueuedBytes, 2 * pipeline.settings.segmentBytes);
   }
 
   /** Returns what ends them. */
@@ -357,6 +359,7 @@ function newOutcome(): PromiseWithResolvers<CaptureResult['reason']> {
   return outcome;
 }
 
-const maxQueuedBytes = 16 << 20;
+/** One segment comes in while another is appended. */
+const leastQueuedBytes = 16 << 20;
 /** How often room is looked for while what was kept waits for it. */
 const roomMs = 200;
