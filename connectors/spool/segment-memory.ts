@@ -27,9 +27,9 @@ export class SegmentMemory {
     while (this.#freeBytes > mostFree) this.#drop();
   }
 
-  /** The oldest goes back to the system now: left to the garbage collector, hundreds of megabytes wait for it while much comes at once. */
+  /** The oldest goes back to the system now, and not when the garbage collector comes to it. */
   #drop(): void {
-    discard(new Uint8Array(this.#remove(0)));
+    discard({ buffer: this.#remove(0) });
   }
 
   #remove(place: number): ArrayBuffer {
